@@ -1,0 +1,130 @@
+"""Work keyed by what it is about: a key is queued once, and never worked on by two workers at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from continuo.runtime.backoff import Backoff
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Closed(Exception):
+    """The queue was closed while a worker waited for the next key."""
+
+
+class WorkQueue(Generic[K]):
+    """Keys in order of arrival. What is added while its key is worked on runs again right after."""
+
+    def __init__(self, backoff: Backoff | None = None, rng: random.Random | None = None) -> None:
+        self._backoff = backoff or Backoff()
+        self._random = rng or random.Random()
+        self._ready: deque[K] = deque()
+        self._queued: set[K] = set()
+        self._active: set[K] = set()
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Keys that wait for a worker (not those that are worked on, nor those that wait for their time)."""
+        return len(self._ready) + len(self._again)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is queued, nothing is worked on, and nothing failed that waits to be tried again."""
+        return not self._ready and not self._active and not self._failures
+
+    def add(self, key: K) -> None:
+        """Queue the key now, unless it already waits."""
+        if self._closed or key in self._queued:
+            return
+        if key in self._active:
+            self._again.add(key)
+            return
+        self._queued.add(key)
+        self._ready.append(key)
+        self._wake()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Queue the key later; of several times for one key the earliest counts."""
+        if self._closed:
+            return
+        if seconds <= 0:
+            self.add(key)
+            return
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= loop.time() + seconds:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_later(seconds, self._due, key)
+
+    def retry(self, key: K) -> float:
+        """Queue the key again after its backoff; returns the seconds until then."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = self._backoff.delay(failures, self._random)
+        self.add_after(key, delay)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """The key did well: its next failure starts from the smallest delay."""
+        self._failures.pop(key, None)
+
+    def failures(self, key: K) -> int:
+        """How often in a row the key failed."""
+        return self._failures.get(key, 0)
+
+    async def get(self) -> K:
+        """The next key; the caller owes a `done` for it. Raises Closed when there will be none."""
+        while not self._ready:
+            if self._closed:
+                raise Closed
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                # The wake-up that came with the cancellation belongs to somebody else.
+                if waiter.done() and not waiter.cancelled():
+                    self._wake()
+                raise
+        key = self._ready.popleft()
+        self._queued.discard(key)
+        self._active.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """The key is no longer worked on."""
+        self._active.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def close(self) -> None:
+        """Drop what waits and let the workers go."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for keys in (self._ready, self._queued, self._again, self._timers, self._failures):
+            keys.clear()
+        while self._waiting:
+            self._wake()
+
+    def _due(self, key: K) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
