@@ -35,7 +35,7 @@ class ResourceType:
     columns: tuple[Mapping[str, Any], ...] = ()
     """Printer columns: name, type, jsonPath, priority, format, description (CRDs); built-ins print in `http.tables`."""
     schema: Mapping[str, Any] | None = None
-    """The structural OpenAPI v3 schema (built-ins: derived from lightkube's models); None: anything goes."""
+    """A CRD's structural OpenAPI v3 schema. None for built-ins: `machinery.builtin` derives theirs when first needed."""
     builtin: bool = True
     verbs: tuple[str, ...] = (
         "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
@@ -54,6 +54,9 @@ class Write:
     field_validation: Literal["Strict", "Warn", "Ignore"] = "Ignore"
     force: bool = False
     """Of server-side apply: take fields over from other managers."""
+    trusted: bool = False
+    """Of writers in this process: the object fits its schema, so that pruning, schema defaults and validation are skipped
+    and managed fields are kept coarsely. What a built-in kind defaults and checks by itself still happens."""
     warnings: list[str] = field(default_factory=list)
     """Filled by the API with what belongs into `Warning:` headers."""
 

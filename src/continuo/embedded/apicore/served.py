@@ -1,0 +1,71 @@
+"""How one version of one resource is served: its type, its objects and the rules that its writes go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from continuo.embedded.apicore.strategies import PLAIN, Strategy
+from continuo.embedded.apicore.table import Table
+from continuo.embedded.port import ResourceType
+from continuo.resources.meta import Kind, Object
+
+
+@dataclass(eq=False)
+class Served:
+    """One served version. All versions of a resource share the table; `storage` is the one that objects are kept in."""
+
+    type: ResourceType
+    table: Table
+    to_view: Callable[[Object], Object] | None = None
+    """Objects kept in another shape (events): stored -> this version."""
+    from_view: Callable[[Object], Object] | None = None
+    rules: Any = None
+    """The compiled CEL rules of a CRD (`machinery.cel.CompiledRules`)."""
+    strategy: Strategy = PLAIN
+    storage_served: Served | None = field(default=None, repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        return self.type.kind
+
+    @property
+    def storage(self) -> Served:
+        """The version that objects are kept in."""
+        return self.storage_served or self
+
+    @cached_property
+    def api_version(self) -> str:
+        return self.type.kind.api_version
+
+    @cached_property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The schema to prune, default and validate by."""
+        if not self.type.builtin:
+            return self.type.schema
+        try:
+            from continuo.embedded.machinery import builtin
+        except ImportError:
+            return None
+
+        kind = self.type.kind
+        return builtin.schema_for(kind.group, kind.version, kind.kind)
+
+    def view(self, obj: Object) -> Object:
+        """The stored object as this version shows it."""
+        if obj["apiVersion"] == self.api_version:
+            return obj
+        if self.to_view is not None:
+            return self.to_view(obj)
+        return {**obj, "apiVersion": self.api_version}
+
+    def stored(self, obj: Object) -> Object:
+        """An object of this version as it is kept."""
+        storage = self.storage
+        if storage is self:
+            return obj
+        if self.from_view is not None:
+            return self.from_view(obj)
+        return {**obj, "apiVersion": storage.api_version}
