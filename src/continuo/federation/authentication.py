@@ -95,7 +95,7 @@ def _admission(provider: EndState) -> Object:
 
 
 def _present_request(provider: EndState, public: bytes, who: str) -> bytes | None:
-    """The request that the Tenant carries already, if it still fits: a new one would mean a new certificate."""
+    """The request that the Tenant carries already, if it still fits: a new one means a new certificate."""
     encoded = ((provider.tenant or {}).get("spec") or {}).get("csr")
     present = secret_bytes({"data": {"csr": encoded}}, "csr")
     return present if present and handshake.request_fits(present, public, who) else None

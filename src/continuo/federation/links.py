@@ -30,8 +30,8 @@ def advance(
 ) -> LinkProgress:
     """The next writes of a link, and where it stands.
 
-    Level-triggered and idempotent: apply the writes, look again, until there are none. `established` says that
-    the link was connected before, so that a step to repeat reads as Degraded and not as Peering.
+    Level-triggered and idempotent: apply the writes, look again, until there are none. `established` says
+    that the link was connected before, so that a step to repeat reads as Degraded and not as Peering.
     """
     settings = settings or LinkSettings()
     failed = [

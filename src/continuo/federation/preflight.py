@@ -51,7 +51,7 @@ def _available(end: EndState) -> Check:
     if not end.components:
         return Check(
             "LiqoAvailable", False,
-            f"namespace liqo of {end.name} has no Deployment of Liqo; wait for the package liqo, or reinstall it",
+            f"namespace liqo of {end.name} has no Deployment of Liqo; wait for the package, or reinstall it",
         )  # fmt: skip
     return _check(
         "LiqoAvailable", not missing,

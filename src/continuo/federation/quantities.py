@@ -33,7 +33,7 @@ def quantity(text: str | int | float) -> Fraction:
 
 
 def canonical(resource: str, value: Fraction) -> str:
-    """The spelling Kubernetes itself would choose: `1500m` of cpu, `8Gi` of memory, plain counts otherwise."""
+    """The spelling Kubernetes itself would choose: `1500m` of cpu, `8Gi` of memory, else plain counts."""
     if resource == "memory":
         whole = int(value)
         for suffix in ("Ti", "Gi", "Mi", "Ki"):

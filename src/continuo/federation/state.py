@@ -1,6 +1,6 @@
 """What is seen of one end of a link: a frozen picture, taken from the caches of that end's cluster.
 
-Everything is found by name (or within the tenant namespace), never by a scan over a cluster, so that a picture
+Everything is found by name or within the tenant namespace, never by a scan over a cluster, so that a picture
 costs the same for a cluster with one link and for one with fifty.
 """
 
@@ -188,7 +188,7 @@ def _addresses(cache: Cache) -> tuple[tuple[str, ...], str | None, str | None]:
 
 
 def _gateway_key(cache: Cache, peer: str, namespace: str) -> bytes | None:
-    """The public half of this end's tunnel key: the Secret is named after the gateway; labels say it is one."""
+    """The public half of this end's tunnel key: the Secret is named after the gateway."""
     secret = cache.get(kinds.SECRET, names.public_key(peer), namespace)
     if secret is None or labels_of(secret).get(names.GATEWAY_RESOURCE) != "true":
         candidates = cache.list(kinds.SECRET, namespace)

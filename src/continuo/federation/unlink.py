@@ -18,8 +18,8 @@ _Doomed = tuple[EndState, Kind, Object]
 def retreat(first: EndState, second: EndState, settings: LinkSettings | None = None) -> LinkProgress:
     """The next deletions, stage by stage, until nothing of the link is left at either end.
 
-    A dead peer holds the removal up, with the reason, unless `settings.force` allows to go on without it: then
-    its end counts as empty and Liqo at the living end is told not to wait for it.
+    A dead peer holds the removal up, with the reason, unless `settings.force` allows to go on without it:
+    then its end counts as empty and Liqo at the living end is told not to wait for it.
     """
     settings = settings or LinkSettings()
     dead = [end for end in (first, second) if not end.reachable]
