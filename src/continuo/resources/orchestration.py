@@ -1,11 +1,11 @@
 """The LowLevelOrchestration: clusters, links between them, and applications across them, in one object.
 
-These structs are the single source of the wire format: `schema` makes the CRD's OpenAPI schema of them, `docs`
-the reference page, and `decode` reads objects with them. The wire names are those of the seed's figures:
-kebab-case, but `containerPort` and `clusterPort`. Import from this module; its parts are in `orchestration_*`.
+These structs are the single source of the wire format: `schema` makes the CRD's OpenAPI schema of them,
+`docs` the reference page, and `decode` reads objects with them. The wire names are those of the figures in
+the thesis: kebab-case, but `containerPort` and `clusterPort`. Import from here; the parts are `orchestration_*`.
 
-How large one object can be: the API server hands an object to etcd in one request, and etcd takes 1.5 MiB. The
-item limits bound what the rules cost, not the bytes: an application of three components takes about 1.5 KiB of
+How large one object can be: the API server hands an object to etcd in one request, and etcd takes 1.5 MiB.
+The item limits bound what rules cost, not bytes: an application of three components takes about 1.5 KiB of
 spec and as much of status. So use many objects rather than one big one; they live side by side.
 """
 
@@ -126,7 +126,7 @@ class Spec(Struct, frozen=True, kw_only=True, rename="kebab"):
     links: Annotated[
         tuple[tuple[ClusterRef, ClusterRef], ...],
         many(
-            "Pairs of clusters to be joined, by name. One writer: server-side apply takes the list as a whole.",
+            "Pairs of clusters to join, by name. One writer: server-side apply takes the list as a whole.",
             MAX_LINKS,
         ),
     ] = ()
@@ -200,7 +200,7 @@ def _plain(value: Any) -> Any:
 
 
 def normalise(obj: Object) -> Object:
-    """Cluster references without the prefix `<object's name>-` that the seed's figures use.
+    """Cluster references without the prefix `<object's name>-` that the thesis' figures use.
 
     The prefix goes only where what remains is a declared cluster and the whole is not. Pure.
     """

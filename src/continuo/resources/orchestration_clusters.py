@@ -68,8 +68,8 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     image: Annotated[
         Word | None,
         doc(
-            "OpenStack image of the machines; it changes together with `kubernetes-version`, because a kubeadm "
-            "image carries one version."
+            "OpenStack image of the machines; it changes together with `kubernetes-version`, because a "
+            "kubeadm image carries one version."
         ),
     ] = None
     kubeconfig: Annotated[

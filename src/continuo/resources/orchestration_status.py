@@ -1,4 +1,4 @@
-"""What a LowLevelOrchestration's status says: phase, reason, message and time for the whole and for each item.
+"""What a LowLevelOrchestration's status says: phase, reason, message, time of the whole and of each item.
 
 Only the operator writes it, through the status subresource. Fields that are None or empty are left out on the
 wire.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 MAX_CLUSTERS, MAX_LINKS, MAX_APPS, MAX_COMPONENTS = 64, 128, 64, 32
-MAX_EXPOSE, MAX_VARIABLES, MAX_STORAGE, MAX_ARGS, MAX_RESOURCES = 16, 128, 16, 64, 16
+MAX_EXPOSE, MAX_VARIABLES, MAX_STORAGE, MAX_ARGS, MAX_RESOURCES = 16, 128, 8, 64, 16
 MAX_REQUIREMENTS, MAX_MEMBERS = 32, 32
 
 
@@ -28,7 +28,7 @@ def by_name(text: str, most: int, least: int | None = None) -> Meta:
 
 
 class Provider(StrEnum):
-    """Where a cluster comes from; the last three are the seed's spelling: OpenStack with that bootstrap."""
+    """Where a cluster comes from; the last three are a shorthand: OpenStack with that bootstrap."""
 
     OPENSTACK = "openstack"
     EXISTING = "existing"
@@ -62,7 +62,7 @@ class PlacementHint(StrEnum):
 
 
 class Package(StrEnum):
-    """Add-ons of a cluster; `metallb` and `nginx` are the seed's names for `loadbalancer` and `ingress`."""
+    """Add-ons of a cluster; `metallb` and `nginx` mean `loadbalancer` and `ingress`."""
 
     LOADBALANCER = "loadbalancer"
     INGRESS = "ingress"
@@ -149,7 +149,7 @@ Port = Annotated[int, Meta(ge=1, le=65535, extra={"format": "int32"})]
 PortName = Annotated[str, _text(63, r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
 EnvName = Annotated[str, _text(253, r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
 EnvValue = Annotated[str, _text(8192, least=0)]
-MountPath = Annotated[str, _text(512, r"^/[^:]*$")]
+MountPath = Annotated[str, _text(128, r"^/[^:]*$", says="must be an absolute path without a colon")]
 Quantity = (
     Annotated[str, _text(32, r"^(\d+(\.\d*)?|\.\d+)(m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")]
     | Annotated[int, Meta(ge=0)]

@@ -1,0 +1,76 @@
+"""The CustomResourceDefinition of the LowLevelOrchestration."""
+
+from __future__ import annotations
+
+from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, Spec, Status
+from continuo.resources.orchestration_rules import RULES
+from continuo.resources.schema import struct_schema
+
+_COLUMNS: tuple[tuple[str, str, str, int], ...] = (
+    ("PHASE", "string", ".status.phase", 0),
+    ("CLUSTERS", "string", ".status.summary.clusters", 0),
+    ("LINKS", "string", ".status.summary.links", 0),
+    ("APPS", "string", ".status.summary.apps", 0),
+    ("READY", "string", ".status.conditions[?(@.type=='Ready')].status", 0),
+    ("REASON", "string", ".status.conditions[?(@.type=='Ready')].reason", 0),
+    ("MESSAGE", "string", ".status.conditions[?(@.type=='Ready')].message", 1),
+    ("AGE", "date", ".metadata.creationTimestamp", 0),
+)
+
+DESCRIPTION = (
+    "LowLevelOrchestration declares clusters, the links between them, and the applications that run across "
+    "them. One object, status included, must stay under etcd's request limit of 1.5 MiB: use several beyond."
+)
+
+
+def open_api_schema() -> Object:
+    """The `openAPIV3Schema` of the kind."""
+    return {
+        "type": "object",
+        "description": DESCRIPTION,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": struct_schema(Spec, RULES),
+            "status": struct_schema(Status, {}),
+        },
+    }
+
+
+def low_level_orchestration_crd() -> Object:
+    """The CustomResourceDefinition, ready to be applied."""
+    kind = LOW_LEVEL_ORCHESTRATION
+    return CUSTOM_RESOURCE_DEFINITION.new(
+        kind.resource,
+        spec={
+            "group": kind.group,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": list(kind.short_names),
+                "categories": ["continuo"],
+            },
+            "versions": [
+                {
+                    "name": kind.version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": open_api_schema()},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
+                }
+            ],
+        },
+    )
+
+
+def _column(name: str, type_: str, path: str, priority: int) -> Object:
+    column: Object = {"name": name, "type": type_, "jsonPath": path}
+    return column | {"priority": priority} if priority else column

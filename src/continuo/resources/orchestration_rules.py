@@ -1,0 +1,205 @@
+"""The rules that no single field can say: CEL expressions that the API server runs, and its answers.
+
+A rule belongs to a struct (`self` is the struct), to one of its list fields (`self` is the list), or to the
+items of that list (`field[]`). CEL writes the dash of a field name as `__dash__`; `_cel` does that, so that
+rules read like the wire. Every list and string that a rule walks is bounded, because the API server refuses
+rules whose worst case costs too much. For the same reason cross-references compare names as they are, and
+messages are fixed: building strings out of items multiplies the cost.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import Spec
+from continuo.resources.orchestration_apps import AppSpec, ComponentSpec, EnvVariable, Expose, StorageSpec
+from continuo.resources.orchestration_clusters import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One validation rule; `field` is the wire name that the answer points at."""
+
+    expression: str
+    message: str
+    field: str = ""
+    required: bool = False
+
+    def to_schema(self) -> Object:
+        """The entry of `x-kubernetes-validations`."""
+        entry: Object = {"rule": _cel(self.expression), "message": self.message}
+        if self.field:
+            entry["fieldPath"] = f"['{self.field}']" if "-" in self.field else f".{self.field}"
+        if self.required:
+            entry["reason"] = "FieldValueRequired"
+        return entry
+
+
+def _cel(expression: str) -> str:
+    """Field names with their dashes escaped: `self.is-public` becomes `self.is__dash__public`."""
+    return re.sub(r"(?<=\.)[a-z]+(-[a-z]+)+", lambda name: name.group().replace("-", "__dash__"), expression)
+
+
+_CANNOT_CHANGE = "cannot change once the cluster is declared: declare another cluster and move the components"
+
+
+def _fixed(field: str) -> Rule:
+    """An optional field that cannot change, nor come, nor go."""
+    there, same = f"has(self.{field})", f"self.{field} == oldSelf.{field}"
+    return Rule(f"{there} == has(oldSelf.{field}) && (!{there} || {same})", _CANNOT_CHANGE, field)
+
+
+def _declared(name: str) -> str:
+    """Whether the value of the CEL expression `name` is the name of a cluster."""
+    return f"has(self.clusters) && self.clusters.exists(k, k.name == {name})"
+
+
+_BOOTSTRAP = (
+    "({0}.provider in ['kubeadm', 'k3s', 'microk8s'] ? {0}.provider : "
+    "has({0}.kubernetes-type) ? {0}.kubernetes-type : 'kubeadm')"
+)
+_SELF, _OLD = _BOOTSTRAP.format("self"), _BOOTSTRAP.format("oldSelf")
+_HTTP = "({0}.protocol in ['HTTP', 'HTTPS'] || {0}.clusterPort in [80, 443, 8080, 8443])"
+_TLS = "({0}.protocol in ['HTTP', 'HTTPS'] || {0}.clusterPort in [443, 8443])"
+
+_CLUSTER_RULES = (
+    Rule(
+        "self.control-plane-count % 2 == 1",
+        "must be odd (1, 3, 5, 7 or 9): etcd needs a majority, and an even member adds risk without safety",
+        "control-plane-count",
+    ),
+    Rule(
+        f"self.provider == 'existing' || {_SELF} != 'microk8s' || "
+        "self.control-plane-count + self.worker-machine-count == 1",
+        "a microk8s cluster has one node in total, because its nodes accept another only if they can "
+        "resolve its name, which Cluster API cannot arrange: set control-plane-count 1 and "
+        "worker-machine-count 0, or use kubeadm or k3s",
+        "worker-machine-count",
+    ),
+    Rule("self.provider == oldSelf.provider", _CANNOT_CHANGE, "provider"),
+    Rule(f"{_SELF} == {_OLD}", _CANNOT_CHANGE, "kubernetes-type"),
+    Rule(
+        "!has(self.kubernetes-type) || self.provider in ['openstack', 'existing', self.kubernetes-type]",
+        "contradicts provider, which names a bootstrap already: leave kubernetes-type out, or set provider "
+        "openstack",
+        "kubernetes-type",
+    ),
+    Rule(
+        "self.provider == 'existing' || has(self.kubernetes-version)",
+        "is required unless provider is existing: the version to install, such as v1.32.4",
+        "kubernetes-version",
+        required=True,
+    ),
+    Rule(
+        "self.provider != 'existing' || has(self.kubeconfig)",
+        "is required with provider existing: the Secret whose key `value` is the cluster's kubeconfig",
+        "kubeconfig",
+        required=True,
+    ),
+    Rule(
+        "self.provider == 'existing' || !has(self.kubeconfig)",
+        "is only for clusters that exist already: set provider existing, or leave kubeconfig out",
+        "kubeconfig",
+    ),
+    Rule("self.cni == oldSelf.cni", _CANNOT_CHANGE, "cni"),
+    _fixed("pod-cidr"),
+    _fixed("service-cidr"),
+)
+
+_EXPOSE_RULES = (
+    Rule(
+        "!self.is-public || self.is-peered",
+        "must be true where is-public is true: a public port is reached through its Service",
+        "is-peered",
+    ),
+    Rule(
+        f"!has(self.host) || (self.is-public && {_HTTP.format('self')})",
+        "is only for public HTTP or HTTPS ports: set is-public true and protocol HTTP, or leave host out",
+        "host",
+    ),
+)
+
+_COMPONENT_RULES = (
+    Rule(
+        "!has(self.expose) || self.expose.all(a, self.expose.exists_one(b, a.clusterPort == b.clusterPort && "
+        "(a.protocol == 'UDP') == (b.protocol == 'UDP')))",
+        "exposes one clusterPort twice: it may occur once for UDP and once for the other protocols",
+        "expose",
+    ),
+    Rule(
+        f"!has(self.tls) || (has(self.expose) && self.expose.exists(e, e.is-public && {_TLS.format('e')}))",
+        "needs a public HTTP or HTTPS port (or 443, 8443) to protect: expose one, or leave tls out",
+        "tls",
+    ),
+    Rule(
+        "!has(self.storage) || self.storage.all(a, self.storage.exists_one(b, a.mountPath == b.mountPath))",
+        "mounts two volumes at one mountPath: give each its own",
+        "storage",
+    ),
+)
+
+_APP_RULES = (
+    Rule(
+        "self.owner == oldSelf.owner",
+        "cannot change: delete the application and declare it again under the other owner",
+        "owner",
+    ),
+    Rule(
+        "!has(self.link-requirements) || [self.components.map(c, c.name)].all(names, "
+        "self.link-requirements.all(r, r.members.all(m, m in names)))",
+        "has a member that is no component of this application: name components as in components",
+        "link-requirements",
+    ),
+)
+
+_SPEC_RULES = (
+    Rule(
+        f"!has(self.links) || self.links.all(l, l.all(n, {_declared('n')}))",
+        "names a cluster that is not declared: add it to spec.clusters, or remove the link",
+        "links",
+    ),
+    Rule(
+        f"!has(self.apps) || self.apps.all(a, {_declared('a.cluster')})",
+        "has a cluster that is not declared: name one of spec.clusters as the application's home cluster",
+        "apps",
+    ),
+    Rule(
+        "!has(self.apps) || self.apps.all(a, a.components.all(p, !has(p.cluster-selector) || "
+        f"({_declared('p.cluster-selector')})))",
+        "has a cluster-selector that is not declared: name one of spec.clusters, or leave the selector out",
+        "apps",
+    ),
+)
+
+RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
+    ClusterSpec: _CLUSTER_RULES,
+    Expose: _EXPOSE_RULES,
+    EnvVariable: (
+        Rule(
+            "has(self.value) != has(self.secret)",
+            "must have either value or secret (name and key), and not both",
+        ),
+    ),
+    StorageSpec: (
+        Rule(
+            "!has(self.access) || self.kind == 'persistent'",
+            "is only for persistent volumes: set kind persistent, or leave access out",
+            "access",
+        ),
+    ),
+    ComponentSpec: _COMPONENT_RULES,
+    AppSpec: _APP_RULES,
+    Spec: _SPEC_RULES,
+    (Spec, "links"): (
+        Rule(
+            "self.all(a, self.exists_one(b, (a[0] == b[0] && a[1] == b[1]) || "
+            "(a[0] == b[1] && a[1] == b[0])))",
+            "joins two clusters twice: a pair may occur once, in either order",
+        ),
+    ),
+    (Spec, "links[]"): (Rule("self[0] != self[1]", "must join two different clusters"),),
+}
