@@ -81,6 +81,9 @@ HELM_RELEASE_PROXY = Kind(
 )
 CLUSTER_RESOURCE_SET = Kind("addons.cluster.x-k8s.io", "v1beta2", "ClusterResourceSet", "clusterresourcesets")
 
+IP_ADDRESS_POOL = Kind("metallb.io", "v1beta1", "IPAddressPool", "ipaddresspools")
+L2_ADVERTISEMENT = Kind("metallb.io", "v1beta1", "L2Advertisement", "l2advertisements")
+
 # --- Liqo -------------------------------------------------------------------------------------------------------------
 FOREIGN_CLUSTER = Kind(
     "core.liqo.io", "v1beta1", "ForeignCluster", "foreignclusters", namespaced=False, short_names=("fc",)

@@ -1,0 +1,1 @@
+"""The decisions, one module for each sort of item. All pure."""

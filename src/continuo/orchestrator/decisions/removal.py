@@ -1,0 +1,172 @@
+"""What has to go: applications, then links, then clusters; each only when nothing rests on it any more."""
+
+from __future__ import annotations
+
+from continuo.federation.model import LinkPhase
+from continuo.orchestrator import naming
+from continuo.orchestrator.assess import Assessment, existing_links
+from continuo.orchestrator.decisions.applications import app_id, offload_id
+from continuo.orchestrator.decisions.clusters import delete, step_id
+from continuo.orchestrator.decisions.links import link_id, write_of
+from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
+from continuo.orchestrator.orient import Wanted
+from continuo.orchestrator.plan import MANAGEMENT, Action, Draft, Step, Target
+from continuo.resources import kinds
+from continuo.resources.meta import Object, deleting, labels_of
+
+
+def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted) -> None:
+    """Applications that are no longer declared, or that have another home cluster now."""
+    for cluster, seen in snapshot.clusters.items():
+        if seen.workload.reach is not Reach.OK:
+            continue
+        for namespace in seen.owned(kinds.NAMESPACE, snapshot.key):
+            app = labels_of(namespace).get(naming.APPLICATION)
+            if not app:
+                continue
+            declared = wanted.apps.get(app)
+            if declared is not None and declared.home == cluster:
+                continue
+            identity = app_id(app) if declared is None else f"{app_id(app)}/leave/{cluster}"
+            _undeploy(draft, seen, app, namespace, identity)
+
+
+def _undeploy(draft: Draft, seen: ClusterSeen, app: str, namespace: Object, identity: str) -> None:
+    """Withdraw the namespace from other clusters first, then delete it with everything in it."""
+    target = Target("application", app)
+    caches = seen.workload.caches
+    offloading = caches.get(kinds.NAMESPACE_OFFLOADING, "offloading", app) if caches is not None else None
+    if offloading is not None and not deleting(offloading):
+        draft.add(Step(f"{identity}/withdraw", Action.RECALL, target, (delete(seen.name, offloading),),
+                       detail=f"withdraw namespace {app} of {seen.name}"))  # fmt: skip
+    elif offloading is not None:
+        draft.add(Step(f"{identity}/withdraw", Action.WAIT, target, waits_for="the namespace to be withdrawn"))
+    needs = (f"{identity}/withdraw",) if offloading is not None else ()
+    if deleting(namespace):
+        draft.add(Step(identity, Action.WAIT, target, (), needs, waits_for=f"namespace {app} to be deleted"))
+    else:
+        writes = (delete(seen.name, namespace),)
+        draft.add(Step(identity, Action.DELETE, target, writes, needs, f"namespace {app} of {seen.name}"))
+
+
+def decide_unlinking(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: Assessment) -> None:
+    """Links that nobody wants any more, once no application is offloaded through them."""
+    undeclared_but_needed = [
+        link for link in wanted.links.values() if not link.declared and link.pair in existing_links(snapshot)
+    ]
+    for link in undeclared_but_needed:
+        apps = ", ".join(link.needed_by)
+        if _was_declared(snapshot, link.pair):
+            draft.refuse(
+                Target("link", f"{link.pair[0]}/{link.pair[1]}"), "InUse",
+                f"the link between {link.pair[0]} and {link.pair[1]} is kept, because {apps} "
+                f"span{'s' if len(link.needed_by) == 1 else ''} it; move the components to one cluster first",
+            )  # fmt: skip
+    for pair, progress in assessment.links.items():
+        if pair in wanted.links or progress.phase is LinkPhase.GONE:
+            continue
+        needs = _rests_on(draft, snapshot, pair)
+        writes = tuple(write_of(snapshot, write) for write in progress.writes)
+        target = Target("link", f"{pair[0]}/{pair[1]}")
+        if writes:
+            detail = f"{progress.steps_done} of {progress.steps_total} stages done"
+            draft.add(Step(link_id(pair), Action.UNLINK, target, writes, needs, detail, progress.message))
+        else:
+            draft.add(Step(link_id(pair), Action.WAIT, target, (), needs, waits_for=progress.message))
+
+
+def _was_declared(snapshot: Snapshot, pair: tuple[str, str]) -> bool:
+    """Whether the user took it out of `spec.links`: then it is worth saying that it stays."""
+    reported = (snapshot.object.get("status") or {}).get("links") or ()
+    return any(naming.pair(*entry["clusters"]) == pair and entry.get("reason") != "Implied" for entry in reported)
+
+
+def _rests_on(draft: Draft, snapshot: Snapshot, pair: tuple[str, str]) -> tuple[str, ...]:
+    """The open steps that have to be over before the link may go: undeploying, withdrawing, moving."""
+    found: list[str] = []
+    for step in draft.steps:
+        if step.target.kind not in ("application", "component"):
+            continue
+        if step.action in (Action.RECALL, Action.DELETE, Action.MOVE) or step.id.endswith(("/withdraw", "/offload")):
+            found.append(step.id)
+        elif step.action is Action.WAIT and _leaving(snapshot, step, pair):
+            found.append(step.id)
+    return tuple(dict.fromkeys(found))
+
+
+def _leaving(snapshot: Snapshot, step: Step, pair: tuple[str, str]) -> bool:
+    return "/leave/" in step.id or (step.target.kind == "application" and not _declared(snapshot, step.target.name))
+
+
+def _declared(snapshot: Snapshot, app: str) -> bool:
+    return not snapshot.deleting and any(a.name == app for a in snapshot.orchestration.spec.apps)
+
+
+def decide_deleting(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: Assessment) -> None:
+    """Clusters that are no longer declared, once nothing of ours is on them and no link ends there."""
+    for name, seen in snapshot.clusters.items():
+        if name in wanted.clusters:
+            continue
+        target = Target("cluster", name)
+        guests = _guests(snapshot, seen)
+        if guests:
+            draft.refuse(
+                target, "InUse",
+                f"cluster {name} is kept, because orchestration {', '.join(guests)} still has applications on it; "
+                "move or delete them first",
+            )  # fmt: skip
+            continue
+        cluster = seen.cluster
+        if cluster is None:
+            _leftovers(draft, seen)
+        elif deleting(cluster):
+            draft.add(Step(step_id(name), Action.WAIT, target, waits_for=assessment.clusters[name].message))
+        else:
+            needs = _still_on(draft, snapshot, name, assessment)
+            draft.add(Step(step_id(name), Action.DELETE, target, (delete(MANAGEMENT, cluster),), needs,
+                           f"Cluster {seen.full_name} and its machines"))  # fmt: skip
+
+
+def _guests(snapshot: Snapshot, seen: ClusterSeen) -> list[str]:
+    """Other orchestrations with applications on the cluster."""
+    caches = seen.workload.caches
+    if caches is None or seen.workload.reach is not Reach.OK or seen.cluster is None:
+        return []
+    found = set()
+    for namespace in caches.list(kinds.NAMESPACE):
+        labels = labels_of(namespace)
+        owner = (labels.get(naming.ORCHESTRATION_NAMESPACE), labels.get(naming.ORCHESTRATION))
+        if labels.get(naming.APPLICATION) and owner[1] and owner != snapshot.key:
+            found.add(f"{owner[0]}/{owner[1]}")
+    return sorted(found)
+
+
+def _still_on(draft: Draft, snapshot: Snapshot, name: str, assessment: Assessment) -> tuple[str, ...]:
+    """The open steps that empty the cluster: links that end there, applications that leave it or move off it."""
+    needs = [link_id(pair) for pair in assessment.links if name in pair]
+    wanted_home = {app.name: app.cluster for app in snapshot.orchestration.spec.apps} if not snapshot.deleting else {}
+    for step in draft.steps:
+        leaving = step.target.kind == "application" and (
+            step.target.name not in wanted_home or step.id.endswith((f"/leave/{name}", "/withdraw"))
+        )
+        moving = step.target.kind in ("component", "application") and (
+            step.action in (Action.MOVE, Action.RECALL) or step.id == offload_id(step.target.name)
+        )
+        if leaving or moving:
+            needs.append(step.id)
+    open_ids = {step.id for step in draft.steps}
+    return tuple(dict.fromkeys(need for need in needs if need in open_ids))
+
+
+def _leftovers(draft: Draft, seen: ClusterSeen) -> None:
+    """What Cluster API's own deletion leaves: HelmChartProxies, templates without an owner."""
+    left = [obj for obj in seen.made.values() if not deleting(obj)]
+    if left:
+        writes = tuple(delete(MANAGEMENT, obj) for obj in left)
+        draft.add(Step(step_id(seen.name), Action.DELETE, Target("cluster", seen.name), writes,
+                       detail=f"{len(left)} remaining objects"))  # fmt: skip
+    elif seen.made:
+        draft.add(Step(step_id(seen.name), Action.WAIT, Target("cluster", seen.name),
+                       waits_for="its remaining objects to go"))  # fmt: skip
+
+

@@ -1,0 +1,223 @@
+"""Observe: from the caches of the management cluster and of the workload clusters to one frozen picture.
+
+`Caches` is what is known of one cluster; the running operator fills it from watches, `continuo plan` from lists. Nothing
+here scans a cluster: objects are found by key or by the index of their orchestration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from continuo.orchestrator import naming
+from continuo.orchestrator.render.exposure import Entrance
+from continuo.resources import kinds
+from continuo.resources.meta import Key, Kind, Object, labels_of
+from continuo.resources.orchestration import LowLevelOrchestration, decode
+
+MANAGEMENT_KINDS: tuple[Kind, ...] = (
+    kinds.CLUSTER, kinds.KUBEADM_CONTROL_PLANE, kinds.KTHREES_CONTROL_PLANE, kinds.MICROK8S_CONTROL_PLANE,
+    kinds.MACHINE_DEPLOYMENT, kinds.OPENSTACK_CLUSTER, kinds.OPENSTACK_MACHINE_TEMPLATE,
+    kinds.KUBEADM_CONFIG_TEMPLATE, kinds.KTHREES_CONFIG_TEMPLATE, kinds.MICROK8S_CONFIG_TEMPLATE,
+    kinds.HELM_CHART_PROXY,
+)  # fmt: skip
+"""What the orchestrator itself writes into the management cluster; all of it carries the orchestration's labels."""
+
+APPLICATION_KINDS: tuple[Kind, ...] = (
+    kinds.NAMESPACE, kinds.DEPLOYMENT, kinds.SERVICE, kinds.SECRET, kinds.PERSISTENT_VOLUME_CLAIM, kinds.INGRESS,
+)  # fmt: skip
+GATEWAY_KINDS: tuple[Kind, ...] = (kinds.GATEWAY, kinds.HTTP_ROUTE)
+POOL_KINDS: tuple[Kind, ...] = (kinds.IP_ADDRESS_POOL, kinds.L2_ADVERTISEMENT)
+OWNED_KINDS = (*APPLICATION_KINDS, *GATEWAY_KINDS, *POOL_KINDS)
+"""What the orchestrator writes into workload clusters, links and offloading apart."""
+
+
+class Caches(Protocol):
+    """What is known of one cluster. Objects are shared: never changed."""
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> Object | None: ...
+
+    def list(self, kind: Kind, namespace: str = "") -> Iterable[Object]: ...
+
+    def owned(self, kind: Kind, orchestration: Key) -> Iterable[Object]:
+        """The objects that carry the labels of that orchestration (namespace, name)."""
+        ...
+
+    def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
+        """The objects labelled with that Cluster API cluster name: Machines, HelmReleaseProxies."""
+        ...
+
+
+class Reach(StrEnum):
+    """Whether a workload cluster's API can be used."""
+
+    NONE = "none"
+    """There are no credentials yet."""
+    CONNECTING = "connecting"
+    OK = "ok"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The operator's view into one workload cluster."""
+
+    reach: Reach
+    message: str = ""
+    caches: Caches | None = None
+    entrance: Entrance = Entrance()
+
+
+class World(Protocol):
+    """Everything that can be looked at."""
+
+    def management(self) -> Caches: ...
+
+    def workload(self, namespace: str, secret: str) -> Workload:
+        """The workload cluster behind the kubeconfig Secret of that name."""
+        ...
+
+    def provisioning(self) -> frozenset[Key]:
+        """The Cluster API clusters of all orchestrations that are on their way to their first control plane."""
+        ...
+
+    def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
+        """Other orchestrations that declare a link between those two kubeconfig Secrets (namespace, name)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSeen:
+    """One cluster of an orchestration as it is: declared, or still there."""
+
+    name: str
+    full_name: str
+    secret: str
+    """The kubeconfig Secret's name."""
+    made: Mapping[tuple[str, str], Object] = field(default_factory=dict)
+    """Our objects in the management cluster, by (kind, name)."""
+    machines: tuple[Object, ...] = ()
+    releases: Mapping[str, Object] = field(default_factory=dict)
+    """HelmReleaseProxies by the name of their HelmChartProxy."""
+    kubeconfig: Object | None = None
+    infrastructure: Object | None = None
+    workload: Workload = Workload(Reach.NONE)
+
+    @property
+    def cluster(self) -> Object | None:
+        """The Cluster API Cluster."""
+        return self.made.get((kinds.CLUSTER.kind, self.full_name))
+
+    def owned(self, kind: Kind, orchestration: Key) -> list[Object]:
+        """The orchestration's objects of a kind in this workload cluster."""
+        caches = self.workload.caches
+        return list(caches.owned(kind, orchestration)) if caches is not None else []
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One orchestration and everything that is seen of it."""
+
+    orchestration: LowLevelOrchestration
+    object: Object
+    clusters: Mapping[str, ClusterSeen]
+    secrets: Mapping[str, Object]
+    """The Secrets that its applications refer to, those that exist."""
+    provisioning: frozenset[Key]
+    """Clusters of any orchestration that are being provisioned."""
+    shared_links: frozenset[tuple[str, str]] = frozenset()
+    """Pairs (declared names) that another orchestration needs as well."""
+
+    @property
+    def key(self) -> Key:
+        return self.orchestration.namespace, self.orchestration.name
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.orchestration.metadata
+
+
+def secret_names(orchestration: LowLevelOrchestration) -> frozenset[str]:
+    """The Secrets beside the orchestration that its applications refer to."""
+    from continuo.orchestrator.render.applications import secrets_used
+
+    return frozenset(
+        use.name for app in orchestration.spec.apps for component in app.components for use in secrets_used(component)
+    )
+
+
+def observe(obj: Object, world: World) -> Snapshot:
+    """The picture of one orchestration.
+
+    Raises:
+        Invalid: the object does not fit the model (an API server with our CRD never stores such a one).
+    """
+    orchestration = decode(obj)
+    key = (orchestration.namespace, orchestration.name)
+    management = world.management()
+    made = _made_by_cluster(management, key)
+    names = dict.fromkeys([spec.name for spec in orchestration.spec.clusters] + sorted(made))
+    adopted = {spec.name: spec.kubeconfig for spec in orchestration.spec.clusters if spec.existing}
+    clusters = {
+        name: _seen(world, key, name, made.get(name, {}), adopted.get(name)) for name in names if name is not None
+    }
+    secrets = {
+        name: secret
+        for name in secret_names(orchestration)
+        if (secret := management.get(kinds.SECRET, name, key[0])) is not None
+    }
+    return Snapshot(
+        orchestration=orchestration,
+        object=obj,
+        clusters=clusters,
+        secrets=secrets,
+        provisioning=world.provisioning(),
+        shared_links=_shared_links(world, key, clusters),
+    )
+
+
+def _made_by_cluster(management: Caches, key: Key) -> dict[str, dict[tuple[str, str], Object]]:
+    found: dict[str, dict[tuple[str, str], Object]] = {}
+    for kind in MANAGEMENT_KINDS:
+        for obj in management.owned(kind, key):
+            cluster = labels_of(obj).get(naming.CLUSTER)
+            if cluster:
+                found.setdefault(cluster, {})[(kind.kind, obj["metadata"]["name"])] = obj
+    return found
+
+
+def _seen(
+    world: World, key: Key, name: str, made: dict[tuple[str, str], Object], adopted: str | None
+) -> ClusterSeen:
+    namespace, orchestration = key
+    management = world.management()
+    full_name = naming.cluster_name(orchestration, name)
+    secret = adopted or f"{full_name}-kubeconfig"
+    releases = {
+        labels_of(release).get("helmreleaseproxy.addons.cluster.x-k8s.io/helmchartproxy-name", ""): release
+        for release in management.of_cluster(kinds.HELM_RELEASE_PROXY, namespace, full_name)
+    }
+    return ClusterSeen(
+        name=name,
+        full_name=full_name,
+        secret=secret,
+        made=made,
+        machines=tuple(management.of_cluster(kinds.MACHINE, namespace, full_name)),
+        releases=releases,
+        kubeconfig=management.get(kinds.SECRET, secret, namespace),
+        infrastructure=made.get((kinds.OPENSTACK_CLUSTER.kind, full_name)),
+        workload=world.workload(namespace, secret),
+    )
+
+
+def _shared_links(world: World, key: Key, clusters: Mapping[str, ClusterSeen]) -> frozenset[tuple[str, str]]:
+    names = sorted(clusters)
+    namespace = key[0]
+    return frozenset(
+        (a, b)
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        if world.link_holders((namespace, clusters[a].secret), (namespace, clusters[b].secret), key)
+    )

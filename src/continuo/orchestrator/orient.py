@@ -1,0 +1,320 @@
+"""Orient: from the picture to what has to be there: every object, its place, and what stands in the way of an item.
+
+Pure. A problem belongs to one item and blocks only that item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from continuo.federation import offloading, state
+from continuo.orchestrator import naming
+from continuo.orchestrator.observe import ClusterSeen, Snapshot
+from continuo.orchestrator.render import applications, clusters, exposure, packages
+from continuo.orchestrator.settings import RESERVED_PORTS, Settings
+from continuo.resources import kinds
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an item cannot be made as declared."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterWanted:
+    """A declared cluster; `objects` is None for an adopted one."""
+
+    spec: ClusterSpec
+    objects: clusters.ClusterObjects | None
+    packages: Mapping[str, Object]
+    pool: tuple[Object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWanted:
+    """A link to be kept: declared, or needed by applications that span its clusters."""
+
+    pair: tuple[str, str]
+    declared: bool
+    needed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentWanted:
+    """One component with its place and its objects in the home cluster."""
+
+    spec: ComponentSpec
+    cluster: str
+    objects: tuple[Object, ...]
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppWanted:
+    """One application: what its components share, and the components."""
+
+    spec: AppSpec
+    home: str
+    remotes: tuple[str, ...]
+    shared: tuple[Object, ...]
+    offloading: Object | None
+    """The NamespaceOffloading, when there are other clusters and all their Liqo IDs are known."""
+    components: Mapping[str, ComponentWanted]
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an orchestration asks for; empty when it is being deleted."""
+
+    clusters: Mapping[str, ClusterWanted]
+    links: Mapping[tuple[str, str], LinkWanted]
+    apps: Mapping[str, AppWanted]
+
+
+def orient(snapshot: Snapshot, settings: Settings) -> Wanted:
+    """The desired state of one orchestration, as objects."""
+    if snapshot.deleting:
+        return Wanted({}, {}, {})
+    namespace, name = snapshot.key
+    spec = snapshot.orchestration.spec
+    wanted = {c.name: _cluster(namespace, name, c, snapshot, settings) for c in spec.clusters}
+    taken = _PortPlan()
+    apps = {app.name: _app(snapshot, app, wanted, taken, settings) for app in spec.apps}
+    return Wanted(wanted, _links(snapshot, apps), apps)
+
+
+def _cluster(
+    namespace: str, orchestration: str, spec: ClusterSpec, snapshot: Snapshot, settings: Settings
+) -> ClusterWanted:
+    if spec.existing:
+        return ClusterWanted(spec, None, {})
+    objects = clusters.render_cluster(namespace, orchestration, spec)
+    seen = snapshot.clusters.get(spec.name)
+    address = spec.public_ip or _endpoint_address(seen)
+    pool = packages.render_address_pool(namespace, orchestration, address) if address else ()
+    return ClusterWanted(
+        spec=spec,
+        objects=_keep_immutable(objects, seen),
+        packages=packages.render_packages(namespace, orchestration, spec, settings),
+        pool=pool if "loadbalancer" in packages.packages_of(spec) else (),
+    )
+
+
+def _endpoint_address(seen: ClusterSeen | None) -> str | None:
+    if seen is None or seen.cluster is None:
+        return None
+    endpoint = (seen.cluster.get("spec") or {}).get("controlPlaneEndpoint") or {}
+    return endpoint.get("host") or None
+
+
+def _keep_immutable(objects: clusters.ClusterObjects, seen: ClusterSeen | None) -> clusters.ClusterObjects:
+    """The load balancer of the API cannot be switched later: keep what the cluster was created with."""
+    live = seen.infrastructure if seen else None
+    if live is None:
+        return objects
+    infrastructure = objects.supporting[0]
+    created = (live.get("spec") or {}).get("apiServerLoadBalancer")
+    if created is None or created == infrastructure["spec"].get("apiServerLoadBalancer"):
+        return objects
+    metadata = {**infrastructure["metadata"]}
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != naming.APPLIED}
+    if annotations:
+        metadata["annotations"] = annotations
+    else:
+        metadata.pop("annotations", None)
+    kept = {
+        **infrastructure,
+        "metadata": metadata,
+        "spec": {**infrastructure["spec"], "apiServerLoadBalancer": {"enabled": bool(created.get("enabled"))}},
+    }
+    return clusters.ClusterObjects(
+        objects.name,
+        (naming.sealed(kept), *objects.supporting[1:]),
+        objects.control_plane,
+        objects.workers,
+        objects.cluster,
+    )
+
+
+def place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, ClusterSpec]) -> str:
+    """The declared cluster of a component: its selector, else a cluster of the hinted tier, else the home cluster.
+
+    Among several clusters of the tier the home cluster comes first, then the alphabetical order.
+    """
+    if component.cluster_selector:
+        return component.cluster_selector
+    if component.placement_hint:
+        tier = str(component.placement_hint).lower()
+        fitting = sorted(name for name, spec in declared.items() if str(spec.tier or "") == tier)
+        if fitting and app.cluster not in fitting:
+            return fitting[0]
+    return app.cluster
+
+
+class _PortPlan:
+    """Who holds which port of each cluster's shared public address."""
+
+    def __init__(self) -> None:
+        self._holders: dict[tuple[str, str, int], str] = {}
+
+    def claim(self, cluster: str, app: AppSpec, component: ComponentSpec) -> Problem | None:
+        for expose in component.expose:
+            if not expose.is_public or exposure.is_web(component, expose):
+                continue
+            port = (exposure.transport(expose), expose.cluster_port)
+            holder = RESERVED_PORTS.get(port) or self._holders.get((cluster, *port))
+            if holder:
+                return Problem(
+                    "PortConflict",
+                    f"{port[0]} port {port[1]} of the public address of cluster {cluster} belongs to {holder}; "
+                    "choose another clusterPort",
+                )
+            self._holders[(cluster, *port)] = f"component {app.name}/{component.name}"
+        return None
+
+
+def _app(
+    snapshot: Snapshot,
+    app: AppSpec,
+    wanted: Mapping[str, ClusterWanted],
+    taken: _PortPlan,
+    settings: Settings,
+) -> AppWanted:
+    namespace, orchestration = snapshot.key
+    declared = {name: cluster.spec for name, cluster in wanted.items()}
+    places = {component.name: place(app, component, declared) for component in app.components}
+    ids = {name: _liqo_id(snapshot.clusters.get(name)) for name in {*places.values(), app.cluster}}
+    components = {
+        component.name: _component(
+            snapshot, app, component, places[component.name], ids, wanted.get(app.cluster), taken, settings
+        )
+        for component in app.components
+    }
+    remotes = tuple(sorted({cluster for cluster in places.values() if cluster != app.cluster}))
+    remote_ids = [ids[name] for name in remotes]
+    home_id = ids[app.cluster]
+    offload = None
+    if remotes and home_id and all(remote_ids):
+        metadata = naming.owner_labels(namespace, orchestration)
+        body = offloading.offload(app.name, home_id, [i for i in remote_ids if i])
+        body = {**body, "metadata": {**body["metadata"], "labels": {**metadata, naming.APPLICATION: app.name}}}
+        offload = naming.sealed(body)
+    return AppWanted(
+        spec=app,
+        home=app.cluster,
+        remotes=remotes,
+        shared=_shared(snapshot, app),
+        offloading=offload,
+        components=components,
+        problem=_app_problem(snapshot, app, declared),
+    )
+
+
+def _liqo_id(seen: ClusterSeen | None) -> str | None:
+    caches = seen.workload.caches if seen else None
+    return state.cluster_id(caches) if caches is not None else None
+
+
+def _shared(snapshot: Snapshot, app: AppSpec) -> tuple[Object, ...]:
+    """The namespace and the Secrets copied from beside the orchestration."""
+    namespace, orchestration = snapshot.key
+    labels = {**naming.owner_labels(namespace, orchestration), naming.APPLICATION: app.name}
+    used = {use.name for component in app.components for use in applications.secrets_used(component)}
+    copies = [
+        naming.sealed(applications.copy_secret(snapshot.secrets[name], app, labels))
+        for name in sorted(used)
+        if name in snapshot.secrets
+    ]
+    return (naming.sealed(applications.render_namespace(namespace, orchestration, app)), *copies)
+
+
+def _app_problem(snapshot: Snapshot, app: AppSpec, declared: Mapping[str, ClusterSpec]) -> Problem | None:
+    if app.cluster not in declared:
+        known = ", ".join(sorted(declared)) or "none"
+        return Problem(
+            "ClusterUnknown", f"application {app.name} names cluster {app.cluster}; declared clusters: {known}"
+        )
+    seen = snapshot.clusters.get(app.cluster)
+    caches = seen.workload.caches if seen else None
+    live = caches.get(kinds.NAMESPACE, app.name) if caches is not None else None
+    if live is not None:
+        owner = (live["metadata"].get("labels") or {}).get(naming.ORCHESTRATION)
+        owner_namespace = (live["metadata"].get("labels") or {}).get(naming.ORCHESTRATION_NAMESPACE)
+        if (owner_namespace, owner) != snapshot.key:
+            return Problem(
+                "NamespaceTaken",
+                f"namespace {app.name} on cluster {app.cluster} belongs to "
+                f"{f'orchestration {owner_namespace}/{owner}' if owner else 'somebody else'}; rename the application",
+            )
+    return None
+
+
+def _component(
+    snapshot: Snapshot,
+    app: AppSpec,
+    component: ComponentSpec,
+    cluster: str,
+    ids: Mapping[str, str | None],
+    home: ClusterWanted | None,
+    taken: _PortPlan,
+    settings: Settings,
+) -> ComponentWanted:
+    namespace, orchestration = snapshot.key
+    problem = _component_problem(snapshot, app, component, cluster) or taken.claim(app.cluster, app, component)
+    remote = cluster != app.cluster
+    remote_id = ids[cluster] if remote else None
+    if problem is not None or (remote and remote_id is None):
+        return ComponentWanted(component, cluster, (), problem)
+    seen = snapshot.clusters.get(app.cluster)
+    objects = applications.render_component(
+        namespace,
+        orchestration,
+        app,
+        component,
+        applications.Place(cluster, remote_id),
+        seen.workload.entrance if seen else exposure.Entrance(),
+        packages.shared_address(home.spec) if home else {},
+        settings,
+    )
+    return ComponentWanted(component, cluster, objects)
+
+
+def _component_problem(
+    snapshot: Snapshot, app: AppSpec, component: ComponentSpec, cluster: str
+) -> Problem | None:
+    if cluster not in {spec.name for spec in snapshot.orchestration.spec.clusters}:
+        return Problem("ClusterUnknown", f"component {app.name}/{component.name} names cluster {cluster}, undeclared")
+    for use in applications.secrets_used(component):
+        secret = snapshot.secrets.get(use.name)
+        if secret is None:
+            return Problem(
+                "SecretMissing",
+                f"component {app.name}/{component.name} needs Secret {snapshot.key[0]}/{use.name}, which {use.purpose}; "
+                "create it in the orchestration's namespace",
+            )
+        if use.type and secret.get("type") != use.type:
+            return Problem(
+                "SecretWrongType",
+                f"Secret {snapshot.key[0]}/{use.name}, which {use.purpose}, is of type {secret.get('type')}; "
+                f"it has to be {use.type}",
+            )
+    return None
+
+
+def _links(snapshot: Snapshot, apps: Mapping[str, AppWanted]) -> dict[tuple[str, str], LinkWanted]:
+    declared = {naming.pair(*link) for link in snapshot.orchestration.spec.links}
+    needed: dict[tuple[str, str], list[str]] = {}
+    for app in apps.values():
+        for remote in app.remotes if app.problem is None else ():
+            needed.setdefault(naming.pair(app.home, remote), []).append(app.spec.name)
+    return {
+        link: LinkWanted(link, link in declared, tuple(needed.get(link, ())))
+        for link in sorted(declared | set(needed))
+    }
