@@ -1,0 +1,84 @@
+"""One wrong field, in the words of Kubernetes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+ErrorType = Literal[
+    "Required", "Invalid", "NotSupported", "Duplicate", "TooLong", "TooMany", "TypeInvalid", "Forbidden"
+]
+
+_REASONS: dict[str, tuple[str, str]] = {
+    "Required": ("FieldValueRequired", "Required value"),
+    "Invalid": ("FieldValueInvalid", "Invalid value"),
+    "TypeInvalid": ("FieldValueTypeInvalid", "Invalid value"),
+    "NotSupported": ("FieldValueNotSupported", "Unsupported value"),
+    "Duplicate": ("FieldValueDuplicate", "Duplicate value"),
+    "TooLong": ("FieldValueTooLong", "Too long"),
+    "TooMany": ("FieldValueTooMany", "Too many"),
+    "Forbidden": ("FieldValueForbidden", "Forbidden"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """A field that breaks its schema. `field` is its path (`spec.clusters[0].name`)."""
+
+    field: str
+    type: ErrorType
+    value: Any
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The `reason` of the cause in a Status."""
+        return _REASONS[self.type][0]
+
+    def body(self) -> str:
+        """The sentence without the field."""
+        words = _REASONS[self.type][1]
+        if self.type not in ("Required", "Forbidden", "TooLong"):
+            words = f"{words}: {spell(self.value)}"
+        return f"{words}: {self.detail}" if self.detail else words
+
+    def message(self) -> str:
+        """The sentence as Kubernetes words it: `spec.x: Invalid value: 2: must be odd`."""
+        return f"{self.field}: {self.body()}"
+
+    def cause(self) -> dict[str, str]:
+        """The entry of `details.causes` in a Status."""
+        return {"reason": self.reason, "message": self.body(), "field": self.field}
+
+
+def spell(value: Any) -> str:
+    """A value inside an error message."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+Place: TypeAlias = "tuple[Any, str | int] | str"
+"""Where a value is: (the place of its parent, field name or index), or the text at the root. Spelled out only when an
+error needs it, for most values are right."""
+
+
+def step(place: Place, name: str | int) -> Place:
+    """The place one level down."""
+    return (place, name)
+
+
+def path_of(place: Place) -> str:
+    """The path as text."""
+    parts: list[str | int] = []
+    while not isinstance(place, str):
+        parts.append(place[1])
+        place = cast(Place, place[0])
+    text = place
+    for part in reversed(parts):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text = f"{text}.{part}" if text else part
+    return text

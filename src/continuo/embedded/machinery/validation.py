@@ -1,0 +1,266 @@
+"""Validation of values against a compiled structural schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from continuo.embedded.machinery.fields import FieldError, Place, path_of, step
+from continuo.embedded.machinery.formats import FORMATS
+from continuo.embedded.machinery.memo import IdentityMemo
+from continuo.embedded.machinery.typed import item_key, merge_type
+
+Errors: TypeAlias = list[FieldError]
+Check: TypeAlias = Callable[[Any, Place, Errors], None]
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int, float),
+    "number": (int, float),
+}
+
+
+class Rules:
+    """The checks of one schema and of everything below it."""
+
+    __slots__ = ("_accepts", "_checks", "_extra", "_fields", "_items", "_name", "_nullable", "_required")
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._name = "" if schema.get("x-kubernetes-int-or-string") else str(schema.get("type") or "")
+        self._accepts = _TYPES.get(self._name)
+        self._nullable = bool(schema.get("nullable"))
+        self._required: Sequence[str] = tuple(schema.get("required") or ())
+        properties: Mapping[str, Any] = schema.get("properties") or {}
+        self._fields = {name: Rules(inner) for name, inner in properties.items()}
+        self._extra = _below(schema.get("additionalProperties"))
+        self._items = _below(schema.get("items"))
+        self._checks: tuple[Check, ...] = tuple(_value_checks(schema))
+
+    def check(self, value: Any, place: Place, errors: Errors) -> None:
+        """Append what is wrong with the value."""
+        if value is None and self._nullable:
+            return
+        if not self._is_of_type(value):
+            errors.append(_wrong_type(self._name or "integer,string", value, path_of(place)))
+            return
+        for check in self._checks:
+            check(value, place, errors)
+        if isinstance(value, dict):
+            self._check_map(value, place, errors)
+        elif self._items is not None and isinstance(value, list):
+            for index, item in enumerate(value):
+                self._items.check(item, (place, index), errors)
+
+    def _is_of_type(self, value: Any) -> bool:
+        accepts = self._accepts
+        if accepts is None:
+            return value is not None or not self._name
+        if value.__class__ not in accepts:
+            return False
+        return self._name != "integer" or value.__class__ is int or value.is_integer()
+
+    def _check_map(self, value: dict[str, Any], place: Place, errors: Errors) -> None:
+        for name in self._required:
+            if name not in value:
+                errors.append(FieldError(path_of(step(place, name)), "Required", ""))
+        fields, extra = self._fields, self._extra
+        for name, child in value.items():
+            rules = fields.get(name, extra)
+            if rules is not None:
+                rules.check(child, (place, name), errors)
+
+
+def _below(schema: Any) -> Rules | None:
+    return Rules(schema) if isinstance(schema, Mapping) else None
+
+
+_RULES: IdentityMemo[Rules] = IdentityMemo(Rules)
+
+
+def rules_of(schema: Mapping[str, Any]) -> Rules:
+    """The compiled schema."""
+    return _RULES.of(schema)
+
+
+_JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+def _wrong_type(wanted: str, value: Any, path: str) -> FieldError:
+    given = _JSON_TYPES.get(value.__class__, "null")
+    return FieldError(path, "TypeInvalid", given, f'{path} in body must be of type {wanted}: "{given}"')
+
+
+def _value_checks(schema: Mapping[str, Any]) -> list[Check]:
+    checks = [make(schema) for keyword, make in _MAKERS.items() if schema.get(keyword) is not None]
+    return [check for check in checks if check is not None]
+
+
+def _says(kind: Any, wrong: Callable[[Any], bool], words: str, shown: Callable[[Any], Any] | None = None) -> Check:
+    """A check of values of one kind whose error is `PATH in body WORDS`."""
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if isinstance(value, kind) and not isinstance(value, bool) and wrong(value):
+            path = path_of(place)
+            errors.append(FieldError(path, "Invalid", shown(value) if shown else value, f"{path} in body {words}"))
+
+    return check
+
+
+def _enum(schema: Mapping[str, Any]) -> Check:
+    allowed = list(schema["enum"])
+    words = "supported values: " + ", ".join(f'"{value}"' for value in allowed)
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if value not in allowed:
+            errors.append(FieldError(path_of(place), "NotSupported", value, words))
+
+    return check
+
+
+def _pattern(schema: Mapping[str, Any]) -> Check:
+    text = schema["pattern"]
+    found = re.compile(text).search
+    return _says(str, lambda value: found(value) is None, f"should match '{text}'")
+
+
+def _minimum(schema: Mapping[str, Any]) -> Check:
+    low = schema["minimum"]
+    if schema.get("exclusiveMinimum"):
+        return _says((int, float), lambda value: value <= low, f"should be greater than {low}")
+    return _says((int, float), lambda value: value < low, f"should be greater than or equal to {low}")
+
+
+def _maximum(schema: Mapping[str, Any]) -> Check:
+    high = schema["maximum"]
+    if schema.get("exclusiveMaximum"):
+        return _says((int, float), lambda value: value >= high, f"should be less than {high}")
+    return _says((int, float), lambda value: value > high, f"should be less than or equal to {high}")
+
+
+def _min_length(schema: Mapping[str, Any]) -> Check:
+    low = schema["minLength"]
+    return _says(str, lambda value: len(value) < low, f"should be at least {low} chars long")
+
+
+def _max_length(schema: Mapping[str, Any]) -> Check:
+    high = schema["maxLength"]
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if isinstance(value, str) and len(value) > high:
+            errors.append(FieldError(path_of(place), "TooLong", value, f"may not be more than {high} bytes"))
+
+    return check
+
+
+def _min_size(kind: type, low: int, what: str) -> Check:
+    return _says(kind, lambda value: len(value) < low, f"should have at least {low} {what}", len)
+
+
+def _max_size(kind: type, high: int) -> Check:
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if isinstance(value, kind) and len(value) > high:
+            errors.append(FieldError(path_of(place), "TooMany", len(value), f"must have at most {high} items"))
+
+    return check
+
+
+def _multiple_of(schema: Mapping[str, Any]) -> Check:
+    unit = schema["multipleOf"]
+    return _says((int, float), lambda value: value % unit != 0, f"should be a multiple of {unit}")
+
+
+def _format(schema: Mapping[str, Any]) -> Check | None:
+    name = schema["format"]
+    known = FORMATS.get(name)
+    if known is None:
+        return None
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if not known(value):
+            path = path_of(place)
+            errors.append(FieldError(path, "Invalid", value, f'{path} in body must be of type {name}: "{value}"'))
+
+    return check
+
+
+def _int_or_string(_schema: Mapping[str, Any]) -> Check:
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            errors.append(_wrong_type("integer,string", value, path_of(place)))
+
+    return check
+
+
+def _unique(schema: Mapping[str, Any]) -> Check | None:
+    """Duplicates in sets and associative lists."""
+    if schema["x-kubernetes-list-type"] == "atomic":
+        return None
+    kind = merge_type(schema)
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if not isinstance(value, list):
+            return
+        seen: set[str] = set()
+        for index, item in enumerate(value):
+            key = item_key(kind, item)
+            if key in seen:
+                shown = item
+                if kind.shape == "list" and isinstance(item, dict):
+                    shown = {name: item[name] for name in kind.keys if name in item}
+                errors.append(FieldError(path_of((place, index)), "Duplicate", shown))
+            seen.add(key)
+
+    return check
+
+
+def _junctor(words: str, enough: Callable[[list[bool]], bool], keyword: str) -> Callable[[Mapping[str, Any]], Check]:
+    def make(schema: Mapping[str, Any]) -> Check:
+        raw = schema[keyword]
+        branches = [Rules(inner) for inner in (raw if isinstance(raw, list) else [raw])]
+
+        def check(value: Any, place: Place, errors: Errors) -> None:
+            fits: list[bool] = []
+            details: Errors = []
+            for rules in branches:
+                found: Errors = []
+                rules.check(value, place, found)
+                fits.append(not found)
+                details += found
+            if enough(fits):
+                return
+            path = path_of(place)
+            errors.append(FieldError("<nil>", "Invalid", "", f'"{path}" {words}'))
+            if keyword != "not":
+                errors.extend(details)
+
+        return check
+
+    return make
+
+
+_MAKERS: dict[str, Callable[[Mapping[str, Any]], Check | None]] = {
+    "enum": _enum,
+    "pattern": _pattern,
+    "minimum": _minimum,
+    "maximum": _maximum,
+    "multipleOf": _multiple_of,
+    "minLength": _min_length,
+    "maxLength": _max_length,
+    "minItems": lambda schema: _min_size(list, schema["minItems"], "items"),
+    "maxItems": lambda schema: _max_size(list, schema["maxItems"]),
+    "minProperties": lambda schema: _min_size(dict, schema["minProperties"], "properties"),
+    "maxProperties": lambda schema: _max_size(dict, schema["maxProperties"]),
+    "format": _format,
+    "x-kubernetes-int-or-string": _int_or_string,
+    "x-kubernetes-list-type": _unique,
+    "allOf": _junctor("must validate all the schemas (allOf)", all, "allOf"),
+    "anyOf": _junctor("must validate at least one schema (anyOf)", any, "anyOf"),
+    "oneOf": _junctor(
+        "must validate one and only one schema (oneOf)", lambda fits: fits.count(True) == 1, "oneOf"
+    ),
+    "not": _junctor("must not validate the schema (not)", lambda fits: not fits[0], "not"),
+}
