@@ -100,6 +100,14 @@ class Informer:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def reconnect(self, cluster: Cluster) -> None:
+        """Go on through another client. Its cluster may have been made anew: list once and tell what differs."""
+        running = self._task is not None
+        await self.stop()
+        self.cluster, self._version = cluster, None
+        if running:
+            self.start()
+
     def wake(self) -> None:
         """Do not wait any longer: the server, or the kind, may be back."""
         self._wake.set()
