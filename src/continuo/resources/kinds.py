@@ -44,6 +44,9 @@ MACHINE_SET = Kind("cluster.x-k8s.io", "v1beta2", "MachineSet", "machinesets", s
 MACHINE_DEPLOYMENT = Kind(
     "cluster.x-k8s.io", "v1beta2", "MachineDeployment", "machinedeployments", short_names=("md",)
 )
+MACHINE_HEALTH_CHECK = Kind(
+    "cluster.x-k8s.io", "v1beta2", "MachineHealthCheck", "machinehealthchecks", short_names=("mhc",)
+)
 KUBEADM_CONTROL_PLANE = Kind(
     "controlplane.cluster.x-k8s.io", "v1beta2", "KubeadmControlPlane", "kubeadmcontrolplanes", short_names=("kcp",)
 )
@@ -53,12 +56,15 @@ KTHREES_CONTROL_PLANE = Kind(
 MICROK8S_CONTROL_PLANE = Kind(
     "controlplane.cluster.x-k8s.io", "v1beta1", "MicroK8sControlPlane", "microk8scontrolplanes", short_names=("mcp",)
 )
+KUBEADM_CONFIG = Kind("bootstrap.cluster.x-k8s.io", "v1beta2", "KubeadmConfig", "kubeadmconfigs")
 KUBEADM_CONFIG_TEMPLATE = Kind(
     "bootstrap.cluster.x-k8s.io", "v1beta2", "KubeadmConfigTemplate", "kubeadmconfigtemplates"
 )
+KTHREES_CONFIG = Kind("bootstrap.cluster.x-k8s.io", "v1beta2", "KThreesConfig", "kthreesconfigs")
 KTHREES_CONFIG_TEMPLATE = Kind(
     "bootstrap.cluster.x-k8s.io", "v1beta2", "KThreesConfigTemplate", "kthreesconfigtemplates"
 )
+MICROK8S_CONFIG = Kind("bootstrap.cluster.x-k8s.io", "v1beta1", "MicroK8sConfig", "microk8sconfigs")
 MICROK8S_CONFIG_TEMPLATE = Kind(
     "bootstrap.cluster.x-k8s.io", "v1beta1", "MicroK8sConfigTemplate", "microk8sconfigtemplates"
 )
@@ -90,11 +96,15 @@ FOREIGN_CLUSTER = Kind(
 )
 TENANT = Kind("authentication.liqo.io", "v1beta1", "Tenant", "tenants", short_names=("tn",))
 IDENTITY = Kind("authentication.liqo.io", "v1beta1", "Identity", "identities", short_names=("id",))
+RENEW = Kind("authentication.liqo.io", "v1beta1", "Renew", "renews")
 RESOURCE_SLICE = Kind(
     "authentication.liqo.io", "v1beta1", "ResourceSlice", "resourceslices", short_names=("rslice",)
 )
 VIRTUAL_NODE = Kind(
     "offloading.liqo.io", "v1beta1", "VirtualNode", "virtualnodes", short_names=("vn", "vnode")
+)
+VK_OPTIONS_TEMPLATE = Kind(
+    "offloading.liqo.io", "v1beta1", "VkOptionsTemplate", "vkoptionstemplates", short_names=("vkot",)
 )
 NAMESPACE_OFFLOADING = Kind(
     "offloading.liqo.io", "v1beta1", "NamespaceOffloading", "namespaceoffloadings", short_names=("nso", "nsoff")
@@ -108,6 +118,14 @@ QUOTA = Kind("offloading.liqo.io", "v1beta1", "Quota", "quotas", short_names=("q
 CONFIGURATION = Kind("networking.liqo.io", "v1beta1", "Configuration", "configurations", short_names=("conf",))
 GATEWAY_SERVER = Kind("networking.liqo.io", "v1beta1", "GatewayServer", "gatewayservers", short_names=("gws",))
 GATEWAY_CLIENT = Kind("networking.liqo.io", "v1beta1", "GatewayClient", "gatewayclients", short_names=("gwc",))
+WG_GATEWAY_SERVER = Kind("networking.liqo.io", "v1beta1", "WgGatewayServer", "wggatewayservers", short_names=("wgs",))
+WG_GATEWAY_CLIENT = Kind("networking.liqo.io", "v1beta1", "WgGatewayClient", "wggatewayclients", short_names=("wgc",))
+WG_GATEWAY_SERVER_TEMPLATE = Kind(
+    "networking.liqo.io", "v1beta1", "WgGatewayServerTemplate", "wggatewayservertemplates", short_names=("wgst",)
+)
+WG_GATEWAY_CLIENT_TEMPLATE = Kind(
+    "networking.liqo.io", "v1beta1", "WgGatewayClientTemplate", "wggatewayclienttemplates", short_names=("wgct",)
+)
 PUBLIC_KEY = Kind("networking.liqo.io", "v1beta1", "PublicKey", "publickeies", short_names=("pk",))
 CONNECTION = Kind("networking.liqo.io", "v1beta1", "Connection", "connections", short_names=("conn",))
 NETWORK = Kind("ipam.liqo.io", "v1alpha1", "Network", "networks", short_names=("net",))
