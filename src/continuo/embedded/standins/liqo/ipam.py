@@ -1,0 +1,76 @@
+"""Liqo's address management: which network a peer's network becomes, and how one address follows."""
+
+from __future__ import annotations
+
+import ipaddress
+
+POOLS = ("10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12")
+
+
+class Remap:
+    """An address mapping that keeps the host bits, prepared once because pods use it often."""
+
+    __slots__ = ("cidr", "_hosts", "_network", "_seen")
+
+    def __init__(self, cidr: str) -> None:
+        network = ipaddress.IPv4Network(cidr)
+        self.cidr = cidr
+        self._hosts = int(network.hostmask)
+        self._network = int(network.network_address)
+        self._seen: dict[str, str] = {}
+
+    def __call__(self, ip: str) -> str:
+        found = self._seen.get(ip)
+        if found is None:
+            if len(self._seen) > 100_000:
+                self._seen.clear()
+            number = number_of(ip) & self._hosts | self._network
+            found = self._seen[ip] = f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        return found
+
+
+def number_of(ip: str) -> int:
+    """An IPv4 address as a number; raises ValueError for anything else."""
+    return int(ipaddress.IPv4Address(ip))
+
+
+class Ipam:
+    """The networks in use in one cluster, each with its owner's key."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, tuple[int, int]] = {}
+
+    def hold(self, owner: str, cidr: str) -> None:
+        """Note a network that is in use (as found in a status)."""
+        network = ipaddress.IPv4Network(cidr)
+        self._used[owner] = int(network.network_address), int(network.broadcast_address)
+
+    def release(self, owner: str) -> None:
+        """Forget what the owner held."""
+        self._used.pop(owner, None)
+
+    def acquire(self, owner: str, cidr: str, *, fixed: bool = False) -> str | None:
+        """The network itself when it is free (or fixed), else the first free one of the same size; None: all full."""
+        wanted = ipaddress.IPv4Network(cidr)
+        taken = sorted(span for held, span in self._used.items() if held != owner)
+        first, last = int(wanted.network_address), int(wanted.broadcast_address)
+        if fixed or not any(low <= last and first <= high for low, high in taken):
+            self._used[owner] = first, last
+            return str(wanted)
+        for pool in POOLS:
+            start = _first_free(ipaddress.IPv4Network(pool), wanted.num_addresses, taken)
+            if start is not None:
+                self._used[owner] = start, start + wanted.num_addresses - 1
+                return f"{ipaddress.IPv4Address(start)}/{wanted.prefixlen}"
+        return None
+
+
+def _first_free(pool: ipaddress.IPv4Network, size: int, taken: list[tuple[int, int]]) -> int | None:
+    """The lowest aligned block of that size in the pool that touches nothing taken (sorted)."""
+    start, end = int(pool.network_address), int(pool.broadcast_address)
+    for low, high in taken:
+        if low > start + size - 1:
+            break
+        if high >= start:
+            start = -(-(high + 1) // size) * size
+    return start if start + size - 1 <= end else None
