@@ -73,8 +73,7 @@ class EmbeddedEngine:
 
     def _restore(self, number: int, name: str, version: str) -> None:
         api = new_api(name, number, version, self.store, self._clock, self._random, self._bounds)
-        for resource, obj in self.store.load(number):
-            api.state.restore(resource, obj)
+        api.state.restore(self.store.load(number))
         self._add(api)
 
     def _add(self, api: ClusterApi) -> None:

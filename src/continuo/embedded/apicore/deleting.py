@@ -103,6 +103,4 @@ def _marked(state: State, served: Served, old: Object, propagation: str, grace: 
         metadata["deletionTimestamp"] = timestamp(state.clock() + grace)
         metadata["deletionGracePeriodSeconds"] = grace
     new = {**old, "metadata": metadata}
-    if (served.table.group, served.table.plural) == writing.NAMESPACES:
-        new["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
-    return new
+    return served.strategy.deleting(new) if served.strategy.deleting is not None else new

@@ -2,68 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from continuo.resources.meta import Kind
 
 
-class FieldProblem(Protocol):
-    """What is wrong with one field: `machinery.schema.FieldError` and `Problem` here."""
-
-    @property
-    def field(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    def message(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A field problem that a rule in this package found. `text` is everything after the field's path."""
-
-    field: str
-    type: str
-    text: str
-
-    def message(self) -> str:
-        """The sentence, starting with the field."""
-        return f"{self.field}: {self.text}"
-
-
-def required(field: str, detail: str = "") -> Problem:
+def required(field: str, detail: str = "") -> FieldError:
     """The field has to be there."""
-    return Problem(field, "FieldValueRequired", f"Required value{': ' + detail if detail else ''}")
+    return FieldError(field, "Required", "", detail)
 
 
-def invalid_value(field: str, value: Any, detail: str) -> Problem:
+def invalid_value(field: str, value: Any, detail: str) -> FieldError:
     """The field's value is not acceptable."""
-    return Problem(field, "FieldValueInvalid", f"Invalid value: {shown(value)}: {detail}")
+    return FieldError(field, "Invalid", value, detail)
 
 
-def forbidden_field(field: str, detail: str) -> Problem:
+def forbidden_field(field: str, detail: str) -> FieldError:
     """The field must not be set or changed like this."""
-    return Problem(field, "FieldValueForbidden", f"Forbidden: {detail}")
+    return FieldError(field, "Forbidden", None, detail)
 
 
-def unsupported(field: str, value: Any, supported: Sequence[str]) -> Problem:
+def unsupported(field: str, value: Any, supported: Sequence[str]) -> FieldError:
     """The value is not in the list of those that are."""
-    listed = ", ".join(f'"{entry}"' for entry in supported)
-    return Problem(field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}")
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it."""
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return str(value)
-    return json.dumps(value)
+    return FieldError(field, "NotSupported", value, "supported values: " + ", ".join(f'"{s}"' for s in supported))
 
 
 def details(kind: Kind, name: str, uid: str = "") -> dict[str, Any]:
@@ -108,19 +72,11 @@ def forbidden(kind: Kind, name: str, why: str, causes: Sequence[dict[str, Any]] 
     return Forbidden(f'{kind.resource} "{name}" is forbidden: {why}', details=found)
 
 
-def invalid(kind: Kind, name: str, problems: Sequence[FieldProblem]) -> Invalid:
+def invalid(kind: Kind, name: str, problems: Sequence[FieldError]) -> Invalid:
     """The object breaks rules: all of them are named."""
     qualified = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     messages = list(dict.fromkeys(problem.message() for problem in problems))
     text = messages[0] if len(messages) == 1 else "[" + ", ".join(messages) + "]"
     found = details(kind, name) | {"kind": kind.kind}
-    found["causes"] = [
-        {"reason": problem.type, "message": _cause(problem), "field": problem.field} for problem in problems
-    ]
+    found["causes"] = [problem.cause() for problem in problems]
     return Invalid(f'{qualified} "{name}" is invalid: {text}', details=found)
-
-
-def _cause(problem: FieldProblem) -> str:
-    message = problem.message()
-    prefix = f"{problem.field}: "
-    return message[len(prefix) :] if problem.field and message.startswith(prefix) else message

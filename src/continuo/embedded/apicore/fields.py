@@ -6,20 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 from continuo.embedded.apicore.served import Served
+from continuo.embedded.machinery import apply
 from continuo.embedded.port import Write
 from continuo.resources.meta import Object
-
-try:
-    from continuo.embedded.machinery import apply
-except ImportError:
-    apply = None  # type: ignore
 
 
 def after_write(
     served: Served, old: Object | None, new: Object, write: Write, time: str, subresource: str = ""
 ) -> list[Any]:
     """The managed fields after a create, update or patch."""
-    if write.trusted or apply is None:
+    if write.trusted:
         return coarse(old, new, write.manager, time, subresource)
     return apply.record_update(
         old, new, manager=write.manager, schema=served.schema, time=time, subresource=subresource,

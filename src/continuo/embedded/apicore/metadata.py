@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
 
-from continuo.embedded.apicore.failures import Problem, forbidden_field, invalid_value, required
+from continuo.embedded.apicore.failures import FieldError, forbidden_field, invalid_value, required
 from continuo.resources.meta import Object
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -74,6 +74,11 @@ def generated_name(prefix: str, random: Random) -> str:
     return prefix[:58] + "".join(random.choices(_SUFFIX_ALPHABET, k=5))
 
 
+def is_label(name: Any) -> bool:
+    """Whether it is an RFC 1123 label (names of containers)."""
+    return isinstance(name, str) and len(name) <= 63 and bool(_DNS_LABEL.match(name))
+
+
 def name_problem(table: tuple[str, str], name: str) -> str | None:
     """What is wrong with an object's name, if something is."""
     if table in _PATH_NAMED:
@@ -91,9 +96,9 @@ def name_problem(table: tuple[str, str], name: str) -> str | None:
     return None if _SUBDOMAIN.match(name) else SUBDOMAIN_RULE
 
 
-def check(metadata: Object) -> list[Problem]:
+def check(metadata: Object) -> list[FieldError]:
     """What is wrong with the fields that writers decide."""
-    found: list[Problem] = []
+    found: list[FieldError] = []
     labels, annotations = metadata.get("labels"), metadata.get("annotations")
     if labels:
         found += check_labels("metadata.labels", labels)
@@ -106,7 +111,7 @@ def check(metadata: Object) -> list[Problem]:
     return found
 
 
-def check_labels(path: str, labels: Any) -> Iterator[Problem]:
+def check_labels(path: str, labels: Any) -> Iterator[FieldError]:
     """Keys and values of labels (or of a selector's matchLabels)."""
     if not isinstance(labels, dict):
         yield invalid_value(path, labels, "must be a map of strings")
@@ -122,7 +127,7 @@ def check_labels(path: str, labels: Any) -> Iterator[Problem]:
             yield invalid_value(path, value, _VALUE_RULE)
 
 
-def _check_annotations(annotations: Any) -> Iterator[Problem]:
+def _check_annotations(annotations: Any) -> Iterator[FieldError]:
     if not isinstance(annotations, dict):
         yield invalid_value("metadata.annotations", annotations, "must be a map of strings")
         return
@@ -135,7 +140,7 @@ def _check_annotations(annotations: Any) -> Iterator[Problem]:
         else:
             size += len(key) + len(value)
     if size > 256 << 10:
-        yield Problem("metadata.annotations", "FieldValueTooLong", "Too long: may not be more than 262144 bytes")
+        yield FieldError("metadata.annotations", "TooLong", "", "may not be more than 262144 bytes")
 
 
 def _key_problem(key: str) -> str | None:
@@ -151,7 +156,7 @@ def _key_problem(key: str) -> str | None:
     return None if _QUALIFIED.match(name) else _QUALIFIED_RULE
 
 
-def _check_owners(owners: Any) -> Iterator[Problem]:
+def _check_owners(owners: Any) -> Iterator[FieldError]:
     if not isinstance(owners, list):
         yield invalid_value("metadata.ownerReferences", owners, "must be a list")
         return
@@ -169,7 +174,7 @@ def _check_owners(owners: Any) -> Iterator[Problem]:
         yield invalid_value("metadata.ownerReferences", owners, "Only one reference can have Controller set to true.")
 
 
-def _check_finalizers(finalizers: Any) -> Iterator[Problem]:
+def _check_finalizers(finalizers: Any) -> Iterator[FieldError]:
     if not isinstance(finalizers, list):
         yield invalid_value("metadata.finalizers", finalizers, "must be a list of strings")
         return
@@ -183,7 +188,7 @@ def _check_finalizers(finalizers: Any) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def check_change(new: Object, old: Object) -> list[Problem]:
+def check_change(new: Object, old: Object) -> list[FieldError]:
     """What an update may not do to metadata."""
     found = []
     if "deletionTimestamp" in old:
@@ -200,7 +205,7 @@ def check_change(new: Object, old: Object) -> list[Problem]:
     return found
 
 
-def check_name(table: tuple[str, str], metadata: Object) -> list[Problem]:
+def check_name(table: tuple[str, str], metadata: Object) -> list[FieldError]:
     """Whether the object has a name, and a good one."""
     name = metadata.get("name")
     if not name:

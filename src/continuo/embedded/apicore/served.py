@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from continuo.embedded.apicore.strategies import PLAIN, Strategy
 from continuo.embedded.apicore.table import Table
+from continuo.embedded.machinery import builtin
 from continuo.embedded.port import ResourceType
 from continuo.resources.meta import Kind, Object
+
+if TYPE_CHECKING:
+    from continuo.embedded.apicore.crds import Examined
 
 
 @dataclass(eq=False)
@@ -19,17 +23,20 @@ class Served:
 
     type: ResourceType
     table: Table
+    strategy: Strategy = PLAIN
+    examined: Examined | None = None
+    """A CRD's schema with its compiled rules."""
     to_view: Callable[[Object], Object] | None = None
     """Objects kept in another shape (events): stored -> this version."""
     from_view: Callable[[Object], Object] | None = None
-    rules: Any = None
-    """The compiled CEL rules of a CRD (`machinery.cel.CompiledRules`)."""
-    strategy: Strategy = PLAIN
     storage_served: Served | None = field(default=None, repr=False)
+    closing: bool = False
+    """The CRD is being deleted: nothing new may be created."""
 
-    @property
-    def kind(self) -> Kind:
-        return self.type.kind
+    def __post_init__(self) -> None:
+        self.kind: Kind = self.type.kind
+        self.api_version: str = self.kind.api_version
+        self.key = (self.table.group, self.table.plural)
 
     @property
     def storage(self) -> Served:
@@ -37,21 +44,11 @@ class Served:
         return self.storage_served or self
 
     @cached_property
-    def api_version(self) -> str:
-        return self.type.kind.api_version
-
-    @cached_property
     def schema(self) -> Mapping[str, Any] | None:
         """The schema to prune, default and validate by."""
         if not self.type.builtin:
             return self.type.schema
-        try:
-            from continuo.embedded.machinery import builtin
-        except ImportError:
-            return None
-
-        kind = self.type.kind
-        return builtin.schema_for(kind.group, kind.version, kind.kind)
+        return builtin.schema_for(self.kind.group, self.kind.version, self.kind.kind)
 
     def view(self, obj: Object) -> Object:
         """The stored object as this version shows it."""

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from continuo.embedded.apicore import metadata as meta
-from continuo.embedded.apicore.failures import FieldProblem
+from continuo.embedded.machinery.fields import FieldError
 from continuo.embedded.apicore.served import Served
+from continuo.embedded.machinery import schema as schemas
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest
 from continuo.resources.meta import Object
 
-try:
-    from continuo.embedded.machinery import schema as schemas
-except ImportError:
-    schemas = None  # type: ignore
-
 _HEAD = ("apiVersion", "kind", "metadata")
 
 
-def shape(served: Served, obj: Object, write: Write) -> Object:
+def shape(served: Served, obj: Object, write: Write, subresource: str = "") -> Object:
     """Without unknown fields, with the schema's defaults. `field_validation` decides what unknown fields mean."""
-    if write.trusted or (schema := served.schema) is None or schemas is None:
+    if write.trusted or (schema := served.schema) is None:
         return obj
-    body = {name: value for name, value in obj.items() if name not in _HEAD}
-    pruned, unknown = schemas.prune(schema, body)
     metadata = obj.get("metadata") or {}
+    if subresource == "status":
+        # Only the status will be looked at: a large spec beside it costs nothing.
+        body = {"status": obj["status"]} if "status" in obj else {}
+    else:
+        body = {name: value for name, value in obj.items() if name not in _HEAD}
+    pruned, unknown = schemas.prune(schema, body)
     foreign = meta.unknown_fields(metadata)
     if foreign:
         metadata = {name: value for name, value in metadata.items() if f"metadata.{name}" not in foreign}
-    _report([*unknown, *foreign], write)
-    shaped = schemas.apply_defaults(schema, pruned) if not served.type.builtin else pruned
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **shaped}
+    if unknown or foreign:
+        _report([*foreign, *unknown], write)
+    if not served.type.builtin:
+        filled = schemas.apply_defaults(schema, pruned)
+        pruned = filled if subresource != "status" else {k: v for k, v in filled.items() if k in pruned}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **pruned}
 
 
 def _report(unknown: list[str], write: Write) -> None:
-    if not unknown or write.field_validation == "Ignore":
+    if write.field_validation == "Ignore":
         return
     messages = [f'unknown field "{path}"' for path in unknown]
     if write.field_validation == "Strict":
@@ -43,11 +44,24 @@ def _report(unknown: list[str], write: Write) -> None:
     write.warnings.extend(message for message in messages if message not in write.warnings)
 
 
-def problems(served: Served, new: Object, old: Object | None, write: Write) -> list[FieldProblem]:
+def problems(
+    served: Served, new: Object, old: Object | None, write: Write, subresource: str = ""
+) -> list[FieldError]:
     """What the schema and the rules have against the object; the rules are asked only when the schema is content."""
-    if write.trusted or (schema := served.schema) is None or schemas is None:
+    if write.trusted or (schema := served.schema) is None or _untouched(new, old):
         return []
-    found: list[Any] = list(schemas.validate(schema, new, old=old))
-    if not found and served.rules is not None:
-        found = served.rules.validate(new, old)
+    if subresource == "status":
+        part = schema.get("properties", {}).get("status")
+        found = schemas.validate(part, new["status"], path="status") if part and "status" in new else []
+    else:
+        found = schemas.validate(schema, new, old=old)
+    if not found and served.examined is not None:
+        found = served.examined.rules.validate(new, old)
     return found
+
+
+def _untouched(new: Object, old: Object | None) -> bool:
+    """Whether only metadata differs: the rest was accepted before, under whatever rules."""
+    return old is not None and all(
+        name == "metadata" or value is old.get(name) for name, value in new.items()
+    ) and new.keys() == old.keys()  # fmt: skip

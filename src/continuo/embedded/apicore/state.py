@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from continuo.embedded.apicore.changelog import Bounds, ChangeLog
+from continuo.embedded.apicore.kinds.services import Addresses
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.table import Table
 from continuo.embedded.port import Event, StoredChange
@@ -42,6 +43,8 @@ class State:
         """By group, version and plural."""
         self.by_kind: dict[tuple[str, str], Served] = {}
         """By apiVersion and kind."""
+        self.addresses = Addresses()
+        """Cluster addresses and node ports of services."""
         self.admission: list[Admission] = []
         self._of_kind: dict[tuple[str, str], list[Listener]] = {}
         self._of_all: list[Listener] = []
@@ -70,12 +73,18 @@ class State:
             found = self.tables[group, plural] = Table(group, plural, namespaced)
         return found
 
-    def restore(self, resource: str, obj: Object) -> None:
-        """Put back an object that the store kept."""
-        plural, _, group = resource.partition(".")
-        metadata = obj["metadata"]
-        namespace = metadata.get("namespace") or ""
-        self.table(group, plural, bool(namespace)).put(namespace, metadata["name"], obj)
+    def restore(self, objects: Iterable[tuple[str, Object]]) -> None:
+        """Put back what the store kept: (resource, object)."""
+        for resource, obj in objects:
+            plural, _, group = resource.partition(".")
+            metadata = obj["metadata"]
+            namespace = metadata.get("namespace") or ""
+            self.table(group, plural, bool(namespace)).put(namespace, metadata["name"], obj)
+        # What the next write must know (addresses in use, served CRDs) follows from what is there.
+        for served in list(self.served.values()):
+            if served.strategy.committed is not None:
+                for obj in served.table.all():
+                    served.strategy.committed(self, "ADDED", obj, None)
 
     # --- clock and randomness -----------------------------------------------------------------------------------------
     def stamp(self) -> str:
@@ -108,6 +117,9 @@ class State:
         else:
             table.put(namespace, name, obj)
             store.put(self.number, table.resource, namespace, name, obj)
+        committed = served.strategy.committed
+        if committed is not None:
+            committed(self, type_, obj, previous)
         change = StoredChange(version, type_, served.storage.kind, obj, previous)
         self.log.append(change)
         self._undelivered.append(change)

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from continuo.embedded.apicore.failures import FieldProblem
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.meta import Object
 
 if TYPE_CHECKING:
     from continuo.embedded.apicore.state import State
+    from continuo.embedded.port import Event
 
 
 def _same(obj: Object) -> Object:
     return obj
 
 
-def _no_problems(_new: Object, _old: Object | None) -> Iterable[FieldProblem]:
+def _no_problems(_new: Object, _old: Object | None) -> Iterable[FieldError]:
     return ()
 
 
@@ -32,10 +33,17 @@ class Strategy:
     """A new object may bring its own status (nodes)."""
     prepare: Callable[[State, Object, Object | None], Object] | None = None
     """Fill in what depends on the cluster, such as addresses."""
-    check: Callable[[Object, Object | None], Iterable[FieldProblem]] = _no_problems
+    check: Callable[[Object, Object | None], Iterable[FieldError]] = _no_problems
+    check_in_cluster: Callable[[State, Object, Object | None], Iterable[FieldError]] | None = None
+    """Checks that need to know the rest of the cluster."""
     generation: bool = False
     graceful: bool = False
     """Deletion waits for the kubelet (pods)."""
+    committed: Callable[[State, Event, Object, Object | None], None] | None = None
+    """Told of every committed change before anyone else: what the next write must already see (served CRDs, taken
+    addresses)."""
+    deleting: Callable[[Object], Object] | None = None
+    """What else changes when the object is marked for deletion."""
     refuse_delete: Callable[[Object], str | None] | None = None
 
 

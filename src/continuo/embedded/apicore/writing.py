@@ -7,8 +7,9 @@ from typing import Any
 from continuo.embedded.apicore import failures, fields, metadata as meta, shaping
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
+from continuo.embedded.machinery.fields import FieldError
 from continuo.embedded.port import Write
-from continuo.resources.errors import BadRequest
+from continuo.resources.errors import BadRequest, MethodNotAllowed
 from continuo.resources.meta import Kind, Object
 
 _MISSING: Any = object()
@@ -31,21 +32,23 @@ def create(state: State, obj: Object, write: Write, managed: list[Any] | None = 
     given = obj.get("metadata") or {}
     if given.get("resourceVersion"):
         raise BadRequest("resourceVersion should not be set on objects to be created")
+    if served.closing:
+        raise MethodNotAllowed("create not allowed while custom resource definition is terminating")
     namespace = _namespace(served, given)
     shaped = shaping.shape(served, obj, write)
     new = _new_object(state, served, shaped, given, namespace)
     name = new["metadata"].get("name") or given.get("generateName") or ""
     if served.type.kind.namespaced:
         _require_namespace(state, served.kind, namespace, name)
-    new = _admit(state, served, "CREATE", new, None)
-    new = _settle(state, served, new, None)
-    _raise_problems(served, name, [*meta.check_name(_table(served), new["metadata"]),
-                                   *_problems(served, new, None, write)])  # fmt: skip
+    claimed = new = _admitted(state, served, "CREATE", served.strategy.defaults(new), None)
+    new = _prepared(state, served, new, None)
+    _raise_problems(served, name, [*meta.check_name(served.key, new["metadata"]),
+                                   *_problems(state, served, new, None, write)])  # fmt: skip
     metadata = new["metadata"]
     if served.table.get(namespace, metadata["name"]) is not None:
         raise failures.already_exists(served.kind, metadata["name"])
     metadata["managedFields"] = (
-        managed if managed is not None else fields.after_write(served, None, new, write, state.stamp())
+        managed if managed is not None else fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
     )
     if write.dry_run:
         return new
@@ -105,36 +108,44 @@ def _new_object(state: State, served: Served, obj: Object, given: Object, namesp
     return new
 
 
-def _table(served: Served) -> tuple[str, str]:
-    return served.table.group, served.table.plural
+def _claim(served: Served, obj: Object) -> Object:
+    """The part of a new object that its creator owns: not the status that the API gave it."""
+    if not served.type.status or served.strategy.keeps_status or "status" not in obj:
+        return obj
+    return {name: value for name, value in obj.items() if name != "status"}
 
 
-def _settle(state: State, served: Served, new: Object, old: Object | None) -> Object:
-    """The kind's own defaults and what it fills in from the cluster."""
-    strategy = served.strategy
-    new = strategy.defaults(new)
-    return strategy.prepare(state, new, old) if strategy.prepare is not None else new
+def _prepared(state: State, served: Served, new: Object, old: Object | None) -> Object:
+    """What the kind fills in from the cluster."""
+    prepare = served.strategy.prepare
+    return new if prepare is None else prepare(state, new, old)
 
 
-def _admit(state: State, served: Served, operation: str, new: Object, old: Object | None) -> Object:
+def _admitted(state: State, served: Served, operation: str, new: Object, old: Object | None) -> Object:
+    """What the admission hooks make of it, with the defaults of what they added."""
+    before = new
     for hook in state.admission:
         admitted = hook(operation, served.kind, new, old)
         if admitted is not None:
             new = admitted
-    return new
+    return new if new is before else served.strategy.defaults(new)
 
 
-def _problems(served: Served, new: Object, old: Object | None, write: Write) -> list[failures.FieldProblem]:
-    found: list[failures.FieldProblem] = [*meta.check(new["metadata"])]
+def _problems(
+    state: State, served: Served, new: Object, old: Object | None, write: Write, subresource: str = ""
+) -> list[FieldError]:
+    found = meta.check(new["metadata"])
     if old is not None:
         found += meta.check_change(new["metadata"], old["metadata"])
-    found += shaping.problems(served, new, old, write)
-    if not found:
+    found += shaping.problems(served, new, old, write, subresource)
+    if not found and subresource != "status":
         found += served.strategy.check(new, old)
+        if served.strategy.check_in_cluster is not None:
+            found += served.strategy.check_in_cluster(state, new, old)
     return found
 
 
-def _raise_problems(served: Served, name: str, found: list[failures.FieldProblem]) -> None:
+def _raise_problems(served: Served, name: str, found: list[FieldError]) -> None:
     if found:
         raise failures.invalid(served.kind, name, found)
 
@@ -154,7 +165,7 @@ def update(state: State, obj: Object, write: Write, subresource: str = "") -> Ob
     given = obj.get("metadata") or {}
     name = given.get("name")
     if not name:
-        raise failures.invalid(served.kind, "", meta.check_name(_table(served), given))
+        raise failures.invalid(served.kind, "", meta.check_name(served.key, given))
     old = current(served, given.get("namespace") or "", name)
     return replace(state, served, old, obj, write, subresource)
 
@@ -165,13 +176,13 @@ def replace(
 ) -> Object:  # fmt: skip
     """The common end of update, patch and apply: `obj` is what the object should become."""
     _preconditions(served.kind, old["metadata"], obj.get("metadata") or {})
-    shaped = shaping.shape(served, obj, write)
+    shaped = shaping.shape(served, obj, write, subresource)
     new = _merge(served, old, shaped, subresource)
     name = old["metadata"]["name"]
-    new = _admit(state, served, "UPDATE", new, old)
     if subresource != "status":
-        new = _settle(state, served, new, old)
-    _raise_problems(served, name, _problems(served, new, old, write))
+        new = _admitted(state, served, "UPDATE", served.strategy.defaults(new), old)
+        new = _prepared(state, served, new, old)
+    _raise_problems(served, name, _problems(state, served, new, old, write, subresource))
     if _same(new, old, managed):
         return old
     metadata = new["metadata"]
@@ -199,7 +210,7 @@ def released(served: Served, obj: Object) -> bool:
     metadata = obj["metadata"]
     if metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"):
         return False
-    return not (_table(served) == NAMESPACES and (obj.get("spec") or {}).get("finalizers"))
+    return not (served.key == NAMESPACES and (obj.get("spec") or {}).get("finalizers"))
 
 
 def _preconditions(kind: Kind, old: Object, given: Object) -> None:
@@ -227,6 +238,9 @@ def _merge(served: Served, old: Object, obj: Object, subresource: str) -> Object
     metadata = {name: value for name, value in before.items() if name not in _BY_WRITER}
     for name, value in meta.owned_by_writer(obj.get("metadata") or {}).items():
         metadata[name] = before[name] if before.get(name) == value else value
+    owners = (obj.get("metadata") or {}).get("managedFields")
+    if owners and owners != before.get("managedFields"):
+        metadata["managedFields"] = owners
     new = {"apiVersion": served.api_version, "kind": served.kind.kind, "metadata": metadata}
     for name, value in obj.items():
         if name not in new:
@@ -251,7 +265,9 @@ def _same(new: Object, old: Object, managed: list[Any] | None) -> bool:
         if name != "metadata" and value is not old[name] and value != old[name]:
             return False
     before, after = old["metadata"], new["metadata"]
-    if managed is not None and _timeless(managed) != _timeless(before.get("managedFields") or []):
+    owners = managed if managed is not None else after.get("managedFields") or []
+    known = before.get("managedFields") or []
+    if owners is not known and _timeless(owners) != _timeless(known):
         return False
     return {**after, "managedFields": None} == {**before, "managedFields": None}
 
