@@ -1,4 +1,4 @@
-"""The kinds that Continuo speaks to and does not own: Kubernetes, Cluster API, its Helm add-on provider, Liqo, Gateway API."""
+"""The kinds that Continuo speaks to and does not own: Kubernetes, Cluster API and its add-ons, Liqo, Gateway API."""
 
 from continuo.resources.meta import Kind
 

@@ -1,0 +1,33 @@
+"""The CustomResourceDefinitions that management and workload clusters need.
+
+Ours is exact. Those of other projects are compatible: the embedded engine serves them so that kubectl and the
+controllers meet the same groups, names, columns, scopes, subresources, required fields and enums as on real ones.
+On real clusters those projects install their own.
+"""
+
+from __future__ import annotations
+
+from continuo.resources.crd import low_level_orchestration_crd
+from continuo.resources.crds.cluster_api import cluster_api_crds
+from continuo.resources.crds.exposure import exposure_crds
+from continuo.resources.crds.liqo import liqo_crds
+from continuo.resources.crds.liqo_network import liqo_network_crds
+from continuo.resources.crds.providers import provider_crds
+from continuo.resources.meta import Object
+
+__all__ = ["management_crds", "own_crds", "workload_crds"]
+
+
+def own_crds() -> list[Object]:
+    """The definitions that Continuo itself owns: what `install` prints."""
+    return [low_level_orchestration_crd()]
+
+
+def management_crds() -> list[Object]:
+    """Everything that a management cluster serves: ours, Cluster API's and its providers'."""
+    return [*own_crds(), *cluster_api_crds(), *provider_crds()]
+
+
+def workload_crds() -> list[Object]:
+    """Everything that a workload cluster serves: Liqo's, Gateway API's and MetalLB's."""
+    return [*liqo_crds(), *liqo_network_crds(), *exposure_crds()]
