@@ -1,0 +1,1 @@
+"""The HTTP face of the embedded engine: what kubectl and Kubernetes clients speak to."""

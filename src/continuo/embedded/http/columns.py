@@ -1,0 +1,104 @@
+"""What a printer column is, and the columns of custom resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from continuo.embedded.http.ages import age
+from continuo.embedded.http.jsonpath import Path, compile_path, find
+from continuo.embedded.port import ResourceType
+from continuo.resources.meta import Object
+
+Cell = Callable[[Object, float], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a Table: its header and how a cell is made from an object and the current time."""
+
+    name: str
+    cell: Cell
+    type: str = "string"
+    priority: int = 0
+    format: str = ""
+    description: str = ""
+
+    def definition(self) -> dict[str, Any]:
+        """The TableColumnDefinition."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "format": self.format,
+            "description": self.description,
+            "priority": self.priority,
+        }
+
+
+def text(name: str, cell: Callable[[Object], Any], priority: int = 0, type: str = "string") -> Column:
+    """A column whose cell depends on the object alone."""
+    return Column(name, lambda obj, now: cell(obj), type, priority)
+
+
+def at(obj: Any, *path: str) -> Any:
+    """The value under a path of fields, or None."""
+    for part in path:
+        if not isinstance(obj, dict):
+            return None
+        obj = obj.get(part)
+    return obj
+
+
+NAME = Column("Name", lambda obj, now: obj["metadata"]["name"], format="name", description="Name of the object.")
+AGE = Column(
+    "Age", lambda obj, now: age(obj["metadata"].get("creationTimestamp"), now), description="Time since creation."
+)
+
+
+def _number(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def cell(value: Any) -> Any:
+        return convert(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    return cell
+
+
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {
+    "integer": _number(int),
+    "number": _number(float),
+    "boolean": lambda value: value if isinstance(value, bool) else None,
+}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _cell(path: Path, type: str) -> Cell:
+    convert = _CONVERT.get(type, _plain)
+
+    def cell(obj: Object, now: float) -> Any:
+        found = find(path, obj)
+        if not found or found[0] is None:
+            return "<unknown>" if type == "date" else None
+        return age(found[0], now) if type == "date" else convert(found[0])
+
+    return cell
+
+
+def custom_columns(resource: ResourceType) -> tuple[Column, ...]:
+    """The columns of a custom resource: what its definition lists, else its age."""
+    columns = [
+        Column(
+            entry["name"],
+            _cell(compile_path(entry["jsonPath"]), entry.get("type", "string")),
+            entry.get("type", "string"),
+            int(entry.get("priority", 0)),
+            entry.get("format", ""),
+            entry.get("description", ""),
+        )
+        for entry in resource.columns
+    ]
+    return (NAME, *(columns or (AGE,)))

@@ -1,0 +1,155 @@
+"""What can be done with an object beside reading and writing it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from continuo.embedded.http import logs, scale, writes
+from continuo.embedded.http.bodies import read_object
+from continuo.embedded.http.call import Call
+from continuo.embedded.http.shapes import shape_object, shape_of
+from continuo.embedded.http.wire import Response, Stream, json_response, success
+from continuo.embedded.port import ResourceType
+from continuo.resources.errors import ApiError, BadRequest, Conflict, MethodNotAllowed, NotFound
+from continuo.resources.meta import Object
+
+Handler = Callable[[Call], "Response | Stream"]
+Gvk = tuple[str, str, str]
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+
+
+class NotImplementedHere(ApiError):
+    """Something that needs real containers."""
+
+    code, reason = 501, "NotImplemented"
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """One subresource: how discovery lists it, and who serves each verb."""
+
+    name: str
+    kind: Gvk
+    handlers: Mapping[str, Handler]
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        return tuple(sorted(self.handlers))
+
+
+# --- handlers ---------------------------------------------------------------------------------------------------------
+def _get(call: Call) -> Response:
+    obj = call.api.get(call.kind, call.target.name, call.target.namespace)
+    return json_response(shape_object(obj, call.resource, shape_of(call.request), call.context.now()))
+
+
+def _bind(call: Call) -> Response:
+    """POST pods/NAME/binding: what a scheduler does."""
+    target = read_object(call.request).get("target") or {}
+    node = target.get("name")
+    if not node or target.get("kind", "Node") != "Node":
+        raise BadRequest("a Binding must name a Node in target.name")
+    pod = call.api.get(call.kind, call.target.name, call.target.namespace)
+    placed = (pod.get("spec") or {}).get("nodeName")
+    if placed:
+        raise Conflict(
+            f'Operation cannot be fulfilled on pods/binding "{call.target.name}": pod {call.target.name} is already '
+            f"assigned to node {placed!r}",
+            details={"name": call.target.name, "kind": "pods/binding"},
+        )
+    write = call.write()
+    place = {"metadata": {"resourceVersion": pod["metadata"]["resourceVersion"]}, "spec": {"nodeName": node}}
+    call.api.patch(call.kind, call.target.name, call.target.namespace, "merge", place, write, subresource="binding")
+    return json_response(success(code=201), 201)
+
+
+def _evict(call: Call) -> Response:
+    """POST pods/NAME/eviction."""
+    options = writes.delete_options(call, read_object(call.request).get("deleteOptions") or {})
+    writes.delete_one(call, call.target.name, call.target.namespace, options)
+    return json_response(success(code=201), 201)
+
+
+def _token(call: Call) -> Response:
+    """POST serviceaccounts/NAME/token: a TokenRequest."""
+    asked = read_object(call.request)
+    spec = asked.get("spec") or {}
+    seconds = spec.get("expirationSeconds") or 3600
+    if not isinstance(seconds, int) or not 600 <= seconds <= 1 << 32:
+        raise BadRequest(f"spec.expirationSeconds: Invalid value: {seconds}: may not specify a duration less than 10 minutes")
+    target, context = call.target, call.context
+    account = call.api.get(call.kind, target.name, target.namespace)
+    audiences = tuple(str(entry) for entry in spec.get("audiences") or ())
+    token = context.tokens.issue_service_account(
+        call.api.name, target.namespace, target.name, account["metadata"]["uid"], seconds, audiences
+    )
+    expires = datetime.fromtimestamp(int(context.now()) + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer: Object = {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": target.name, "namespace": target.namespace},
+        "spec": {**spec, "expirationSeconds": seconds},
+        "status": {"token": token, "expirationTimestamp": expires},
+    }
+    return json_response(answer, 201)
+
+
+def _impossible(what: str) -> Handler:
+    def handler(call: Call) -> Response:
+        call.api.get(call.kind, call.target.name, call.target.namespace)
+        raise NotImplementedHere(
+            f"cannot {what} {call.target.namespace}/{call.target.name}: its containers are simulated and run no program; "
+            "use a real cluster for that"
+        )
+
+    return handler
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+_WRITABLE: Mapping[str, Handler] = {"get": _get, "update": writes.update, "patch": writes.patch}
+_EXEC = ("", "v1", "PodExecOptions")
+_OF_BUILTIN: Mapping[tuple[str, str], tuple[Subresource, ...]] = {
+    ("", "pods"): (
+        Subresource("attach", ("", "v1", "PodAttachOptions"), dict.fromkeys(("create", "get"), _impossible("attach to"))),
+        Subresource("binding", ("", "v1", "Binding"), {"create": _bind}),
+        Subresource("eviction", ("policy", "v1", "Eviction"), {"create": _evict}),
+        Subresource("exec", _EXEC, dict.fromkeys(("create", "get"), _impossible("run a command in"))),
+        Subresource("log", ("", "v1", "Pod"), {"get": logs.log}),
+        Subresource(
+            "portforward", ("", "v1", "PodPortForwardOptions"),
+            dict.fromkeys(("create", "get"), _impossible("forward a port to")),
+        ),
+    ),
+    ("", "serviceaccounts"): (
+        Subresource("token", ("authentication.k8s.io", "v1", "TokenRequest"), {"create": _token}),
+    ),
+    ("", "namespaces"): (Subresource("finalize", ("", "v1", "Namespace"), {"update": writes.update}),),
+    ("certificates.k8s.io", "certificatesigningrequests"): (
+        Subresource("approval", ("certificates.k8s.io", "v1", "CertificateSigningRequest"), _WRITABLE),
+    ),
+}  # fmt: skip
+
+
+def subresources_of(resource: ResourceType) -> Iterator[Subresource]:
+    """The subresources of a resource, in order of their names."""
+    kind = resource.kind
+    found = list(_OF_BUILTIN.get((kind.group, kind.plural), ())) if resource.builtin else []
+    if resource.status:
+        found.append(Subresource("status", (kind.group, kind.version, kind.kind), _WRITABLE))
+    if resource.scale:
+        handlers: Mapping[str, Handler] = dict.fromkeys(("get", "patch", "update"), scale.handle)
+        found.append(Subresource("scale", scale.SCALE, handlers))
+    yield from sorted(found, key=lambda entry: entry.name)
+
+
+def handle(call: Call) -> Response | Stream:
+    """Serve a request for a subresource."""
+    for subresource in subresources_of(call.resource):
+        if subresource.name == call.target.subresource:
+            handler = subresource.handlers.get(call.verb)
+            if handler is None:
+                raise MethodNotAllowed(_NOT_ALLOWED)
+            return handler(call)
+    raise NotFound("the server could not find the requested resource")
