@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
-from continuo.embedded.apicore import deleting, failures, writing
+from continuo.embedded.apicore import builtins, deleting, patching, subresources, writing
 from continuo.embedded.apicore.changelog import Bounds
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import Admission, State
 from continuo.embedded.port import PatchKind, ResourceType, StoredChange, Write
-from continuo.embedded.registry import builtin_types
 from continuo.embedded.store import Store
 from continuo.resources.errors import NotFound
 from continuo.resources.meta import Kind, Object
@@ -27,7 +26,6 @@ class ClusterApi:
         self.name = state.name
         self.outage: str | None = None
         """Set by fault injection; the HTTP face then does not answer (`drop`) or answers 503 with this text."""
-        self.created: list[Callable[[], None]] = []
 
     @property
     def version(self) -> int:
@@ -95,6 +93,12 @@ class ClusterApi:
         table = served.table.group, served.table.plural
         return self.state.listen(table, lambda change: callback(_viewed(served, change)))
 
+    def subresources(self, kind: Kind) -> tuple[str, ...]:
+        return subresources.offered(self._served(kind))
+
+    def get_subresource(self, kind: Kind, name: str, namespace: str, subresource: str) -> Object:
+        return subresources.read(self._served(kind), name, namespace, subresource)
+
     # --- writing ------------------------------------------------------------------------------------------------------
     def create(self, obj: Object, write: Write = Write()) -> Object:
         return writing.create(self.state, obj, write)
@@ -106,9 +110,12 @@ class ClusterApi:
         self, kind: Kind, name: str, namespace: str, how: PatchKind, body: Any, write: Write = Write(), *,
         subresource: str = "",
     ) -> Object:  # fmt: skip
-        from continuo.embedded.apicore import patching
-
         return patching.patch(self.state, self._served(kind), name, namespace, how, body, write, subresource)
+
+    def put_subresource(
+        self, kind: Kind, name: str, namespace: str, subresource: str, body: Object, write: Write = Write()
+    ) -> Object:
+        return subresources.write(self.state, self._served(kind), name, namespace, subresource, body, write)
 
     def set_status(self, obj: Object, status: Mapping[str, Any], manager: str) -> Object:
         return writing.set_status(self.state, obj, status, manager)
@@ -143,7 +150,5 @@ def new_api(
 ) -> ClusterApi:  # fmt: skip
     """The API of an empty cluster with the built-in kinds."""
     state = State(name, number, version, store, clock, random, bounds)
-    from continuo.embedded.apicore import builtins
-
     builtins.serve(state)
     return ClusterApi(state)

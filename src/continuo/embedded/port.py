@@ -76,6 +76,8 @@ class Api(Protocol):
     """One cluster, in process. Raises `continuo.resources.errors`."""
 
     name: str
+    outage: str | None
+    """Set by fault injection: the HTTP face does not serve this cluster while it is set. Not persisted."""
 
     @property
     def version(self) -> int:
@@ -118,6 +120,20 @@ class Api(Protocol):
         """`apply` creates what is missing; the others raise NotFound."""
         ...
 
+    def subresources(self, kind: Kind) -> tuple[str, ...]:
+        """What the kind offers below an object: status, scale, binding, eviction, finalize, approval."""
+        ...
+
+    def get_subresource(self, kind: Kind, name: str, namespace: str, subresource: str) -> Object:
+        """The object for `status`, a `Scale` for `scale`."""
+        ...
+
+    def put_subresource(
+        self, kind: Kind, name: str, namespace: str, subresource: str, body: Object, write: Write = Write()
+    ) -> Object:
+        """PUT of status, scale, finalize, approval; POST of binding and eviction (returns the pod)."""
+        ...
+
     def set_status(self, obj: Object, status: Mapping[str, Any], manager: str) -> Object:
         """Replace `.status` of the stored object of that key; what stand-ins use; skipped when equal."""
         ...
@@ -135,6 +151,10 @@ class Api(Protocol):
         grace_seconds: int | None = None,
     ) -> Object:
         """Mark or remove; returns the object's last state. With finalizers it stays, with deletionTimestamp set."""
+        ...
+
+    async def flushed(self) -> None:
+        """Wait until everything written so far survives a crash; to await before a write is acknowledged."""
         ...
 
     def changes(self, since: int, kind: Kind, namespace: str = "") -> Iterable[StoredChange]:

@@ -20,12 +20,8 @@ from continuo.embedded.apicore.metadata import SUBDOMAIN_RULE, name_problem
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.apicore.strategies import Strategy
-from continuo.embedded.machinery import schema as schemas
+from continuo.embedded.machinery import cel, schema as schemas
 
-try:
-    from continuo.embedded.machinery import cel
-except ImportError:
-    cel = None
 from continuo.embedded.port import Event, ResourceType
 from continuo.resources.meta import Kind, Object, condition, is_true
 
@@ -48,7 +44,7 @@ class Examined:
     def problems(self) -> list[FieldError]:
         """Why an API server refuses the schema."""
         found: list[FieldError] = list(schemas.check_structural(self.schema))
-        if not found and cel is not None:
+        if not found:
             try:
                 _ = self.rules
             except cel.InvalidRules as error:
@@ -56,7 +52,7 @@ class Examined:
         return found
 
     @cached_property
-    def rules(self) -> Any:
+    def rules(self) -> cel.CompiledRules:
         """The compiled CEL rules; raises InvalidRules."""
         return cel.CompiledRules.compile(self.schema)
 
@@ -325,6 +321,15 @@ def _deprecated(kind: Kind, version: Object) -> str | None:
     return version.get("deprecationWarning") or f"{kind.api_version} {kind.kind} is deprecated"
 
 
+def _marked(crd: Object) -> Object:
+    """Deletion waits until the objects of the definition are gone."""
+    finalizers = crd["metadata"].get("finalizers") or []
+    if CLEANUP in finalizers:
+        return crd
+    return {**crd, "metadata": {**crd["metadata"], "finalizers": [*finalizers, CLEANUP]}}
+
+
 STRATEGY: Final = Strategy(
-    defaults=defaults, prepare=prepare, check=check, committed=changed, generation=True, status=lambda _: {}
-)
+    defaults=defaults, prepare=prepare, check=check, committed=changed, generation=True, status=lambda _: {},
+    deleting=_marked,
+)  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from continuo.embedded.apicore import failures, writing
+from continuo.embedded.apicore import failures, subresources, writing
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.machinery import apply as ssa, patch as patches
 from continuo.embedded.port import PatchKind, Write
-from continuo.resources.errors import BadRequest, UnsupportedMediaType
+from continuo.resources.errors import BadRequest, Conflict, UnsupportedMediaType
 from continuo.resources.meta import Object
 
 
@@ -20,6 +20,9 @@ def patch(
     if how == "apply":
         return _apply(state, served, name, namespace, body, write, subresource)
     old = writing.current(served, namespace, name)
+    if subresource == "scale":
+        scale = patched(served, subresources.read(served, name, namespace, "scale"), how, body)
+        return subresources.write(state, served, name, namespace, "scale", scale, write)
     new = patched(served, old, how, body)
     return writing.replace(state, served, old, _addressed(served, old, new), write, subresource)
 
@@ -59,15 +62,33 @@ def _addressed(served: Served, old: Object, new: Any) -> Object:
 def _apply(
     state: State, served: Served, name: str, namespace: str, body: Any, write: Write, subresource: str
 ) -> Object:
-    applied = _configuration(served, name, namespace, body)
+    if subresource == "scale":
+        return _apply_scale(state, served, name, namespace, body, write)
+    return _apply_to(state, served, name, namespace, _configuration(served, name, namespace, body), write, subresource)
+
+
+def _apply_scale(state: State, served: Served, name: str, namespace: str, body: Any, write: Write) -> Object:
+    """Apply a `Scale`: own nothing but the replicas."""
+    address = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    bare = {"apiVersion": served.api_version, "kind": served.kind.kind, "metadata": address}
+    applied = subresources.scaled(served, bare, body)
+    return subresources.scale_of(served, _apply_to(state, served, name, namespace, applied, write, "scale"))
+
+
+def _apply_to(
+    state: State, served: Served, name: str, namespace: str, applied: Object, write: Write, subresource: str
+) -> Object:
     live = served.table.get(namespace, name)
     old = served.view(live) if live is not None else None
     if old is None and subresource:
         raise failures.not_found(served.kind, name)
-    merged = ssa.server_side_apply(
-        old, applied, manager=write.manager, schema=served.schema, force=write.force, time=state.stamp(),
-        subresource=subresource, api_version=served.api_version,
-    )  # fmt: skip
+    try:
+        merged = ssa.server_side_apply(
+            old, applied, manager=write.manager, schema=served.schema, force=write.force, time=state.stamp(),
+            subresource=subresource, api_version=served.api_version,
+        )  # fmt: skip
+    except Conflict as error:
+        raise Conflict(error.message, details={**failures.details(served.kind, name), **error.details}) from None
     managed = merged["metadata"].get("managedFields") or []
     if old is None:
         return writing.create(state, merged, write, managed)

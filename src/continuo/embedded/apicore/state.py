@@ -43,6 +43,8 @@ class State:
         """By group, version and plural."""
         self.by_kind: dict[tuple[str, str], Served] = {}
         """By apiVersion and kind."""
+        self.by_table: dict[tuple[str, str], Served] = {}
+        """The storage version of each table."""
         self.addresses = Addresses()
         """Cluster addresses and node ports of services."""
         self.admission: list[Admission] = []
@@ -59,12 +61,15 @@ class State:
         kind = served.kind
         self.served[kind.group, kind.version, kind.plural] = served
         self.by_kind[kind.api_version, kind.kind] = served
+        self.by_table[served.key] = served.storage
 
     def unserve(self, served: Served) -> None:
         """Stop serving one version of a resource."""
         kind = served.kind
         self.served.pop((kind.group, kind.version, kind.plural), None)
         self.by_kind.pop((kind.api_version, kind.kind), None)
+        if not any(other.key == served.key for other in self.served.values()):
+            self.by_table.pop(served.key, None)
 
     def table(self, group: str, plural: str, namespaced: bool) -> Table:
         """The table of a resource, made when it is new."""
