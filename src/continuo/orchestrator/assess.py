@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from continuo.federation import links, offloading, state, unlink
 from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
@@ -97,10 +97,8 @@ def _end(
     )
 
 
-def link_settings_for(snapshot: Snapshot, pair: tuple[str, str], settings: LinkSettings, wanted: Wanted) -> LinkSettings:
+def link_settings_for(pair: tuple[str, str], settings: LinkSettings, wanted: Wanted) -> LinkSettings:
     """The settings of one link: gateways share the public address of their cluster."""
-    from dataclasses import replace
-
     server = wanted.clusters.get(pair[1])
     annotations = packages.shared_address(server.spec) if server is not None and not server.spec.existing else {}
     return replace(settings, service_annotations={**annotations, **settings.service_annotations})
@@ -119,7 +117,7 @@ def _links(
         if pair[0] not in snapshot.clusters or pair[1] not in snapshot.clusters:
             continue
         first, second = ends(snapshot, pair, clusters)
-        own = link_settings_for(snapshot, pair, settings, wanted)
+        own = link_settings_for(pair, settings, wanted)
         found[pair] = links.advance(first, second, own, established=pair in connected)
     for pair in existing_links(snapshot) - set(wanted.links) - snapshot.shared_links:
         first, second = ends(snapshot, pair, clusters)
@@ -131,8 +129,6 @@ def _links(
 
 def _removal(snapshot: Snapshot, pair: tuple[str, str], settings: LinkSettings) -> LinkSettings:
     """A link to a cluster that is itself going may be cut without the other end's help."""
-    from dataclasses import replace
-
     declared = {spec.name for spec in snapshot.orchestration.spec.clusters} if not snapshot.deleting else set()
     going = any(name not in declared for name in pair)
     return replace(settings, force=settings.force or going)
@@ -164,11 +160,8 @@ def _app_seen(snapshot: Snapshot, app: AppWanted) -> AppSeen:
     return app_objects(seen, snapshot.key, app.spec.name)
 
 
-_NAMESPACED = tuple(
-    kind
-    for kind in (
-        kinds.SERVICE, kinds.SECRET, kinds.PERSISTENT_VOLUME_CLAIM, kinds.INGRESS, kinds.GATEWAY, kinds.HTTP_ROUTE,
-    )
+_NAMESPACED = (
+    kinds.SERVICE, kinds.SECRET, kinds.PERSISTENT_VOLUME_CLAIM, kinds.INGRESS, kinds.GATEWAY, kinds.HTTP_ROUTE,
 )  # fmt: skip
 
 

@@ -56,9 +56,9 @@ def _list_differences(desired: list[Any], live: Any, path: str) -> Iterator[str]
 def _key_of(items: list[Any]) -> str | None:
     """The field that tells the list's items apart, if they are objects that have one."""
     for key in _ITEM_KEYS:
-        if items and all(isinstance(item, dict) and key in item for item in items):
-            if len({item[key] for item in items}) == len(items):
-                return key
+        keyed = bool(items) and all(isinstance(item, dict) and key in item for item in items)
+        if keyed and len({item[key] for item in items}) == len(items):
+            return key
     return None
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from continuo.orchestrator import naming
+from continuo.orchestrator.render.applications import secrets_used
 from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
 from continuo.resources.meta import Key, Kind, Object, labels_of
@@ -67,7 +68,7 @@ class Workload:
     reach: Reach
     message: str = ""
     caches: Caches | None = None
-    entrance: Entrance = Entrance()
+    entrance: Entrance = field(default_factory=Entrance)
 
 
 class World(Protocol):
@@ -141,20 +142,18 @@ class Snapshot:
 
 def secret_names(orchestration: LowLevelOrchestration) -> frozenset[str]:
     """The Secrets beside the orchestration that its applications refer to."""
-    from continuo.orchestrator.render.applications import secrets_used
-
     return frozenset(
         use.name for app in orchestration.spec.apps for component in app.components for use in secrets_used(component)
     )
 
 
-def observe(obj: Object, world: World) -> Snapshot:
+def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = None) -> Snapshot:
     """The picture of one orchestration.
 
     Raises:
         Invalid: the object does not fit the model (an API server with our CRD never stores such a one).
     """
-    orchestration = decode(obj)
+    orchestration = decoded if decoded is not None else decode(obj)
     key = (orchestration.namespace, orchestration.name)
     management = world.management()
     made = _made_by_cluster(management, key)
@@ -188,9 +187,7 @@ def _made_by_cluster(management: Caches, key: Key) -> dict[str, dict[tuple[str, 
     return found
 
 
-def _seen(
-    world: World, key: Key, name: str, made: dict[tuple[str, str], Object], adopted: str | None
-) -> ClusterSeen:
+def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object], adopted: str | None) -> ClusterSeen:
     namespace, orchestration = key
     management = world.management()
     full_name = naming.cluster_name(orchestration, name)

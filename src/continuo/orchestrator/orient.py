@@ -132,7 +132,10 @@ def _keep_immutable(objects: clusters.ClusterObjects, seen: ClusterSeen | None) 
     kept = {
         **infrastructure,
         "metadata": metadata,
-        "spec": {**infrastructure["spec"], "apiServerLoadBalancer": {"enabled": bool(created.get("enabled"))}},
+        "spec": {
+            **infrastructure["spec"],
+            "apiServerLoadBalancer": {"enabled": bool(created.get("enabled"))},
+        },
     }
     return clusters.ClusterObjects(
         objects.name,
@@ -204,7 +207,10 @@ def _app(
     if remotes and home_id and all(remote_ids):
         metadata = naming.owner_labels(namespace, orchestration)
         body = offloading.offload(app.name, home_id, [i for i in remote_ids if i])
-        body = {**body, "metadata": {**body["metadata"], "labels": {**metadata, naming.APPLICATION: app.name}}}
+        body = {
+            **body,
+            "metadata": {**body["metadata"], "labels": {**metadata, naming.APPLICATION: app.name}},
+        }
         offload = naming.sealed(body)
     return AppWanted(
         spec=app,
@@ -239,7 +245,8 @@ def _app_problem(snapshot: Snapshot, app: AppSpec, declared: Mapping[str, Cluste
     if app.cluster not in declared:
         known = ", ".join(sorted(declared)) or "none"
         return Problem(
-            "ClusterUnknown", f"application {app.name} names cluster {app.cluster}; declared clusters: {known}"
+            "ClusterUnknown",
+            f"application {app.name} names cluster {app.cluster}; declared clusters: {known}",
         )
     seen = snapshot.clusters.get(app.cluster)
     caches = seen.workload.caches if seen else None
@@ -286,9 +293,7 @@ def _component(
     return ComponentWanted(component, cluster, objects)
 
 
-def _component_problem(
-    snapshot: Snapshot, app: AppSpec, component: ComponentSpec, cluster: str
-) -> Problem | None:
+def _component_problem(snapshot: Snapshot, app: AppSpec, component: ComponentSpec, cluster: str) -> Problem | None:
     if cluster not in {spec.name for spec in snapshot.orchestration.spec.clusters}:
         return Problem("ClusterUnknown", f"component {app.name}/{component.name} names cluster {cluster}, undeclared")
     for use in applications.secrets_used(component):
@@ -315,6 +320,5 @@ def _links(snapshot: Snapshot, apps: Mapping[str, AppWanted]) -> dict[tuple[str,
         for remote in app.remotes if app.problem is None else ():
             needed.setdefault(naming.pair(app.home, remote), []).append(app.spec.name)
     return {
-        link: LinkWanted(link, link in declared, tuple(needed.get(link, ())))
-        for link in sorted(declared | set(needed))
+        link: LinkWanted(link, link in declared, tuple(needed.get(link, ()))) for link in sorted(declared | set(needed))
     }

@@ -106,18 +106,14 @@ class Plan:
     def runnable(self) -> tuple[Step, ...]:
         """The steps that can be run now: with writes, and with nothing open that they need."""
         open_steps = {step.id for step in self.steps}
-        return tuple(
-            step for step in self.steps if step.writes and not any(need in open_steps for need in step.needs)
-        )
+        return tuple(step for step in self.steps if step.writes and not any(need in open_steps for need in step.needs))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data; Secrets are named, never shown."""
         return {
             "changes": self.changes,
             "steps": [_step_json(step) for step in self.steps],
-            "refusals": [
-                {"target": str(r.target), "reason": r.reason, "message": r.message} for r in self.refusals
-            ],
+            "refusals": [{"target": str(r.target), "reason": r.reason, "message": r.message} for r in self.refusals],
         }
 
 

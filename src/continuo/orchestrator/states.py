@@ -51,9 +51,7 @@ class ComponentState:
 
 def package_states(seen: ClusterSeen, wanted: ClusterWanted) -> dict[str, PackageState]:
     """Each package's state by name."""
-    return {
-        package: _package(seen, package, proxy["metadata"]["name"]) for package, proxy in wanted.packages.items()
-    }
+    return {package: _package(seen, package, proxy["metadata"]["name"]) for package, proxy in wanted.packages.items()}
 
 
 def _package(seen: ClusterSeen, package: str, proxy_name: str) -> PackageState:
@@ -89,7 +87,8 @@ def _revision_fresh(proxy: Object, release: Object) -> bool:
 
 def cluster_state(seen: ClusterSeen, wanted: ClusterWanted | None, before: ClusterPhase | None) -> ClusterState:
     """Where a cluster stands. `before` is its last reported phase: a cluster that was ready once scales or degrades,
-    one that never was is still being provisioned."""
+    one that never was is still being provisioned.
+    """
     if wanted is not None and wanted.spec.existing:
         return _adopted(seen)
     cluster = seen.cluster
@@ -106,7 +105,13 @@ def cluster_state(seen: ClusterSeen, wanted: ClusterWanted | None, before: Clust
     counts = _counts(control_plane), _counts(workers)
     version = str(((control_plane or {}).get("status") or {}).get("version") or "") or None
     made_up = ClusterState(
-        ClusterPhase.READY, "Ready", "", control_plane=counts[0], workers=counts[1], version=version, endpoint=endpoint
+        ClusterPhase.READY,
+        "Ready",
+        "",
+        control_plane=counts[0],
+        workers=counts[1],
+        version=version,
+        endpoint=endpoint,
     )
     busy = _busy(seen, control_plane, workers, wanted, before)
     if busy is not None:
@@ -126,7 +131,15 @@ def _with(
     state: ClusterState, phase: ClusterPhase, reason: str, message: str, *, usable: bool, nodes_ready: bool
 ) -> ClusterState:
     return ClusterState(
-        phase, reason, message, usable, nodes_ready, state.control_plane, state.workers, state.version, state.endpoint
+        phase,
+        reason,
+        message,
+        usable,
+        nodes_ready,
+        state.control_plane,
+        state.workers,
+        state.version,
+        state.endpoint,
     )
 
 
@@ -240,9 +253,9 @@ def _busy(
         return None
     if not _was_up(before):
         return ClusterPhase.PROVISIONING, *_blocker(seen)
-    upgrading = _upgrading(control_plane, workers, wanted)
-    if upgrading is not None:
-        return ClusterPhase.UPGRADING, "MachinesRolling", upgrading
+    rolling = _upgrading(control_plane, workers, wanted)
+    if rolling is not None:
+        return ClusterPhase.UPGRADING, "MachinesRolling", rolling
     parts = (("control plane", control_plane), ("workers", workers))
     resizing = [
         f"{name} {(part.get('status') or {}).get('replicas', 0)} -> {part['spec'].get('replicas', 0)}"
@@ -255,9 +268,7 @@ def _busy(
     return ClusterPhase.DEGRADED, *_blocker(seen)
 
 
-def _upgrading(
-    control_plane: Object | None, workers: Object | None, wanted: ClusterWanted | None
-) -> str | None:
+def _upgrading(control_plane: Object | None, workers: Object | None, wanted: ClusterWanted | None) -> str | None:
     target = clusters.version_of(wanted.spec) if wanted is not None else None
     for name, part in (("control plane", control_plane), ("workers", workers)):
         if part is None:
@@ -284,8 +295,8 @@ def _blocker(seen: ClusterSeen) -> tuple[str, str]:
             return "MachinesNotReady", said
     if waiting:
         return "MachinesNotReady", f"{len(waiting)} of {len(seen.machines)} machines are not ready"
-    if seen.cluster is not None and (said := condition(seen.cluster, "Available")) and said.get("message"):
-        return str(said.get("reason") or "NotAvailable"), str(said["message"])
+    if seen.cluster is not None and (told := condition(seen.cluster, "Available")) and told.get("message"):
+        return str(told.get("reason") or "NotAvailable"), str(told["message"])
     return "WaitingForMachines", "Cluster API is creating the first machine"
 
 
@@ -293,9 +304,9 @@ def _machine_message(machine: Object) -> str:
     name = machine["metadata"]["name"]
     phase = (machine.get("status") or {}).get("phase") or "Pending"
     for type_ in ("InfrastructureReady", "BootstrapConfigReady", "NodeReady", "Ready"):
-        entry = condition(machine, type_)
-        if entry is not None and entry.get("status") != "True" and entry.get("message"):
-            return f"machine {name} ({phase}): {entry['message']}"
+        found = condition(machine, type_)
+        if found is not None and found.get("status") != "True" and found.get("message"):
+            return f"machine {name} ({phase}): {found['message']}"
     return f"machine {name} is {phase}"
 
 
@@ -323,7 +334,12 @@ def component_state(
     failing = condition(deployment, "Progressing")
     if failing is not None and failing.get("status") == "False":
         return ComponentState(
-            AppPhase.DEGRADED, str(failing.get("reason")), str(failing.get("message")), ready, desired, settled
+            AppPhase.DEGRADED,
+            str(failing.get("reason")),
+            str(failing.get("message")),
+            ready,
+            desired,
+            settled,
         )
     return ComponentState(
         AppPhase.DEPLOYING, "PodsNotReady", f"{ready} of {desired} pods are ready", ready, desired, settled

@@ -44,38 +44,75 @@ class Member:
 
     def __init__(self, name: str, kubeconfig: str, cluster: Cluster, informers: Sequence[Informer]) -> None:
         self.name, self.kubeconfig, self.cluster = name, kubeconfig, cluster
-        self.informers: dict[Kind, Informer] = {informer.watch.kind: informer for informer in informers}
+        self.informers = tuple(informers)
 
     def cache(self, kind: Kind) -> Cache:
-        """The cache of a watched kind."""
-        return self.informers[kind].cache
+        """The cache of a kind that is watched once."""
+        (found,) = (informer.cache for informer in self.informers if informer.watch.kind == kind)
+        return found
+
+    def caches(self) -> dict[Kind, list[Cache]]:
+        """All caches by kind: a kind may be watched several times, with different selectors."""
+        found: dict[Kind, list[Cache]] = {}
+        for informer in self.informers:
+            found.setdefault(informer.watch.kind, []).append(informer.cache)
+        return found
+
+    def informer_for(self, kind: Kind, labels: str | None) -> Informer | None:
+        """The informer of a kind with exactly that label selector, or None."""
+        return next((i for i in self.informers if i.watch.kind == kind and i.watch.labels == labels), None)
 
     @property
     def synced(self) -> bool:
         """Whether every cache was filled once."""
-        return all(informer.synced.is_set() for informer in self.informers.values())
+        return all(informer.synced.is_set() for informer in self.informers)
 
     @property
     def stale_since(self) -> float | None:
         """Loop time since which some kind of this cluster cannot be followed; None while all are."""
-        times = [i.stale_since for i in self.informers.values() if i.stale_since is not None]
+        times = [i.stale_since for i in self.informers if i.stale_since is not None]
         return min(times, default=None)
 
     @property
     def trouble(self) -> str:
         """Why the cluster cannot be followed, as a sentence; empty while it can."""
-        errors = (informer.last_error for informer in self.informers.values())
+        errors = (informer.last_error for informer in self.informers)
         return next((str(error) for error in errors if error is not None), "")
+
+    def start(self) -> None:
+        """Follow everything, in tasks of the running loop."""
+        for informer in self.informers:
+            informer.start()
 
     async def wait_synced(self) -> None:
         """Return when every cache was filled once."""
-        for informer in self.informers.values():
+        for informer in self.informers:
             await informer.synced.wait()
 
     async def close(self) -> None:
         """Stop following and close the client."""
-        await asyncio.gather(*(informer.stop() for informer in self.informers.values()))
+        await asyncio.gather(*(informer.stop() for informer in self.informers))
         await self.cluster.close()
+
+
+def member_of(
+    name: str,
+    cluster: Cluster,
+    watches: Sequence[Watch],
+    *,
+    kubeconfig: str = "",
+    backoff: Backoff | None = None,
+    rng: random.Random | None = None,
+) -> Member:
+    """A cluster to be followed, not started yet. Optional kinds are looked for again when their CRD is established."""
+    watched = list(watches)
+    if any(watch.optional for watch in watched) and all(w.kind != CUSTOM_RESOURCE_DEFINITION for w in watched):
+        watched.append(Watch(CUSTOM_RESOURCE_DEFINITION, trim=_established))
+    member = Member(name, kubeconfig, cluster, [Informer(cluster, w, backoff=backoff, rng=rng) for w in watched])
+    for informer in member.informers:
+        if informer.watch.kind == CUSTOM_RESOURCE_DEFINITION:
+            informer.on_change(_waker(member))
+    return member
 
 
 class ClusterSet:
@@ -89,12 +126,7 @@ class ClusterSet:
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._watches = list(watches)
-        kinds = [watch.kind for watch in self._watches]
-        if len(set(kinds)) != len(kinds):
-            raise ValueError("each kind can be watched once per cluster set")
-        if any(watch.optional for watch in self._watches) and CUSTOM_RESOURCE_DEFINITION not in kinds:
-            self._watches.append(Watch(CUSTOM_RESOURCE_DEFINITION, trim=_established))
+        self._watches = tuple(watches)
         self._connect, self._backoff, self._random = connect, backoff, rng or random.Random()
         self._members: dict[str, Member] = {}
         self._lock = asyncio.Lock()
@@ -150,20 +182,15 @@ class ClusterSet:
         await asyncio.gather(*(self.remove(name) for name in list(self._members)))
 
     def _start(self, name: str, kubeconfig: str, cluster: Cluster) -> Member:
-        informers = [
-            Informer(cluster, watch, backoff=self._backoff, rng=self._random) for watch in self._watches
-        ]
-        member = Member(name, kubeconfig, cluster, informers)
-        for informer in informers:
+        member = member_of(name, cluster, self._watches, kubeconfig=kubeconfig, backoff=self._backoff, rng=self._random)
+        for informer in member.informers:
             informer.on_change(self._forwarder(name, informer.watch.kind))
-            informer.start()
-        if CUSTOM_RESOURCE_DEFINITION in member.informers:
-            member.informers[CUSTOM_RESOURCE_DEFINITION].on_change(_waker(member))
+        member.start()
         return member
 
     async def _reconnect(self, member: Member, kubeconfig: str, cluster: Cluster) -> None:
         old, member.cluster, member.kubeconfig = member.cluster, cluster, kubeconfig
-        await asyncio.gather(*(informer.reconnect(cluster) for informer in member.informers.values()))
+        await asyncio.gather(*(informer.reconnect(cluster) for informer in member.informers))
         await old.close()
 
     def _forwarder(self, name: str, kind: Kind) -> Callable[[Object | None, Object | None], None]:
@@ -183,12 +210,14 @@ class ClusterSet:
 
 def _waker(member: Member) -> Callable[[Object | None, Object | None], None]:
     """Look again for optional kinds whose CRD was just established."""
-    by_crd = {
-        kind.resource: informer for kind, informer in member.informers.items() if informer.watch.optional
-    }
+    by_crd: dict[str, list[Informer]] = {}
+    for informer in member.informers:
+        if informer.watch.optional:
+            by_crd.setdefault(informer.watch.kind.resource, []).append(informer)
 
     def crd_changed(_: Object | None, new: Object | None) -> None:
-        if new is not None and is_true(new, "Established") and (found := by_crd.get(new["metadata"]["name"])):
-            found.wake()
+        if new is not None and is_true(new, "Established"):
+            for informer in by_crd.get(new["metadata"]["name"], ()):
+                informer.wake()
 
     return crd_changed

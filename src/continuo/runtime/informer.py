@@ -108,6 +108,11 @@ class Informer:
         if running:
             self.start()
 
+    def learn(self, obj: Object) -> None:
+        """Take the server's answer to our own write, so that nobody acts on an older state until the watch has it."""
+        if key_of(obj) in self.cache or self.synced.is_set():
+            self._put(obj)
+
     def wake(self) -> None:
         """Do not wait any longer: the server, or the kind, may be back."""
         self._wake.set()
@@ -140,9 +145,7 @@ class Informer:
 
     async def _list(self) -> None:
         watch = self.watch
-        listing = await self.cluster.list(
-            watch.kind, watch.namespace, labels=watch.labels, fields=watch.fields
-        )
+        listing = await self.cluster.list(watch.kind, watch.namespace, labels=watch.labels, fields=watch.fields)
         self.lists += 1
         self._answered()
         gone = set(self.cache.keys())
@@ -155,9 +158,7 @@ class Informer:
 
     async def _follow(self, since: str) -> None:
         watch = self.watch
-        stream = self.cluster.watch(
-            watch.kind, watch.namespace, since=since, labels=watch.labels, fields=watch.fields
-        )
+        stream = self.cluster.watch(watch.kind, watch.namespace, since=since, labels=watch.labels, fields=watch.fields)
         async for change in stream:
             if self._opened is None:
                 self._opened = asyncio.get_running_loop().time()

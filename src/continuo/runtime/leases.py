@@ -86,9 +86,7 @@ class LeaderElection:
         if ended:
             task.result()
             return True
-        log.warning(
-            "%s lost the lease %s/%s; the work was stopped", self.identity, self._namespace, self._name
-        )
+        log.warning("%s lost the lease %s/%s; the work was stopped", self.identity, self._namespace, self._name)
         return False
 
     async def _acquire(self) -> None:

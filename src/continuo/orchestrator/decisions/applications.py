@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from continuo.orchestrator import naming, states
+from continuo.orchestrator import naming
 from continuo.orchestrator.assess import AppSeen, Assessment, moved_from
 from continuo.orchestrator.decisions.clusters import Compare, apply, delete, step_id
 from continuo.orchestrator.decisions.links import link_id
-from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.orient import AppWanted, ComponentWanted, Wanted
 from continuo.orchestrator.plan import Action, Draft, Step, Target, Write
 from continuo.orchestrator.render.applications import claim_name
-from continuo.resources import kinds
 from continuo.resources.meta import Object, deleting, labels_of
 from continuo.resources.orchestration import AppPhase
-
-GATHERED = (kinds.SERVICE, kinds.SECRET, kinds.INGRESS, kinds.GATEWAY, kinds.HTTP_ROUTE, kinds.DEPLOYMENT)
 
 
 def app_id(app: str) -> str:
@@ -27,9 +23,7 @@ def component_id(app: str, component: str) -> str:
     return f"component/{app}/{component}"
 
 
-def decide_applications(
-    draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, compare: Compare
-) -> None:
+def decide_applications(draft: Draft, wanted: Wanted, assessment: Assessment, compare: Compare) -> None:
     """Deploy, update, move and recall; a problem of one item leaves the others alone."""
     for name, app in wanted.apps.items():
         if app.problem is not None:
@@ -58,9 +52,7 @@ def _open(draft: Draft, steps: Iterable[str]) -> tuple[str, ...]:
 def _shared(draft: Draft, app: AppWanted, seen: AppSeen, compare: Compare) -> None:
     target = Target("application", app.spec.name)
     if seen.namespace is not None and deleting(seen.namespace):
-        draft.add(
-            Step(app_id(app.spec.name), Action.WAIT, target, waits_for="its former namespace to be deleted")
-        )
+        draft.add(Step(app_id(app.spec.name), Action.WAIT, target, waits_for="its former namespace to be deleted"))
         return
     changed = [obj for obj in app.shared if compare(obj, _live(seen, obj))]
     if not changed:
@@ -84,9 +76,7 @@ def offload_id(app: str) -> str:
     return f"{app_id(app)}/offload"
 
 
-def _offloading(
-    draft: Draft, app: AppWanted, seen: AppSeen, assessment: Assessment, compare: Compare
-) -> None:
+def _offloading(draft: Draft, app: AppWanted, seen: AppSeen, assessment: Assessment, compare: Compare) -> None:
     """Extend the namespace to the clusters that are needed; shrink it only when nothing runs there any more."""
     target = Target("application", app.spec.name)
     live = seen.offloading
@@ -109,9 +99,7 @@ def _offloading(
         return
     wanted = _with_old_clusters(app.offloading, live) if _unsettled(app, assessment) else app.offloading
     if compare(wanted, live):
-        draft.add(
-            Step(offload_id(app.spec.name), Action.OFFLOAD, target, (apply(app.home, wanted),), needs, detail)
-        )
+        draft.add(Step(offload_id(app.spec.name), Action.OFFLOAD, target, (apply(app.home, wanted),), needs, detail))
     elif (state := assessment.offloadings[app.spec.name]).phase != "Ready":
         draft.add(Step(offload_id(app.spec.name), Action.WAIT, target, (), needs, waits_for=state.message))
 
@@ -128,7 +116,9 @@ def _unsettled(app: AppWanted, assessment: Assessment) -> str:
 
 def _selected(offloading: Object) -> list[str]:
     terms = offloading["spec"].get("clusterSelector", {}).get("nodeSelectorTerms") or []
-    return [value for term in terms for expr in term.get("matchExpressions") or [] for value in expr.get("values") or []]
+    return [
+        value for term in terms for expr in term.get("matchExpressions") or [] for value in expr.get("values") or []
+    ]
 
 
 def _with_old_clusters(offloading: Object, live: Object | None) -> Object:
@@ -167,7 +157,7 @@ def _component(
         draft.add(Step(identity, Action.DEPLOY, target, (), needs, f"on {component.cluster}", waits))
         return
     changed = [obj for obj in component.objects if compare(obj, _live(seen, obj))]
-    stale = _stale(app, component, seen)
+    stale = _stale(component, seen)
     if changed or stale:
         action, detail = _action(app, component, live, changed, compare)
         writes = (*(apply(app.home, obj) for obj in changed), *(delete(app.home, obj) for obj in stale))
@@ -196,7 +186,7 @@ def _action(
     return Action.UPDATE, told or "remove what is no longer declared"
 
 
-def _stale(app: AppWanted, component: ComponentWanted, seen: AppSeen) -> list[Object]:
+def _stale(component: ComponentWanted, seen: AppSeen) -> list[Object]:
     """Our objects of the component that it no longer declares. Claims hold data: they go only with the component."""
     keep = {(obj["kind"], obj["metadata"]["name"]) for obj in component.objects}
     claims = {claim_name(component.spec, volume.name) for volume in component.spec.storage}
@@ -222,5 +212,11 @@ def _dropped_components(draft: Draft, app: AppWanted, seen: AppSeen) -> None:
         writes: tuple[Write, ...] = tuple(delete(app.home, obj) for obj in objects)
         target = Target("component", f"{app.spec.name}/{component}")
         draft.add(
-            Step(component_id(app.spec.name, component), Action.DELETE, target, writes, detail=f"from {app.home}")
+            Step(
+                component_id(app.spec.name, component),
+                Action.DELETE,
+                target,
+                writes,
+                detail=f"from {app.home}",
+            )
         )

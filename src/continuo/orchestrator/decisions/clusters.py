@@ -53,7 +53,12 @@ def package_id(cluster: str, package: str) -> str:
 
 
 def decide_clusters(
-    draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, settings: Settings, compare: Compare
+    draft: Draft,
+    snapshot: Snapshot,
+    wanted: Wanted,
+    assessment: Assessment,
+    settings: Settings,
+    compare: Compare,
 ) -> None:
     """Create, scale, upgrade, repair; install packages. Removal is decided apart, because it waits for others."""
     budget = settings.provisioning_limit - len(snapshot.provisioning)
@@ -94,7 +99,7 @@ def _one(
         draft.add(Step(step_id(name), Action.WAIT, target, waits_for="the old cluster of that name to be deleted"))
         return
     if seen.cluster is None:
-        _create(draft, snapshot, name, seen, wanted, queued=queued)
+        _create(draft, snapshot, name, wanted, queued=queued)
         return
     problem = version_problem(name, seen, wanted)
     if problem is not None:
@@ -105,15 +110,13 @@ def _one(
         draft.add(_wait(name, state))
 
 
-def _create(
-    draft: Draft, snapshot: Snapshot, name: str, seen: ClusterSeen, wanted: ClusterWanted, *, queued: bool
-) -> None:
+def _create(draft: Draft, snapshot: Snapshot, name: str, wanted: ClusterWanted, *, queued: bool) -> None:
     objects = wanted.objects
     if objects is None:
         return
     spec = wanted.spec
     detail = (
-        f"{spec.provider if not spec.existing else ''} {clusters.bootstrap_of(spec)} {clusters.version_of(spec)}, "
+        f"openstack {clusters.bootstrap_of(spec)} {clusters.version_of(spec)}, "
         f"{spec.control_plane_count} control plane, {spec.worker_machine_count} workers"
     ).strip()
     waits_for = f"a free place: {len(snapshot.provisioning)} clusters are being provisioned" if queued else ""
@@ -235,11 +238,7 @@ def _action(
 def _prune(draft: Draft, name: str, seen: ClusterSeen, objects: clusters.ClusterObjects) -> None:
     """Delete our machine and bootstrap templates that nothing refers to any more."""
     keep = {(obj["kind"], obj["metadata"]["name"]) for obj in objects.all()}
-    stale = [
-        obj
-        for key, obj in seen.made.items()
-        if key[0] in _TEMPLATES and key not in keep and not deleting(obj)
-    ]
+    stale = [obj for key, obj in seen.made.items() if key[0] in _TEMPLATES and key not in keep and not deleting(obj)]
     workers = _live(seen, objects.workers)
     if stale and states.rolled_out(workers):
         writes = tuple(delete(MANAGEMENT, obj) for obj in stale)
@@ -283,9 +282,7 @@ def _packages(
     for obj in stale:
         package = obj["metadata"]["labels"].get(naming.PACKAGE, obj["metadata"]["name"])
         writes = (delete(MANAGEMENT, obj),)
-        draft.add(
-            Step(package_id(name, package), Action.UNINSTALL, Target("package", f"{name}/{package}"), writes)
-        )
+        draft.add(Step(package_id(name, package), Action.UNINSTALL, Target("package", f"{name}/{package}"), writes))
 
 
 def _address_pool(
@@ -310,5 +307,11 @@ def _address_pool(
         target = Target("package", f"{name}/loadbalancer")
         address = wanted.pool[0]["spec"]["addresses"][0]
         draft.add(
-            Step(f"{package_id(name, 'loadbalancer')}/pool", Action.UPDATE, target, writes, detail=f"pool {address}")
+            Step(
+                f"{package_id(name, 'loadbalancer')}/pool",
+                Action.UPDATE,
+                target,
+                writes,
+                detail=f"pool {address}",
+            )
         )

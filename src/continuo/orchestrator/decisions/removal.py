@@ -65,7 +65,7 @@ def decide_unlinking(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessmen
     for pair, progress in assessment.links.items():
         if pair in wanted.links or progress.phase is LinkPhase.GONE:
             continue
-        needs = _rests_on(draft, snapshot, pair)
+        needs = _rests_on(draft, snapshot)
         writes = tuple(write_of(snapshot, write) for write in progress.writes)
         target = Target("link", f"{pair[0]}/{pair[1]}")
         if writes:
@@ -81,20 +81,22 @@ def _was_declared(snapshot: Snapshot, pair: tuple[str, str]) -> bool:
     return any(naming.pair(*entry["clusters"]) == pair and entry.get("reason") != "Implied" for entry in reported)
 
 
-def _rests_on(draft: Draft, snapshot: Snapshot, pair: tuple[str, str]) -> tuple[str, ...]:
+def _rests_on(draft: Draft, snapshot: Snapshot) -> tuple[str, ...]:
     """The open steps that have to be over before the link may go: undeploying, withdrawing, moving."""
     found: list[str] = []
     for step in draft.steps:
         if step.target.kind not in ("application", "component"):
             continue
-        if step.action in (Action.RECALL, Action.DELETE, Action.MOVE) or step.id.endswith(("/withdraw", "/offload")):
-            found.append(step.id)
-        elif step.action is Action.WAIT and _leaving(snapshot, step, pair):
+        if (
+            step.action in (Action.RECALL, Action.DELETE, Action.MOVE)
+            or step.id.endswith(("/withdraw", "/offload"))
+            or (step.action is Action.WAIT and _leaving(snapshot, step))
+        ):
             found.append(step.id)
     return tuple(dict.fromkeys(found))
 
 
-def _leaving(snapshot: Snapshot, step: Step, pair: tuple[str, str]) -> bool:
+def _leaving(snapshot: Snapshot, step: Step) -> bool:
     return "/leave/" in step.id or (step.target.kind == "application" and not _declared(snapshot, step.target.name))
 
 
@@ -168,5 +170,3 @@ def _leftovers(draft: Draft, seen: ClusterSeen) -> None:
     elif seen.made:
         draft.add(Step(step_id(seen.name), Action.WAIT, Target("cluster", seen.name),
                        waits_for="its remaining objects to go"))  # fmt: skip
-
-

@@ -53,9 +53,7 @@ def component_labels(namespace: str, orchestration: str, app: AppSpec, component
 
 def render_namespace(namespace: str, orchestration: str, app: AppSpec) -> Object:
     labels = {**naming.owner_labels(namespace, orchestration), naming.APPLICATION: app.name}
-    return kinds.NAMESPACE.new(
-        app.name, metadata={"labels": labels, "annotations": {"continuo.dev/owner": app.owner}}
-    )
+    return kinds.NAMESPACE.new(app.name, metadata={"labels": labels, "annotations": {"continuo.dev/owner": app.owner}})
 
 
 def secrets_used(component: ComponentSpec) -> tuple[SecretUse, ...]:
@@ -111,9 +109,7 @@ def _environment(app: AppSpec, component: ComponentSpec, labels: dict[str, str])
         for variable in component.env.variables
         if not variable.secret
     }
-    secret = kinds.SECRET.new(
-        f"{component.name}-env", app.name, metadata={"labels": labels}, type="Opaque", data=data
-    )
+    secret = kinds.SECRET.new(f"{component.name}-env", app.name, metadata={"labels": labels}, type="Opaque", data=data)
     return [secret] if data else []
 
 
@@ -180,8 +176,7 @@ def _deployment(
     if component.expose:
         ports = {(e.container_port, exposure.transport(e)): exposure.port_name(e) for e in component.expose}
         container["ports"] = [
-            {"name": name, "containerPort": port, "protocol": transport}
-            for (port, transport), name in ports.items()
+            {"name": name, "containerPort": port, "protocol": transport} for (port, transport), name in ports.items()
         ]
     if component.resources:
         resources = {

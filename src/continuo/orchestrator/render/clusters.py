@@ -26,7 +26,11 @@ BOOTSTRAPS: dict[str, Kind] = {
 }
 POD_CIDR = {"kubeadm": "10.244.0.0/16", "k3s": "10.42.0.0/16", "microk8s": "10.1.0.0/16"}
 SERVICE_CIDR = {"kubeadm": "10.96.0.0/12", "k3s": "10.43.0.0/16", "microk8s": "10.152.183.0/24"}
-DRAIN_TIMEOUTS = {"nodeDrainTimeoutSeconds": 300, "nodeVolumeDetachTimeoutSeconds": 300, "nodeDeletionTimeoutSeconds": 60}
+DRAIN_TIMEOUTS = {
+    "nodeDrainTimeoutSeconds": 300,
+    "nodeVolumeDetachTimeoutSeconds": 300,
+    "nodeDeletionTimeoutSeconds": 60,
+}
 
 
 def bootstrap_of(spec: ClusterSpec) -> str:
@@ -177,9 +181,7 @@ def _bootstrap_template(namespace: str, name: str, labels: dict[str, str], spec:
     )
 
 
-def _control_plane(
-    namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec, template: Object
-) -> Object:
+def _control_plane(namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec, template: Object) -> Object:
     bootstrap = bootstrap_of(spec)
     template_name = template["metadata"]["name"]
     body: Object = {"replicas": spec.control_plane_count, "version": version_of(spec)}
@@ -199,9 +201,7 @@ def _control_plane(
             "joinConfiguration": _kubeadm_registration(),
         }
     elif bootstrap == "k3s":
-        body["machineTemplate"] = {
-            "infrastructureRef": _full_ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name)
-        }
+        body["machineTemplate"] = {"infrastructureRef": _full_ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name)}
         body["kthreesConfigSpec"] = {
             "serverConfig": {
                 "clusterCidr": pod_cidr(spec),
@@ -215,9 +215,7 @@ def _control_plane(
         }
     else:
         body["upgradeStrategy"] = "SmartUpgrade"
-        body["machineTemplate"] = {
-            "infrastructureTemplate": _full_ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name)
-        }
+        body["machineTemplate"] = {"infrastructureTemplate": _full_ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name)}
         body["controlPlaneConfig"] = {
             "clusterConfiguration": {"portCompatibilityRemap": True},
             "initConfiguration": {"addons": ["dns"], "joinTokenTTLInSecs": 900000},
@@ -246,9 +244,7 @@ def _workers(
             "clusterName": name,
             "replicas": spec.worker_machine_count,
             "selector": {"matchLabels": selector},
-            "rollout": {
-                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-            },
+            "rollout": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}},
             "template": {"metadata": {"labels": selector}, "spec": machine},
         },
     )

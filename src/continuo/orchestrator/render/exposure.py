@@ -140,9 +140,7 @@ def _ingress(
                     {
                         "path": "/",
                         "pathType": "Prefix",
-                        "backend": {
-                            "service": {"name": component.name, "port": {"number": expose.cluster_port}}
-                        },
+                        "backend": {"service": {"name": component.name, "port": {"number": expose.cluster_port}}},
                     }
                 ]
             },

@@ -81,7 +81,10 @@ def _values(package: str, name: str, spec: ClusterSpec) -> Object:
             "providers": {"kubernetesGateway": {"enabled": True}, "kubernetesIngress": {"enabled": True}},
             "gateway": {"enabled": False},
             "ingressClass": {"enabled": True, "isDefaultClass": True},
-            "ports": {"web": {"port": 8000, "exposedPort": 80}, "websecure": {"port": 8443, "exposedPort": 443}},
+            "ports": {
+                "web": {"port": 8000, "exposedPort": 80},
+                "websecure": {"port": 8443, "exposedPort": 443},
+            },
             "service": {"annotations": shared},
         }
     if package == "liqo":
@@ -121,7 +124,10 @@ def render_address_pool(namespace: str, orchestration: str, address: str) -> tup
     return (
         naming.sealed(
             kinds.IP_ADDRESS_POOL.new(
-                name, where, metadata={"labels": labels}, spec={"addresses": [f"{address}/32"], "autoAssign": True}
+                name,
+                where,
+                metadata={"labels": labels},
+                spec={"addresses": [f"{address}/32"], "autoAssign": True},
             )
         ),
         naming.sealed(

@@ -1,0 +1,166 @@
+"""What is known of one cluster, from informers that follow it or from lists made once: the same interface for both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+from continuo.federation import watches as federation_watches
+from continuo.kube.port import Cluster
+from continuo.orchestrator import naming, states
+from continuo.orchestrator.observe import APPLICATION_KINDS, GATEWAY_KINDS, MANAGEMENT_KINDS, POOL_KINDS
+from continuo.orchestrator.render.exposure import Entrance
+from continuo.resources import kinds
+from continuo.resources.errors import NotFound
+from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from continuo.runtime.cache import Cache, Indexer
+from continuo.runtime.informer import Watch
+
+CLUSTER_NAME = "cluster.x-k8s.io/cluster-name"
+
+
+def _by_namespace(obj: Object) -> Iterable[Hashable]:
+    return (obj["metadata"].get("namespace") or "",)
+
+
+def _by_orchestration(obj: Object) -> Iterable[Hashable]:
+    owner = owner_of(obj)
+    return (owner,) if owner is not None else ()
+
+
+def _by_cluster(obj: Object) -> Iterable[Hashable]:
+    name = labels_of(obj).get(CLUSTER_NAME)
+    return ((obj["metadata"].get("namespace") or "", name),) if name else ()
+
+
+def _by_provisioning(obj: Object) -> Iterable[Hashable]:
+    """Clusters on their way to a first control plane, under one key: how many there are bounds new ones."""
+    return (True,) if not states.initialized(obj) and not deleting(obj) else ()
+
+
+INDEXERS = {"namespace": _by_namespace, "orchestration": _by_orchestration, "cluster": _by_cluster}
+
+
+def _management_indexers(kind: Kind) -> Mapping[str, Indexer]:
+    return {**INDEXERS, "provisioning": _by_provisioning} if kind is kinds.CLUSTER else INDEXERS
+
+
+def owner_of(obj: Object) -> Key | None:
+    """The orchestration (namespace, name) that an object carries as labels."""
+    labels = labels_of(obj)
+    name = labels.get(naming.ORCHESTRATION)
+    return (labels.get(naming.ORCHESTRATION_NAMESPACE, ""), name) if name else None
+
+
+def _pod_summary(obj: Object) -> Object:
+    """A pod that does not run, reduced to what explains it; thousands may be pending at once."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "resourceVersion") if key in metadata}
+    told = {key: status[key] for key in ("phase", "conditions", "containerStatuses") if key in status}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "status": told}
+
+
+def management_watches() -> tuple[Watch, ...]:
+    """What the operator follows in the management cluster."""
+    ours = [
+        Watch(kind, labels=naming.SELECT_MANAGED, indexers=_management_indexers(kind), optional=True)
+        for kind in MANAGEMENT_KINDS
+    ]
+    return (
+        Watch(LOW_LEVEL_ORCHESTRATION),
+        *ours,
+        Watch(kinds.MACHINE, indexers=INDEXERS, optional=True),
+        Watch(kinds.HELM_RELEASE_PROXY, indexers=INDEXERS, optional=True),
+        Watch(kinds.SECRET, indexers=INDEXERS),
+    )
+
+
+def workload_watches() -> tuple[Watch, ...]:
+    """What the operator follows in every workload cluster: its own objects, links, entrances, pods that do not run."""
+    managed = naming.SELECT_MANAGED
+    ours = [Watch(kind, labels=managed, indexers=INDEXERS) for kind in APPLICATION_KINDS]
+    optional = [Watch(kind, labels=managed, indexers=INDEXERS, optional=True) for kind in (*GATEWAY_KINDS, *POOL_KINDS)]
+    links = [
+        Watch(watch.kind, watch.namespace, watch.labels, watch.fields, INDEXERS, optional=True)
+        for watch in federation_watches.WATCHES
+    ]
+    pods = Watch(kinds.POD, None, managed, "status.phase!=Running", INDEXERS, _pod_summary)
+    entrances = [Watch(kinds.INGRESS_CLASS), Watch(kinds.GATEWAY_CLASS, optional=True)]
+    return (*ours, *optional, *links, pods, *entrances)
+
+
+class CachedCluster:
+    """The caches of one cluster, by kind; a kind may have several, with different selectors."""
+
+    def __init__(self, caches: dict[Kind, list[Cache]]) -> None:
+        self._caches = caches
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
+        for cache in self._caches.get(kind, ()):
+            found = cache.get((namespace, name))
+            if found is not None:
+                return found
+        return None
+
+    def list(self, kind: Kind, namespace: str = "") -> Iterable[Object]:
+        if namespace:
+            return self._indexed(kind, "namespace", namespace)
+        return _distinct(obj for cache in self._caches.get(kind, ()) for obj in cache)
+
+    def owned(self, kind: Kind, orchestration: Key) -> Iterable[Object]:
+        return self._indexed(kind, "orchestration", orchestration)
+
+    def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
+        return self._indexed(kind, "cluster", (namespace, cluster))
+
+    def provisioning(self) -> Iterable[Object]:
+        """The Cluster API clusters that have no control plane yet."""
+        return self._indexed(kinds.CLUSTER, "provisioning", True)
+
+    def _indexed(self, kind: Kind, index: str, value: Hashable) -> Iterable[Object]:
+        caches = self._caches.get(kind, ())
+        if len(caches) == 1:
+            return caches[0].by_index(index, value)
+        return _distinct(obj for cache in caches for obj in cache.by_index(index, value))
+
+
+def _distinct(objects: Iterable[Object]) -> Iterable[Object]:
+    return {key_of(obj): obj for obj in objects}.values()
+
+
+def entrance(caches: CachedCluster) -> Entrance:
+    """Which class serves traffic from outside; the first by name when there are several."""
+    gateways = sorted(obj["metadata"]["name"] for obj in caches.list(kinds.GATEWAY_CLASS))
+    marked = "ingressclass.kubernetes.io/is-default-class"
+    classes = sorted(
+        caches.list(kinds.INGRESS_CLASS),
+        key=lambda obj: (
+            (obj["metadata"].get("annotations") or {}).get(marked) != "true",
+            obj["metadata"]["name"],
+        ),
+    )
+    return Entrance(
+        gateway_class=gateways[0] if gateways else None,
+        ingress_class=classes[0]["metadata"]["name"] if classes else None,
+    )
+
+
+async def list_once(cluster: Cluster, watches: Sequence[Watch]) -> CachedCluster:
+    """The same caches from one list each: for `continuo plan`, which looks once."""
+    listings = await asyncio.gather(*(_listed(cluster, watch) for watch in watches))
+    caches: dict[Kind, list[Cache]] = {}
+    for watch, items in zip(watches, listings, strict=True):
+        cache = Cache(watch.indexers)
+        for item in items:
+            cache.put(key_of(item), watch.trim(item))
+        caches.setdefault(watch.kind, []).append(cache)
+    return CachedCluster(caches)
+
+
+async def _listed(cluster: Cluster, watch: Watch) -> list[Object]:
+    try:
+        found = await cluster.list(watch.kind, watch.namespace, labels=watch.labels, fields=watch.fields)
+    except NotFound:
+        return []  # the kind is not installed
+    return found.items

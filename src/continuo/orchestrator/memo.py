@@ -1,0 +1,82 @@
+"""What one orchestration's rounds remember to save work: nothing here is needed for correctness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from continuo.federation import state
+from continuo.orchestrator.act import Attempts
+from continuo.orchestrator.drift import drift
+from continuo.orchestrator.observe import Snapshot
+from continuo.orchestrator.orient import Wanted, orient
+from continuo.orchestrator.settings import Settings
+from continuo.resources import kinds
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import LowLevelOrchestration
+
+
+@dataclass(slots=True)
+class Memory:
+    """Of one orchestration: its decoded form, its rendered objects, its comparisons, its failed tries."""
+
+    attempts: Attempts
+    _decoded: tuple[Object, LowLevelOrchestration] | None = None
+    _wanted: tuple[object, Wanted] | None = None
+    _compared: dict[int, tuple[Object, str | None, tuple[str, ...]]] = field(default_factory=dict)
+
+    def decoded(self, obj: Object, decode: Callable[[Object], LowLevelOrchestration]) -> LowLevelOrchestration:
+        """The typed form, decoded once per version."""
+        if self._decoded is None or self._decoded[0] is not obj:
+            self._decoded = (obj, decode(obj))
+        return self._decoded[1]
+
+    def oriented(self, snapshot: Snapshot, settings: Settings) -> Wanted:
+        """The desired objects, rendered again only when something they depend on changed."""
+        facts = _facts(snapshot)
+        if self._wanted is None or self._wanted[0] != facts:
+            self._wanted = (facts, orient(snapshot, settings))
+            self._compared.clear()
+        return self._wanted[1]
+
+    def compare(self, desired: Object, live: Object | None) -> tuple[str, ...]:
+        """`drift`, remembered per rendered object and live version."""
+        version = live["metadata"].get("resourceVersion") if live is not None else None
+        known = self._compared.get(id(desired))
+        if known is not None and known[0] is desired and known[1] == version and live is not None:
+            return known[2]
+        found = drift(desired, live)
+        self._compared[id(desired)] = (desired, version, found)
+        return found
+
+
+def _facts(snapshot: Snapshot) -> object:
+    """Everything that `orient` looks at, as versions."""
+    metadata = snapshot.orchestration.metadata
+    clusters = []
+    for name, seen in snapshot.clusters.items():
+        caches = seen.workload.caches
+        endpoint = ((seen.cluster or {}).get("spec") or {}).get("controlPlaneEndpoint")
+        liqo = state.cluster_id(caches) if caches is not None else None
+        balancer = ((seen.infrastructure or {}).get("spec") or {}).get("apiServerLoadBalancer")
+        clusters.append((name, liqo, str(endpoint), str(balancer), seen.workload.entrance))
+    secrets = tuple(sorted((name, obj["metadata"].get("resourceVersion")) for name, obj in snapshot.secrets.items()))
+    return (
+        metadata.get("uid"),
+        metadata.get("generation"),
+        snapshot.deleting,
+        tuple(clusters),
+        secrets,
+        _homes(snapshot),
+    )
+
+
+def _homes(snapshot: Snapshot) -> tuple[object, ...]:
+    """Who owns the applications' namespaces in their home clusters."""
+    found: list[object] = []
+    for app in snapshot.orchestration.spec.apps:
+        seen = snapshot.clusters.get(app.cluster)
+        caches = seen.workload.caches if seen is not None else None
+        live = caches.get(kinds.NAMESPACE, app.name) if caches is not None else None
+        found.append(tuple(sorted((live["metadata"].get("labels") or {}).items())) if live is not None else None)
+    return tuple(found)

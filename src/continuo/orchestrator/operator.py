@@ -1,0 +1,351 @@
+"""The closed loop, running: watches in, observe -> orient -> decide -> act, status out.
+
+Level-triggered: a change anywhere only says which orchestration to look at again. Everything is derived anew from the
+caches, so the process may be killed at any line; what it keeps in memory (failed tries, rendered objects) only saves work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import time
+from collections.abc import Callable
+
+from continuo.federation.model import LinkSettings
+from continuo.kube.port import Cluster
+from continuo.orchestrator import naming
+from continuo.orchestrator.act import Attempts, act
+from continuo.orchestrator.assess import assess
+from continuo.orchestrator.caches import CLUSTER_NAME, management_watches, owner_of, workload_watches
+from continuo.orchestrator.decide import decide
+from continuo.orchestrator.memo import Memory
+from continuo.orchestrator.observe import Snapshot, observe, secret_names
+from continuo.orchestrator.plan import Action, Plan, Write
+from continuo.orchestrator.settings import Settings
+from continuo.orchestrator.states import initialized
+from continuo.orchestrator.status import derive_status
+from continuo.orchestrator.transitions import transitions
+from continuo.orchestrator.world import LinkRegister, LiveWorld, kubeconfig_text, member_name
+from continuo.resources import kinds
+from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
+from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
+from continuo.runtime.clusterset import ClusterSet, Connect, member_of
+from continuo.runtime.controller import Controller, Result
+from continuo.runtime.events import EventRecorder
+
+log = logging.getLogger(__name__)
+
+COALESCE = 0.05
+"""Seconds to wait for more changes of the same orchestration before looking at it."""
+HEALTH = 5.0
+"""Seconds between looks at whether workload clusters still answer (in memory: no requests)."""
+
+
+class Operator:
+    """The orchestrator of one management cluster."""
+
+    def __init__(
+        self,
+        management: Cluster,
+        connect: Connect,
+        settings: Settings | None = None,
+        *,
+        link_settings: LinkSettings | None = None,
+        workers: int = 8,
+        instance: str = "continuo",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.management, self.settings = management, settings or Settings()
+        self.link_settings = link_settings or LinkSettings()
+        self._clock = clock
+        self._hub = member_of("management", management, management_watches())
+        self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
+        self.fleet = ClusterSet(workload_watches(), connect)
+        self._register = LinkRegister()
+        self.world = LiveWorld(self._hub, self.fleet, self._register, self._loop_time)
+        self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
+        self.events = EventRecorder(management, "continuo", instance)
+        self._memory: dict[Key, Memory] = {}
+        self._users: dict[str, set[Key]] = {}
+        """Followed workload cluster -> the orchestrations that use it."""
+        self._secret_users: dict[Key, set[Key]] = {}
+        self._queued: set[Key] = set()
+        """Orchestrations that wait for a free place to create a cluster."""
+        self._lost: set[str] = set()
+
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        for kind, informer in self.informers.items():
+            informer.on_change(self._management_changed(kind))
+        self.fleet.on_change(self._workload_changed)
+        self.fleet.on_membership(lambda name, _: self._wake(self._users.get(name, ())))
+        self._hub.start()
+        health = asyncio.create_task(self._watch_health(), name="health")
+        try:
+            await self._hub.wait_synced()
+            log.info("the management cluster is read; working")
+            self.events.start()
+            await self.controller.run()
+        finally:
+            health.cancel()
+            await self._close()
+
+    async def _close(self) -> None:
+        await self.controller.stop(grace=2.0)
+        await asyncio.gather(*(informer.stop() for informer in self._hub.informers))
+        await self.fleet.close()
+        await self.events.stop()
+
+    # --- what a change means ---------------------------------------------------------------------------------------
+
+    def _add(self, key: Key) -> None:
+        self.controller.queue.add_after(key, COALESCE)
+
+    def _wake(self, keys: object) -> None:
+        for key in list(keys):  # type: ignore[call-overload]
+            self._add(key)
+
+    def _management_changed(self, kind: Kind) -> Callable[[Object | None, Object | None], None]:
+        def changed(old: Object | None, new: Object | None) -> None:
+            obj = new if new is not None else old
+            if obj is None:
+                return
+            if kind is LOW_LEVEL_ORCHESTRATION:
+                self._orchestration_changed(old, new)
+            elif kind is kinds.CUSTOM_RESOURCE_DEFINITION:
+                return
+            elif kind is kinds.SECRET:
+                self._wake(self._secret_users.get(key_of(obj), ()))
+            elif (owner := owner_of(obj)) is not None:
+                self._add(owner)
+                if kind is kinds.CLUSTER:
+                    self._wake(self._queued)
+            else:
+                self._machine_changed(obj)
+
+        return changed
+
+    def _orchestration_changed(self, old: Object | None, new: Object | None) -> None:
+        """Our own status writes are no reason to look again."""
+        if old is not None and new is not None:
+            same = old["metadata"].get("generation") == new["metadata"].get("generation")
+            if same and deleting(old) == deleting(new):
+                return
+        self._add(key_of(new if new is not None else old))  # type: ignore[arg-type]
+
+    def _machine_changed(self, obj: Object) -> None:
+        """Machines and releases carry the cluster's name; the cluster says whose it is."""
+        name = labels_of(obj).get(CLUSTER_NAME)
+        cluster = self.informers[kinds.CLUSTER].cache.get((key_of(obj)[0], name)) if name else None
+        owner = owner_of(cluster) if cluster is not None else None
+        if owner is not None:
+            self._add(owner)
+
+    def _workload_changed(self, cluster: str, _: Kind, old: Object | None, new: Object | None) -> None:
+        obj = new if new is not None else old
+        owner = owner_of(obj) if obj is not None else None
+        if owner is not None:
+            self._add(owner)
+        else:
+            self._wake(self._users.get(cluster, ()))
+
+    async def _watch_health(self) -> None:
+        """Notice workload clusters that fell silent, or answer again."""
+        while True:
+            await asyncio.sleep(HEALTH)
+            lost = {member.name for member in self.fleet if member.stale_since is not None}
+            for name in lost ^ self._lost:
+                self._wake(self._users.get(name, ()))
+            for name in lost:
+                self._wake(self._users.get(name, ()))
+            self._lost = lost
+
+    # --- one round --------------------------------------------------------------------------------------------------
+
+    async def reconcile(self, key: Key) -> Result:
+        """Look at one orchestration and bring it one step on."""
+        obj = self.informers[LOW_LEVEL_ORCHESTRATION].cache.get(key)
+        if obj is None:
+            await self._forget(key)
+            return Result()
+        if not deleting(obj) and naming.FINALIZER not in (obj["metadata"].get("finalizers") or ()):
+            obj = await self._hold(obj)
+        memory = self._memory.setdefault(key, Memory(Attempts(self.settings.retry_first, self.settings.retry_limit)))
+        try:
+            orchestration = memory.decoded(obj, decode)
+        except Invalid as error:
+            await self._report_invalid(obj, error)
+            return Result()
+        await self._follow(key, orchestration)
+        snapshot = observe(obj, self.world, orchestration)
+        plan, status = await self._round(snapshot, memory)
+        if snapshot.deleting and not plan.steps and not plan.refusals:
+            await self._release(obj)
+            return Result()
+        await self._write_status(obj, status)
+        return Result(memory.attempts.next_retry(self._loop_time()))
+
+    async def _round(self, snapshot: Snapshot, memory: Memory) -> tuple[Plan, Object]:
+        wanted = memory.oriented(snapshot, self.settings)
+        assessment = assess(snapshot, wanted, self.link_settings)
+        plan = decide(snapshot, wanted, assessment, self.settings, memory.compare)
+        self._reserve(snapshot, plan)
+        clients = {"": self.management} | {
+            name: member.cluster
+            for name, seen in snapshot.clusters.items()
+            if (member := self.fleet.get(member_name(snapshot.key[0], seen.secret))) is not None
+        }
+        await act(
+            plan, clients, memory.attempts, lambda write, answer: self._learn(snapshot, write, answer),
+            now=self._loop_time, concurrency=self.settings.write_concurrency,
+        )  # fmt: skip
+        now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
+        return plan, status
+
+    def _reserve(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Count clusters as being provisioned from the moment they are written, and remember who has to wait."""
+        waiting = False
+        for step in plan.steps:
+            if step.target.kind == "cluster" and step.action is Action.CREATE:
+                if step.writes:
+                    full = naming.cluster_name(snapshot.key[1], step.target.name)
+                    self.world.started.add((snapshot.key[0], full))
+                else:
+                    waiting = True
+        (self._queued.add if waiting else self._queued.discard)(snapshot.key)
+
+    def _learn(self, snapshot: Snapshot, write: Write, answer: Object) -> None:
+        """Put the answer of an apply into the cache that will see it anyway, so that it is not written twice."""
+        if write.cluster == "":
+            informer = self.informers.get(write.kind)
+        else:
+            seen = snapshot.clusters[write.cluster]
+            member = self.fleet.get(member_name(snapshot.key[0], seen.secret))
+            informer = member.informer_for(write.kind, naming.SELECT_MANAGED) if member is not None else None
+        if informer is not None and owner_of(answer) is not None:
+            informer.learn(answer)
+
+    async def _follow(self, key: Key, orchestration: LowLevelOrchestration) -> None:
+        """Follow the workload clusters whose credentials are there, and remember who uses which."""
+        namespace, name = key
+        secrets = {
+            spec.name: (spec.kubeconfig if spec.existing else None)
+            or f"{naming.cluster_name(name, spec.name)}-kubeconfig"
+            for spec in orchestration.spec.clusters
+        }
+        for cluster in self.informers[kinds.CLUSTER].cache.by_index("orchestration", key):
+            declared = labels_of(cluster).get(naming.CLUSTER)
+            if declared and declared not in secrets:
+                secrets[declared] = f"{cluster['metadata']['name']}-kubeconfig"
+        self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
+        self._watch_secrets(key, {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}})
+        links = [
+            ((namespace, secrets[a]), (namespace, secrets[b]))
+            for a, b in (orchestration.spec.links if "deletionTimestamp" not in orchestration.metadata else ())
+            if a in secrets and b in secrets
+        ]
+        self._register.put(key, links)
+        for secret in secrets.values():
+            await self._follow_one(namespace, secret)
+
+    async def _follow_one(self, namespace: str, secret: str) -> None:
+        found = self.informers[kinds.SECRET].cache.get((namespace, secret))
+        name = member_name(namespace, secret)
+        text = kubeconfig_text(found) if found is not None else None
+        cluster_name = labels_of(found).get(CLUSTER_NAME) if found is not None else None
+        if cluster_name:
+            cluster = self.informers[kinds.CLUSTER].cache.get((namespace, cluster_name))
+            if cluster is not None and not initialized(cluster):
+                return
+        if text is None:
+            if name in self.fleet:
+                await self.fleet.remove(name)
+            return
+        try:
+            await self.fleet.put(name, text)
+        except ApiError as error:
+            log.warning("Secret %s holds no usable kubeconfig: %s", name, error)
+
+    def _use(self, key: Key, members: set[str]) -> None:
+        for name, users in list(self._users.items()):
+            if key in users and name not in members:
+                users.discard(key)
+        for name in members:
+            self._users.setdefault(name, set()).add(key)
+
+    def _watch_secrets(self, key: Key, secrets: set[Key]) -> None:
+        for secret, users in list(self._secret_users.items()):
+            if key in users and secret not in secrets:
+                users.discard(key)
+                if not users:
+                    del self._secret_users[secret]
+        for secret in secrets:
+            self._secret_users.setdefault(secret, set()).add(key)
+
+    async def _forget(self, key: Key) -> None:
+        """The orchestration is gone."""
+        self._memory.pop(key, None)
+        self._queued.discard(key)
+        self._register.put(key, ())
+        self._watch_secrets(key, set())
+        self._use(key, set())
+        for name in [name for name, users in self._users.items() if not users]:
+            del self._users[name]
+            await self.fleet.remove(name)
+
+    # --- writes to the orchestration itself -------------------------------------------------------------------------
+
+    async def _hold(self, obj: Object) -> Object:
+        """Our finalizer, so that deletion waits for the clean-up."""
+        namespace, name = key_of(obj)
+        body = LOW_LEVEL_ORCHESTRATION.new(name, namespace, metadata={"finalizers": [naming.FINALIZER]})
+        body["metadata"]["uid"] = obj["metadata"]["uid"]
+        held = await self.management.apply(body, manager="continuo-finalizer")
+        self.informers[LOW_LEVEL_ORCHESTRATION].learn(held)
+        return held
+
+    async def _release(self, obj: Object) -> None:
+        namespace, name = key_of(obj)
+        left = [entry for entry in obj["metadata"].get("finalizers") or () if entry != naming.FINALIZER]
+        patch = {"metadata": {"finalizers": left, "resourceVersion": obj["metadata"]["resourceVersion"]}}
+        try:
+            await self.management.patch(LOW_LEVEL_ORCHESTRATION, name, patch, namespace)
+        except NotFound:
+            return
+        except Conflict:
+            self._add((namespace, name))  # somebody wrote meanwhile: look again with the newer object
+
+    async def _write_status(self, obj: Object, status: Object) -> None:
+        if status == obj.get("status"):
+            return
+        namespace, name = key_of(obj)
+        try:
+            written = await self.management.patch(
+                LOW_LEVEL_ORCHESTRATION, name, {"status": status}, namespace, subresource="status",
+                manager=naming.MANAGER,
+            )  # fmt: skip
+        except NotFound:
+            return
+        self.informers[LOW_LEVEL_ORCHESTRATION].learn(written)
+        for event in transitions(obj.get("status") or {}, status):
+            self.events.record(obj, event.type, event.reason, event.note)
+
+    async def _report_invalid(self, obj: Object, error: Invalid) -> None:
+        """An object that came in before our CRD: say so and wait for a change."""
+        generation = obj["metadata"].get("generation", 0)
+        now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        conditions = [
+            {"type": type_, "status": value, "reason": "InvalidSpec", "message": str(error),
+             "observedGeneration": generation, "lastTransitionTime": now}
+            for type_, value in (("Ready", "False"), ("Reconciling", "False"), ("Stalled", "True"))
+        ]  # fmt: skip
+        status = {"observedGeneration": generation, "phase": "Failed", "conditions": conditions}
+        if (obj.get("status") or {}).get("observedGeneration") != generation:
+            await self._write_status(obj, status)

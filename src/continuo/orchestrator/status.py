@@ -1,0 +1,320 @@
+"""The status: the whole truth about every item, derived from the same assessment and plan that act. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from continuo.federation.model import LinkPhase as Progress
+from continuo.federation.model import LinkProgress
+from continuo.orchestrator import naming
+from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.decisions.applications import app_id, component_id, offload_id
+from continuo.orchestrator.decisions.clusters import package_id, step_id
+from continuo.orchestrator.decisions.links import link_id
+from continuo.orchestrator.observe import Snapshot
+from continuo.orchestrator.orient import AppWanted, ClusterWanted, Wanted
+from continuo.orchestrator.plan import Plan, Step
+from continuo.orchestrator.render import clusters as cluster_render
+from continuo.orchestrator.render.exposure import urls
+from continuo.orchestrator.settings import Settings
+from continuo.orchestrator.states import ClusterState
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import AppPhase, ClusterPhase, LinkPhase, PackagePhase, Phase
+
+Failures = Mapping[str, str]
+"""Step id -> the sentence of its last failed try."""
+
+
+def derive_status(
+    snapshot: Snapshot,
+    wanted: Wanted,
+    assessment: Assessment,
+    plan: Plan,
+    failures: Failures,
+    settings: Settings,
+    now: str,
+) -> Object:
+    """The new `status`. `now` (RFC 3339) becomes the transition time of what changed its phase."""
+    old = snapshot.object.get("status") or {}
+    told = _Told(plan, failures)
+    found = [_cluster(name, snapshot, wanted, assessment, told) for name in snapshot.clusters]
+    clusters = [entry for entry in found if entry is not None]
+    links = [_link(pair, progress, wanted, told) for pair, progress in sorted(assessment.links.items())]
+    apps = [_app(app, assessment, told, settings) for app in wanted.apps.values()] + _leaving(plan, wanted)
+    _keep_times(old.get("clusters"), clusters, now)
+    for entry, before in _matched(old.get("clusters"), clusters):
+        _keep_times((before or {}).get("packages"), entry.get("packages") or [], now)
+    _keep_times(old.get("links"), links, now)
+    _keep_times(old.get("apps"), apps, now)
+    for entry, before in _matched(old.get("apps"), apps):
+        _keep_times((before or {}).get("components"), entry.get("components") or [], now)
+    status: Object = {
+        "observedGeneration": snapshot.orchestration.generation,
+        "summary": {
+            "clusters": _count(clusters, ClusterPhase.READY, len(wanted.clusters)),
+            "links": _count(links, LinkPhase.CONNECTED, len(wanted.links)),
+            "apps": _count(apps, AppPhase.RUNNING, len(wanted.apps)),
+        },
+        "clusters": clusters,
+        "links": links,
+        "apps": apps,
+    }
+    _conclude(status, snapshot, plan, failures, old.get("conditions") or [], now)
+    return status
+
+
+class _Told:
+    """What plan and failures say about an item, by step id."""
+
+    def __init__(self, plan: Plan, failures: Failures) -> None:
+        self.failures = failures
+        self.refusals = {str(refusal.target): refusal for refusal in plan.refusals}
+        self.steps: dict[str, Step] = {}
+        for step in plan.steps:
+            self.steps.setdefault(step.id, step)
+
+    def failed(self, *ids: str) -> str | None:
+        return next((self.failures[step] for step in ids if step in self.failures), None)
+
+
+def _entry(name: str, phase: str, reason: str, message: str, **more: Any) -> Object:
+    fields = {"name": name, "phase": str(phase), "reason": reason, "message": message, **more}
+    return {key: value for key, value in fields.items() if value not in (None, "", [])}
+
+
+def _cluster(name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, told: _Told) -> Object | None:
+    state, declared = assessment.clusters[name], wanted.clusters.get(name)
+    if declared is None and not snapshot.clusters[name].made:
+        return None
+    phase, reason, message = state.phase, state.reason, state.message
+    failure = told.failed(step_id(name), f"{step_id(name)}/change", f"{step_id(name)}/workers")
+    refusal = told.refusals.get(f"cluster {name}")
+    step = told.steps.get(step_id(name))
+    if failure is not None:
+        reason, message = "WriteFailed", failure
+        phase = ClusterPhase.FAILED if phase is ClusterPhase.PENDING else phase
+    elif refusal is not None:
+        reason, message = refusal.reason, refusal.message
+    elif declared is None and phase is not ClusterPhase.DELETING:
+        phase, reason = ClusterPhase.DELETING, "WaitingForDependants"
+        message = _waits(step, told) or "the cluster will be deleted"
+    elif phase is ClusterPhase.PENDING and step is not None and step.waits_for:
+        reason, message = "Queued", f"waiting for {step.waits_for}"
+    return _entry(
+        name, phase, reason, message,
+        endpoint=state.endpoint, version=state.version or _declared_version(declared, state),
+        controlPlaneReady=state.control_plane[0] or None, controlPlaneDesired=state.control_plane[1] or None,
+        workersReady=state.workers[0] or None, workersDesired=state.workers[1] or None,
+        packages=_packages(name, assessment, told),
+    )  # fmt: skip
+
+
+def _declared_version(declared: ClusterWanted | None, state: ClusterState) -> str | None:
+    if declared is None or declared.spec.existing or state.phase is not ClusterPhase.READY:
+        return None
+    return cluster_render.version_of(declared.spec)
+
+
+def _waits(step: Step | None, told: _Told) -> str:
+    if step is None:
+        return ""
+    open_needs = [need for need in step.needs if need in told.steps]
+    if open_needs:
+        return "waiting for " + ", ".join(str(told.steps[need].target) for need in open_needs)
+    return step.waits_for
+
+
+def _packages(name: str, assessment: Assessment, told: _Told) -> list[Object]:
+    entries: list[Object] = []
+    for package, state in assessment.packages.get(name, {}).items():
+        failure = told.failed(package_id(name, package), f"{package_id(name, package)}/pool")
+        if failure is not None:
+            entries.append(_entry(package, PackagePhase.FAILED, "WriteFailed", failure))
+        else:
+            entries.append(_entry(package, state.phase, state.reason, state.message))
+    return entries
+
+
+_LINK_PHASES = {
+    Progress.PENDING: LinkPhase.PENDING,
+    Progress.PEERING: LinkPhase.PEERING,
+    Progress.CONNECTED: LinkPhase.CONNECTED,
+    Progress.DEGRADED: LinkPhase.DEGRADED,
+    Progress.FAILED: LinkPhase.FAILED,
+    Progress.UNPEERING: LinkPhase.UNPEERING,
+    Progress.GONE: LinkPhase.UNPEERING,
+}
+
+
+def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, told: _Told) -> Object:
+    phase, reason, message = _LINK_PHASES[progress.phase], progress.reason, progress.message
+    failure = told.failed(link_id(pair))
+    refusal = told.refusals.get(f"link {pair[0]}/{pair[1]}")
+    if failure is not None:
+        reason, message = "WriteFailed", failure
+    elif refusal is not None:
+        reason, message = refusal.reason, refusal.message
+    elif phase is LinkPhase.CONNECTED:
+        link = wanted.links.get(pair)
+        if link is not None and not link.declared:
+            reason, message = "Implied", f"made because {', '.join(link.needed_by)} needs it"
+    elif phase is LinkPhase.UNPEERING and (waits := _waits(told.steps.get(link_id(pair)), told)):
+        message = waits
+    fields = {"clusters": list(pair), "phase": str(phase), "reason": reason, "message": message}
+    return {key: value for key, value in fields.items() if value}
+
+
+def _app(app: AppWanted, assessment: Assessment, told: _Told, settings: Settings) -> Object:
+    name = app.spec.name
+    components = [_component(app, component, assessment, told, settings) for component in app.components]
+    phase, reason, message = _app_phase(app, components, told)
+    return _entry(
+        name,
+        phase,
+        reason,
+        message,
+        owner=app.spec.owner,
+        namespace=name,
+        cluster=app.home,
+        components=components,
+    )
+
+
+def _app_phase(app: AppWanted, components: list[Object], told: _Told) -> tuple[AppPhase, str, str]:
+    name = app.spec.name
+    refusal = told.refusals.get(f"application {name}")
+    if refusal is not None:
+        return AppPhase.FAILED, refusal.reason, refusal.message
+    failure = told.failed(app_id(name), offload_id(name))
+    if failure is not None:
+        return AppPhase.FAILED, "WriteFailed", failure
+    not_running = [entry for entry in components if entry["phase"] != AppPhase.RUNNING]
+    if not not_running and not any(step in told.steps for step in (app_id(name), offload_id(name))):
+        return AppPhase.RUNNING, "Running", ""
+    offload = told.steps.get(offload_id(name))
+    if offload is not None and not not_running:
+        return AppPhase.OFFLOADING, "Offloading", _waits(offload, told) or offload.detail
+    order = (
+        AppPhase.FAILED, AppPhase.DEGRADED, AppPhase.MOVING, AppPhase.UPDATING, AppPhase.OFFLOADING,
+        AppPhase.DEPLOYING, AppPhase.UNDEPLOYING, AppPhase.PENDING,
+    )  # fmt: skip
+    worst = min(not_running, key=lambda entry: order.index(entry["phase"]), default=None)
+    if worst is None:
+        return AppPhase.PENDING, "Waiting", _waits(told.steps.get(app_id(name)), told)
+    return AppPhase(worst["phase"]), worst.get("reason", ""), f"{worst['name']}: {worst.get('message', '')}"
+
+
+def _component(app: AppWanted, name: str, assessment: Assessment, told: _Told, settings: Settings) -> Object:
+    component = app.components[name]
+    state = assessment.components[(app.spec.name, name)]
+    identity = component_id(app.spec.name, name)
+    phase, reason, message = state.phase, state.reason, state.message
+    refusal = told.refusals.get(f"component {app.spec.name}/{name}")
+    failure = told.failed(identity)
+    step = told.steps.get(identity)
+    if failure is not None:
+        phase, reason, message = AppPhase.FAILED, "WriteFailed", failure
+    elif refusal is not None:
+        phase, reason, message = AppPhase.FAILED, refusal.reason, refusal.message
+    elif phase is AppPhase.PENDING and step is not None and (waits := _waits(step, told)):
+        offloading = any(need.startswith(("link/", "application/")) for need in step.needs)
+        phase = AppPhase.OFFLOADING if offloading else AppPhase.PENDING
+        reason, message = "Waiting", waits
+    found = [{"name": url.name, "url": url.url} for url in urls(app.spec, component.spec, settings)]
+    return _entry(
+        name, phase, reason, message, cluster=component.cluster, ready=f"{state.ready}/{component.spec.replicas}",
+        urls=found,
+    )  # fmt: skip
+
+
+def _leaving(plan: Plan, wanted: Wanted) -> list[Object]:
+    """Applications that are no longer declared but not gone yet."""
+    found: dict[str, Object] = {}
+    for step in plan.steps:
+        name = step.target.name
+        if step.target.kind == "application" and name not in wanted.apps and name not in found:
+            message = step.waits_for or step.detail
+            found[name] = _entry(name, AppPhase.UNDEPLOYING, "Removing", message, namespace=name)
+    return list(found.values())
+
+
+def _identity(entry: Object) -> str:
+    return entry.get("name") or "/".join(naming.pair(*entry["clusters"]))
+
+
+def _matched(before: list[Object] | None, entries: list[Object]) -> list[tuple[Object, Object | None]]:
+    known = {_identity(entry): entry for entry in before or ()}
+    return [(entry, known.get(_identity(entry))) for entry in entries]
+
+
+def _keep_times(before: list[Object] | None, entries: list[Object], now: str) -> None:
+    """Transition times change only with the phase."""
+    for entry, old in _matched(before, entries):
+        same = old is not None and old.get("phase") == entry["phase"]
+        entry["lastTransitionTime"] = (old or {}).get("lastTransitionTime") or now if same else now
+
+
+def _count(entries: list[Object], phase: str, total: int) -> str:
+    return f"{sum(entry['phase'] == phase for entry in entries)}/{total}"
+
+
+def _conclude(
+    status: Object, snapshot: Snapshot, plan: Plan, failures: Failures, before: list[Object], now: str
+) -> None:
+    """The conditions and the overall phase."""
+    not_ready = [
+        (kind, entry)
+        for kind, good in (("clusters", "Ready"), ("links", "Connected"), ("apps", "Running"))
+        for entry in status[kind]
+        if entry["phase"] != good
+    ]
+    ready = not not_ready and not plan.refusals and not plan.steps
+    stuck = [refusal.message for refusal in plan.refusals] + sorted(failures.values())
+    told = f"{_identity(not_ready[0][1])}: {not_ready[0][1].get('message', '')}" if not_ready else ""
+    message = stuck[0] if stuck else told
+    if snapshot.deleting:
+        phase, reason = Phase.DELETING, "Deleting"
+    elif ready:
+        phase, reason = Phase.READY, "AllReady"
+    elif any(entry["phase"] == "Failed" for _, entry in not_ready) or stuck:
+        phase, reason = Phase.FAILED if _all_failed(status) else Phase.DEGRADED, "ItemsFailed"
+    elif any(entry["phase"] == "Degraded" for _, entry in not_ready):
+        phase, reason = Phase.DEGRADED, "ItemsDegraded"
+    else:
+        phase, reason = (
+            Phase.PROGRESSING,
+            f"{not_ready[0][0].capitalize()}NotReady" if not_ready else "Changing",
+        )
+    status["phase"] = str(phase)
+    reconciling = bool(plan.steps) or snapshot.deleting
+    working = "; ".join(f"{step.action} {step.target}" for step in plan.steps[:5])
+    status["conditions"] = [
+        _condition(before, "Ready", ready, reason, message, snapshot, now),
+        _condition(before, "Reconciling", reconciling, "Working" if reconciling else "Settled", working, snapshot, now),
+        _condition(before, "Stalled", bool(stuck), "NeedsAttention" if stuck else "None", "; ".join(stuck)[:4000],
+                   snapshot, now),
+    ]  # fmt: skip
+
+
+def _all_failed(status: Object) -> bool:
+    entries = [*status["clusters"], *status["apps"]]
+    return bool(entries) and all(entry["phase"] == "Failed" for entry in entries)
+
+
+def _condition(
+    before: list[Object], type_: str, holds: bool, reason: str, message: str, snapshot: Snapshot, now: str
+) -> Object:
+    value = "True" if holds else "False"
+    old = next((entry for entry in before if entry.get("type") == type_), None)
+    since = old["lastTransitionTime"] if old is not None and old.get("status") == value else now
+    entry: Object = {
+        "type": type_,
+        "status": value,
+        "reason": reason,
+        "observedGeneration": snapshot.orchestration.generation,
+        "lastTransitionTime": since,
+    }
+    if message:
+        entry["message"] = message
+    return entry
