@@ -63,12 +63,13 @@ def server_side_apply(
     before = _owners_before(kind, live, base, api_version)
     me = applier(manager, subresource)
     last = before[me].fields if me in before else LEAF
-    claim = difference(field_set(kind, config), _UNOWNED)
+    named = field_set(kind, config)
+    claim = difference(named, _UNOWNED)
     others = {owner: entry for owner, entry in before.items() if owner != me}
 
     merged = merge(kind, base, config)
     if last:
-        owned = reduce(union, (entry.fields for entry in others.values()), claim)
+        owned = reduce(union, (entry.fields for entry in others.values()), named)
         merged = withdraw(kind, merged, last, owned)
     changed, removed = _ownable(*compare(kind, base, merged))
     if not force:
@@ -93,8 +94,8 @@ def record_update(
     known = (old or {}).get("metadata", {}).get("managedFields") or []
     given = new["metadata"].get("managedFields")
     wire: list[dict[str, Any]] = given if given and not subresource else known
-    if wire == [{}]:
-        return []
+    if wire == [{}] or (old is not None and not wire):
+        return []  # forgotten on request, or never kept: it stays so until somebody applies
     kind = merge_type(schema)
     changed, removed = _ownable(*compare(kind, old if old is not None else _blank(new), new))
     if not changed and not removed:
@@ -127,7 +128,8 @@ def _owners_before(kind: MergeType, live: Object | None, base: Object, api_versi
     owners = decode(live["metadata"].get("managedFields"))
     if owners:
         return owners
-    changed, _ = _ownable(*compare(kind, _blank(live), base))
+    settled = {name: value for name, value in base.items() if name != "status"}
+    changed, _ = _ownable(*compare(kind, _blank(live), settled))
     version = live.get("apiVersion", api_version)
     return {updater(BEFORE_FIRST_APPLY, version): Entry(version, None, changed)} if changed else {}
 

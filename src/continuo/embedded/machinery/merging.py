@@ -5,6 +5,7 @@ Both share every subtree that they do not change with the object they were given
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from continuo.embedded.machinery.fieldsets import LEAF, FieldSet, field, is_member
@@ -36,29 +37,31 @@ def _merge_maps(kind: MergeType, live: dict[str, Any], applied: dict[str, Any]) 
 
 
 def _merge_lists(kind: MergeType, live: list[Any], applied: list[Any]) -> list[Any]:
-    """Shared items take the applied order; items that only the live list has stay where they were among them."""
-    mine = [item_key(kind, item) for item in live]
+    """Shared items take the applied order; what only the live list has stays between its former neighbours."""
+    known = {item_key(kind, item): item for item in live}
     wanted = {item_key(kind, item): item for item in applied}
-    known = dict(zip(mine, live, strict=True))
-    order = iter([key for key in wanted if key in known])
-    out: list[Any] = []
+    shared = iter([key for key in wanted if key in known])
+    turn = next(shared, None)
     rest = iter(wanted.items())
-    placed: set[str] = set()
-
-    def place_until(stop: str | None) -> None:
-        for key, item in rest:
-            placed.add(key)
-            out.append(merge(kind.element, known[key], item) if key in known else item)
-            if key == stop:
-                return
-
-    for key, item in zip(mine, live, strict=True):
-        if key not in wanted:
+    out: list[Any] = []
+    for live_key, item in zip([item_key(kind, item) for item in live], live, strict=True):
+        if live_key not in wanted:
             out.append(item)
-        else:
-            place_until(next(order))
-    place_until(None)
+        elif live_key == turn:
+            out += _up_to(turn, rest, kind, known)
+            turn = next(shared, None)
+    out += _up_to(None, rest, kind, known)
     return live if len(out) == len(live) and all(a is b for a, b in zip(out, live, strict=True)) else out
+
+
+def _up_to(
+    last: str | None, rest: Iterator[tuple[str, Any]], kind: MergeType, known: dict[str, Any]
+) -> Iterator[Any]:
+    """The applied items up to one of them (None: all), each merged with its live counterpart."""
+    for key, item in rest:
+        yield merge(kind.element, known[key], item) if key in known else item
+        if key == last:
+            return
 
 
 def withdraw(kind: MergeType, value: Any, last: FieldSet, owned: FieldSet) -> Any:
@@ -107,8 +110,12 @@ def _withdraw_items(kind: MergeType, value: list[Any], last: FieldSet, owned: Fi
 def _decide(
     kind: MergeType, value: Any, last: FieldSet, keep: FieldSet | None, declared: bool
 ) -> tuple[bool, Any]:
-    """(is it taken away, what is left of it). A declared field counts as claimed with anything in it."""
+    """(is it taken away, what is left of it). A declared field counts as claimed with anything in it.
+
+    A list that loses its last item goes too; a map stays, empty.
+    """
     claimed = keep is not None and (declared or is_member(keep))
     if not claimed and (declared or is_member(last)):
         return True, None
-    return False, withdraw(kind, value, last, keep or LEAF)
+    rest = withdraw(kind, value, last, keep or LEAF)
+    return rest == [] and rest is not value, rest

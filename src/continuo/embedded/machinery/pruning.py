@@ -36,7 +36,7 @@ def _prune_map(
 ) -> dict[str, Any]:
     properties: Mapping[str, Any] = schema.get("properties") or {}
     if root or schema.get("x-kubernetes-embedded-resource"):
-        properties = {**_EMBEDDED, **properties}
+        properties = {**properties, **_EMBEDDED}
     extra = schema.get("additionalProperties")
     keeps = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or extra is True
     out = value

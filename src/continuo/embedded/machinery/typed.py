@@ -133,12 +133,10 @@ def _map_fields(kind: MergeType, value: dict[str, Any]) -> FieldSet:
         declared = kind.declared(name)
         inner = declared or kind.element
         below = field_set(inner, child)
-        if not below:
-            if child == [] and is_list(inner, child):
-                continue
-            out[field(name)] = LEAF
-        else:
+        if below:
             out[field(name)] = below if declared is not None else {SELF: LEAF, **below}
+        elif declared is None or child == {} or not (is_map(inner, child) or is_list(inner, child)):
+            out[field(name)] = LEAF
     return out
 
 
