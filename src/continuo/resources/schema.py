@@ -151,4 +151,4 @@ def _default(field: inspect.Field) -> Any:
     if field.required or field.default is msgspec.NODEFAULT or isinstance(field.default, Struct):
         return None
     value = msgspec.to_builtins(field.default)
-    return None if value in (None, "", [], {}) else value
+    return None if value in (None, "", (), {}) else value
