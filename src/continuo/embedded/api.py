@@ -127,6 +127,10 @@ class ClusterApi:
         asked = deleting.Deletion(propagation, uid, resource_version, dry_run, grace_seconds)
         return deleting.delete(self.state, self._served(kind), namespace, name, asked)
 
+    def close(self) -> None:
+        """The cluster is gone: whoever still holds it finds nothing, and its writes go nowhere."""
+        self.state.close()
+
     # --- durability ---------------------------------------------------------------------------------------------------
     async def flushed(self) -> None:
         """Wait until everything written so far survives a crash."""

@@ -11,14 +11,23 @@ from typing import Literal, Protocol
 
 from continuo.embedded.api import ClusterApi, new_api
 from continuo.embedded.apicore.changelog import Bounds
+from continuo.embedded.lifecycle.cluster import ClusterLifecycle
 from continuo.embedded.port import Api, Write
 from continuo.embedded.store import Store
 from continuo.resources.errors import BadRequest, NotFound
-from continuo.resources.kinds import NAMESPACE
+from continuo.resources.kinds import NAMESPACE, SERVICE
 
 MANAGEMENT = "management"
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _MANAGER = Write(manager="kube-apiserver", trusted=True)
+_KUBERNETES = SERVICE.new(
+    "kubernetes", "default",
+    metadata={"labels": {"component": "apiserver", "provider": "kubernetes"}},
+    spec={
+        "clusterIP": "10.96.0.1",
+        "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+    },
+)  # fmt: skip
 ClusterCallback = Callable[[Literal["added", "removed"], Api], None]
 CallLater = Callable[[float, Callable[[], None]], Callable[[], None]]
 
@@ -37,7 +46,7 @@ class EmbeddedEngine:
     def __init__(
         self, data: Path | None = None, *, clock: Callable[[], float] = time.time, random: Random | None = None,
         call_later: CallLater | None = None, time_scale: float = 1.0, url: str = "https://127.0.0.1:6443",
-        credentials: Credentials | None = None, bounds: Bounds = Bounds(),
+        credentials: Credentials | None = None, ca: str = "", bounds: Bounds = Bounds(),
     ) -> None:  # fmt: skip
         self.base_url = url
         self.credentials = credentials
@@ -45,6 +54,8 @@ class EmbeddedEngine:
         self._random = random or Random()
         self._call_later = call_later or loop_timer(time_scale)
         self._bounds = bounds
+        self._ca = ca
+        self._lifecycles: dict[str, ClusterLifecycle] | None = None
         self._clusters: dict[str, ClusterApi] = {}
         self._callbacks: list[ClusterCallback] = []
         self.store = Store(None if data is None else data / "clusters.sqlite")
@@ -81,14 +92,24 @@ class EmbeddedEngine:
         for namespace in _NAMESPACES:
             if api.find(NAMESPACE, namespace) is None:
                 api.create(NAMESPACE.new(namespace), _MANAGER)
+        if api.find(SERVICE, "kubernetes", "default") is None:
+            api.create(_KUBERNETES, _MANAGER)
+        if self._lifecycles is not None:
+            self._lifecycles[api.name] = self._lifecycle(api)
         for callback in list(self._callbacks):
             callback("added", api)
+
+    def _lifecycle(self, api: ClusterApi) -> ClusterLifecycle:
+        return ClusterLifecycle(api, self.call_later, self.now, self._ca)
 
     def remove_cluster(self, name: str) -> None:
         if name == MANAGEMENT:
             raise BadRequest("the management cluster cannot be removed: it carries the engine")
         api = self.cluster(name)
         del self._clusters[name]
+        if self._lifecycles is not None:
+            self._lifecycles.pop(name).stop()
+        api.close()
         self.store.drop_cluster(api.state.number)
         for callback in list(self._callbacks):
             callback("removed", api)
@@ -117,9 +138,15 @@ class EmbeddedEngine:
     # --- life ---------------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Begin what a control plane does by itself, on every cluster that is and will be."""
+        if self._lifecycles is None:
+            self._lifecycles = {api.name: self._lifecycle(api) for api in self._clusters.values()}
 
     async def stop(self) -> None:
         """End it, and write everything that is still on its way."""
+        for lifecycle in (self._lifecycles or {}).values():
+            lifecycle.stop()
+        self._lifecycles = None
+        await self.store.flushed()
         self.store.close()
 
 

@@ -163,7 +163,8 @@ class Api(Protocol):
 
     def listen(self, kind: Kind | None, callback: Callable[[StoredChange], None]) -> Callable[[], None]:
         """Call back for every change of the kind (any version of it; None: of all), in order, in the loop's thread,
-        right after the write. Returns the function that stops it. The callback must not raise and not block."""
+        right after the write. Returns the function that stops it. The callback must not raise and not block.
+        """
         ...
 
 
@@ -180,7 +181,8 @@ class Engine(Protocol):
 
     def create_cluster(self, name: str, *, version: str = "v1.34.0") -> Api:
         """A new cluster with the built-in kinds and the namespaces default, kube-system, kube-public, kube-node-lease;
-        the existing one when there is one."""
+        the existing one when there is one.
+        """
         ...
 
     def remove_cluster(self, name: str) -> None:

@@ -20,8 +20,8 @@ from continuo.embedded.apicore.metadata import SUBDOMAIN_RULE, name_problem
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.apicore.strategies import Strategy
-from continuo.embedded.machinery import cel, schema as schemas
-
+from continuo.embedded.machinery import cel
+from continuo.embedded.machinery import schema as schemas
 from continuo.embedded.port import Event, ResourceType
 from continuo.resources.meta import Kind, Object, condition, is_true
 

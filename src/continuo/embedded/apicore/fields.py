@@ -26,7 +26,8 @@ def after_write(
 def coarse(old: Object | None, new: Object, manager: str, time: str, subresource: str = "") -> list[Any]:
     """One entry that names what the writer set by its top levels only.
 
-    An entry that already says so stays as it is, with its time: a status written a thousand times costs no new entry."""
+    An entry that already says so stays as it is, with its time: a status written a thousand times costs no new entry.
+    """
     managed: list[Any] = (old or new)["metadata"].get("managedFields") or [] if old else []
     api_version = new["apiVersion"]
     names = _changed(old, new, subresource)

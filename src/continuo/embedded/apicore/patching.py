@@ -7,7 +7,8 @@ from typing import Any
 from continuo.embedded.apicore import failures, subresources, writing
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
-from continuo.embedded.machinery import apply as ssa, patch as patches
+from continuo.embedded.machinery import apply as ssa
+from continuo.embedded.machinery import patch as patches
 from continuo.embedded.port import PatchKind, Write
 from continuo.resources.errors import BadRequest, Conflict, UnsupportedMediaType
 from continuo.resources.meta import Object

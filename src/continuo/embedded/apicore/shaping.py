@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from continuo.embedded.apicore import metadata as meta
-from continuo.embedded.machinery.fields import FieldError
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.machinery import schema as schemas
+from continuo.embedded.machinery.fields import FieldError
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest
 from continuo.resources.meta import Object

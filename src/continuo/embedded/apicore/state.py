@@ -106,11 +106,18 @@ class State:
         text = f"{bits & ~(0x3 << 62) | (0x2 << 62):032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
+    def close(self) -> None:
+        """Serve nothing any more."""
+        for part in (self.served, self.by_kind, self.by_table, self.tables, self.admission):
+            part.clear()  # type: ignore[attr-defined]
+        self._of_kind, self._of_all = {}, []
+
     # --- changes ------------------------------------------------------------------------------------------------------
     def commit(self, served: Served, type_: Event, obj: Object, previous: Object | None) -> Object:
         """Give the object its version, store it, remember the change and tell the listeners.
 
-        `obj` and its `metadata` must be fresh: the version is written into them."""
+        `obj` and its `metadata` must be fresh: the version is written into them.
+        """
         store, table = self.store, served.table
         version = store.next_version()
         metadata = obj["metadata"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from continuo.embedded.apicore import failures, fields, metadata as meta, shaping
+from continuo.embedded.apicore import failures, fields, shaping
+from continuo.embedded.apicore import metadata as meta
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.machinery.fields import FieldError

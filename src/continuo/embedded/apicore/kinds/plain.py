@@ -97,7 +97,7 @@ def _check_keys(path: str, data: Object) -> Iterator[FieldError]:
     size = 0
     for name, value in data.items():
         size += len(value) if isinstance(value, str) else 0
-        if not _CONFIG_KEY.match(name) or name in (".", "..") or name.startswith("..") and len(name) < 3:
+        if not _CONFIG_KEY.match(name) or name in (".", "..") or (name.startswith("..") and len(name) < 3):
             yield invalid_value(
                 f"{path}[{name}]", name,
                 "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
