@@ -1,6 +1,6 @@
 """A blueprint as typed, frozen data: what the application is, with nothing left of how YAML or TOSCA spelt it.
 
-Every part keeps its template's name (`key`) and the place where it is written, so that a later step can still point at it.
+Every part keeps its template's name (`key`) and the place where it is written, so that later steps can point at it.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ class Checks:
             self._ports(component, points.get(component.key, []))
         self._links()
 
-    def _add(
-        self, code: str, node: str, message: str, at: Place, hint: str = "", severity: Severity = "error"
-    ) -> None:
+    def _add(self, code: str, node: str, message: str, at: Place, hint: str = "", severity: Severity = "error") -> None:
         path = f"topology_template.node_templates.{node}" if node != "the blueprint" else ""
         text = f"{node[0].upper()}{node[1:]}" if not path else node
         self._problems.add(code, f"{text}: {message}", at, node=node, path=path, hint=hint, severity=severity)

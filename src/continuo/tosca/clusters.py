@@ -76,9 +76,7 @@ def targets(clusters: Iterable[Object]) -> list[Target]:
     return [Target(cluster["name"], cluster.get("tier"), cluster.get("datacenter")) for cluster in clusters]
 
 
-def read_clusters(
-    text: str | bytes, *, file: str = "clusters.yaml"
-) -> tuple[list[Object], tuple[Problem, ...]]:
+def read_clusters(text: str | bytes, *, file: str = "clusters.yaml") -> tuple[list[Object], tuple[Problem, ...]]:
     """Cluster definitions from a file: a list, a map with `clusters`, or a whole LowLevelOrchestration."""
     problems = Problems(file)
     root = parse(text, problems)
@@ -100,27 +98,24 @@ def read_clusters(
 
 
 def _definition(cursor: Cursor) -> Object | None:
-    if not isinstance(cursor.value, MapNode):
+    node = cursor.value
+    if not isinstance(node, MapNode):
         cursor.report("bad-value", f"a cluster must be a map with a name, not {describe(cursor.value)}.")
         return None
-    named = cursor.value.fields.get("name")
-    cursor = Cursor(
-        cursor.value,
-        cursor.path,
-        f"cluster {named.text}" if isinstance(named, Scalar) else "a cluster",
-        cursor.problems,
-    )
+    named = node.fields.get("name")
+    title = f"cluster {named.text}" if isinstance(named, Scalar) else "a cluster"
+    cursor = Cursor(node, cursor.path, title, cursor.problems)
     known = ClusterSpec.__struct_encode_fields__
-    for name in cursor.value.fields.keys() - set(known):
+    for name in node.fields.keys() - set(known):
         hint = did_you_mean(name, known)
         cursor.report("unknown-key", f"it has no field named {name}.", hint=hint, at=cursor.key(name))
-    plain = _plain(cursor.value)
+    plain = _plain(node)
     try:
         msgspec.convert(plain, ClusterSpec)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
         field = re.split(r"[.\[`]", where)[0]
-        at = cursor.value.fields.get(field, cursor.value)
+        at = node.fields.get(field, node)
         message = f"{field}: {what}." if field else f"{what}."
         cursor.report("bad-value", message, at=at)
         return None

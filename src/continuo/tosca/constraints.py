@@ -62,9 +62,7 @@ def _operand(cursor: Cursor, operator: str, operand: Cursor, type_: str, convert
         cursor.report("unknown-key", f"{operator} is not a constraint.", hint=hint, at=cursor.key(operator))
         return None
     if operator in ("pattern", "schema"):
-        cursor.warn(
-            "unsupported-section", f"the constraint {operator} is not checked.", at=cursor.key(operator)
-        )
+        cursor.warn("unsupported-section", f"the constraint {operator} is not checked.", at=cursor.key(operator))
         return None
     if operator in ORDERED and type_ not in _NUMERIC:
         cursor.report(
@@ -93,9 +91,7 @@ def _length(operand: Cursor, operator: str) -> int | None:
 
 def _range(operand: Cursor, convert: Convert) -> tuple[Any, Any] | None:
     if not isinstance(operand.value, ListNode) or len(operand.value.items) != 2:
-        operand.report(
-            "bad-value", "in_range must be a list of two numbers.", hint="write [1, 4] or [1, UNBOUNDED]"
-        )
+        operand.report("bad-value", "in_range must be a list of two numbers.", hint="write [1, 4] or [1, UNBOUNDED]")
         return None
     low, high = operand.items("in_range")
     bounds: tuple[Any, ...] = tuple(_unbounded if _is_unbounded(end) else convert(end) for end in (low, high))

@@ -15,18 +15,17 @@ import msgspec
 from continuo.resources.kinds import SECRET
 from continuo.resources.meta import Object
 from continuo.resources.orchestration_apps import AppSpec
-from continuo.tosca.blueprint import Blueprint
+from continuo.tosca.blueprint import Blueprint, Document
 from continuo.tosca.checks import by_component
 from continuo.tosca.clusters import CLUSTER_NAME, declare_clusters, targets
 from continuo.tosca.entry import Names, component_entry, link_requirements, secret_values, unused_wishes
 from continuo.tosca.exposure import Exposure, Policy, check_public_ports, exposures
+from continuo.tosca.inputs import TLS_CERT, TLS_KEY
 from continuo.tosca.names import slug
 from continuo.tosca.placement import Placer, Target, home, needed_links
 from continuo.tosca.problems import Problem, Problems, errors
-from continuo.tosca.reader import build, read
+from continuo.tosca.reader import build, open_document
 from continuo.tosca.yaml_nodes import Scalar
-
-TLS_CERT, TLS_KEY = "tls_cert", "tls_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +77,21 @@ def convert_text(
     text: str | bytes, options: Options, *, file: str = "blueprint.yaml", strict: bool = False
 ) -> Conversion:
     """The whole way from a blueprint's text to an application, or to all problems of both steps."""
-    reading = read(text, file=file, strict=strict)
-    if reading.blueprint is None:
-        return _refused(reading.problems)
-    return convert(reading.blueprint, options, strict=strict)
+    problems = Problems(file, strict=strict)
+    document = open_document(text, problems)
+    return _refused(problems) if document is None else _convert(document, options, problems)
 
 
 def convert(blueprint: Blueprint, options: Options, *, strict: bool = False) -> Conversion:
+    """The same for a blueprint that was read before; its inputs are bound anew."""
+    return _convert(blueprint.document, options, Problems(blueprint.document.file, strict=strict))
+
+
+def _convert(document: Document, options: Options, problems: Problems) -> Conversion:
     """Bind the inputs, place the components, decide the exposures, and write it all down as an application."""
-    problems = Problems(blueprint.document.file, strict=strict)
-    bound = build(blueprint.document, options.inputs, problems)
+    bound = build(document, options.inputs, problems)
     if bound is None or problems.failed:
-        return _refused(problems.sorted())
+        return _refused(problems)
     declared = declare_clusters(bound) if options.clusters is None else []
     _check_names(declared, bound, problems)
     known = targets(declared) if options.clusters is None else [Target(*item) for item in options.clusters]
@@ -98,19 +100,19 @@ def convert(blueprint: Blueprint, options: Options, *, strict: bool = False) -> 
     exposed = exposures(bound, problems, tls=bool(names.tls), policy=options.policy)
     check_public_ports(exposed, placed, problems)
     if problems.failed:
-        return _refused(problems.sorted())
+        return _refused(problems)
     app = _application(bound, options, placed, exposed, names, problems)
     secrets = (*_env_secrets(bound, names, options.owner), *tls)
     _tell(bound, names, bool(tls), app, problems)
     _check(app, bound, problems)
     if problems.failed:
-        return _refused(problems.sorted())
+        return _refused(problems)
     links = tuple((first, second) for first, second in needed_links(placed, app["cluster"]))
     return Conversion(app, links, secrets, tuple(declared), _annotations(bound), problems.sorted())
 
 
-def _refused(problems: tuple[Problem, ...]) -> Conversion:
-    return Conversion(None, (), (), (), {}, problems)
+def _refused(problems: Problems) -> Conversion:
+    return Conversion(None, (), (), (), {}, problems.sorted())
 
 
 def _application(
@@ -160,6 +162,9 @@ def _names(blueprint: Blueprint, options: Options, problems: Problems) -> tuple[
             "input-required",
             f"Input {missing}: it is needed because {given} has a value.",
         )
+    for name, text, word in ((TLS_CERT, cert, "CERTIFICATE"), (TLS_KEY, key, "PRIVATE KEY")):
+        if text and not (isinstance(text, str) and "-----BEGIN" in text and f"{word}-----" in text):
+            _add(problems, blueprint, "bad-value", f"Input {name}: it must be PEM text with a {word}.")
     supplied = bool(cert and key)
     tls = blueprint.tls_secret or (f"{app}-tls" if supplied else "")
     names = Names(app, tls, options.registries)

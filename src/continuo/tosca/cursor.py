@@ -31,10 +31,8 @@ class Cursor:
         at: Place | None = None,
     ) -> None:
         """Record a finding about this value; the message gets the node's name in front."""
-        text = f"{self.node}: {message}" if self.node else message[0].upper() + message[1:]
-        self.problems.add(
-            code, text, at or self.value, node=self.node, path=self.path, hint=hint, severity=severity
-        )
+        text = f"{self.node}: {message}" if self.node else sentence(message)
+        self.problems.add(code, text, at or self.value, node=self.node, path=self.path, hint=hint, severity=severity)
 
     def warn(self, code: str, message: str, *, hint: str = "", at: Place | None = None) -> None:
         """Record something that is tolerated, and says how it was understood."""
@@ -65,9 +63,7 @@ class Cursor:
         """Where the key `name` of this map is written."""
         return self.value.keys[name] if isinstance(self.value, MapNode) else self.value
 
-    def known(
-        self, allowed: Mapping[str, object] | frozenset[str], what: str, code: str
-    ) -> dict[str, Cursor]:
+    def known(self, allowed: Mapping[str, object] | frozenset[str], what: str, code: str) -> dict[str, Cursor]:
         """The map's entries under known names. Near misses are read with a warning, others reported."""
         found: dict[str, Cursor] = {}
         for name, inner in self.fields(what).items():
@@ -85,6 +81,11 @@ class Cursor:
             if meant not in found or meant == name:
                 found[meant] = inner
         return found
+
+
+def sentence(message: str) -> str:
+    """With a capital at its beginning, unless that is somebody's word."""
+    return f"T{message[1:]}" if message.startswith("the ") else message
 
 
 def _noun(code: str) -> str:

@@ -19,7 +19,7 @@ def orchestration(
     name: str | None = None,
     namespace: str = "default",
 ) -> Object:
-    """The whole LowLevelOrchestration: the clusters (default: those that the blueprint names), links and application."""
+    """The whole LowLevelOrchestration; its clusters are those that the blueprint names unless others are given."""
     if conversion.app is None:
         raise ValueError("A conversion with errors has no application to orchestrate.")
     spec: Object = {"clusters": list(conversion.clusters if clusters is None else clusters)}
@@ -27,9 +27,7 @@ def orchestration(
         spec["links"] = [list(pair) for pair in conversion.links]
     spec["apps"] = [conversion.app]
     metadata = {"annotations": dict(conversion.annotations)}
-    return LOW_LEVEL_ORCHESTRATION.new(
-        name or conversion.app["name"], namespace, metadata=metadata, spec=spec
-    )
+    return LOW_LEVEL_ORCHESTRATION.new(name or conversion.app["name"], namespace, metadata=metadata, spec=spec)
 
 
 def documents(
@@ -50,14 +48,14 @@ def documents(
     return [*secrets, orchestration(conversion, clusters=clusters, name=name, namespace=namespace)]
 
 
-_SAFE = re.compile(r"[A-Za-z/][A-Za-z0-9_./@ -]*\Z")
+_SAFE = re.compile(r"[A-Za-z/][A-Za-z0-9_./@-]*(:[A-Za-z0-9_./@-]+)*\Z")
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 
 
 class _Dumper(yaml.SafeDumper):
     """Quotes every text that some YAML reader could take for something else: `y`, `on`, `1e3`, `0o17`."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, _data: object) -> bool:
         return True
 
 
@@ -75,8 +73,6 @@ _Dumper.add_representer(str, _text)
 def to_yaml(objects: Sequence[Object]) -> str:
     """The objects as one YAML stream, fields in their own order, for files and for people."""
     return "---\n".join(
-        yaml.dump(
-            obj, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=110, allow_unicode=True
-        )
+        yaml.dump(obj, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=110, allow_unicode=True)
         for obj in objects
     )

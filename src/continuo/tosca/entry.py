@@ -137,9 +137,7 @@ def link_requirements(blueprint: Blueprint, problems: Problems) -> list[Object]:
         inside = [blueprint.components[point.binding] for point in on_link[key]]
         names = list(dict.fromkeys(slug(component.name) for component in inside if not component.external))
         if len(names) < 2:
-            message = (
-                f"{key}: its requirements are not followed, because fewer than two components are on it."
-            )
+            message = f"{key}: its requirements are not followed, because fewer than two components are on it."
             problems.add("requirement-outside", message, link.at, node=key, severity="info")
             continue
         found.append({"name": link.name, "members": names, **wish})

@@ -36,9 +36,7 @@ class Filter:
             low = floor if low is None or (floor is not None and floor > low) else low
             high = ceiling if high is None or (ceiling is not None and ceiling < high) else high
         if low is not None and high is not None and low > high:
-            message = (
-                f"{name} cannot be at least {constraints.show(low)} and at most {constraints.show(high)}."
-            )
+            message = f"{name} cannot be at least {constraints.show(low)} and at most {constraints.show(high)}."
             self._cursors[capability, name].report("out-of-range", message)
             return Bounds()
         return Bounds(low, high)
@@ -100,9 +98,7 @@ def read(cursor: Cursor | None, type_: NodeType, evaluate: Evaluate) -> Filter:
         return Filter(wishes, cursors)
     keys = cursor.known(frozenset(("capabilities", "properties")), "node_filter", "unknown-key")
     if "properties" in keys:
-        keys["properties"].warn(
-            "unsupported-section", "a filter on the template's own properties is left out."
-        )
+        keys["properties"].warn("unsupported-section", "a filter on the template's own properties is left out.")
     if "capabilities" not in keys:
         return Filter(wishes, cursors)
     capabilities = _merged(keys["capabilities"], "capabilities")
@@ -149,7 +145,5 @@ def _both(first: Node, second: Node) -> Node:
             second.fields.get("properties", ListNode((), second.line, second.column)),
         )
         return MapNode({"properties": inner}, first.keys | second.keys, first.line, first.column)
-    items = tuple(
-        x for node in (first, second) for x in (node.items if isinstance(node, ListNode) else (node,))
-    )
+    items = tuple(x for node in (first, second) for x in (node.items if isinstance(node, ListNode) else (node,)))
     return ListNode(items, first.line, first.column)

@@ -77,9 +77,7 @@ class Functions:
             argument.report("bad-value", f"get_input must name one input, not {describe(argument.value)}.")
             return None
         if argument.value.is_null:
-            cursor.warn(
-                "input-null", f"{_last(cursor)} asks for an input without naming one; it is left out."
-            )
+            cursor.warn("input-null", f"{_last(cursor)} asks for an input without naming one; it is left out.")
             return None
         name = argument.value.text
         if name not in self.inputs:
@@ -108,9 +106,7 @@ class Functions:
         parts = list(argument.items("join"))
         delimiter = parts[1].value if len(parts) == 2 else Scalar("", False, 0, 0)
         if not 1 <= len(parts) <= 2 or not isinstance(delimiter, Scalar):
-            cursor.report(
-                "bad-value", "join takes a list of texts and a delimiter.", hint='write join: [[a, b], ","]'
-            )
+            cursor.report("bad-value", "join takes a list of texts and a delimiter.", hint='write join: [[a, b], ","]')
             return None
         return self._joined(cursor, parts[0], delimiter.text)
 
@@ -118,16 +114,8 @@ class Functions:
         texts = self._texts(argument)
         if texts is None:
             return None
-        if (
-            len(texts) != 3
-            or not texts[1]
-            or not texts[2].isascii()
-            or not texts[2].isdigit()
-            or len(texts[2]) > 9
-        ):
-            cursor.report(
-                "bad-value", "token takes a text, a delimiter and a number.", hint="write token: [a.b, ., 0]"
-            )
+        if len(texts) != 3 or not texts[1] or not texts[2].isascii() or not texts[2].isdigit() or len(texts[2]) > 9:
+            cursor.report("bad-value", "token takes a text, a delimiter and a number.", hint="write token: [a.b, ., 0]")
             return None
         parts = texts[0].split(texts[1])
         index = int(texts[2])

@@ -9,12 +9,15 @@ from typing import Any
 from continuo.tosca import constraints
 from continuo.tosca.cursor import Cursor
 from continuo.tosca.functions import Functions, called, references
-from continuo.tosca.problems import Problems, did_you_mean
+from continuo.tosca.problems import Place, Problems, did_you_mean
 from continuo.tosca.typedefs import Constraint, PropertyType
 from continuo.tosca.values import BASIC, check, known_type
 from continuo.tosca.yaml_nodes import ListNode, MapNode, Node, Scalar, Spot, parse
 
 MAX_NESTING = 20
+TLS_CERT, TLS_KEY = "tls_cert", "tls_key"
+"""Inputs that mean the same in every blueprint, declared or not: the certificate of the public ports."""
+
 _KEYS = frozenset(
     ("type", "description", "required", "default", "constraints", "status", "metadata", "entry_schema", "key_schema",
      "value")
@@ -40,22 +43,19 @@ class Declaration:
 def declare(section: Cursor) -> dict[str, Declaration]:
     """What `topology_template.inputs` declares; `inputs:` with nothing behind it declares nothing."""
     return {
-        name: _declaration(name, Cursor(inner.value, inner.path, f"input {name}", inner.problems))
+        name: _declaration(name, Cursor(inner.value, inner.path, f"input {name}", inner.problems), section.key(name))
         for name, inner in section.fields("inputs").items()
     }
 
 
-def _declaration(name: str, cursor: Cursor) -> Declaration:
+def _declaration(name: str, cursor: Cursor, at: Place) -> Declaration:
     fields = cursor.known(_KEYS, "an input", "unknown-key")
-    spot = Spot(cursor.value.line, cursor.value.column)
-    type_name = _type(cursor, fields.get("type"))
+    type_name = _type(fields.get("type"))
     convert = _converter(PropertyType(type_name))
     found: tuple[Constraint, ...] = ()
     if "constraints" in fields:
         found = constraints.parse(fields["constraints"], type_name, convert)
-    type_ = PropertyType(
-        type_name, _required(fields.get("required")), _entry(fields.get("entry_schema")), found
-    )
+    type_ = PropertyType(type_name, _required(fields.get("required")), _entry(fields.get("entry_schema")), found)
     default = fields.get("default") or fields.get("value")
     if default is not None and isinstance(default.value, Scalar) and default.value.is_null:
         default = None
@@ -63,10 +63,10 @@ def _declaration(name: str, cursor: Cursor) -> Declaration:
         check(default, type_, _no_functions)
     about = fields.get("description")
     text = about.value.text if about and isinstance(about.value, Scalar) else ""
-    return Declaration(name, type_, default.value if default else None, text, spot)
+    return Declaration(name, type_, default.value if default else None, text, Spot(at.line, at.column))
 
 
-def _type(cursor: Cursor, field: Cursor | None) -> str:
+def _type(field: Cursor | None) -> str:
     if field is None:
         return "string"
     if isinstance(field.value, Scalar) and known_type(field.value.text):
@@ -119,10 +119,8 @@ def bind(
             cursor.warn("input-unknown", "it has a value and is used, but the blueprint does not declare it.",
                         hint="declare it under topology_template.inputs")  # fmt: skip
             values[name] = node
-        else:
-            cursor.report(
-                "input-unknown", "the blueprint has no such input.", hint=did_you_mean(name, declared)
-            )
+        elif name not in (TLS_CERT, TLS_KEY):
+            cursor.report("input-unknown", "the blueprint has no such input.", hint=did_you_mean(name, declared))
     for name, declaration in declared.items():
         if supplied is not None and declaration.required and name not in given:
             _cursor_for(name, declared, section).report(
@@ -141,9 +139,7 @@ def _cursor_for(name: str, declared: Mapping[str, Declaration], section: Cursor)
 def _checked(node: Node | None, declaration: Declaration, cursor: Cursor) -> Node | None:
     if node is None:
         return None
-    structured = declaration.type.type not in ("string", "timestamp") and not isinstance(
-        node, MapNode | ListNode
-    )
+    structured = declaration.type.type not in ("string", "timestamp") and not isinstance(node, MapNode | ListNode)
     if structured and declaration.type.type in ("map", "list", "range", "Charity.geolocation"):
         node = _written_out(node, cursor)
         if node is None:

@@ -18,9 +18,7 @@ def check_outputs(section: Cursor | None, index: Index, functions: Functions) ->
         inner = Cursor(cursor.value, cursor.path, f"output {name}", cursor.problems)
         fields = inner.known(_KEYS, "an output", "unknown-key")
         if "value" not in fields:
-            inner.report(
-                "missing-property", "it has no value.", hint="write value: {get_attribute: [NODE, ATTRIBUTE]}"
-            )
+            inner.report("missing-property", "it has no value.", hint="write value: {get_attribute: [NODE, ATTRIBUTE]}")
         elif called(fields["value"].value) == "get_attribute":
             _attribute(fields["value"], index)
         elif called(fields["value"].value) in ("get_input", "concat", "join", "token") and not _deep(
@@ -41,11 +39,7 @@ def _deep(node: Node) -> bool:
 def _attribute(cursor: Cursor, index: Index) -> None:
     assert isinstance(cursor.value, MapNode)
     argument = cursor.value.fields["get_attribute"]
-    words = (
-        [item.text for item in argument.items if isinstance(item, Scalar)]
-        if isinstance(argument, ListNode)
-        else []
-    )
+    words = [item.text for item in argument.items if isinstance(item, Scalar)] if isinstance(argument, ListNode) else []
     if len(words) < 2:
         cursor.report(
             "bad-value",
@@ -57,9 +51,7 @@ def _attribute(cursor: Cursor, index: Index) -> None:
     key = key if key in index.types else next(iter(index.by_name.get(key, ())), key)
     if key not in index.types:
         hint = did_you_mean(key, index.types)
-        cursor.report(
-            "target-unknown", f"it points to {shown(key)}, which is not in the blueprint.", hint=hint
-        )
+        cursor.report("target-unknown", f"it points to {shown(key)}, which is not in the blueprint.", hint=hint)
         return
     type_ = types().nodes.get(index.types[key])
     if type_ is None:

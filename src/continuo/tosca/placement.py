@@ -22,9 +22,7 @@ class Target(NamedTuple):
 class Placer:
     """Places the components of one blueprint on known clusters."""
 
-    def __init__(
-        self, targets: Sequence[Target], default: str | None, problems: Problems, *, prefix: str = ""
-    ) -> None:
+    def __init__(self, targets: Sequence[Target], default: str | None, problems: Problems, *, prefix: str = "") -> None:
         self._targets = {target.name: target for target in targets}
         self._default = default
         self._problems = problems

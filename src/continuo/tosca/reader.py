@@ -37,9 +37,7 @@ _KEYS = _UNUSED | {
     "tosca_definitions_version", "namespace", "metadata", "description", "dsl_definitions", "imports",
     "topology_template", "template_name", "template_author", "template_version",
 }  # fmt: skip
-_UNUSED_TOPOLOGY = frozenset(
-    ("relationship_templates", "groups", "policies", "workflows", "substitution_mappings")
-)
+_UNUSED_TOPOLOGY = frozenset(("relationship_templates", "groups", "policies", "workflows", "substitution_mappings"))
 _TOPOLOGY = _UNUSED_TOPOLOGY | {"description", "inputs", "node_templates", "outputs"}
 
 
@@ -51,17 +49,23 @@ class Reading:
     problems: tuple[Problem, ...]
 
 
-def read(text: str | bytes, *, file: str = "blueprint.yaml", strict: bool = False) -> Reading:
-    """Read and check a blueprint before it is deployed: inputs may still be missing.
+def read(
+    text: str | bytes, *, file: str = "blueprint.yaml", inputs: Mapping[str, Any] | None = None, strict: bool = False
+) -> Reading:
+    """Read and check a blueprint. Without `inputs` none of them is missed: that is checking before deployment.
 
     `strict` refuses sections that are otherwise left out with a warning.
     """
     problems = Problems(file, strict=strict)
-    root = parse(text, problems)
-    if root is None:
-        return Reading(None, problems.sorted())
-    blueprint = build(Document(file, root), None, problems)
+    document = open_document(text, problems)
+    blueprint = build(document, inputs, problems) if document else None
     return Reading(None if problems.failed else blueprint, problems.sorted())
+
+
+def open_document(text: str | bytes, problems: Problems) -> Document | None:
+    """The text after YAML, or None when there is nothing to go on with."""
+    root = parse(text, problems)
+    return None if root is None else Document(problems.file, root)
 
 
 def build(document: Document, supplied: Mapping[str, Any] | None, problems: Problems) -> Blueprint | None:
@@ -108,14 +112,12 @@ def build(document: Document, supplied: Mapping[str, Any] | None, problems: Prob
 
 def _section(topology: Cursor, fields: Mapping[str, Cursor], name: str) -> Cursor:
     """A section of the topology; one that is left out is empty, and stands where the topology does."""
-    return fields.get(name) or topology.step(
-        Scalar("", True, topology.value.line, topology.value.column), name
-    )
+    return fields.get(name) or topology.step(Scalar("", True, topology.value.line, topology.value.column), name)
 
 
 def _leave_out(fields: Mapping[str, Cursor], names: frozenset[str]) -> None:
     for name in sorted(names & fields.keys()):
-        fields[name].warn("unsupported-section", f"{name} is not used and left out.")
+        fields[name].warn("unsupported-section", f"the section {name} is not used and left out.")
 
 
 def _version(root: Cursor, field: Cursor | None) -> None:
@@ -184,13 +186,7 @@ def _index(templates: Mapping[str, Template | None]) -> Index:
     by_name: dict[str, tuple[str, ...]] = {}
     for key, template in templates.items():
         properties = template.fields.get("properties") if template else None
-        node = (
-            properties.value.fields.get("name")
-            if properties and isinstance(properties.value, MapNode)
-            else None
-        )
+        node = properties.value.fields.get("name") if properties and isinstance(properties.value, MapNode) else None
         if isinstance(node, Scalar) and node.text != key:
             by_name[node.text] = (*by_name.get(node.text, ()), key)
-    return Index(
-        {key: template.type_name if template else "" for key, template in templates.items()}, by_name
-    )
+    return Index({key: template.type_name if template else "" for key, template in templates.items()}, by_name)

@@ -79,18 +79,14 @@ def read_requirements(section: Cursor | None, type_: NodeType, index: Index) -> 
     for requirement in found:
         most = type_.requirements[requirement.name].at_most
         if most is not None and counted[requirement.name] > most and requirement.name != "binding":
-            requirement.cursor.report(
-                "bad-value", f"the requirement {requirement.name} may stand {most} time only."
-            )
+            requirement.cursor.report("bad-value", f"the requirement {requirement.name} may stand {most} time only.")
             break
     return found
 
 
 def _entry(entry: Cursor, type_: NodeType, index: Index) -> list[Requirement]:
     if not isinstance(entry.value, MapNode):
-        entry.report(
-            "bad-value", f"requirements must be a list of maps; this entry is {describe(entry.value)}."
-        )
+        entry.report("bad-value", f"requirements must be a list of maps; this entry is {describe(entry.value)}.")
         return []
     found = []
     for name, cursor in entry.known(type_.requirements, "requirements", "unknown-key").items():

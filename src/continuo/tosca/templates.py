@@ -72,9 +72,7 @@ class Template:
 def open_template(key: str, cursor: Cursor, at: Place) -> Template | None:
     """The template with its known keys, or None when its type says nothing to us (which is reported)."""
     if not isinstance(cursor.value, MapNode):
-        cursor.report(
-            "bad-value", f"a node template must be a map with a type, not {describe(cursor.value)}."
-        )
+        cursor.report("bad-value", f"a node template must be a map with a type, not {describe(cursor.value)}.")
         return None
     fields = cursor.known(_KEYS, "the template", "unknown-key")
     if "type" not in fields:
@@ -89,7 +87,7 @@ def open_template(key: str, cursor: Cursor, at: Place) -> Template | None:
         return None
     for section in _IGNORED:
         if section in fields:
-            fields[section].warn("unsupported-section", f"{section} are not used and left out.")
+            fields[section].warn("unsupported-section", f"the section {section} is not used and left out.")
     return Template(key, name, types().nodes[name], cursor, fields, Spot(at.line, at.column))
 
 
@@ -126,9 +124,7 @@ class Builder:
             values[name] = check(cursor, definition[name], self._evaluate)
         for name, property_ in definition.items():
             if property_.required and name not in fields:
-                template.report(
-                    "missing-property", f"it needs the property {name}.", _example(name, property_)
-                )
+                template.report("missing-property", f"it needs the property {name}.", _example(name, property_))
         return {name: value for name, value in values.items() if value is not None}
 
     def _requirements(self, template: Template) -> list[Requirement]:

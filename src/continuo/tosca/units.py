@@ -23,10 +23,7 @@ _PREFIXES = {
 
 def _table(suffix: str, factor: int, kilo: str) -> dict[str, Fraction]:
     """Every prefix before one suffix; `kilo` is how TOSCA spells ten to the third there."""
-    return {
-        (kilo if prefix == "k" else prefix) + suffix: Fraction(size * factor)
-        for prefix, size in _PREFIXES.items()
-    }
+    return {(kilo if prefix == "k" else prefix) + suffix: Fraction(size * factor) for prefix, size in _PREFIXES.items()}
 
 
 SIZES: Mapping[str, Fraction] = _table("B", 1, "k")

@@ -44,7 +44,7 @@ def check(cursor: Cursor, type_: PropertyType, evaluate: Evaluate) -> Any:
         if wish is not None:
             code = "bad-value" if isinstance(value, str) else "out-of-range"
             hint = _near(value, constraint.operand)
-            found.report(code, f"{_name(found)} {wish}, not {_written(found)}.", hint=hint)
+            found.report(code, f"{_name(found)} {wish}{_instead(found)}.", hint=hint)
             return None
     return value
 
@@ -73,9 +73,7 @@ def _typed(cursor: Cursor, type_: PropertyType, evaluate: Evaluate) -> Any:
 def structure(cursor: Cursor, type_name: str, evaluate: Evaluate) -> dict[str, Any] | None:
     """A value of a data type: a map with typed fields."""
     if not isinstance(cursor.value, MapNode):
-        cursor.report(
-            "bad-value", f"{_name(cursor)} must be a map of type {type_name}, not {describe(cursor.value)}."
-        )
+        cursor.report("bad-value", f"{_name(cursor)} must be a map of type {type_name}, not {describe(cursor.value)}.")
         return None
     definition = types().data[type_name]
     fields = cursor.known(definition, _name(cursor), "unknown-property")
@@ -97,7 +95,7 @@ def _scalar(cursor: Cursor, type_: str) -> Any:
         return _quantity(cursor, node.text, type_)
     value = _plain(node, type_)
     if value is None:
-        cursor.report("bad-value", f"{_name(cursor)} must be {_article(type_)}, not {_written(cursor)}.")
+        cursor.report("bad-value", f"{_name(cursor)} must be {_article(type_)}{_instead(cursor)}.")
     return value
 
 
@@ -141,8 +139,8 @@ def _name(cursor: Cursor) -> str:
     return cursor.path.rpartition(".")[2] or "it"
 
 
-def _written(cursor: Cursor) -> str:
-    """The value for a message, unless it may be a secret."""
-    if SECRET_NAME.search(_name(cursor)):
-        return "what it is"
-    return shown(cursor.value.text) if isinstance(cursor.value, Scalar) else describe(cursor.value)
+def _instead(cursor: Cursor) -> str:
+    """`, not` and the value, unless it may be a secret."""
+    if SECRET_NAME.search(".".join(cursor.path.rsplit(".", 2)[-2:])):
+        return ""
+    return f", not {shown(cursor.value.text) if isinstance(cursor.value, Scalar) else describe(cursor.value)}"

@@ -113,9 +113,7 @@ def parse(source: str | bytes, problems: Problems) -> Node | None:
         return None
     except yaml.reader.ReaderError as error:
         spot = _spot_of_offset(text, error.position)
-        problems.add(
-            "yaml-syntax", f"The file has a character that YAML does not allow: {error.reason}.", spot
-        )
+        problems.add("yaml-syntax", f"The file has a character that YAML does not allow: {error.reason}.", spot)
         return None
 
 
@@ -195,21 +193,15 @@ class _Builder:
                 done = self._stack.pop()
                 self._add(done.close(), done.anchor, done.size)
             elif isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
-                self._stop(
-                    "yaml-syntax", "The file has a second document; a blueprint is one document.", spot
-                )
+                self._stop("yaml-syntax", "The file has a second document; a blueprint is one document.", spot)
         if self._root is None:
-            self._stop(
-                "yaml-syntax", "The file is empty; a blueprint begins with tosca_definitions_version.", Spot()
-            )
+            self._stop("yaml-syntax", "The file is empty; a blueprint begins with tosca_definitions_version.", Spot())
         assert self._root is not None
         return self._root
 
     def _events(self) -> Iterator[yaml.Event]:
         try:
-            while (event := self._loader.get_event()) is not None and not isinstance(
-                event, yaml.StreamEndEvent
-            ):
+            while (event := self._loader.get_event()) is not None and not isinstance(event, yaml.StreamEndEvent):
                 yield event
         finally:
             self._loader.dispose()
@@ -232,16 +224,12 @@ class _Builder:
     def _alias(self, event: yaml.AliasEvent, spot: Spot) -> None:
         found = self._anchors.get(str(event.anchor))
         if found is None:
-            self._stop(
-                "yaml-syntax", f"The alias *{event.anchor} has no anchor &{event.anchor} before it.", spot
-            )
+            self._stop("yaml-syntax", f"The alias *{event.anchor} has no anchor &{event.anchor} before it.", spot)
         assert found is not None
         node, size = found
         self._expanded += size
         if self._expanded > MAX_EXPANSION:
-            self._stop(
-                "yaml-limit", f"Aliases repeat more than {MAX_EXPANSION} values; write less with them.", spot
-            )
+            self._stop("yaml-limit", f"Aliases repeat more than {MAX_EXPANSION} values; write less with them.", spot)
         self._add(node, None, size)
 
     def _check_tag(self, tag: str | None, spot: Spot) -> None:
