@@ -24,7 +24,9 @@ from continuo.embedded.machinery.managed import (
     without,
 )
 from continuo.embedded.machinery.merging import merge, withdraw
-from continuo.embedded.machinery.typed import MergeType, compare, field_set, merge_type
+from continuo.embedded.machinery.declared import refuse_misfits
+from continuo.embedded.machinery.roots import object_type
+from continuo.embedded.machinery.typed import MergeType, compare, field_set
 from continuo.resources.errors import BadRequest, Conflict
 from continuo.resources.meta import Object
 
@@ -53,13 +55,15 @@ def server_side_apply(
     """The object after `manager` applied its configuration, with managedFields.
 
     Returns `live` itself when nothing changed. Raises Conflict when other managers own fields that the configuration
-    sets to other values, unless forced.
+    sets to other values, unless forced, and InternalError (as API servers do) for a configuration that the schema
+    does not fit.
     """
     if (applied.get("metadata") or {}).get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
-    kind = merge_type(schema)
+    kind = object_type(schema)
     base = _without_owners(live) if live is not None else _blank(applied)
     config = _owned_part(applied, subresource)
+    refuse_misfits(kind, config, applied)
     before = _owners_before(kind, live, base, api_version)
     me = applier(manager, subresource)
     last = before[me].fields if me in before else LEAF
@@ -96,7 +100,7 @@ def record_update(
     wire: list[dict[str, Any]] = given if given and not subresource else known
     if wire == [{}] or (old is not None and not wire):
         return []  # forgotten on request, or never kept: it stays so until somebody applies
-    kind = merge_type(schema)
+    kind = object_type(schema)
     changed, removed = _ownable(*compare(kind, old if old is not None else _blank(new), new))
     if not changed and not removed:
         return wire
@@ -141,10 +145,11 @@ def _ownable(changed: FieldSet, removed: FieldSet) -> tuple[FieldSet, FieldSet]:
 def _claimed(
     last: Entry | None, claim: FieldSet, api_version: str, time: str, object_changed: bool
 ) -> Entry:
-    """The applier's entry: the former one when it claims the same."""
+    """The applier's entry: the former one when it claims the same. Its time tells when it last changed the object."""
     if last is not None and last.fields == claim and last.api_version == api_version and not object_changed:
         return last
-    return Entry(api_version, time, claim)
+    known = last.time if last is not None else None
+    return Entry(api_version, time if object_changed else known, claim)
 
 
 def _without_owners(obj: Object) -> Object:

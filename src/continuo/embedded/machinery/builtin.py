@@ -85,6 +85,11 @@ def schema_for(group: str, version: str, kind: str) -> Schema | None:
     return _inlined(f"{GROUPS[group]}_{version}.{kind}")
 
 
+def object_meta() -> Schema:
+    """The schema of every object's `metadata`."""
+    return _inlined("meta_v1.ObjectMeta")
+
+
 @lru_cache(maxsize=None)
 def definitions(group: str, version: str) -> dict[str, Schema]:
     """The components of the group version's OpenAPI document, and those that they refer to, by OpenAPI name."""

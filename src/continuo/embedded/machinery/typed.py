@@ -27,16 +27,17 @@ Shape = Literal["leaf", "map", "list", "set", "deduced"]
 class MergeType:
     """How values at one place merge. Children are compiled when they are first asked for."""
 
-    __slots__ = ("_element", "_element_schema", "_fields", "_properties", "defaults", "keys", "open", "shape")
+    __slots__ = ("_element", "_element_schema", "_fields", "_properties", "closed", "defaults", "holds", "keys", "shape")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.shape: Shape = _shape(schema)
         self.keys: tuple[str, ...] = tuple(schema.get("x-kubernetes-list-map-keys") or ())
         self._properties: Mapping[str, Any] = schema.get("properties") or {}
         self._fields: dict[str, MergeType] = {}
+        self.holds: str = "" if schema.get("x-kubernetes-int-or-string") else str(schema.get("type") or "")
         extra = schema.get("additionalProperties")
-        self.open = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or extra is True
-        element = schema.get("items") if self.shape in ("list", "set") else extra
+        self.closed = self.shape != "deduced" and not (schema.get("x-kubernetes-preserve-unknown-fields") or extra)
+        element = schema.get("items") if self.holds == "array" else extra
         self._element_schema = element if isinstance(element, Mapping) else None
         self._element: MergeType | None = None
         self.defaults: dict[str, Any] = _key_defaults(self.keys, self._element_schema)
