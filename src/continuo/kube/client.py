@@ -7,11 +7,12 @@ before anybody above can see aiohttp. It keeps no objects and knows no kinds but
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -27,6 +28,7 @@ from continuo.resources.errors import (
     ApiError,
     BadRequest,
     Expired,
+    InternalError,
     ServiceUnavailable,
     TooManyRequests,
     Unreachable,
@@ -51,8 +53,9 @@ class _Page(msgspec.Struct):
     metadata: dict[str, Any] = {}
 
 
-_decode_page = msgspec.json.Decoder(_Page).decode
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_page_decoder = msgspec.json.Decoder(_Page)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
+_T = TypeVar("_T")
 
 
 class _Answer(Exception):
@@ -99,7 +102,7 @@ class KubeCluster:
 
     # --- reading ---
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
-        return _decode_object(await self._send("get", "GET", _path(kind, namespace, name)))
+        return self._decoded(_object_decoder, await self._send("get", "GET", _path(kind, namespace, name)))
 
     async def list(
         self,
@@ -128,7 +131,7 @@ class KubeCluster:
         token: str | None = None
         while True:
             page_query = {**query, "limit": str(limit) if limit else None, "continue": token}
-            page = _decode_page(await self._send("list", "GET", path, page_query))
+            page = self._decoded(_page_decoder, await self._send("list", "GET", path, page_query))
             items += page.items or ()
             token = page.metadata.get("continue")
             if not token:
@@ -182,8 +185,9 @@ class KubeCluster:
             raise BadRequest(f"a {kind.kind} lives in a namespace, and metadata.namespace is empty")
         path = kind.path(_quoted(namespace))
         query = _write_query(manager, dry_run)
-        return _decode_object(
-            await self._send("create", "POST", path, query, _encode(obj), _JSON, repeatable=False)
+        return self._decoded(
+            _object_decoder,
+            await self._send("create", "POST", path, query, _encode(obj), _JSON, repeatable=False),
         )
 
     async def apply(
@@ -198,7 +202,9 @@ class KubeCluster:
         """Server-side apply."""
         path = await self._object_path(obj, subresource)
         query = {**_write_query(manager, dry_run), "force": "true" if force else "false"}
-        return _decode_object(await self._send("apply", "PATCH", path, query, _encode(obj), _APPLY))
+        return self._decoded(
+            _object_decoder, await self._send("apply", "PATCH", path, query, _encode(obj), _APPLY)
+        )
 
     async def patch(
         self,
@@ -219,15 +225,16 @@ class KubeCluster:
         body = await self._send(
             "patch", "PATCH", path, query, _encode(patch), content, repeatable=type != "json"
         )
-        return _decode_object(body)
+        return self._decoded(_object_decoder, body)
 
     async def replace(
         self, obj: Object, *, subresource: str | None = None, manager: str | None = None
     ) -> Object:
         path = await self._object_path(obj, subresource)
         body = _encode(obj)
-        return _decode_object(
-            await self._send("replace", "PUT", path, _write_query(manager, False), body, _JSON)
+        return self._decoded(
+            _object_decoder,
+            await self._send("replace", "PUT", path, _write_query(manager, False), body, _JSON),
         )
 
     async def delete(
@@ -293,6 +300,14 @@ class KubeCluster:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unreachable(error) from error
             await asyncio.sleep(wait)
+
+    def _decoded(self, decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+        try:
+            return decoder.decode(body)
+        except msgspec.DecodeError as error:
+            raise InternalError(
+                f"cluster {self.name} at {self._base} sent something that is not the JSON of an API server: {error}"
+            ) from error
 
     async def _once(self, method: str, url: URL, body: bytes | None, content_type: str | None) -> bytes:
         await self._authenticate()
@@ -364,7 +379,8 @@ def _why(error: BaseException) -> str:
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return f"TLS failed ({error})"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
+        number = error.os_error.errno
+        return os.strerror(number) if number and number > 0 else str(error.os_error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer"
     return str(error) or type(error).__name__
@@ -373,7 +389,7 @@ def _why(error: BaseException) -> str:
 async def _refusal(response: aiohttp.ClientResponse) -> _Answer:
     body = await response.read()
     try:
-        status = _decode_object(body)
+        status = _object_decoder.decode(body)
     except msgspec.DecodeError:
         text = body[:200].decode("utf-8", "replace").strip()
         status = {"message": f"HTTP {response.status} from {response.url.path}: {text or response.reason}"}

@@ -20,6 +20,11 @@ class Transports:
         self._sessions: dict[Tls, aiohttp.ClientSession] = {}
         self._users: dict[Tls, int] = {}
 
+    @property
+    def open(self) -> int:
+        """How many TLS setups have connections now."""
+        return len(self._sessions)
+
     def acquire(self, tls: Tls) -> aiohttp.ClientSession:
         """The session for a TLS setup; every acquire is paired with one release. Needs a running loop."""
         session = self._sessions.get(tls)
