@@ -207,11 +207,7 @@ def normalise(obj: Object) -> Object:
     spec = obj.get("spec")
     if not isinstance(spec, dict):
         return obj
-    declared = {
-        c["name"]
-        for c in spec.get("clusters") or ()
-        if isinstance(c, dict) and isinstance(c.get("name"), str)
-    }
+    declared = {c["name"] for c in spec.get("clusters") or () if isinstance(c, dict) and isinstance(c.get("name"), str)}
     prefix = f"{(obj.get('metadata') or {}).get('name')}-"
 
     def short(name: Any) -> Any:

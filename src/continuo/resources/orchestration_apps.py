@@ -48,12 +48,8 @@ class Expose(Struct, frozen=True, kw_only=True, rename="kebab"):
 
     name: Annotated[PortName | None, doc("A name for the port.")] = None
     is_public: Annotated[bool, doc("Reachable from outside the clusters.")] = False
-    is_peered: Annotated[
-        bool, doc("Reachable by the application's other components, on every linked cluster.")
-    ] = True
-    container_port: Annotated[Port, doc("The port that the container listens on.")] = field(
-        name="containerPort"
-    )
+    is_peered: Annotated[bool, doc("Reachable by the application's other components, on every linked cluster.")] = True
+    container_port: Annotated[Port, doc("The port that the container listens on.")] = field(name="containerPort")
     cluster_port: Annotated[Port, doc("The port of the component's Service.")] = field(name="clusterPort")
     protocol: Annotated[Protocol, doc("What is spoken on the port.")] = Protocol.TCP
     host: Annotated[HostName | None, doc("The DNS name under which a public HTTP(S) port is served.")] = None
@@ -92,9 +88,7 @@ class TlsRef(Struct, frozen=True, kw_only=True, rename="kebab"):
 class RegistryRef(Struct, frozen=True, kw_only=True, rename="kebab"):
     """The credentials of the registry that holds a component's image."""
 
-    secret: Annotated[
-        ObjectName, doc("Secret of type `kubernetes.io/dockerconfigjson` in the object's namespace.")
-    ]
+    secret: Annotated[ObjectName, doc("Secret of type `kubernetes.io/dockerconfigjson` in the object's namespace.")]
 
 
 class Resources(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -110,14 +104,12 @@ class StorageSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     """A volume of a component."""
 
     name: Annotated[AppName, doc("The volume's name.")]
-    kind: Annotated[
-        StorageKind, doc("`local` lives as long as the pod, `persistent` is a claim that outlives it.")
-    ]
+    kind: Annotated[StorageKind, doc("`local` lives as long as the pod, `persistent` is a claim that outlives it.")]
     size: Annotated[Quantity, doc("How much room it has.")]
     mount_path: Annotated[MountPath, doc("Where the container sees it.")] = field(name="mountPath")
-    access: Annotated[
-        AccessMode | None, doc("Access mode of a persistent volume; `ReadWriteOnce` where absent.")
-    ] = None
+    access: Annotated[AccessMode | None, doc("Access mode of a persistent volume; `ReadWriteOnce` where absent.")] = (
+        None
+    )
 
 
 class Geolocation(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -170,9 +162,9 @@ class LinkRequirement(Struct, frozen=True, kw_only=True, rename="kebab"):
     latency_ms: Annotated[Annotated[float, Meta(ge=0)] | None, doc("At most so many milliseconds.")] = field(
         name="latencyMs", default=None
     )
-    jitter_ms: Annotated[
-        Annotated[float, Meta(ge=0)] | None, doc("At most so many milliseconds of variation.")
-    ] = field(name="jitterMs", default=None)
+    jitter_ms: Annotated[Annotated[float, Meta(ge=0)] | None, doc("At most so many milliseconds of variation.")] = (
+        field(name="jitterMs", default=None)
+    )
 
 
 class AppSpec(Struct, frozen=True, kw_only=True, rename="kebab"):

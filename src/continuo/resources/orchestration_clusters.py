@@ -74,14 +74,10 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     ] = None
     kubeconfig: Annotated[
         ObjectName | None,
-        doc(
-            "Secret (key `value`) with the kubeconfig of an existing cluster; only with `provider: existing`."
-        ),
+        doc("Secret (key `value`) with the kubeconfig of an existing cluster; only with `provider: existing`."),
     ] = None
     datacenter: Annotated[Word | None, doc("The data centre that the cluster stands in.")] = None
-    tier: Annotated[
-        Tier | None, doc("Where in the continuum the cluster sits; `placement-hint` chooses by it.")
-    ] = None
+    tier: Annotated[Tier | None, doc("Where in the continuum the cluster sits; `placement-hint` chooses by it.")] = None
     packages: Annotated[
         tuple[Package, ...],
         many(
@@ -99,14 +95,10 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
         CloudSpec | None,
         doc("The OpenStack credentials; cloud `openstack` of Secret `openstack-cloud-config` where absent."),
     ] = None
-    external_network: Annotated[
-        Word | None, doc("ID of the OpenStack network that floating IPs come from.")
-    ] = None
+    external_network: Annotated[Word | None, doc("ID of the OpenStack network that floating IPs come from.")] = None
     ssh_key: Annotated[Word | None, doc("OpenStack key pair put on the machines.")] = None
     failure_domain: Annotated[Word | None, doc("OpenStack availability zone of the workers.")] = None
-    cni: Annotated[Cni, doc("The network plugin of kubeadm clusters; k3s and microk8s bring their own.")] = (
-        Cni.FLANNEL
-    )
+    cni: Annotated[Cni, doc("The network plugin of kubeadm clusters; k3s and microk8s bring their own.")] = Cni.FLANNEL
 
     @property
     def existing(self) -> bool:

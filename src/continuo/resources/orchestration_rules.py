@@ -33,7 +33,7 @@ class Rule:
         """The entry of `x-kubernetes-validations`."""
         entry: Object = {"rule": _cel(self.expression), "message": self.message}
         if self.field:
-            entry["fieldPath"] = f"['{self.field}']" if "-" in self.field else f".{self.field}"
+            entry["fieldPath"] = f".{self.field}"
         if self.required:
             entry["reason"] = "FieldValueRequired"
         return entry
@@ -53,9 +53,13 @@ def _fixed(field: str) -> Rule:
     return Rule(f"{there} == has(oldSelf.{field}) && (!{there} || {same})", _CANNOT_CHANGE, field)
 
 
-def _declared(name: str) -> str:
-    """Whether the value of the CEL expression `name` is the name of a cluster."""
-    return f"has(self.clusters) && self.clusters.exists(k, k.name == {name})"
+def _declared(list_: str, condition: str) -> str:
+    """Whether all of an optional list fulfil a condition on `names`, the names of the clusters.
+
+    The names are collected once: looking every cluster up for every component is too costly where there are many.
+    """
+    names = "has(self.clusters) ? self.clusters.map(k, k.name) : []"
+    return f"!has(self.{list_}) || [{names}].all(names, self.{list_}.all(x, {condition}))"
 
 
 _BOOTSTRAP = (
@@ -84,8 +88,7 @@ _CLUSTER_RULES = (
     Rule(f"{_SELF} == {_OLD}", _CANNOT_CHANGE, "kubernetes-type"),
     Rule(
         "!has(self.kubernetes-type) || self.provider in ['openstack', 'existing', self.kubernetes-type]",
-        "contradicts provider, which names a bootstrap already: leave kubernetes-type out, or set provider "
-        "openstack",
+        "contradicts provider, which names a bootstrap already: leave kubernetes-type out, or set provider openstack",
         "kubernetes-type",
     ),
     Rule(
@@ -158,18 +161,17 @@ _APP_RULES = (
 
 _SPEC_RULES = (
     Rule(
-        f"!has(self.links) || self.links.all(l, l.all(n, {_declared('n')}))",
+        _declared("links", "x[0] in names && x[1] in names"),
         "names a cluster that is not declared: add it to spec.clusters, or remove the link",
         "links",
     ),
     Rule(
-        f"!has(self.apps) || self.apps.all(a, {_declared('a.cluster')})",
+        _declared("apps", "x.cluster in names"),
         "has a cluster that is not declared: name one of spec.clusters as the application's home cluster",
         "apps",
     ),
     Rule(
-        "!has(self.apps) || self.apps.all(a, a.components.all(p, !has(p.cluster-selector) || "
-        f"({_declared('p.cluster-selector')})))",
+        _declared("apps", "x.components.all(p, !has(p.cluster-selector) || p.cluster-selector in names)"),
         "has a cluster-selector that is not declared: name one of spec.clusters, or leave the selector out",
         "apps",
     ),
@@ -196,8 +198,7 @@ RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
     Spec: _SPEC_RULES,
     (Spec, "links"): (
         Rule(
-            "self.all(a, self.exists_one(b, (a[0] == b[0] && a[1] == b[1]) || "
-            "(a[0] == b[1] && a[1] == b[0])))",
+            "self.all(a, self.exists_one(b, (a[0] == b[0] && a[1] == b[1]) || (a[0] == b[1] && a[1] == b[0])))",
             "joins two clusters twice: a pair may occur once, in either order",
         ),
     ),

@@ -78,9 +78,7 @@ ItemName = Annotated[str, Meta(max_length=253)]
 Reason = Annotated[
     Annotated[str, Meta(max_length=128)] | None, Meta(description="Why, in one CamelCase word for programs.")
 ]
-Message = Annotated[
-    Annotated[str, Meta(max_length=4096)] | None, Meta(description="Why, in one sentence for people.")
-]
+Message = Annotated[Annotated[str, Meta(max_length=4096)] | None, Meta(description="Why, in one sentence for people.")]
 Time = Annotated[
     Annotated[str, Meta(max_length=40, extra={"format": "date-time"})] | None,
     Meta(description="When the phase last changed."),
@@ -130,9 +128,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     endpoint: Annotated[Text, Meta(description="URL of the cluster's API server.")] = None
     version: Annotated[Text, Meta(description="The Kubernetes version that it runs.")] = None
     control_plane_ready: Annotated[Count, Meta(description="Control-plane machines that are ready.")] = None
-    control_plane_desired: Annotated[Count, Meta(description="Control-plane machines that are wanted.")] = (
-        None
-    )
+    control_plane_desired: Annotated[Count, Meta(description="Control-plane machines that are wanted.")] = None
     workers_ready: Annotated[Count, Meta(description="Worker machines that are ready.")] = None
     workers_desired: Annotated[Count, Meta(description="Worker machines that are wanted.")] = None
     packages: Annotated[
@@ -144,16 +140,12 @@ class ClusterStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 class LinkStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """How far one link is."""
 
-    clusters: Annotated[
-        tuple[ItemName, ItemName], Meta(description="The two ends.", extra={"list_type": "atomic"})
-    ]
+    clusters: Annotated[tuple[ItemName, ItemName], Meta(description="The two ends.", extra={"list_type": "atomic"})]
     phase: Annotated[LinkPhase, Meta(description="How far it is.")]
     reason: Reason = None
     message: Message = None
     last_transition_time: Time = None
-    latency: Annotated[Text, Meta(description="The tunnel's last measured round trip, such as `1.9ms`.")] = (
-        None
-    )
+    latency: Annotated[Text, Meta(description="The tunnel's last measured round trip, such as `1.9ms`.")] = None
 
 
 class Url(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -220,9 +212,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     ] = ()  # fmt: skip
     clusters: Annotated[
         tuple[ClusterStatus, ...],
-        Meta(
-            max_length=128, description="One entry per cluster.", extra={"list_type": "map", "keys": ["name"]}
-        ),
+        Meta(max_length=128, description="One entry per cluster.", extra={"list_type": "map", "keys": ["name"]}),
     ] = ()
     links: Annotated[
         tuple[LinkStatus, ...],

@@ -112,6 +112,7 @@ DEFAULT_PACKAGES = (Package.LOADBALANCER, Package.INGRESS, Package.LIQO, Package
 _LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_ADDRESS = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _LABEL_WORDS = "lower-case letters, digits and dashes, beginning and ending with a letter or digit"
 
 
@@ -136,8 +137,10 @@ ObjectName = Annotated[str, _text(253, _SUBDOMAIN)]
 HostName = Annotated[str, _text(253, _SUBDOMAIN)]
 Word = Annotated[str, _text(128)]
 Owner = Annotated[str, _text(253)]
-Ipv4 = Annotated[str, _text(15, rf"^{_OCTET}(\.{_OCTET}){{3}}$", format="ipv4")]
-Cidr = Annotated[str, _text(43, r"^[0-9a-fA-F:.]+/\d{1,3}$", format="cidr")]
+Ipv4 = Annotated[str, _text(15, rf"^{_ADDRESS}$", says="must be an IPv4 address such as 203.0.113.7")]
+Cidr = Annotated[
+    str, _text(18, rf"^{_ADDRESS}/(3[0-2]|[12]?\d)$", says="must be an IPv4 network such as 10.244.0.0/16")
+]
 KubernetesVersion = Annotated[
     str, _text(64, r"^v?\d+\.\d+\.\d+([+-].+)?$", says="must be a full version such as v1.32.4")
 ]
@@ -151,8 +154,7 @@ EnvName = Annotated[str, _text(253, r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
 EnvValue = Annotated[str, _text(8192, least=0)]
 MountPath = Annotated[str, _text(128, r"^/[^:]*$", says="must be an absolute path without a colon")]
 Quantity = (
-    Annotated[str, _text(32, r"^(\d+(\.\d*)?|\.\d+)(m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")]
-    | Annotated[int, Meta(ge=0)]
+    Annotated[str, _text(32, r"^(\d+(\.\d*)?|\.\d+)(m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")] | Annotated[int, Meta(ge=0)]
 )
 ResourceName = Annotated[str, _text(128)]
 Argument = Annotated[str, _text(2048, least=0)]

@@ -136,7 +136,6 @@ def _extend(schema: Object, extra: Mapping[str, Any]) -> None:
         schema["x-kubernetes-list-map-keys"] = list(extra["keys"])
     if "format" in extra:
         schema["format"] = extra["format"]
-        schema.pop("pattern", None)  # the format says it better, and saying it twice doubles the answer
     if "says" in extra:
         rule = f"self.matches(r'{schema.pop('pattern')}')"
         schema["x-kubernetes-validations"] = [{"rule": rule, "message": extra["says"]}]
@@ -151,4 +150,6 @@ def _default(field: inspect.Field) -> Any:
     if field.required or field.default is msgspec.NODEFAULT or isinstance(field.default, Struct):
         return None
     value = msgspec.to_builtins(field.default)
-    return None if value in (None, "", (), {}) else value
+    if isinstance(value, tuple):
+        value = list(value)
+    return None if value in (None, "", [], {}) else value
