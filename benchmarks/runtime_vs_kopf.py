@@ -59,7 +59,7 @@ async def run_continuo(port: int, objects: int, write: bool) -> None:
     controller = Controller("bench", reconcile, workers=16)
     ready = 0
 
-    def changed(old: Any, new: Any) -> None:
+    def changed(_: Any, new: Any) -> None:
         nonlocal ready
         if write:
             controller.add(key_of(new))
@@ -117,7 +117,7 @@ def run_kopf(port: int, objects: int, write: bool) -> None:
             patch.status["phase"] = "Ready"
 
     async def watch_progress() -> None:
-        while len(ready if write else seen) < objects:
+        while len(ready if write else seen) < objects:  # noqa: ASYNC110 - twenty looks a second cost kopf nothing
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)
         print(json.dumps(usage()), flush=True)

@@ -162,7 +162,7 @@ async def test_pages_that_expire_are_fetched_again_in_one_piece() -> None:
 async def test_a_status_becomes_its_error(code: int, reason: str, error: type[Exception]) -> None:
     async with serving() as stub, client_of(stub) as cluster:
         stub.refuse(code, reason, "the reason why")
-        with pytest.raises(error, match="^the reason why$"):
+        with pytest.raises(error, match=r"^the reason why$"):
             await cluster.get(WIDGET, "a", "shop")
         assert len(stub.lines) == 1
 
@@ -184,7 +184,7 @@ async def test_a_success_that_is_not_json_is_an_error_and_not_a_crash() -> None:
     async with serving() as stub, client_of(stub) as cluster:
         stub.then(page)
         for call in (cluster.get(WIDGET, "a", "shop"), cluster.list(WIDGET)):
-            with pytest.raises(InternalError, match="cluster green.*not the JSON of an API server"):
+            with pytest.raises(InternalError, match=r"cluster green.*not the JSON of an API server"):
                 await call
 
 

@@ -295,5 +295,5 @@ async def test_an_exec_plugin_that_fails_is_told(tmp_path: Path, body: str, sent
 
 async def test_an_exec_plugin_that_is_missing_says_how_to_get_it() -> None:
     entry = ExecEntry("no-such-plugin", install_hint="install it from the shop")
-    with pytest.raises(Unauthorized, match="cannot run the exec plugin no-such-plugin.*install it from the shop"):
+    with pytest.raises(Unauthorized, match=r"cannot run the exec plugin no-such-plugin.*install it from the shop"):
         await ExecPlugin(entry, Identity()).current()

@@ -84,9 +84,7 @@ class Double:
         self._append(Change("DELETED", last))
 
     def bookmark(self, kind: Kind) -> None:
-        self._append(
-            Change("BOOKMARK", {"kind": kind.kind, "metadata": {"resourceVersion": str(self._version)}})
-        )
+        self._append(Change("BOOKMARK", {"kind": kind.kind, "metadata": {"resourceVersion": str(self._version)}}))
 
     def forget_log(self) -> None:
         """Everything before now is too old to watch from."""
@@ -98,9 +96,7 @@ class Double:
 
     def truth(self, kind: Kind) -> dict[tuple[str, str], str]:
         return {
-            key: obj["metadata"]["resourceVersion"]
-            for (name, key), obj in self._objects.items()
-            if name == kind.kind
+            key: obj["metadata"]["resourceVersion"] for (name, key), obj in self._objects.items() if name == kind.kind
         }
 
     def _append(self, change: Change) -> None:
@@ -134,9 +130,7 @@ class Double:
         found = [copy.deepcopy(obj) for (name, _key), obj in self._objects.items() if name == kind.kind]
         return Listing(found, str(self._version))
 
-    async def watch(
-        self, kind: Kind, namespace: str | None = None, *, since: str, **_: Any
-    ) -> AsyncIterator[Change]:
+    async def watch(self, kind: Kind, namespace: str | None = None, *, since: str, **_: Any) -> AsyncIterator[Change]:
         self._check("watch", kind)
         epoch, version, sent = self._epoch, int(since), 0
         yield Change("BOOKMARK", {"metadata": {"resourceVersion": since}})
@@ -163,9 +157,7 @@ class Double:
             raise AlreadyExists(f"{obj['metadata']['name']} exists")
         return copy.deepcopy(self.put(obj))
 
-    async def replace(
-        self, obj: Object, *, subresource: str | None = None, manager: str | None = None
-    ) -> Object:
+    async def replace(self, obj: Object, *, subresource: str | None = None, manager: str | None = None) -> Object:
         self._check("replace", WIDGET)
         stored = self._objects.get((obj["kind"], key_of(obj)))
         if stored is None:
@@ -174,9 +166,7 @@ class Double:
             raise Conflict("the object has been modified")
         return copy.deepcopy(self.put(obj))
 
-    async def patch(
-        self, kind: Kind, name: str, patch: Any, namespace: str | None = None, **_: Any
-    ) -> Object:
+    async def patch(self, kind: Kind, name: str, patch: Any, namespace: str | None = None, **_: Any) -> Object:
         stored = await self.get(kind, name, namespace)
         return copy.deepcopy(self.put({**stored, **patch}))
 

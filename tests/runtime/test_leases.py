@@ -60,9 +60,7 @@ def test_one_leads_and_the_other_takes_over_when_it_is_cut_off() -> None:
     async def main() -> None:
         store, workers = Double(), []
         ways = [Flaky(store), Flaky(store)]
-        replicas = [
-            Replica(way, name, seed, workers) for seed, (way, name) in enumerate(zip(ways, "ab", strict=True))
-        ]
+        replicas = [Replica(way, name, seed, workers) for seed, (way, name) in enumerate(zip(ways, "ab", strict=True))]
         tasks = [asyncio.create_task(replica.run()) for replica in replicas]
         await asyncio.sleep(60)
         first = workers[0]

@@ -33,9 +33,7 @@ class Tls:
         try:
             context = ssl.create_default_context(cadata=self.ca)
         except ssl.SSLError as error:
-            raise ValueError(
-                f"the certificate authority data is not a PEM certificate ({error.reason})"
-            ) from error
+            raise ValueError(f"the certificate authority data is not a PEM certificate ({error.reason})") from error
         # Many cluster CAs lack the key identifiers that Python 3.13 began to insist on; Go's clients never do.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.insecure:
@@ -54,9 +52,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         try:
             context.load_cert_chain(pem.name)
         except ssl.SSLError as error:
-            raise ValueError(
-                f"the client certificate and its key do not fit together ({error.reason})"
-            ) from error
+            raise ValueError(f"the client certificate and its key do not fit together ({error.reason})") from error
 
 
 @dataclass(frozen=True, slots=True)

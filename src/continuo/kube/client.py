@@ -124,9 +124,7 @@ class KubeCluster:
             item["kind"] = kind_name
         return Listing(items, version)
 
-    async def _pages(
-        self, path: str, query: Mapping[str, str | None], limit: int | None
-    ) -> tuple[_Objects, str]:
+    async def _pages(self, path: str, query: Mapping[str, str | None], limit: int | None) -> tuple[_Objects, str]:
         items: _Objects = []
         token: str | None = None
         while True:
@@ -202,9 +200,7 @@ class KubeCluster:
         """Server-side apply."""
         path = await self._object_path(obj, subresource)
         query = {**_write_query(manager, dry_run), "force": "true" if force else "false"}
-        return self._decoded(
-            _object_decoder, await self._send("apply", "PATCH", path, query, _encode(obj), _APPLY)
-        )
+        return self._decoded(_object_decoder, await self._send("apply", "PATCH", path, query, _encode(obj), _APPLY))
 
     async def patch(
         self,
@@ -222,14 +218,10 @@ class KubeCluster:
         query = _write_query(manager, dry_run)
         content = _PATCH_TYPES[type]
         # A JSON patch may append; sending it twice could do it twice.
-        body = await self._send(
-            "patch", "PATCH", path, query, _encode(patch), content, repeatable=type != "json"
-        )
+        body = await self._send("patch", "PATCH", path, query, _encode(patch), content, repeatable=type != "json")
         return self._decoded(_object_decoder, body)
 
-    async def replace(
-        self, obj: Object, *, subresource: str | None = None, manager: str | None = None
-    ) -> Object:
+    async def replace(self, obj: Object, *, subresource: str | None = None, manager: str | None = None) -> Object:
         path = await self._object_path(obj, subresource)
         body = _encode(obj)
         return self._decoded(

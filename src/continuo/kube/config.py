@@ -58,9 +58,7 @@ def access_from(
     if isinstance(source, Path):
         return _access(kubeconfig.read(source).choose(context), True if trusted is None else trusted, environ)
     if isinstance(source, str):
-        return _access(
-            kubeconfig.parse_text(source, "the kubeconfig").choose(context), bool(trusted), environ
-        )
+        return _access(kubeconfig.parse_text(source, "the kubeconfig").choose(context), bool(trusted), environ)
     if source is not None:
         return _access(kubeconfig.parse(source, "the kubeconfig").choose(context), bool(trusted), environ)
     return _from_environment(context, environ)
@@ -91,9 +89,7 @@ def in_cluster(environ: Mapping[str, str] = os.environ, folder: Path = SERVICE_A
     try:
         ca = (folder / "ca.crt").read_text(encoding="utf-8")
         namespace_file = folder / "namespace"
-        namespace = (
-            namespace_file.read_text(encoding="utf-8").strip() if namespace_file.exists() else "default"
-        )
+        namespace = namespace_file.read_text(encoding="utf-8").strip() if namespace_file.exists() else "default"
     except OSError as error:
         raise BadRequest(f"this pod has no usable service account: {error}") from error
     address = f"[{host}]" if ":" in host else host
@@ -110,9 +106,7 @@ def _access(chosen: Chosen, trusted: bool, environ: Mapping[str, str]) -> Access
         )
     if not trusted:
         _refuse_local(chosen)
-    ca = _pem(
-        cluster.certificate_authority_data, cluster.certificate_authority, chosen.cluster_folder, "cluster CA"
-    )
+    ca = _pem(cluster.certificate_authority_data, cluster.certificate_authority, chosen.cluster_folder, "cluster CA")
     tls = Tls(ca, cluster.insecure_skip_tls_verify, cluster.tls_server_name)
     access = Access(
         cluster.server.rstrip("/"),
@@ -165,9 +159,7 @@ def _credentials(chosen: Chosen) -> Credentials:
     key = _pem(user.client_key_data, user.client_key, folder, "client key")
     if bool(certificate) != bool(key):
         missing = "client-key" if certificate else "client-certificate"
-        raise BadRequest(
-            f"user {chosen.context.user!r} has no {missing}: a certificate and its key come together"
-        )
+        raise BadRequest(f"user {chosen.context.user!r} has no {missing}: a certificate and its key come together")
     identity = Identity(_authorization(chosen), certificate, key, _impersonation(chosen))
     if user.token_file and not user.token:
         return TokenFile(_resolve(user.token_file, folder), identity)
@@ -198,9 +190,7 @@ def _cluster_info(chosen: Chosen) -> dict[str, Any]:
         "server": cluster.server,
         "insecure-skip-tls-verify": cluster.insecure_skip_tls_verify,
     }
-    ca = _pem(
-        cluster.certificate_authority_data, cluster.certificate_authority, chosen.cluster_folder, "cluster CA"
-    )
+    ca = _pem(cluster.certificate_authority_data, cluster.certificate_authority, chosen.cluster_folder, "cluster CA")
     if ca:
         info["certificate-authority-data"] = base64.b64encode(ca.encode()).decode()
     if cluster.tls_server_name:

@@ -38,9 +38,7 @@ class Discovery:
         """The `Kind` of an object; raises NotFound with a sentence when the cluster does not serve it."""
         api_version, kind = obj.get("apiVersion"), obj.get("kind")
         if not isinstance(api_version, str) or not isinstance(kind, str):
-            raise BadRequest(
-                "the object has no apiVersion and kind: both are needed to know where to send it"
-            )
+            raise BadRequest("the object has no apiVersion and kind: both are needed to know where to send it")
         known = WELL_KNOWN.get((api_version, kind)) or self._kinds.get((api_version, kind))
         if known is not None:
             return known
@@ -76,11 +74,7 @@ class Discovery:
             raise NotFound(
                 f"the cluster does not serve {api_version}: install its CRD, or correct apiVersion"
             ) from error
-        found = [
-            _kind(group, version, entry)
-            for entry in answer.get("resources") or ()
-            if "/" not in entry["name"]
-        ]
+        found = [_kind(group, version, entry) for entry in answer.get("resources") or () if "/" not in entry["name"]]
         for kind in found:
             self._kinds[kind.api_version, kind.kind] = kind
         return found

@@ -90,34 +90,26 @@ class ExecPlugin:
             )
         except OSError as error:
             hint = f"; {entry.install_hint.strip()}" if entry.install_hint else ""
-            raise Unauthorized(
-                f"cannot run the exec plugin {entry.command}: {error.strerror}{hint}"
-            ) from error
+            raise Unauthorized(f"cannot run the exec plugin {entry.command}: {error.strerror}{hint}") from error
         try:
             async with asyncio.timeout(self._timeout):
                 output, errors = await process.communicate()
         except TimeoutError as error:
-            raise Unauthorized(
-                f"the exec plugin {entry.command} gave no answer in {self._timeout:g} s"
-            ) from error
+            raise Unauthorized(f"the exec plugin {entry.command} gave no answer in {self._timeout:g} s") from error
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
             said = errors.decode("utf-8", "replace").strip()[:300]
-            raise Unauthorized(
-                f"the exec plugin {entry.command} failed with exit code {process.returncode}: {said}"
-            )
+            raise Unauthorized(f"the exec plugin {entry.command} failed with exit code {process.returncode}: {said}")
         return self._decode(output)
 
     def _decode(self, output: bytes) -> _Status:
         try:
             return msgspec.json.decode(output, type=_ExecCredential).status
         except msgspec.DecodeError as error:
-            raise Unauthorized(
-                f"the exec plugin {self._entry.command} printed no ExecCredential: {error}"
-            ) from error
+            raise Unauthorized(f"the exec plugin {self._entry.command} printed no ExecCredential: {error}") from error
 
     def _command(self) -> str:
         # As in kubectl: a path with a separator is relative to the kubeconfig, a bare name is looked up in PATH.

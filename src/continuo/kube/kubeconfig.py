@@ -115,9 +115,7 @@ class KubeConfig:
 def parse(document: object, source: str, folder: Path | None = None) -> KubeConfig:
     """A kubeconfig from its decoded YAML or JSON; `folder` is where relative paths start."""
     if not isinstance(document, Mapping):
-        raise BadRequest(
-            f"{source} is not a kubeconfig: it must be a mapping with clusters, users and contexts"
-        )
+        raise BadRequest(f"{source} is not a kubeconfig: it must be a mapping with clusters, users and contexts")
     return KubeConfig(
         source,
         str(document.get("current-context") or ""),
@@ -134,9 +132,7 @@ def parse_text(text: str, source: str, folder: Path | None = None) -> KubeConfig
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise BadRequest(
-            f"{source} is not valid YAML{where}: {getattr(error, 'problem', None) or error}"
-        ) from error
+        raise BadRequest(f"{source} is not valid YAML{where}: {getattr(error, 'problem', None) or error}") from error
     return parse(document, source, folder)
 
 

@@ -137,13 +137,11 @@ class EventRecorder:
         count = known.count
         try:
             await self._send(known, count)
-        except ApiError as error:
+        except Exception as error:
             self.dropped += 1
-            log.warning("an event could not be written (%s): %s", identity[1], error)
-            return
-        except Exception:
-            self.dropped += 1
-            log.exception("an event could not be written (%s)", identity[1])
+            log.warning(
+                "an event could not be written (%s): %s", identity[1], error, exc_info=not isinstance(error, ApiError)
+            )
             return
         known.written = count
         self.written += 1
@@ -187,6 +185,7 @@ class EventRecorder:
 
     def _trim(self) -> None:
         while len(self._known) > self.REMEMBERED:
-            identity, known = self._known.popitem(last=False)
-            if self._pending.pop(identity, known) is None and known.written != known.count:
+            identity, _ = self._known.popitem(last=False)
+            if identity in self._pending:
+                del self._pending[identity]
                 self.dropped += 1

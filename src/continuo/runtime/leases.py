@@ -90,7 +90,8 @@ class LeaderElection:
         return False
 
     async def _acquire(self) -> None:
-        while not await self._try(self._claim):
+        # A Lease is asked for in intervals by design: what matters (nobody renewed) is no change that a watch would tell.
+        while not await self._try(self._claim):  # noqa: ASYNC110
             await asyncio.sleep(self._settings.retry * (1.0 + 0.2 * self._random.random()))
 
     async def _renew_until_lost(self) -> None:

@@ -78,10 +78,6 @@ class WorkQueue(Generic[K]):
         """The key did well: its next failure starts from the smallest delay."""
         self._failures.pop(key, None)
 
-    def failures(self, key: K) -> int:
-        """How often in a row the key failed."""
-        return self._failures.get(key, 0)
-
     async def get(self) -> K:
         """The next key; the caller owes a `done` for it. Raises Closed when there will be none."""
         while not self._ready:
