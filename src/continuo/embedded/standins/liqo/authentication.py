@@ -160,16 +160,15 @@ class Authentication:
         self._site.api.set_status(identity, {"kubeconfigSecretRef": {"name": secret}}, names.MANAGER)
 
 
-def auth_parameters(
-    site: Site, private: bytes | None, csr: str | None, before: Object, proxy: str | None
-) -> Object:
+def auth_parameters(site: Site, private: bytes | None, csr: str | None, before: Object, proxy: str | None) -> Object:
     """Where our API is, its CA, and a certificate for the request; an old one that fits is kept."""
     parameters: Object = dict(before)
     if not before.get("apiServer"):
-        cluster = yaml.safe_load(site.engine.kubeconfig(site.api.name))["clusters"][0]["cluster"]
-        parameters["apiServer"] = cluster["server"]
-        if cluster.get("certificate-authority-data"):
-            parameters["ca"] = cluster["certificate-authority-data"]
+        parameters["apiServer"] = site.engine.url(site.api.name)
+        clusters = (yaml.safe_load(site.engine.kubeconfig(site.api.name)) or {}).get("clusters") or ()
+        authority = clusters[0]["cluster"].get("certificate-authority-data") if clusters else None
+        if authority:
+            parameters["ca"] = authority
     asked, held = _bytes(csr), _bytes(before.get("signedCRT"))
     if private is not None and asked is not None and (held is None or not crypto.certifies(held, asked)):
         serial = site.world.rng.getrandbits(120) | 1

@@ -10,7 +10,7 @@ POOLS = ("10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12")
 class Remap:
     """An address mapping that keeps the host bits, prepared once because pods use it often."""
 
-    __slots__ = ("cidr", "_hosts", "_network", "_seen")
+    __slots__ = ("_hosts", "_network", "_seen", "cidr")
 
     def __init__(self, cidr: str) -> None:
         network = ipaddress.IPv4Network(cidr)
@@ -24,14 +24,24 @@ class Remap:
         if found is None:
             if len(self._seen) > 100_000:
                 self._seen.clear()
-            number = number_of(ip) & self._hosts | self._network
-            found = self._seen[ip] = f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+            found = self._seen[ip] = text_of(number_of(ip) & self._hosts | self._network)
         return found
 
 
 def number_of(ip: str) -> int:
     """An IPv4 address as a number; raises ValueError for anything else."""
     return int(ipaddress.IPv4Address(ip))
+
+
+def text_of(number: int) -> str:
+    """The IPv4 address of a number."""
+    return f"{number >> 24 & 255}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def span(cidr: str) -> tuple[int, int]:
+    """The first and the last address of a network, as numbers."""
+    network = ipaddress.IPv4Network(cidr)
+    return int(network.network_address), int(network.broadcast_address)
 
 
 class Ipam:
@@ -42,8 +52,7 @@ class Ipam:
 
     def hold(self, owner: str, cidr: str) -> None:
         """Note a network that is in use (as found in a status)."""
-        network = ipaddress.IPv4Network(cidr)
-        self._used[owner] = int(network.network_address), int(network.broadcast_address)
+        self._used[owner] = span(cidr)
 
     def release(self, owner: str) -> None:
         """Forget what the owner held."""

@@ -52,12 +52,8 @@ REPLICATOR_FINALIZER = "crdreplicator.liqo.io/resource"
 OFFLOADING_FINALIZER = "namespaceoffloading-controller.liqo.io/finalizer"
 MAP_FINALIZER = "namespacemap-controller.liqo.io/finalizer"
 
-WG_SERVER_TEMPLATE = Kind(
-    "networking.liqo.io", "v1beta1", "WgGatewayServerTemplate", "wggatewayservertemplates"
-)
-WG_CLIENT_TEMPLATE = Kind(
-    "networking.liqo.io", "v1beta1", "WgGatewayClientTemplate", "wggatewayclienttemplates"
-)
+WG_SERVER_TEMPLATE = Kind("networking.liqo.io", "v1beta1", "WgGatewayServerTemplate", "wggatewayservertemplates")
+WG_CLIENT_TEMPLATE = Kind("networking.liqo.io", "v1beta1", "WgGatewayClientTemplate", "wggatewayclienttemplates")
 VK_OPTIONS_TEMPLATE = Kind(
     "offloading.liqo.io", "v1beta1", "VkOptionsTemplate", "vkoptionstemplates", short_names=("vkot",)
 )

@@ -90,5 +90,3 @@ def is_dead(site: Site, peer: str) -> bool:
         return False
     status = condition(foreign, "APIServerStatus")
     return status is None or status.get("status") != "Established"
-
-

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from continuo.embedded.port import Api, Engine, StoredChange, Write
 from continuo.embedded.standins.base import Listeners, Work, lookup, stored
 from continuo.embedded.standins.liqo import names
-from continuo.embedded.standins.liqo.ipam import Ipam, Remap
+from continuo.embedded.standins.liqo.ipam import Ipam, Remap, span, text_of
 from continuo.embedded.standins.objects import timestamp
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
@@ -76,14 +76,21 @@ class Site:
         self.peers: dict[str, PeerView] = {}
         self.tenants: dict[str, str] = {}
         """Tenant namespace by peer."""
-        self.local_pods = ""
+        self.external_cidr: str | None = None
+        self._local_pods: tuple[int, int] = (1, 0)
+        self._external: tuple[int, int] = (1, 0)
+        self._external_used: set[str] = set()
         self.namespaces: dict[str, list[Mapped]] = {}
         """Offloaded namespaces by local name."""
         self.twins: dict[str, tuple[str, str]] = {}
         """Namespaces here that are twins: name to (origin, name there)."""
         self.nodes: dict[str, str] = {}
         """Peer by the name of its virtual node."""
-        self._listeners = Listeners(api)
+        self.look_at_pod: Callable[[Key], None] = _nobody
+        """Queues a local pod, for whoever saw its twin change."""
+        self.look_at_object: Callable[[tuple[str, str, str]], None] = _nobody
+        """Queues a local object (kind, namespace, name), for whoever saw its copy change."""
+        self._listeners = Listeners(world.engine, api)
         self._parts: list[SitePart] = []
         self.work: Work[str] = Work(self.engine, self._handle, name=f"liqo {cluster_id}")
 
@@ -95,6 +102,7 @@ class Site:
         for kind in PEER_KINDS:
             self._listeners.follow(kind, self._on_change)
         self._listeners.follow(kinds.FOREIGN_CLUSTER, self._on_foreign)
+        self._listeners.follow(kinds.IP, self._on_ip)
         for part in parts:
             part.start()
         for site in list(self.world.sites.values()):
@@ -158,6 +166,13 @@ class Site:
         if change.type == "DELETED" or annotations_of(change.object) != before or change.previous is None:
             self.touch(change.object["metadata"]["name"])
 
+    def _on_ip(self, change: StoredChange) -> None:
+        ip = (change.object.get("status") or {}).get("ip")
+        if change.type == "DELETED":
+            self._external_used.discard(ip)
+        elif ip:
+            self._external_used.add(ip)
+
     def _on_network(self, change: StoredChange) -> None:
         owner = "/".join(key_of(change.object))
         cidr = (change.object.get("status") or {}).get("cidr")
@@ -165,8 +180,11 @@ class Site:
             self.ipam.release(owner)
         elif cidr:
             self.ipam.hold(owner, cidr)
-            if labels_of(change.object).get(names.NETWORK_TYPE) == "pod-cidr":
-                self.local_pods = cidr
+            kind = labels_of(change.object).get(names.NETWORK_TYPE)
+            if change.object["metadata"].get("namespace") == names.NAMESPACE and kind == "pod-cidr":
+                self._local_pods = span(cidr)
+            elif change.object["metadata"].get("namespace") == names.NAMESPACE and kind == "external-cidr":
+                self.external_cidr, self._external = cidr, span(cidr)
 
     def _on_namespace(self, change: StoredChange, peer: str | None) -> None:
         name = change.object["metadata"]["name"]
@@ -221,9 +239,25 @@ class Site:
         except NotFound:
             return
 
-    def peer_of(self, key: Key) -> str | None:
-        """The peer whose tenant namespace holds the key."""
-        return next((peer for peer, namespace in self.tenants.items() if namespace == key[0]), None)
+    # --- addresses ----------------------------------------------------------------------------------------------------
+    def is_local_pod(self, number: int) -> bool:
+        """Whether the address is one of our own pod network."""
+        return self._local_pods[0] <= number <= self._local_pods[1]
+
+    def is_external(self, number: int) -> bool:
+        """Whether the address is one of our external network."""
+        return self._external[0] <= number <= self._external[1]
+
+    def next_external(self) -> str | None:
+        """A free address of our external network; None when it is full or unknown."""
+        first, last = self._external
+        # The network's own address and those Liqo keeps for itself come first.
+        for number in range(first + 4, last):
+            ip = text_of(number)
+            if ip not in self._external_used:
+                self._external_used.add(ip)
+                return ip
+        return None
 
 
 class SitePart(Protocol):
@@ -239,6 +273,10 @@ class SitePart(Protocol):
 
 
 Make = Callable[[Site], SitePart]
+
+
+def _nobody(_: object) -> None:
+    """Before the part that follows these has started."""
 
 
 def overlay(live: Any, wanted: Any) -> Any:

@@ -95,7 +95,7 @@ class Slices:
         verdicts += self._resources(asked, tenant, spec, status)
         status["conditions"] = conditions(status.get("conditions"), verdicts, self._site.now())
         self._site.api.set_status(asked, status, names.MANAGER)
-        if verdicts[0]["status"] == "Accepted" and verdicts[-1]["status"] == "Accepted":
+        if {entry["type"] for entry in verdicts if entry["status"] == "Accepted"} >= {"Authentication", "Resources"}:
             self._quota(peer, asked, name, status)
 
     def _authenticate(self, tenant: Object, spec: Object, status: Object, name: str, peer: str) -> list[Object]:
