@@ -41,9 +41,9 @@ def orchestration_page() -> str:
         f"`{kind.api_version}`, kind `{kind.kind}`, namespaced; plural `{kind.plural}`, short name "
         f"`{', '.join(kind.short_names)}`, category `continuo`. Columns: {columns}.",
         "The item limits below bound what the rules cost. What bounds one object is its size: the API server stores "
-        "it, status included, in one etcd request of at most 1.5 MiB. An application of three components takes "
-        "about 1.5 KiB of spec and as much of status; beyond some hundred applications use several objects, which "
-        "live side by side.",
+        "it, status and managed fields included, in one etcd request of at most 1.5 MiB. An application of three "
+        "components takes about 1 KiB of spec and as much of status, so 64 of them fit easily; many large "
+        "environments do not. Beyond 64 applications or that size use several objects, which live side by side.",
         "A bold field is required. Lists marked *by name* are merged item by item by server-side apply, so that "
         "each item may have its own writer; other lists have one writer.",
     ]

@@ -4,9 +4,10 @@ These structs are the single source of the wire format: `schema` makes the CRD's
 `docs` the reference page, and `decode` reads objects with them. The wire names are those of the figures in
 the thesis: kebab-case, but `containerPort` and `clusterPort`. Import from here; the parts are `orchestration_*`.
 
-How large one object can be: the API server hands an object to etcd in one request, and etcd takes 1.5 MiB.
-The item limits bound what rules cost, not bytes: an application of three components takes about 1.5 KiB of
-spec and as much of status. So use many objects rather than one big one; they live side by side.
+How large one object can be: the API server hands an object, status and managed fields included, to etcd in one
+request, and etcd takes 1.5 MiB. The item limits bound what rules cost, not bytes: an application of three
+components takes about 1 KiB of spec and as much of status, but 128 variables of 8 KiB do not fit twice. So use
+many objects rather than one big one; they live side by side.
 """
 
 from __future__ import annotations
