@@ -19,7 +19,6 @@ from continuo.embedded.http.wire import (
     read_body,
     send_response,
 )
-from continuo.embedded.port import Api
 from continuo.resources.errors import ApiError, InternalError, NotFound, ServiceUnavailable, TooLarge
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class App:
         face, rest = self._route(path)
         if face is None:
             return self._outside(path)
-        outage = getattr(face.api, "outage", None)
+        outage = face.api.outage
         if outage is not None:
             return _no_answer(scope, outage)
         request = Request(method, rest, scope["query_string"], scope["headers"])

@@ -38,7 +38,7 @@ class Column:
 
 def text(name: str, cell: Callable[[Object], Any], priority: int = 0, type: str = "string") -> Column:
     """A column whose cell depends on the object alone."""
-    return Column(name, lambda obj, now: cell(obj), type, priority)
+    return Column(name, lambda obj, _now: cell(obj), type, priority)
 
 
 def at(obj: Any, *path: str) -> Any:
@@ -50,7 +50,7 @@ def at(obj: Any, *path: str) -> Any:
     return obj
 
 
-NAME = Column("Name", lambda obj, now: obj["metadata"]["name"], format="name", description="Name of the object.")
+NAME = Column("Name", lambda obj, _now: obj["metadata"]["name"], format="name", description="Name of the object.")
 AGE = Column(
     "Age", lambda obj, now: age(obj["metadata"].get("creationTimestamp"), now), description="Time since creation."
 )
@@ -63,10 +63,14 @@ def _number(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return cell
 
 
+def _boolean(value: Any) -> Any:
+    return value if isinstance(value, bool) else None
+
+
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {
     "integer": _number(int),
     "number": _number(float),
-    "boolean": lambda value: value if isinstance(value, bool) else None,
+    "boolean": _boolean,
 }
 
 
@@ -77,7 +81,7 @@ def _plain(value: Any) -> str:
 
 
 def _cell(path: Path, type: str) -> Cell:
-    convert = _CONVERT.get(type, _plain)
+    convert = _CONVERT.get(type) or _plain
 
     def cell(obj: Object, now: float) -> Any:
         found = find(path, obj)

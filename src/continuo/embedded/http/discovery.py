@@ -64,10 +64,7 @@ class Discovery:
         key = "/".join(segments) + aggregated
         found = self._documents.get(key)
         if found is None:
-            if aggregated:
-                found = self._aggregated(root, aggregated)
-            else:
-                found = _response(self._legacy(segments))
+            found = self._aggregated(root, aggregated) if aggregated else _response(self._legacy(segments))
             self._documents[key] = found
         etag = dict(found.headers).get(b"etag")
         if etag is not None and request.header(b"if-none-match") == etag.decode():
@@ -75,7 +72,7 @@ class Discovery:
         return found
 
     def groups(self) -> dict[str, dict[str, list[ResourceType]]]:
-        """group -> version -> resources."""
+        """Group -> version -> resources."""
         self._refresh()
         return {name: group.versions for name, group in self._groups.items()}
 

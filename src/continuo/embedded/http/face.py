@@ -21,6 +21,7 @@ from continuo.resources.errors import BadRequest, MethodNotAllowed, NotFound, Un
 from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
 
 _HEALTH = ("healthz", "livez", "readyz")
+_ROOTS = ("/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 _PUBLIC = (*_HEALTH, "version")
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _HANDLERS: dict[str, Callable[[Call], Response | Stream]] = {
@@ -56,13 +57,19 @@ class ClusterFace:
         self._discovery = Discovery(api)
         self._openapi = OpenApi(self._discovery, version, documents)
         self._version = _version(version)
+        api.outage_changed.append(self._outage_changed)
         self._unlisten = api.listen(CUSTOM_RESOURCE_DEFINITION, self._definition_changed)
 
     def close(self) -> None:
         """The cluster is removed: end its watches and stop following it."""
         self.hub.end_all()
         self._unlisten()
+        self.api.outage_changed.remove(self._outage_changed)
         self._authorizer.close()
+
+    def _outage_changed(self) -> None:
+        if self.api.outage is not None:
+            self.hub.end_all()
 
     def _definition_changed(self, change: StoredChange) -> None:
         if change.type == "DELETED":
@@ -128,7 +135,7 @@ class ClusterFace:
         if root in _HEALTH:
             return Response(200, b"ok", TEXT)
         if not segments:
-            return json_response({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]})
+            return json_response({"paths": list(_ROOTS)})
         raise NotFound("the server could not find the requested resource")
 
     def _impersonated(self, request: Request, user: User) -> User:

@@ -180,12 +180,11 @@ def _gvk(kind: Kind, suffix: str = "") -> list[dict[str, str]]:
 def _custom(resource: ResourceType) -> Schema:
     given: Mapping[str, Any] = resource.schema or {"x-kubernetes-preserve-unknown-fields": True}
     about = definitions("coordination.k8s.io", "v1")["io.k8s.api.coordination.v1.Lease"]["properties"]
-    own = {name: schema for name, schema in (given.get("properties") or {}).items() if name not in about or name in ("spec", "status")}
     properties = {
+        **(given.get("properties") or {}),
         "apiVersion": about["apiVersion"],
         "kind": about["kind"],
         "metadata": {"allOf": [{"$ref": f"{_V3}{_META}ObjectMeta"}], "description": "Standard object's metadata."},
-        **own,
     }
     return {**given, "type": "object", "properties": properties, "x-kubernetes-group-version-kind": _gvk(resource.kind)}
 

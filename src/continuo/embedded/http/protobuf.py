@@ -19,7 +19,9 @@ _MAGIC = b"k8s\x00"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a message. `type`: string, int, bool, bytes, time, map, bytesmap, or `message` with `table`."""
+    """One field of a message. `type`: string, int, bool, time, intstr, map, bytesmap, quantities, or `message`
+    with `table`; a message without a name is inlined.
+    """
 
     name: str
     type: str = "string"
@@ -112,6 +114,20 @@ _SERVICE: Table = {
     1: _many("ports", _SERVICE_PORT), 2: Field("selector", "map"), 3: Field("clusterIP"), 4: Field("type"),
     10: Field("externalName"),
 }  # fmt: skip
+_LABELS = _one("selector", {1: Field("matchLabels", "map")})
+_BACKEND: Table = {4: _one("service", {1: Field("name"), 2: _one("port", {1: Field("name"), 2: Field("number", "int")})})}
+_INGRESS_PATH: Table = {1: Field("path"), 2: _one("backend", _BACKEND), 3: Field("pathType")}
+_INGRESS: Table = {
+    1: _one("defaultBackend", _BACKEND),
+    2: _many("tls", {1: Field("hosts", many=True), 2: Field("secretName")}),
+    3: _many("rules", {1: Field("host"), 2: _one("", {1: _one("http", {1: _many("paths", _INGRESS_PATH)})})}),
+    4: Field("ingressClassName"),
+}
+_CRON_JOB: Table = {
+    1: Field("schedule"), 2: Field("startingDeadlineSeconds", "int"), 3: Field("concurrencyPolicy"),
+    4: Field("suspend", "bool"), 5: _one("jobTemplate", {1: _METADATA, 2: _one("spec", _JOB)}),
+    6: Field("successfulJobsHistoryLimit", "int"), 7: Field("failedJobsHistoryLimit", "int"), 8: Field("timeZone"),
+}  # fmt: skip
 _STATUS = _one("status", {1: Field("replicas", "int"), 2: Field("updatedReplicas", "int"),
                           3: Field("availableReplicas", "int"), 4: Field("unavailableReplicas", "int"),
                           7: Field("readyReplicas", "int")})  # fmt: skip
@@ -136,6 +152,26 @@ KINDS: Mapping[tuple[str, str], Table] = {
     ("v1", "DeleteOptions"): _DELETE_OPTIONS,
     ("apps/v1", "Deployment"): {1: _METADATA, 2: _one("spec", _DEPLOYMENT), 3: _STATUS},
     ("batch/v1", "Job"): {1: _METADATA, 2: _one("spec", _JOB), 3: _one("status", _EMPTY)},
+    ("batch/v1", "CronJob"): {1: _METADATA, 2: _one("spec", _CRON_JOB), 3: _one("status", _EMPTY)},
+    ("v1", "ResourceQuota"): {
+        1: _METADATA, 2: _one("spec", {1: Field("hard", "quantities"), 2: Field("scopes", many=True)}),
+        3: _one("status", _EMPTY),
+    },
+    ("networking.k8s.io/v1", "Ingress"): {
+        1: _METADATA, 2: _one("spec", _INGRESS), 3: _one("status", {1: _one("loadBalancer", _EMPTY)}),
+    },
+    ("policy/v1", "PodDisruptionBudget"): {
+        1: _METADATA,
+        2: _one("spec", {1: Field("minAvailable", "intstr"), 2: _LABELS, 3: Field("maxUnavailable", "intstr")}),
+        3: _one("status", {
+            3: Field("disruptionsAllowed", "int"), 4: Field("currentHealthy", "int"), 5: Field("desiredHealthy", "int"),
+            6: Field("expectedPods", "int"),
+        }),
+    },
+    ("scheduling.k8s.io/v1", "PriorityClass"): {
+        1: _METADATA, 2: Field("value", "int"), 3: Field("globalDefault", "bool"), 4: Field("description"),
+        5: Field("preemptionPolicy"),
+    },
     ("policy/v1", "Eviction"): {1: _METADATA, 2: _one("deleteOptions", _DELETE_OPTIONS)},
     ("authentication.k8s.io/v1", "TokenRequest"): {
         1: _METADATA,
@@ -230,7 +266,9 @@ def _message(data: bytes, table: Table, path: str) -> Object:
         value = _value(field, raw, f"{path}.{field.name}")
         if field.many:
             found.setdefault(field.name, []).append(value)
-        elif field.type in ("map", "bytesmap"):
+        elif not field.name:
+            found.update(value)  # inlined in JSON
+        elif field.type in ("map", "bytesmap", "quantities"):
             found.setdefault(field.name, {}).update(value)
         elif value is not None and (value != "" or field.name == "apiGroup"):
             found[field.name] = value
@@ -246,7 +284,7 @@ def _value(field: Field, raw: int | bytes, path: str) -> Any:
         return raw.decode()
     if field.type == "message" and field.table is not None:
         return _message(raw, field.table, path)
-    if field.type in ("map", "bytesmap"):
+    if field.type in ("map", "bytesmap", "quantities"):
         entry = dict(_fields(raw))
         return {_text(entry.get(1, b"")): _map_value(field, entry.get(2, b""))}
     if field.type == "time":
@@ -267,6 +305,8 @@ def _text(value: int | bytes) -> str:
 def _map_value(field: Field, value: int | bytes) -> str:
     if isinstance(value, int):
         raise IndexError("a map has a value that is a number")
+    if field.type == "quantities":
+        return _text(dict(_fields(value)).get(1, b""))
     return base64.b64encode(value).decode() if field.type == "bytesmap" else value.decode()
 
 

@@ -172,7 +172,7 @@ class Authorizer:
         else:
             self._add(change.object)
 
-    def _role_changed(self, change: StoredChange) -> None:
+    def _role_changed(self, _change: StoredChange) -> None:
         self._rules.clear()  # aggregation lets one role change many; they are compiled again when needed
 
 

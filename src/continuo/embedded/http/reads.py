@@ -12,6 +12,7 @@ from continuo.resources.errors import BadRequest, Expired, Timeout
 from continuo.resources.meta import Key, Object, key_of
 
 _MIN_WATCH, _SPREAD = 1800, 1800
+_MATCH_FORBIDDEN = "resourceVersionMatch: Forbidden:"
 
 
 def get(call: Call) -> Response:
@@ -115,11 +116,11 @@ def _exact_version(call: Call) -> int | None:
             f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
         )
     if version is None:
-        raise BadRequest("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
+        raise BadRequest(f"{_MATCH_FORBIDDEN} resourceVersionMatch is forbidden unless resourceVersion is provided")
     if match == "NotOlderThan":
         return None
     if version == 0:
-        raise BadRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+        raise BadRequest(f'{_MATCH_FORBIDDEN} resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
     _not_in_the_future(call)
     return version
 
@@ -162,13 +163,12 @@ def _initial_events(call: Call) -> bool | None:
     if "sendInitialEvents" not in query:
         if match:
             raise BadRequest(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
-                "sendInitialEvents is provided"
+                f"{_MATCH_FORBIDDEN} resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
             )
         return None
     if match != "NotOlderThan":
         raise BadRequest(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            f"{_MATCH_FORBIDDEN} sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         )
     return call.request.flag("sendInitialEvents")
 

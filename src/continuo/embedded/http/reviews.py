@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from continuo.embedded.http.bodies import read_object
@@ -23,7 +24,7 @@ def _user_info(user: User) -> Object:
 
 def _attributes(spec: Object, namespace: str = "") -> Attributes:
     """What a review asks about; the namespace of the path must agree with it."""
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    resource, path = spec.get("resourceAttributes") or {}, spec.get("nonResourceAttributes") or {}
     if bool(resource) == bool(path):
         raise BadRequest("spec must have exactly one of resourceAttributes and nonResourceAttributes")
     if path:
@@ -49,16 +50,25 @@ def _decide(context: Context, user: User, wanted: Attributes) -> Object:
     return {"allowed": False}
 
 
-def _self_access(context: Context, request: Request, body: Object, namespace: str) -> Object:
-    return {"status": _decide(context, request.user, _attributes(body.get("spec") or {}))}
+@dataclass(frozen=True, slots=True)
+class _Question:
+    context: Context
+    user: User
+    spec: Object
+    namespace: str
+    """The namespace of the path."""
 
 
-def _access(context: Context, request: Request, body: Object, namespace: str) -> Object:
-    spec = body.get("spec") or {}
+def _self_access(asked: _Question) -> Object:
+    return {"status": _decide(asked.context, asked.user, _attributes(asked.spec))}
+
+
+def _access(asked: _Question) -> Object:
+    spec = asked.spec
     if not spec.get("user") and not spec.get("groups"):
         raise BadRequest("spec.user or spec.groups must say about whom the question is")
     user = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
-    return {"status": _decide(context, user, _attributes(spec, namespace))}
+    return {"status": _decide(asked.context, user, _attributes(spec, asked.namespace))}
 
 
 _RESOURCE_FIELDS = ("verbs", "apiGroups", "resources", "resourceNames")
@@ -69,12 +79,12 @@ _EVERYTHING: tuple[Object, ...] = (
 )
 
 
-def _self_rules(context: Context, request: Request, body: Object, namespace: str) -> Object:
-    wanted = (body.get("spec") or {}).get("namespace")
+def _self_rules(asked: _Question) -> Object:
+    wanted = asked.spec.get("namespace")
     if not wanted:
         raise BadRequest("no namespace on request: spec.namespace must name one")
-    rules = [rule.source for rule in context.authorizer.rules_of(request.user, wanted)]
-    if MASTERS in request.user.groups:
+    rules = [rule.source for rule in asked.context.authorizer.rules_of(asked.user, wanted)]
+    if MASTERS in asked.user.groups:
         rules = [*_EVERYTHING, *rules]
 
     def picked(marker: str, fields: tuple[str, ...]) -> list[Object]:
@@ -88,12 +98,12 @@ def _self_rules(context: Context, request: Request, body: Object, namespace: str
     return {"status": status}
 
 
-def _whoami(context: Context, request: Request, body: Object, namespace: str) -> Object:
-    return {"status": {"userInfo": _user_info(request.user)}}
+def _whoami(asked: _Question) -> Object:
+    return {"status": {"userInfo": _user_info(asked.user)}}
 
 
-def _token_review(context: Context, request: Request, body: Object, namespace: str) -> Object:
-    user = context.tokens.authenticate(str((body.get("spec") or {}).get("token", "")), context.api)
+def _token_review(asked: _Question) -> Object:
+    user = asked.context.tokens.authenticate(str(asked.spec.get("token", "")), asked.context.api)
     if user is None:
         status: Object = {"authenticated": False, "user": {}, "error": "the token is not valid on this cluster"}
     else:
@@ -101,7 +111,7 @@ def _token_review(context: Context, request: Request, body: Object, namespace: s
     return {"spec": {}, "status": status}  # the token is not repeated
 
 
-_Answer = Callable[[Context, Request, Object, str], Object]
+_Answer = Callable[[_Question], Object]
 _ANSWERS: Mapping[tuple[str, str], tuple[str, bool, _Answer]] = {
     (_AUTHENTICATION, "selfsubjectreviews"): ("SelfSubjectReview", False, _whoami),
     (_AUTHENTICATION, "tokenreviews"): ("TokenReview", False, _token_review),
@@ -139,4 +149,7 @@ def answer(context: Context, request: Request, group: str, plural: str, namespac
     if body.get("kind", kind) != kind:
         raise BadRequest(f"the kind in the data ({body['kind']}) does not match the expected kind ({kind})")
     head: dict[str, Any] = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {"creationTimestamp": None}}
-    return json_response({**head, "spec": body.get("spec") or {}, **handler(context, request, body, namespace)}, 201)
+    spec = body.get("spec") or {}
+    if not isinstance(spec, dict):
+        raise BadRequest(f"spec of a {kind} must be an object")
+    return json_response({**head, "spec": spec, **handler(_Question(context, request.user, spec, namespace))}, 201)

@@ -1,7 +1,7 @@
 """Label and field selectors: their grammar, and whether an object matches.
 
-    environment in (production, qa), tier!=frontend, partition, !experimental
-    metadata.name=web, status.phase!=Running
+environment in (production, qa), tier!=frontend, partition, !experimental
+metadata.name=web, status.phase!=Running
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ class Server:
     """The HTTPS face of an engine.
 
     With a `data_dir` the certificate authority and the tokens' key survive restarts, so printed kubeconfigs stay valid
-    (give a fixed port too). `extra_names` are further host names or addresses for the certificate.
+    (give a fixed port too). An `authority` made before the engine can be given instead. `extra_names` are further host
+    names or addresses for the certificate.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Server:
         port: int = 0,
         *,
         data_dir: Path | None = None,
+        authority: Authority | None = None,
         extra_names: Iterable[str] = (),
         tls: bool = True,
         logs: Logs = default_logs,
         random: Random | None = None,
     ) -> None:
-        self.authority = Authority(data_dir)
+        self.authority = authority or Authority(data_dir)
         self.tokens = Tokens(data_dir, engine.now)
         self.port = port
         self._engine = engine
@@ -71,14 +73,19 @@ class Server:
         self._following = False
 
     # --- life ---------------------------------------------------------------------------------------------------------
+    def attach(self) -> App:
+        """Serve the engine's clusters, present and coming, without a socket: what `start` puts behind one."""
+        if not self._following:
+            self._following = True
+            self._engine.on_cluster(self._cluster_changed)
+        return self._app
+
     async def start(self) -> None:
         """Listen. Afterwards `port`, `url()` and `kubeconfig()` hold, and new clusters are served as they come."""
         listener = _listen(self._host, self.port)
         self.port = listener.getsockname()[1]
         self._sockets = [listener]
-        if not self._following:
-            self._following = True
-            self._engine.on_cluster(self._cluster_changed)
+        self.attach()
         config = uvicorn.Config(
             self._app, loop="none", http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
             server_header=False, date_header=False, timeout_keep_alive=120, timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -113,17 +120,11 @@ class Server:
             api, self.tokens, self._logs, self._engine.now, self._random, version, self._documents
         )
 
-    def interrupt(self, cluster: str) -> None:
-        """End the open watches of a cluster, as an outage of its API does."""
-        face = self._faces.get(cluster)
-        if face is not None:
-            face.hub.end_all()
-
     # --- access -------------------------------------------------------------------------------------------------------
     @property
     def base_url(self) -> str:
         """`https://127.0.0.1:PORT`."""
-        host = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host  # noqa: S104
+        host = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     def url(self, cluster: str) -> str:
@@ -146,7 +147,8 @@ def _listen(host: str, port: int) -> socket.socket:
         with contextlib.suppress(OSError):
             listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise OSError(error.errno, f"port {port} on {host} is in use: stop what listens there or choose another") from None
+            message = f"port {port} on {host} is in use: stop what listens there or choose another"
+            raise OSError(error.errno, message) from None
         raise
     listener.setblocking(False)
     return listener

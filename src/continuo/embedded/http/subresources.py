@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from continuo.embedded.http import logs, scale, writes
+from continuo.embedded.http import logs, writes
 from continuo.embedded.http.bodies import read_object
 from continuo.embedded.http.call import Call
 from continuo.embedded.http.shapes import shape_object, shape_of
-from continuo.embedded.http.wire import Response, Stream, json_response, success
+from continuo.embedded.http.wire import Response, Stream, json_response, success, warning_headers
 from continuo.embedded.port import ResourceType
-from continuo.resources.errors import ApiError, BadRequest, Conflict, MethodNotAllowed, NotFound
+from continuo.resources.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 from continuo.resources.meta import Object
 
 Handler = Callable[[Call], "Response | Stream"]
@@ -41,34 +41,39 @@ class Subresource:
 
 # --- handlers ---------------------------------------------------------------------------------------------------------
 def _get(call: Call) -> Response:
-    obj = call.api.get(call.kind, call.target.name, call.target.namespace)
-    return json_response(shape_object(obj, call.resource, shape_of(call.request), call.context.now()))
+    target = call.target
+    return _shown(call, call.api.get_subresource(call.kind, target.name, target.namespace, target.subresource))
 
 
-def _bind(call: Call) -> Response:
-    """POST pods/NAME/binding: what a scheduler does."""
-    target = read_object(call.request).get("target") or {}
-    node = target.get("name")
-    if not node or target.get("kind", "Node") != "Node":
-        raise BadRequest("a Binding must name a Node in target.name")
-    pod = call.api.get(call.kind, call.target.name, call.target.namespace)
-    placed = (pod.get("spec") or {}).get("nodeName")
-    if placed:
-        raise Conflict(
-            f'Operation cannot be fulfilled on pods/binding "{call.target.name}": pod {call.target.name} is already '
-            f"assigned to node {placed!r}",
-            details={"name": call.target.name, "kind": "pods/binding"},
-        )
-    write = call.write()
-    place = {"metadata": {"resourceVersion": pod["metadata"]["resourceVersion"]}, "spec": {"nodeName": node}}
-    call.api.patch(call.kind, call.target.name, call.target.namespace, "merge", place, write, subresource="binding")
-    return json_response(success(code=201), 201)
+def _put(call: Call) -> Response:
+    """PUT of status, scale, finalize or approval."""
+    target, write = call.target, call.write()
+    body = read_object(call.request)
+    if target.subresource != "scale":
+        body = writes.addressed(call, body)
+    new = call.api.put_subresource(call.kind, target.name, target.namespace, target.subresource, body, write)
+    return _shown(call, new, write.warnings)
 
 
-def _evict(call: Call) -> Response:
-    """POST pods/NAME/eviction."""
-    options = writes.delete_options(call, read_object(call.request).get("deleteOptions") or {})
-    writes.delete_one(call, call.target.name, call.target.namespace, options)
+def _patch(call: Call) -> Response:
+    """PATCH of status, scale or approval."""
+    if call.target.subresource != "scale":
+        return writes.patch(call)
+    new, write = writes.patched(call)
+    return _shown(call, new, write.warnings)
+
+
+def _shown(call: Call, obj: Object, warnings: list[str] | None = None) -> Response:
+    if call.target.subresource != "scale":
+        obj = shape_object(obj, call.resource, shape_of(call.request), call.context.now())
+    return json_response(obj, 200, warning_headers(warnings or []))
+
+
+def _post(call: Call) -> Response:
+    """POST of a binding or an eviction: answered by a Status."""
+    target = call.target
+    body = read_object(call.request)
+    call.api.put_subresource(call.kind, target.name, target.namespace, target.subresource, body, call.write())
     return json_response(success(code=201), 201)
 
 
@@ -108,13 +113,14 @@ def _impossible(what: str) -> Handler:
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
-_WRITABLE: Mapping[str, Handler] = {"get": _get, "update": writes.update, "patch": writes.patch}
+_WRITABLE: Mapping[str, Handler] = {"get": _get, "update": _put, "patch": _patch}
+_SCALE = ("autoscaling", "v1", "Scale")
 _EXEC = ("", "v1", "PodExecOptions")
 _OF_BUILTIN: Mapping[tuple[str, str], tuple[Subresource, ...]] = {
     ("", "pods"): (
         Subresource("attach", ("", "v1", "PodAttachOptions"), dict.fromkeys(("create", "get"), _impossible("attach to"))),
-        Subresource("binding", ("", "v1", "Binding"), {"create": _bind}),
-        Subresource("eviction", ("policy", "v1", "Eviction"), {"create": _evict}),
+        Subresource("binding", ("", "v1", "Binding"), {"create": _post}),
+        Subresource("eviction", ("policy", "v1", "Eviction"), {"create": _post}),
         Subresource("exec", _EXEC, dict.fromkeys(("create", "get"), _impossible("run a command in"))),
         Subresource("log", ("", "v1", "Pod"), {"get": logs.log}),
         Subresource(
@@ -125,7 +131,7 @@ _OF_BUILTIN: Mapping[tuple[str, str], tuple[Subresource, ...]] = {
     ("", "serviceaccounts"): (
         Subresource("token", ("authentication.k8s.io", "v1", "TokenRequest"), {"create": _token}),
     ),
-    ("", "namespaces"): (Subresource("finalize", ("", "v1", "Namespace"), {"update": writes.update}),),
+    ("", "namespaces"): (Subresource("finalize", ("", "v1", "Namespace"), {"update": _put}),),
     ("certificates.k8s.io", "certificatesigningrequests"): (
         Subresource("approval", ("certificates.k8s.io", "v1", "CertificateSigningRequest"), _WRITABLE),
     ),
@@ -139,8 +145,7 @@ def subresources_of(resource: ResourceType) -> Iterator[Subresource]:
     if resource.status:
         found.append(Subresource("status", (kind.group, kind.version, kind.kind), _WRITABLE))
     if resource.scale:
-        handlers: Mapping[str, Handler] = dict.fromkeys(("get", "patch", "update"), scale.handle)
-        found.append(Subresource("scale", scale.SCALE, handlers))
+        found.append(Subresource("scale", _SCALE, _WRITABLE))
     yield from sorted(found, key=lambda entry: entry.name)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from continuo.embedded.http.hub import Frame, Hub
-from continuo.embedded.http.selectors import Selection
-from continuo.embedded.http.shapes import Shape, shape_object, table
+from continuo.embedded.http.selectors import EVERYTHING, Selection
+from continuo.embedded.http.shapes import PLAIN, Shape, shape_object, table
 from continuo.embedded.http.wire import JSON, Receive, Send, encode
 from continuo.embedded.port import Api, ResourceType, StoredChange
 from continuo.resources.errors import ApiError, Expired
@@ -32,8 +32,8 @@ class WatchOptions:
     since: int | None
     """Changes after this version; None: begin with the present state."""
     namespace: str = ""
-    selection: Selection = Selection()
-    shape: Shape = Shape()
+    selection: Selection = EVERYTHING
+    shape: Shape = PLAIN
     bookmarks: bool = False
     initial_bookmark: bool = False
     seconds: float = 1800.0

@@ -15,6 +15,8 @@ from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest, MethodNotAllowed
 from continuo.resources.meta import Object, key_of
 
+_OPTIONS = "PatchOptions.meta.k8s.io is invalid:"
+
 
 def create(call: Call) -> Response:
     """POST on a collection."""
@@ -26,31 +28,38 @@ def create(call: Call) -> Response:
 
 
 def update(call: Call) -> Response:
-    """PUT of a whole object, or of its `status`."""
+    """PUT of a whole object."""
     obj = addressed(call, read_object(call.request))
     if len(call.request.body) > OBJECT_LIMIT:
         check_size(len(encode(obj)))
     write = call.write()
-    return answer(call, call.api.update(obj, write, subresource=call.target.subresource), write, 200)
+    return answer(call, call.api.update(obj, write), write, 200)
 
 
 def patch(call: Call) -> Response:
     """PATCH in any of the four dialects; apply may create."""
+    existed = call.api.find(call.kind, call.target.name, call.target.namespace) is not None
+    obj, write = patched(call)
+    return answer(call, obj, write, 200 if existed else 201)
+
+
+def patched(call: Call) -> tuple[Object, Write]:
+    """Carry the patch out."""
     how, body = read_patch(call.request)
     target, write = call.target, call.write()
     if how == "apply":
         if not call.request.query.get("fieldManager"):
-            raise BadRequest("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
+            raise BadRequest(f"{_OPTIONS} fieldManager: Required value: is required for apply patch")
     elif write.force:
-        raise BadRequest("PatchOptions.meta.k8s.io is invalid: force: Forbidden: may not be specified for non-apply patch")
-    before = call.api.find(call.kind, target.name, target.namespace)
+        raise BadRequest(f"{_OPTIONS} force: Forbidden: may not be specified for non-apply patch")
 
     def run(how_to_write: Write) -> Object:
         return call.api.patch(
             call.kind, target.name, target.namespace, how, body, how_to_write, subresource=target.subresource
         )
 
-    return answer(call, _sized(call, before, run, write), write, 201 if before is None else 200)
+    before = call.api.find(call.kind, target.name, target.namespace)
+    return _sized(call, before, run, write), write
 
 
 def _sized(call: Call, before: Object | None, run: Callable[[Write], Object], write: Write) -> Object:
