@@ -114,6 +114,11 @@ class CachedCluster:
     def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
         return self._indexed(kind, "cluster", (namespace, cluster))
 
+    def put(self, kind: Kind, obj: Object) -> None:
+        """Add an object that is about to be there, to caches that follow nothing."""
+        for cache in self._caches.get(kind, ())[:1]:
+            cache.put(key_of(obj), obj)
+
     def provisioning(self) -> Iterable[Object]:
         """The Cluster API clusters that have no control plane yet."""
         return self._indexed(kinds.CLUSTER, "provisioning", True)

@@ -18,6 +18,9 @@ from continuo.resources.meta import Object
 MANAGER = "continuo"
 """The one field manager of server-side apply."""
 
+CLI_MANAGER = "continuo-cli"
+"""The field manager of what a person applies with `continuo apply`."""
+
 FINALIZER = "continuo.dev/orchestration"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 ORCHESTRATION = "continuo.dev/orchestration"

@@ -1,0 +1,43 @@
+"""How commands fail: one sentence on stderr and the right exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from continuo.resources.errors import ApiError, BadRequest, Invalid
+
+T = TypeVar("T")
+
+
+class Failed(click.ClickException):
+    """The command could not do what was asked."""
+
+    exit_code = 1
+
+
+class BadInput(click.ClickException):
+    """What was given is wrong: a file, a name, an option."""
+
+    exit_code = 2
+
+
+def run(main: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
+    """Run an async command body; API errors become sentences, bad input exits with 2."""
+
+    @functools.wraps(main)
+    def command(*args: Any, **kwargs: Any) -> T:
+        try:
+            return asyncio.run(main(*args, **kwargs))
+        except (Invalid, BadRequest) as error:
+            raise BadInput(str(error)) from error
+        except ApiError as error:
+            raise Failed(str(error)) from error
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+    return command

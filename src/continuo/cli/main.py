@@ -1,0 +1,73 @@
+"""The `continuo` command. Subcommands are imported when they are called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("continuo.cli.up:up", "Run the embedded engine: a management cluster, ready in a second."),
+    "down": ("continuo.cli.up:down", "Stop an engine that runs in the background."),
+    "demo": ("continuo.cli.demo:demo", "Run the main job: one blueprint in, two linked clusters running it."),
+    "plan": ("continuo.cli.plan:plan", "Show what applying a file would change."),
+    "apply": ("continuo.cli.apply:apply", "Apply a file, and with --wait follow it until it is ready."),
+    "status": ("continuo.cli.status:status", "Show orchestrations as a tree, with reasons."),
+    "kubeconfig": ("continuo.cli.kubeconfig:kubeconfig", "Print the kubeconfig of a workload cluster."),
+    "tosca": ("continuo.cli.tosca:tosca", "Convert or deploy TOSCA blueprints."),
+    "fault": ("continuo.cli.fault:fault", "Break something in the embedded engine, or mend it."),
+    "operator": ("continuo.cli.operator:operator", "Run the controllers against a management cluster."),
+    "server": ("continuo.cli.server:server", "Serve the HTTP API (AMF)."),
+    "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use; their help lines are known beforehand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("continuo"):
+                raise
+            raise click.ClickException(
+                f"`continuo {cmd_name}` needs the Python package {error.name}; "
+                "install it with: pip install 'continuo[embedded,server]'"
+            ) from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="continuo", message="continuo %(version)s")
+def cli() -> None:
+    """Declare clusters, links and applications once; Continuo makes them and keeps them that way."""
+
+
+def main() -> None:
+    """Entry point: errors become one sentence on stderr; exit codes 0 done, 1 failed, 2 bad input."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"continuo: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`continuo plan`: what applying a file would change, from the same `decide` that the operator runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from continuo.cli.connection import Target, connected, target_options
+from continuo.cli.failures import BadInput, run
+from continuo.cli.output import print_data
+
+
+@click.command()
+@target_options
+@click.option("-f", "--file", "path", required=True, help="The file to plan for; `-` reads standard input.")
+@click.option(
+    "-o", "--output", type=click.Choice(["tree", "json", "yaml"]), default="tree", show_default=True,
+    help="How to print.",
+)  # fmt: skip
+@run
+async def plan(target: Target, path: str, output: str) -> int:
+    """Show what applying a file would change: exit code 0 for no change, 2 for changes."""
+    from continuo.cli.files import read_documents
+
+    documents = read_documents(path)
+    async with connected(target) as cluster:
+        plans = await plans_for(cluster, documents, target.namespace or cluster.access.namespace)
+    if output == "tree":
+        from rich.console import Console
+
+        from continuo.cli.trees import plan_tree
+
+        console = Console(soft_wrap=True)
+        for name, found in plans:
+            console.print(plan_tree(name, found))
+    else:
+        print_data([{"name": name, **found} for name, found in plans], output)
+    return 2 if any(found["changes"] for _, found in plans) else 0
+
+
+async def plans_for(cluster: Any, documents: list[Any], namespace: str) -> list[tuple[str, dict[str, Any]]]:
+    """(name, plan as JSON) for each LowLevelOrchestration among the documents. Writes nothing."""
+    from continuo.orchestrator.preview import preview
+    from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+
+    ours = [obj for obj in documents if obj["kind"] == LOW_LEVEL_ORCHESTRATION.kind]
+    if not ours:
+        raise BadInput("the file holds no LowLevelOrchestration, which is what plans are made for")
+    secrets = [obj for obj in documents if obj["kind"] == "Secret"]
+    found = []
+    for obj in ours:
+        obj = {**obj, "metadata": {"namespace": namespace, **obj["metadata"]}}
+        found.append((obj["metadata"]["name"], (await preview(cluster, obj, secrets)).to_json()))
+    return found

@@ -1,0 +1,166 @@
+"""`continuo up` and `continuo down`: the embedded engine in the foreground or in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from continuo.cli import places
+from continuo.cli.failures import BadInput, Failed
+
+_DATA = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="Where the state is kept; it survives restarts."
+)
+
+
+@click.command()
+@_DATA
+@click.option("--detach", is_flag=True, help="Run in the background and return when it is ready.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The HTTPS port; the last one where absent.")
+@click.option("--engine", "engine_kind", default="embedded", show_default=True, help="Which engine to run.")
+@click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
+@click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="How fast simulated machines come up.")
+@click.option("--ready-fd", type=int, hidden=True)
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def up(
+    data: Path | None,
+    detach: bool,
+    port: int | None,
+    engine_kind: str,
+    operator: bool,
+    speed: float,
+    ready_fd: int | None,
+    verbose: bool,
+) -> None:
+    """Run the embedded engine: a management cluster, ready in a second."""
+    if engine_kind != "embedded":
+        raise BadInput(f"engine {engine_kind!r} is not known; this version runs `embedded`")
+    data = data or places.default_data()
+    running = places.find_running(data)
+    if running is not None:
+        raise Failed(
+            f"an engine already runs on {data} (process {running.pid}, {running.url}); stop it with: "
+            f"continuo down --data {data}"
+        )
+    if detach:
+        start_detached(data, port=port, operator=operator, speed=speed)
+        click.echo(_greeting(data, detached=True))
+        return
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if not verbose:
+        logging.getLogger("continuo.runtime").setLevel(logging.WARNING)
+    _foreground(data, port, operator, speed, ready_fd)
+
+
+def start_detached(data: Path, *, port: int | None = None, operator: bool = True, speed: float = 1.0) -> None:
+    """Start an engine in the background; returns when it serves. Raises Failed with the end of its log."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "continuo.cli.main", "up", "--data", str(data), "--ready-fd", str(writing)]
+    command += ["--speed", str(speed), "--operator" if operator else "--no-operator"]
+    if port is not None:
+        command += ["--port", str(port)]
+    log_path = data / "engine.log"
+    with log_path.open("ab") as log:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True
+        )
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        ready = pipe.read(5)
+    if ready != b"ready":
+        child.wait()
+        end = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+        raise Failed(f"the engine did not start (exit code {child.returncode}): {' / '.join(end)}; see {log_path}")
+
+
+def _foreground(data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None) -> None:
+    import uvloop
+
+    from continuo.cli.host import Host, serve
+    from continuo.embedded.standins.settings import Settings
+
+    async def main() -> None:
+        try:
+            host = Host(data, port=port, standins=Settings(speed=speed))
+        except OSError as error:
+            raise Failed(f"cannot keep state in {data}: {error.strerror or error}") from error
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+        def ready() -> None:
+            places.write_running(data, places.Running(os.getpid(), host.server.base_url))
+            if ready_fd is None:
+                click.echo(_greeting(data, detached=False))
+            else:
+                with contextlib.suppress(OSError):
+                    os.write(ready_fd, b"ready")
+                os.close(ready_fd)
+
+        try:
+            await serve(host, with_operator=operator, ready=ready, stop=stop)
+        except OSError as error:
+            raise Failed(str(error.strerror or error)) from error
+        finally:
+            places.forget_running(data)
+
+    uvloop.run(main())
+
+
+def _greeting(data: Path, *, detached: bool) -> str:
+    running = places.find_running(data)
+    kubeconfig = places.kubeconfig_path(data)
+    option = "" if data == places.default_data() else f" --data {data}"
+    stop = f"continuo down{option}" if detached else "Ctrl-C"
+    return (
+        f"The management cluster answers at {running.url if running else '?'}\n"
+        f"  use it    export KUBECONFIG={kubeconfig}   (one context per cluster: kubectl config get-contexts)\n"
+        f"  stop it   {stop}\n"
+        f"  state     {data} (survives a restart)"
+    )
+
+
+@click.command()
+@_DATA
+@click.option("--timeout", type=float, default=20.0, show_default=True, help="Seconds to wait for it to end.")
+def down(data: Path | None, timeout: float) -> None:
+    """Stop an engine that runs in the background. Its state stays."""
+    data = data or places.default_data()
+    running = places.find_running(data)
+    if running is None:
+        click.echo(f"no engine runs on {data}")
+        return
+    stop_engine(running.pid, timeout)
+    places.forget_running(data)
+    click.echo(f"stopped the engine on {data}")
+
+
+def stop_engine(pid: int, timeout: float) -> None:
+    """End an engine's process and wait until it is gone."""
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return
+    try:
+        import select
+
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+    finally:
+        os.close(descriptor)
+    if not readable:
+        raise Failed(f"process {pid} did not end within {timeout:g} s; end it with: kill -9 {pid}")

@@ -1,0 +1,102 @@
+"""The plan for an orchestration as it would be, without writing anything: what `continuo plan` prints.
+
+The API server checks and defaults the object by a dry run; then one list of each watched kind stands in for the caches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable
+
+from continuo.federation.model import LinkSettings
+from continuo.kube.config import connect
+from continuo.kube.port import Cluster
+from continuo.orchestrator import naming
+from continuo.orchestrator.assess import assess
+from continuo.orchestrator.caches import CachedCluster, entrance, list_once, management_watches, workload_watches
+from continuo.orchestrator.decide import decide
+from continuo.orchestrator.observe import Caches, Reach, Workload, observe
+from continuo.orchestrator.orient import orient
+from continuo.orchestrator.plan import Plan
+from continuo.orchestrator.settings import Settings
+from continuo.orchestrator.world import kubeconfig_text
+from continuo.resources import kinds
+from continuo.resources.errors import ApiError
+from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.orchestration import decode
+
+
+class ListedWorld:
+    """The world as one look showed it."""
+
+    def __init__(self, management: CachedCluster, workloads: dict[Key, Workload]) -> None:
+        self._management, self._workloads = management, workloads
+
+    def management(self) -> Caches:
+        return self._management
+
+    def workload(self, namespace: str, secret: str) -> Workload:
+        return self._workloads.get((namespace, secret), Workload(Reach.NONE))
+
+    def provisioning(self) -> frozenset[Key]:
+        return frozenset(key_of(cluster) for cluster in self._management.provisioning())
+
+    def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
+        return ()
+
+
+async def preview(
+    management: Cluster,
+    obj: Object,
+    secrets: Iterable[Object] = (),
+    settings: Settings | None = None,
+    *,
+    manager: str = naming.CLI_MANAGER,
+) -> Plan:
+    """The change plan for applying `obj` (together with `secrets` of the same file).
+
+    Raises:
+        Invalid: the API server refuses the object; the message names each field.
+    """
+    namespace, name = key_of(obj)
+    accepted = await management.apply(obj, manager=manager, dry_run=True)
+    caches = await list_once(management, management_watches())
+    for secret in secrets:
+        caches.put(kinds.SECRET, _stored(secret, namespace))
+    wanted = {f"{naming.cluster_name(name, spec.name)}-kubeconfig" if not spec.existing else spec.kubeconfig or ""
+              for spec in decode(accepted).spec.clusters}  # fmt: skip
+    wanted |= {f"{obj['metadata']['name']}-kubeconfig" for obj in caches.owned(kinds.CLUSTER, (namespace, name))}
+    found = await asyncio.gather(*(_look(caches, namespace, secret) for secret in sorted(wanted)))
+    world = ListedWorld(caches, dict(zip(((namespace, s) for s in sorted(wanted)), found, strict=True)))
+    settings = settings or Settings()
+    snapshot = observe(accepted, world)
+    desired = orient(snapshot, settings)
+    return decide(snapshot, desired, assess(snapshot, desired, LinkSettings()), settings)
+
+
+def _stored(secret: Object, namespace: str) -> Object:
+    """A Secret of the file as the API server would keep it."""
+    data = dict(secret.get("data") or {})
+    for key, value in (secret.get("stringData") or {}).items():
+        data[key] = base64.b64encode(str(value).encode()).decode()
+    metadata = {"namespace": namespace, **secret["metadata"]}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.get("type", "Opaque"), "data": data}
+
+
+async def _look(management: CachedCluster, namespace: str, secret: str) -> Workload:
+    found = management.get(kinds.SECRET, secret, namespace)
+    text = kubeconfig_text(found) if found is not None else None
+    if text is None:
+        return Workload(Reach.NONE)
+    try:
+        cluster = connect(text, name=secret, timeout=5.0)
+    except ApiError as error:
+        return Workload(Reach.LOST, str(error))
+    try:
+        caches = await list_once(cluster, workload_watches())
+    except ApiError as error:
+        return Workload(Reach.LOST, str(error))
+    finally:
+        await cluster.close()
+    return Workload(Reach.OK, "", caches, entrance(caches))
