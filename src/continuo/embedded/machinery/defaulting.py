@@ -1,4 +1,4 @@
-"""Filling in the defaults of a structural schema."""
+"""Filling in the defaults of a structural schema; a null where none is allowed counts as not given."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from continuo.embedded.machinery.memo import IdentityMemo
 
 
 class _Defaults:
-    """The defaults below one schema; `idle` when there are none, so that whole subtrees are skipped."""
+    """The defaults below one schema, and where null means "not given"."""
 
-    __slots__ = ("element", "fields", "idle", "items", "values")
+    __slots__ = ("drops", "element", "fields", "items", "values")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         properties: Mapping[str, Any] = schema.get("properties") or {}
@@ -20,11 +20,13 @@ class _Defaults:
             for name, inner in properties.items()
             if isinstance(inner, Mapping) and "default" in inner
         }
-        inner = {name: _Defaults(child) for name, child in properties.items() if isinstance(child, Mapping)}
-        self.fields = {name: child for name, child in inner.items() if not child.idle}
-        self.element = _below(schema.get("additionalProperties"))
-        self.items = _below(schema.get("items"))
-        self.idle = not (self.values or self.fields or self.element or self.items)
+        self.fields = {
+            name: _Defaults(child) for name, child in properties.items() if isinstance(child, Mapping)
+        }
+        extra = schema.get("additionalProperties")
+        self.element = _Defaults(extra) if isinstance(extra, Mapping) else None
+        self.items = _Defaults(schema["items"]) if isinstance(schema.get("items"), Mapping) else None
+        self.drops = not schema.get("nullable")
 
     def fill(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -40,27 +42,26 @@ class _Defaults:
             if name not in value or (value[name] is None and not nullable):
                 out = dict(value) if out is value else out
                 out[name] = default
+        known, element = self.fields, self.element
         for name, child in list(out.items()):
-            inner = self.fields.get(name)
-            if inner is None and name not in self.values:
-                inner = self.element
-            filled = child if inner is None else inner.fill(child)
-            if filled is not child:
+            inner = known.get(name, element)
+            if inner is None or (child is not None and child.__class__ not in _NESTED):
+                continue
+            filled = inner.fill(child)
+            dropped = child is None and inner.drops
+            if dropped or filled is not child:
                 out = dict(value) if out is value else out
-                out[name] = filled
+                if dropped:
+                    del out[name]
+                else:
+                    out[name] = filled
         return out
 
 
-def _below(schema: Any) -> _Defaults | None:
-    if not isinstance(schema, Mapping):
-        return None
-    defaults = _Defaults(schema)
-    return None if defaults.idle else defaults
-
-
+_NESTED = (dict, list)
 _DEFAULTS: IdentityMemo[_Defaults] = IdentityMemo(_Defaults)
 
 
 def apply_defaults(schema: Mapping[str, Any], value: Any) -> Any:
-    """The value with defaults filled in; the same object when there was nothing to fill in."""
+    """The value with defaults filled in and without stray nulls; the same object when nothing had to change."""
     return _DEFAULTS.of(schema).fill(value)

@@ -20,6 +20,8 @@ _REASONS: dict[str, tuple[str, str]] = {
     "TooMany": ("FieldValueTooMany", "Too many"),
     "Forbidden": ("FieldValueForbidden", "Forbidden"),
 }
+BLOCKING = frozenset(("Required", "TypeInvalid", "NotSupported", "TooLong", "TooMany"))
+"""Errors after which validation rules are not evaluated: they could not trust the value's shape and size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class FieldError:
     def body(self) -> str:
         """The sentence without the field."""
         words = _REASONS[self.type][1]
-        if self.type not in ("Required", "Forbidden", "TooLong"):
+        if self.type not in ("Required", "Forbidden", "TooLong") and self.value is not OMITTED:
             words = f"{words}: {spell(self.value)}"
         return f"{words}: {self.detail}" if self.detail else words
 
@@ -52,8 +54,30 @@ class FieldError:
         return {"reason": self.reason, "message": self.body(), "field": self.field}
 
 
+NOT_CHECKED = FieldError(
+    "<nil>",
+    "Invalid",
+    None,
+    "some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+)
+"""What a server adds when it did not evaluate the rules."""
+
+
+class Verbatim(str):
+    """A value that is already spelled as it shall read in a message."""
+
+    __slots__ = ()
+
+
+OMITTED = Verbatim()
+"""Stands for a value that messages leave out."""
+
+
 def spell(value: Any) -> str:
     """A value inside an error message."""
+    if isinstance(value, Verbatim):
+        return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -36,14 +36,10 @@ def _parses(parse: Callable[[str], Any]) -> Callable[[Any], bool]:
     return check
 
 
-def _within(bits: int) -> Callable[[Any], bool]:
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    return lambda value: not isinstance(value, int | float) or low <= value <= high
-
+INTEGERS = {bits: (-(1 << (width - 1)), (1 << (width - 1)) - 1) for bits, width in (("int32", 32), ("int64", 64))}
+"""Number format -> its lowest and highest value."""
 
 FORMATS: dict[str, Callable[[Any], bool]] = {
-    "int32": _within(32),
-    "int64": _within(64),
     "date-time": _text(_DATE_TIME),
     "datetime": _text(_DATE_TIME),
     "date": _text(_DATE),

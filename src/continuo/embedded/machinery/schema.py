@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from continuo.embedded.machinery.defaulting import apply_defaults
-from continuo.embedded.machinery.fields import FieldError
+from continuo.embedded.machinery.fields import BLOCKING, NOT_CHECKED, FieldError
 from continuo.embedded.machinery.pruning import prune
 from continuo.embedded.machinery.structural import check_structural
 from continuo.embedded.machinery.validation import rules_of
 
-__all__ = ["FieldError", "apply_defaults", "check_structural", "prune", "validate"]
+__all__ = ["BLOCKING", "NOT_CHECKED", "FieldError", "apply_defaults", "check_structural", "prune", "validate"]
 
 
 def validate(schema: Mapping[str, Any], value: Any, *, path: str = "", old: Any = None) -> list[FieldError]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from continuo.embedded.machinery.fields import FieldError, Place, path_of, step
-from continuo.embedded.machinery.formats import FORMATS
+from continuo.embedded.machinery.formats import FORMATS, INTEGERS
 from continuo.embedded.machinery.memo import IdentityMemo
 from continuo.embedded.machinery.typed import item_key, merge_type
 
@@ -175,14 +175,29 @@ def _multiple_of(schema: Mapping[str, Any]) -> Check:
 
 def _format(schema: Mapping[str, Any]) -> Check | None:
     name = schema["format"]
-    known = FORMATS.get(name)
+    if name in INTEGERS:
+        return _width(name)
+    known = FORMATS.get(name) if schema.get("type") == "string" else None
     if known is None:
         return None
 
     def check(value: Any, place: Place, errors: Errors) -> None:
         if not known(value):
             path = path_of(place)
-            errors.append(FieldError(path, "Invalid", value, f'{path} in body must be of type {name}: "{value}"'))
+            shown = value if isinstance(value, str) else _JSON_TYPES.get(value.__class__, "null")
+            detail = f'{path} in body must be of type {name}: "{shown}"'
+            errors.append(FieldError(path, "TypeInvalid", shown, detail))
+
+    return check
+
+
+def _width(name: str) -> Check:
+    low, high = INTEGERS[name]
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if isinstance(value, int | float) and not low <= value <= high:
+            detail = f"Checked value must be of type integer with format {name} in {path_of(place)}"
+            errors.append(FieldError("<nil>", "Invalid", "", detail))
 
     return check
 
@@ -210,36 +225,89 @@ def _unique(schema: Mapping[str, Any]) -> Check | None:
             if key in seen:
                 shown = item
                 if kind.shape == "list" and isinstance(item, dict):
-                    shown = {name: item[name] for name in kind.keys if name in item}
+                    shown = {name: item.get(name, kind.defaults.get(name)) for name in kind.keys}
                 errors.append(FieldError(path_of((place, index)), "Duplicate", shown))
             seen.add(key)
 
     return check
 
 
-def _junctor(words: str, enough: Callable[[list[bool]], bool], keyword: str) -> Callable[[Mapping[str, Any]], Check]:
-    def make(schema: Mapping[str, Any]) -> Check:
-        raw = schema[keyword]
-        branches = [Rules(inner) for inner in (raw if isinstance(raw, list) else [raw])]
+def _branches(schemas: list[Mapping[str, Any]], value: Any, place: Place) -> list[Errors]:
+    """What each branch of a junctor finds."""
+    out: list[Errors] = []
+    for schema in schemas:
+        found: Errors = []
+        rules_of(schema).check(value, place, found)
+        out.append(found)
+    return out
 
-        def check(value: Any, place: Place, errors: Errors) -> None:
-            fits: list[bool] = []
-            details: Errors = []
-            for rules in branches:
-                found: Errors = []
-                rules.check(value, place, found)
-                fits.append(not found)
-                details += found
-            if enough(fits):
-                return
-            path = path_of(place)
-            errors.append(FieldError("<nil>", "Invalid", "", f'"{path}" {words}'))
-            if keyword != "not":
-                errors.extend(details)
 
-        return check
+def _all_of(schema: Mapping[str, Any]) -> Check:
+    schemas = schema["allOf"]
 
-    return make
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        results = _branches(schemas, value, place)
+        wrong = [found for found in results if found]
+        if wrong:
+            errors.extend(error for found in wrong for error in found)
+            none = ". None validated" if len(wrong) == len(results) else ""
+            errors.append(_junction(place, f"must validate all the schemas (allOf){none}"))
+
+    return check
+
+
+def _any_of(schema: Mapping[str, Any]) -> Check:
+    schemas = schema["anyOf"]
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        results = _branches(schemas, value, place)
+        if all(results):
+            errors.append(_junction(place, "must validate at least one schema (anyOf)"))
+            errors.extend(results[0] if results else ())
+
+    return check
+
+
+def _one_of(schema: Mapping[str, Any]) -> Check:
+    schemas = schema["oneOf"]
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        results = _branches(schemas, value, place)
+        fitting = sum(not found for found in results)
+        if fitting == 1:
+            return
+        found = f"Found {fitting} valid alternatives" if fitting else "Found none valid"
+        errors.append(_junction(place, f"must validate one and only one schema (oneOf). {found}"))
+        if not fitting and results:
+            errors.extend(results[0])
+
+    return check
+
+
+def _not(schema: Mapping[str, Any]) -> Check:
+    schemas = [schema["not"]]
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if not _branches(schemas, value, place)[0]:
+            errors.append(_junction(place, "must not validate the schema (not)"))
+
+    return check
+
+
+def _junction(place: Place, words: str) -> FieldError:
+    return FieldError("<nil>", "Invalid", "", f'"{path_of(place)}" {words}')
+
+
+def _embedded(_schema: Mapping[str, Any]) -> Check:
+    """An object inside an object says what it is."""
+
+    def check(value: Any, place: Place, errors: Errors) -> None:
+        if isinstance(value, dict):
+            for name in ("apiVersion", "kind"):
+                if not value.get(name):
+                    errors.append(FieldError(path_of(step(place, name)), "Required", ""))
+
+    return check
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any]], Check | None]] = {
@@ -257,10 +325,10 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], Check | None]] = {
     "format": _format,
     "x-kubernetes-int-or-string": _int_or_string,
     "x-kubernetes-list-type": _unique,
-    "allOf": _junctor("must validate all the schemas (allOf)", all, "allOf"),
-    "anyOf": _junctor("must validate at least one schema (anyOf)", any, "anyOf"),
-    "oneOf": _junctor(
-        "must validate one and only one schema (oneOf)", lambda fits: fits.count(True) == 1, "oneOf"
-    ),
-    "not": _junctor("must not validate the schema (not)", lambda fits: not fits[0], "not"),
+    "x-kubernetes-embedded-resource": _embedded,
+    "allOf": _all_of,
+    "anyOf": _any_of,
+    "oneOf": _one_of,
+    "not": _not,
 }
+"""Schema keyword -> what makes its check."""
