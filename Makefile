@@ -1,0 +1,36 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Both set everything up first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: demo test check bench docs clean
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Continuo needs Python 3.11 or newer; set PYTHON=python3.12 or the like"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing Continuo into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[embedded,server,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/continuo demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)
+	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+docs: $(STAMP)
+	@$(BIN)/python -m continuo.resources.docs
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,104 @@
+"""`continuo demo`: the main job from a blueprint to a running application, on the embedded engine, in front of you."""
+
+from __future__ import annotations
+
+import importlib.resources
+import secrets
+from pathlib import Path
+
+import click
+
+from continuo.cli import places
+from continuo.cli.connection import Target, connected
+from continuo.cli.failures import BadInput, Failed, run
+from continuo.cli.up import start_detached
+from continuo.resources.meta import Object
+
+SCENARIOS = {"vr-tour-creator": "one TOSCA blueprint, two OpenStack clusters, linked, running the VR Tour Creator"}
+
+
+def examples() -> Path:
+    """The folder of examples: inside an installed package, or beside a checkout's sources."""
+    packaged = Path(str(importlib.resources.files("continuo"))) / "examples"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "examples"
+
+
+@click.command()
+@click.argument("scenario", default="vr-tour-creator")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where the engine keeps its state.")
+@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait at most.")
+@run
+async def demo(scenario: str, data: Path | None, timeout: float) -> None:
+    """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards."""
+    from rich.console import Console
+
+    from continuo.cli.follow import follow, why_not_ready
+
+    if scenario not in SCENARIOS:
+        raise BadInput(f"there is no scenario {scenario!r}; scenarios: {', '.join(SCENARIOS)}")
+    console = Console(soft_wrap=True)
+    data = data or places.default_data()
+    if places.find_running(data) is None:
+        console.print("[bold]1[/] starting the embedded engine ...")
+        start_detached(data)
+    else:
+        console.print(f"[bold]1[/] using the engine that runs on {data}")
+    target = Target(places.kubeconfig_path(data), "management", "default")
+    async with connected(target) as cluster:
+        obj = await _deploy(cluster, console)
+        console.print("[bold]3[/] following it until everything is ready ...")
+        view = await follow(cluster, obj, console, timeout=timeout)
+        console.print()
+        console.print(view.tree())
+    if not view.ready:
+        raise Failed(f"not ready after {timeout:g} s: {why_not_ready(view.object)}; see {data / 'engine.log'}")
+    console.print(_outlook(data, obj), highlight=False)
+
+
+async def _deploy(cluster: object, console: object) -> Object:
+    """Convert the blueprint and apply it with the cloud's credentials beside it."""
+    from continuo.cli.apply import apply_documents
+    from continuo.cli.tosca import convert_file
+
+    folder = examples()
+    console.print("[bold]2[/] converting examples/vr-tour-creator.yaml and applying the result ...")  # type: ignore[attr-defined]
+    documents = convert_file(
+        folder / "vr-tour-creator.yaml",
+        folder / "vr-tour-creator.clusters.yaml",
+        [f"MONGO_INITDB_PWD={secrets.token_urlsafe(16)}"],
+        "cyango-xr-developer",
+        "vr-tour-creator",
+        "default",
+    )
+    applied = await apply_documents(cluster, [_cloud(), *documents], "default", quiet=True)
+    return applied[-1]
+
+
+def _cloud() -> Object:
+    """Credentials for the simulated OpenStack; a real one gets a real clouds.yaml."""
+    clouds = "clouds:\n  openstack:\n    auth: {auth_url: 'https://simulated.invalid:5000', username: demo, password: demo}\n"
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "openstack-cloud-config", "namespace": "default",
+            "labels": {"clusterctl.cluster.x-k8s.io/move": "true"},
+        },
+        "stringData": {"clouds.yaml": clouds},
+    }  # fmt: skip
+
+
+def _outlook(data: Path, obj: Object) -> str:
+    name = obj["metadata"]["name"]
+    option = "" if data == places.default_data() else f" --data {data}"
+    return (
+        "\nIt keeps running. Look around:\n"
+        f"  export KUBECONFIG={places.kubeconfig_path(data)}\n"
+        "  kubectl get llorch,clusters,machines\n"
+        f"  kubectl --context {name}-green get nodes,pods -A\n"
+        f"  kubectl --context {name}-rose get pods -A -o wide\n"
+        f"  continuo status {name}\n"
+        "Break it and watch it heal:\n"
+        f"  kubectl --context {name}-green delete deployment --all -n cyango-cloud-studio\n"
+        f"Stop it:  continuo down{option}"
+    )

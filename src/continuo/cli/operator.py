@@ -1,0 +1,89 @@
+"""`continuo operator`: the controllers against a management cluster, with leader election."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from pathlib import Path
+
+import click
+
+from continuo.cli.failures import BadInput, Failed
+
+
+@click.command()
+@click.option("--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The management cluster's kubeconfig.")
+@click.option("--context", help="The context in it.")
+@click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
+@click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
+@click.option("--base-domain", default="apps.continuo.local", show_default=True, help="Domain of public components.")
+@click.option("--max-provisioning", type=click.IntRange(1), default=10, show_default=True, help="Clusters created at once.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def operator(
+    kubeconfig: Path | None,
+    context: str | None,
+    lease_namespace: str,
+    leader_election: bool,
+    base_domain: str,
+    max_provisioning: int,
+    verbose: bool,
+) -> None:
+    """Run the controllers against a management cluster until stopped."""
+    import uvloop
+
+    from continuo.kube.config import connect
+    from continuo.kube.transport import Transports
+    from continuo.orchestrator.operator import Operator
+    from continuo.orchestrator.settings import Settings
+    from continuo.resources.errors import ApiError, BadRequest
+    from continuo.runtime.leases import LeaderElection
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    settings = Settings(base_domain=base_domain, provisioning_limit=max_provisioning)
+
+    async def main() -> None:
+        transports = Transports()
+        management = connect(kubeconfig, context=context, name="management", transports=transports)
+        identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        controllers = Operator(
+            management,
+            lambda text, *, name: connect(text, name=name, transports=transports),
+            settings,
+            instance=identity,
+        )
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if leader_election:
+            election = LeaderElection(management, "continuo-operator", lease_namespace, identity)
+            work = asyncio.create_task(_lead(election, controllers))
+        else:
+            work = asyncio.create_task(controllers.run())
+        waiting = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done() and not stop.is_set():
+                work.result()
+                raise Failed("the lease was lost; another replica works now")
+        finally:
+            for task in (work, waiting):
+                task.cancel()
+            await asyncio.gather(work, waiting, return_exceptions=True)
+            await management.close()
+
+    try:
+        uvloop.run(main())
+    except BadRequest as error:
+        raise BadInput(str(error)) from error
+    except ApiError as error:
+        raise Failed(str(error)) from error
+
+
+async def _lead(election: object, controllers: object) -> None:
+    await election.run(controllers.run)  # type: ignore[attr-defined]
