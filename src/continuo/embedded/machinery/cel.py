@@ -28,7 +28,7 @@ class CompiledRules:
         self._root = root
 
     @classmethod
-    def compile(cls, schema: Mapping[str, Any], path: str = "openAPIV3Schema") -> CompiledRules:
+    def compile(cls, schema: Mapping[str, Any], path: str = "spec.validation.openAPIV3Schema") -> CompiledRules:
         """Compile every rule; raises InvalidRules naming those that do not compile."""
         errors: list[FieldError] = []
         root = compile_node(schema, path, errors, root=True)

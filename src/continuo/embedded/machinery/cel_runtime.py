@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_encoders, ext_math, ext_optional, ext_strings
+from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
+
+from continuo.embedded.machinery.cel_functions import kubernetes_functions
+
+_OPTIONAL_OLD = "cel.bind(oldSelf, former == null ? optional.none() : optional.of(former), {})"
+"""How a rule sees `oldSelf` as an optional."""
+
+_KEY = re.compile(r'Key not found in map : "(.*)"')
+_INDEX = re.compile(r"Index error: index=(-?\d+)")
+_CODE = re.compile(r"^[A-Z_]+: ")
 
 
 class RuleFailure(Exception):
@@ -16,42 +26,64 @@ class RuleFailure(Exception):
 class Program:
     """One compiled expression."""
 
-    __slots__ = ("_expression",)
+    __slots__ = ("_expression", "returns")
 
     def __init__(self, expression: Any) -> None:
         self._expression = expression
+        self.returns: str = expression.return_type().name().lower()
+        """`bool`, `string`, ... or `dyn` where only the value can tell."""
 
-    def holds(self, data: dict[str, Any], optional_old: bool) -> bool:
+    def holds(self, value: Any, former: Any) -> bool:
         """Whether the rule is true; raises RuleFailure when it cannot be evaluated."""
-        return self._evaluate(data, optional_old) is True
+        return self._evaluate(value, former) is True
 
-    def text_of(self, data: dict[str, Any], optional_old: bool) -> str:
+    def text_of(self, value: Any, former: Any) -> str:
         """The text of a message expression; empty when it cannot be had."""
         try:
-            value = self._evaluate(data, optional_old)
+            text = self._evaluate(value, former)
         except RuleFailure:
             return ""
-        return value.strip() if isinstance(value, str) and "\n" not in value else ""
+        return text.strip() if isinstance(text, str) and "\n" not in text.strip() else ""
 
-    def _evaluate(self, data: dict[str, Any], optional_old: bool) -> Any:
-        result = self._expression.eval(data=data)
+    def _evaluate(self, value: Any, former: Any) -> Any:
+        result = self._expression.eval(data={"self": value, "oldSelf": former, "former": former})
         if result.type() == cel.Type.ERROR:
-            raise RuleFailure(str(result.value()))
+            raise RuleFailure(_reworded(str(result.value())))
         return result.value()
+
+
+def _reworded(error: str) -> str:
+    """The runtime's error as API servers word it."""
+    if found := _KEY.search(error):
+        return f"no such key: {found[1]}"
+    if found := _INDEX.search(error):
+        return f"index out of bounds: {found[1]}"
+    if "No matching overloads" in error:
+        return "no such overload"
+    return _CODE.sub("", error).replace("divide by zero", "division by zero")
 
 
 @lru_cache(maxsize=1)
 def _environment() -> Any:
     return cel.NewEnv(
-        variables={"self": cel.Type.DYN, "oldSelf": cel.Type.DYN},
-        extensions=[ext_strings.ExtStrings(), ext_optional.ExtOptional(), ext_math.ExtMath(), ext_encoders.ExtEncoders()],
+        variables={name: cel.Type.DYN for name in ("self", "oldSelf", "former")},
+        extensions=[
+            ext_strings.ExtStrings(),
+            ext_optional.ExtOptional(),
+            ext_math.ExtMath(),
+            ext_encoders.ExtEncoders(),
+            ext_bindings.ExtBindings(),
+            kubernetes_functions(),
+        ],
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def compile_program(text: str, optional_old: bool) -> Program:
     """Compile an expression; raises RuleFailure with the runtime's words."""
     try:
-        return Program(_environment().compile(text))
+        program = Program(_environment().compile(text))
+        return Program(_environment().compile(_OPTIONAL_OLD.format(text))) if optional_old else program
     except RuntimeError as error:
-        raise RuleFailure(str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")) from error
+        words = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+        raise RuleFailure(f"compilation failed: {words}") from error
