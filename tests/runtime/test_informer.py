@@ -207,6 +207,24 @@ def test_an_optional_kind_that_is_not_installed_is_empty_and_costs_nothing() -> 
     run(main())
 
 
+def test_a_kind_that_comes_a_moment_after_its_announcement_is_found() -> None:
+    async def main() -> None:
+        cluster = Double()
+        cluster.unserved.add(WIDGET)
+        informer, told = following(cluster, optional=True)
+        await informer.synced.wait()
+        await settle(5)
+        informer.wake()
+        await settle(2)
+        cluster.unserved.clear()
+        cluster.put(widget("a"))
+        await settle(5)
+        assert told.calls == ["+a"]
+        await informer.stop()
+
+    run(main())
+
+
 def test_indexes_follow_every_change() -> None:
     async def main() -> None:
         cluster = Double()

@@ -51,6 +51,8 @@ class Informer:
     RECHECK = 600.0
     """Seconds after which an optional kind that is not served is asked for even if nobody called `wake`."""
 
+    HOPES = 6
+    """How often after a `wake` the kind is asked for in short steps: an API server serves a CRD a moment after it says so."""
     HEALTHY = 10.0
     """A watch that was open for so many seconds ends the row of failures before it."""
 
@@ -76,7 +78,7 @@ class Informer:
         self._backoff, self._random = backoff or Backoff(base=0.5, cap=30.0), rng or random.Random()
         self._handlers: list[Handler] = []
         self._version: str | None = None
-        self._failures = 0
+        self._failures = self._hopes = 0
         self._opened: float | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -115,6 +117,7 @@ class Informer:
 
     def wake(self) -> None:
         """Do not wait any longer: the server, or the kind, may be back."""
+        self._hopes = self.HOPES
         self._wake.set()
 
     async def run(self) -> None:
@@ -222,6 +225,10 @@ class Informer:
         for key in list(self.cache.keys()):
             self._drop(key)
         self.synced.set()
+        if self._hopes > 0:
+            self._hopes -= 1
+            await self._pause()
+            return
         await self._sleep(self.RECHECK * (1.0 + 0.2 * self._random.random()))
 
     def _lasted(self) -> float:
