@@ -19,9 +19,7 @@ from continuo.resources.meta import Object
 @click.option("--dry-run", is_flag=True, help="Let the API server check everything and change nothing.")
 @click.option("--force-conflicts", is_flag=True, help="Take fields over that other field managers own.")
 @run
-async def apply(
-    target: Target, path: str, wait: bool, timeout: float, dry_run: bool, force_conflicts: bool
-) -> None:
+async def apply(target: Target, path: str, wait: bool, timeout: float, dry_run: bool, force_conflicts: bool) -> None:
     """Apply a file; nothing is written unless the API server accepts every object of it."""
     from continuo.cli.files import read_documents
 
@@ -34,7 +32,13 @@ async def apply(
 
 
 async def apply_documents(
-    cluster: Any, documents: list[Object], namespace: str, *, dry_run: bool = False, force: bool = False, quiet: bool = False
+    cluster: Any,
+    documents: list[Object],
+    namespace: str,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    quiet: bool = False,
 ) -> list[Object]:
     """Check all by a dry run, then apply all. A namespace in the same file is created first."""
     from continuo.orchestrator.naming import CLI_MANAGER

@@ -1,6 +1,6 @@
 """Which cluster a command talks to, and the options that choose it.
 
-In this order: --kubeconfig/--context, KUBECONFIG, the engine that runs on this machine, ~/.kube/config, the pod's own account.
+In this order: --kubeconfig/--context, KUBECONFIG, the engine that runs on this machine, ~/.kube/config, the pod's account.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class Target:
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--kubeconfig, --context and --namespace, handed over as `target`."""
 
-    @click.option(
-        "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The kubeconfig file to use."
-    )
+    @click.option("--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The kubeconfig file to use.")
     @click.option("--context", help="The context in it.")
     @click.option("-n", "--namespace", help="The namespace; the context's own where absent.")
     def wrapped(kubeconfig: Path | None, context: str | None, namespace: str | None, **kwargs: Any) -> Any:

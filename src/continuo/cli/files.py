@@ -24,7 +24,7 @@ class _Loader(yaml.CSafeLoader):
             if key in seen and key != "<<":
                 raise BadInput(f"line {line}: key {key!r} stands here again; it was set in line {seen[key]}")
             seen[key] = line
-        return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
+        return super().construct_mapping(node, deep)
 
 
 def read_documents(path: str) -> list[Object]:
@@ -79,4 +79,4 @@ def _check(document: Object, number: int, name: str) -> None:
 
 
 def _is_ours(document: Object) -> bool:
-    return document["kind"] == LOW_LEVEL_ORCHESTRATION.kind
+    return bool(document["kind"] == LOW_LEVEL_ORCHESTRATION.kind)

@@ -18,8 +18,12 @@ async def kubeconfig(cluster: str, target: Target) -> None:
     """Print the kubeconfig of a workload cluster: its declared name, or orchestration-name/cluster."""
     async with connected(target) as management:
         namespace = target.namespace or management.access.namespace
-        secret = await _secret_name(management, namespace, cluster)
-        click.echo(await _read(management, namespace, secret, cluster), nl=False)
+        click.echo(await read_kubeconfig(management, namespace, cluster), nl=False)
+
+
+async def read_kubeconfig(management: Any, namespace: str, cluster: str) -> str:
+    """The kubeconfig text of a declared cluster. Raises BadInput for an unknown name, Failed while there is none yet."""
+    return await _read(management, namespace, await _secret_name(management, namespace, cluster), cluster)
 
 
 async def _secret_name(management: Any, namespace: str, cluster: str) -> str:
@@ -40,7 +44,9 @@ async def _secret_name(management: Any, namespace: str, cluster: str) -> str:
     if found:
         raise BadInput(f"cluster {cluster} is ambiguous; say one of {', '.join(sorted(found))}")
     known = sorted(
-        f"{o['metadata']['name']}/{c['name']}" for o in listing.items for c in (o.get("spec") or {}).get("clusters") or ()
+        f"{o['metadata']['name']}/{c['name']}"
+        for o in listing.items
+        for c in (o.get("spec") or {}).get("clusters") or ()
     )
     raise BadInput(
         f"no orchestration in namespace {namespace} declares a cluster {cluster}; "
@@ -56,7 +62,9 @@ async def _read(management: Any, namespace: str, secret: str, cluster: str) -> s
     try:
         found = await management.get(kinds.SECRET, secret, namespace)
     except NotFound as error:
-        raise Failed(f"cluster {cluster} has no kubeconfig yet: it is still being created (see `continuo status`)") from error
+        raise Failed(
+            f"cluster {cluster} has no kubeconfig yet: it is still being created (see `continuo status`)"
+        ) from error
     text = kubeconfig_text(found)
     if text is None:
         raise Failed(f"Secret {namespace}/{secret} holds no kubeconfig under the key `value`")

@@ -16,12 +16,16 @@ from continuo.cli.failures import BadInput, Failed
 
 
 @click.command()
-@click.option("--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The management cluster's kubeconfig.")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The management cluster's kubeconfig."
+)
 @click.option("--context", help="The context in it.")
 @click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
 @click.option("--base-domain", default="apps.continuo.local", show_default=True, help="Domain of public components.")
-@click.option("--max-provisioning", type=click.IntRange(1), default=10, show_default=True, help="Clusters created at once.")
+@click.option(
+    "--max-provisioning", type=click.IntRange(1), default=10, show_default=True, help="Clusters created at once."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def operator(
     kubeconfig: Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def convert_file(
 def _text(path: Path) -> str:
     try:
         if str(path) == "-":
-            return click.get_text_stream("stdin").read()
+            return sys.stdin.read()
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
@@ -88,7 +89,13 @@ def _report(problems: Sequence[Any]) -> None:
 @click.option("-n", "--namespace", default="default", show_default=True, help="The namespace of the result.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 def convert(
-    file: Path, clusters: Path | None, inputs: tuple[str, ...], owner: str, name: str | None, namespace: str, output: str
+    file: Path,
+    clusters: Path | None,
+    inputs: tuple[str, ...],
+    owner: str,
+    name: str | None,
+    namespace: str,
+    output: str,
 ) -> None:
     """Print the LowLevelOrchestration (and its Secrets) that a blueprint becomes."""
     documents = convert_file(file, clusters, inputs, owner, name, namespace)

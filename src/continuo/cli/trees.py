@@ -64,7 +64,7 @@ class NoTimes(Times):
     def __init__(self) -> None:
         super().__init__(0.0)
 
-    def reach(self, item: str, phase: str, now: float) -> str:
+    def reach(self, _item: str, _phase: str, _now: float) -> str:
         return ""
 
 
@@ -80,8 +80,12 @@ def orchestration_tree(
     phase = status.get("phase") or "Pending"
     name = f"{metadata['name']}"
     told = next((c.get("message", "") for c in status.get("conditions") or () if c["type"] == "Ready"), "")
-    tree = Tree(_line(phase, name, counts, reason=told, took=times.reach("whole", phase, now)), guide_style="bright_black")
-    reported = {kind: {_identity(entry): entry for entry in status.get(kind) or ()} for kind in ("clusters", "links", "apps")}
+    tree = Tree(
+        _line(phase, name, counts, reason=told, took=times.reach("whole", phase, now)), guide_style="bright_black"
+    )
+    reported = {
+        kind: {_identity(entry): entry for entry in status.get(kind) or ()} for kind in ("clusters", "links", "apps")
+    }
     clusters = _with_declared(reported["clusters"], (c["name"] for c in spec.get("clusters") or ()))
     links = _with_declared(reported["links"], ("/".join(sorted(pair)) for pair in spec.get("links") or ()))
     apps = _with_declared(reported["apps"], (a["name"] for a in spec.get("apps") or ()))
@@ -112,9 +116,7 @@ def _with_declared(reported: dict[str, Object], declared: Iterable[str]) -> dict
     return {name: reported.get(name) or {"name": name, "phase": "Pending"} for name in known}
 
 
-def _cluster(
-    branch: Tree, name: str, entry: Object, machines: Sequence[Object], times: Times, now: float
-) -> None:
+def _cluster(branch: Tree, name: str, entry: Object, machines: Sequence[Object], times: Times, now: float) -> None:
     nodes = ""
     if "controlPlaneDesired" in entry:
         nodes = f"control plane {entry.get('controlPlaneReady', 0)}/{entry['controlPlaneDesired']}"
