@@ -25,7 +25,8 @@ REVISION = "deployment.kubernetes.io/revision"
 _DESIRED = "deployment.kubernetes.io/desired-replicas"
 _MAX = "deployment.kubernetes.io/max-replicas"
 _NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", REVISION, _DESIRED, _MAX)
-_WRITE = Write(manager="kube-controller-manager")
+_WRITE = Write(manager="kube-controller-manager", trusted=True)
+_EXACT = Write(manager="kube-controller-manager")  # users apply Deployments beside us
 
 
 def _revision(replica_set: Object) -> int:
@@ -149,7 +150,7 @@ class Deployments:
         if annotations_of(found).get(REVISION) != revision:
             current = self._api.get(DEPLOYMENT, found["metadata"]["name"], found["metadata"]["namespace"])
             annotations = {**annotations_of(current), REVISION: revision}
-            self._api.update(with_meta(current, annotations=annotations), _WRITE)
+            self._api.update(with_meta(current, annotations=annotations), _EXACT)
 
     # --- counts ---------------------------------------------------------------------------------------------------
 

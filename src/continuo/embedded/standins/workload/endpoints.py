@@ -18,7 +18,7 @@ from continuo.resources.meta import Key, Object, key_of, labels_of
 
 SLICE_SIZE = 100
 LEGACY_LIMIT = 1000
-_WRITE = Write(manager="kube-controller-manager")
+_WRITE = Write(manager="kube-controller-manager", trusted=True)
 SERVICE_NAME = "kubernetes.io/service-name"
 
 

@@ -61,7 +61,7 @@ class EventSink:
         if event is None:
             return False
         changed = {**event, "count": int(event.get("count") or 1) + 1, "lastTimestamp": now}
-        self._api.update(changed, Write(manager="kubelet"))
+        self._api.update(changed, Write(manager="kubelet", trusted=True))
         return True
 
     def _create(
@@ -87,7 +87,7 @@ class EventSink:
             firstTimestamp=now, lastTimestamp=now, source={"component": component},
             reportingComponent=component, reportingInstance="",
         )  # fmt: skip
-        self._api.create(event, Write(manager=component))
+        self._api.create(event, Write(manager=component, trusted=True))
         self._known[identity] = (namespace, name)
         self._order.append((identity, (namespace, name)))
         while len(self._order) > self._settings.events_kept:

@@ -14,7 +14,7 @@ from continuo.resources.kinds import POD, REPLICA_SET
 from continuo.resources.meta import Key, Object, annotations_of, key_of
 
 NAME = "replicaset-controller"
-_WRITE = Write(manager="kube-controller-manager")
+_WRITE = Write(manager="kube-controller-manager", trusted=True)
 CHUNK = 64
 """Pods created or deleted per turn."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"

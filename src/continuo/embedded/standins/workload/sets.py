@@ -20,7 +20,7 @@ from continuo.resources.kinds import NODE, POD
 from continuo.resources.meta import Key, Object, key_of, labels_of
 
 _MANAGER = "kube-controller-manager"
-_WRITE = Write(manager=_MANAGER)
+_WRITE = Write(manager=_MANAGER, trusted=True)
 REVISION_LABEL = "controller-revision-hash"
 _DAEMON_TOLERATIONS = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": effect}
