@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from continuo.resources.meta import Kind, Object
 
@@ -61,6 +61,9 @@ class Write:
     """Filled by the API with what belongs into `Warning:` headers."""
 
 
+DEFAULT_WRITE: Final = Write()
+
+
 @dataclass(frozen=True, slots=True)
 class StoredChange:
     """One entry of the change log. `version` is the resourceVersion; `object` the new state (last state if DELETED)."""
@@ -78,6 +81,8 @@ class Api(Protocol):
     name: str
     outage: str | None
     """Set by fault injection: the HTTP face does not serve this cluster while it is set. Not persisted."""
+    outage_changed: list[Callable[[], None]]
+    """Called after `outage` was set: open watches end with the API that served them."""
 
     @property
     def version(self) -> int:
@@ -100,9 +105,9 @@ class Api(Protocol):
         """All objects (of one namespace when given) in key order; `labels` must all be equal."""
         ...
 
-    def create(self, obj: Object, write: Write = Write()) -> Object: ...
+    def create(self, obj: Object, write: Write = DEFAULT_WRITE) -> Object: ...
 
-    def update(self, obj: Object, write: Write = Write(), *, subresource: str = "") -> Object:
+    def update(self, obj: Object, write: Write = DEFAULT_WRITE, *, subresource: str = "") -> Object:
         """Replace. A resourceVersion in `obj` is a precondition; a no-op keeps the version."""
         ...
 
@@ -113,7 +118,7 @@ class Api(Protocol):
         namespace: str,
         how: PatchKind,
         body: Any,
-        write: Write = Write(),
+        write: Write = DEFAULT_WRITE,
         *,
         subresource: str = "",
     ) -> Object:
@@ -129,7 +134,7 @@ class Api(Protocol):
         ...
 
     def put_subresource(
-        self, kind: Kind, name: str, namespace: str, subresource: str, body: Object, write: Write = Write()
+        self, kind: Kind, name: str, namespace: str, subresource: str, body: Object, write: Write = DEFAULT_WRITE
     ) -> Object:
         """PUT of status, scale, finalize, approval; POST of binding and eviction (returns the pod)."""
         ...
@@ -171,7 +176,8 @@ class Api(Protocol):
 class Engine(Protocol):
     """All clusters of one embedded engine."""
 
-    management: Api
+    @property
+    def management(self) -> Api: ...
 
     def cluster(self, name: str) -> Api:
         """Raises NotFound."""
