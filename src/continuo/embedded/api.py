@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 
 from continuo.embedded.apicore import builtins, deleting, patching, subresources, writing
-from continuo.embedded.apicore.changelog import Bounds
+from continuo.embedded.apicore.changelog import DEFAULT_BOUNDS, Bounds
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import Admission, State
-from continuo.embedded.port import PatchKind, ResourceType, StoredChange, Write
+from continuo.embedded.port import DEFAULT_WRITE, PatchKind, ResourceType, StoredChange, Write
 from continuo.embedded.store import Store
 from continuo.resources.errors import NotFound
 from continuo.resources.meta import Kind, Object
@@ -24,8 +24,19 @@ class ClusterApi:
     def __init__(self, state: State) -> None:
         self.state = state
         self.name = state.name
-        self.outage: str | None = None
+        self._outage: str | None = None
+        self.outage_changed: list[Callable[[], None]] = []
+
+    @property
+    def outage(self) -> str | None:
         """Set by fault injection; the HTTP face then does not answer (`drop`) or answers 503 with this text."""
+        return self._outage
+
+    @outage.setter
+    def outage(self, how: str | None) -> None:
+        self._outage = how
+        for callback in list(self.outage_changed):
+            callback()
 
     @property
     def version(self) -> int:
@@ -100,20 +111,20 @@ class ClusterApi:
         return subresources.read(self._served(kind), name, namespace, subresource)
 
     # --- writing ------------------------------------------------------------------------------------------------------
-    def create(self, obj: Object, write: Write = Write()) -> Object:
+    def create(self, obj: Object, write: Write = DEFAULT_WRITE) -> Object:
         return writing.create(self.state, obj, write)
 
-    def update(self, obj: Object, write: Write = Write(), *, subresource: str = "") -> Object:
+    def update(self, obj: Object, write: Write = DEFAULT_WRITE, *, subresource: str = "") -> Object:
         return writing.update(self.state, obj, write, subresource)
 
     def patch(
-        self, kind: Kind, name: str, namespace: str, how: PatchKind, body: Any, write: Write = Write(), *,
+        self, kind: Kind, name: str, namespace: str, how: PatchKind, body: Any, write: Write = DEFAULT_WRITE, *,
         subresource: str = "",
     ) -> Object:  # fmt: skip
         return patching.patch(self.state, self._served(kind), name, namespace, how, body, write, subresource)
 
     def put_subresource(
-        self, kind: Kind, name: str, namespace: str, subresource: str, body: Object, write: Write = Write()
+        self, kind: Kind, name: str, namespace: str, subresource: str, body: Object, write: Write = DEFAULT_WRITE
     ) -> Object:
         return subresources.write(self.state, self._served(kind), name, namespace, subresource, body, write)
 
@@ -150,7 +161,7 @@ def _viewed(served: Served, change: StoredChange) -> StoredChange:
 
 def new_api(
     name: str, number: int, version: str, store: Store, clock: Callable[[], float], random: Random,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> ClusterApi:  # fmt: skip
     """The API of an empty cluster with the built-in kinds."""
     state = State(name, number, version, store, clock, random, bounds)

@@ -10,7 +10,7 @@ from random import Random
 from typing import Literal, Protocol
 
 from continuo.embedded.api import ClusterApi, new_api
-from continuo.embedded.apicore.changelog import Bounds
+from continuo.embedded.apicore.changelog import DEFAULT_BOUNDS, Bounds
 from continuo.embedded.lifecycle.cluster import ClusterLifecycle
 from continuo.embedded.port import Api, Write
 from continuo.embedded.store import Store
@@ -46,7 +46,7 @@ class EmbeddedEngine:
     def __init__(
         self, data: Path | None = None, *, clock: Callable[[], float] = time.time, random: Random | None = None,
         call_later: CallLater | None = None, time_scale: float = 1.0, url: str = "https://127.0.0.1:6443",
-        credentials: Credentials | None = None, ca: str = "", bounds: Bounds = Bounds(),
+        credentials: Credentials | None = None, ca: str = "", bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:  # fmt: skip
         self.base_url = url
         self.credentials = credentials

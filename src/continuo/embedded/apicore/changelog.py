@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -29,10 +30,13 @@ class Bounds:
     seconds: float = 600.0
 
 
+DEFAULT_BOUNDS: Final = Bounds()
+
+
 class ChangeLog:
     """Changes in order of their versions; everything up to and including `floor` is forgotten."""
 
-    def __init__(self, floor: int, clock: Callable[[], float], bounds: Bounds = Bounds()) -> None:
+    def __init__(self, floor: int, clock: Callable[[], float], bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self.floor = floor
         self._clock = clock
         self._bounds = bounds

@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 
 from continuo.embedded.apicore.failures import (
-    FieldError,
     invalid_value,
     required,
     unsupported,
@@ -22,6 +21,7 @@ from continuo.embedded.apicore.state import State
 from continuo.embedded.apicore.strategies import Strategy
 from continuo.embedded.machinery import cel
 from continuo.embedded.machinery import schema as schemas
+from continuo.embedded.machinery.fields import FieldError
 from continuo.embedded.port import Event, ResourceType
 from continuo.resources.meta import Kind, Object, condition, is_true
 
@@ -78,7 +78,7 @@ def defaults(crd: Object) -> Object:
     return crd if changed == spec else {**crd, "spec": changed}
 
 
-def prepare(state: State, crd: Object, old: Object | None) -> Object:
+def prepare(state: State, crd: Object, _old: Object | None) -> Object:
     """The status that follows from the spec: accepted names, established, stored versions."""
     spec = crd.get("spec") or {}
     status = crd.get("status") or {}
@@ -99,7 +99,7 @@ def prepare(state: State, crd: Object, old: Object | None) -> Object:
     others = [
         entry for entry in status.get("conditions") or () if entry["type"] not in ("NamesAccepted", "Established")
     ]
-    names = status.get("acceptedNames") or {"kind": "", "plural": ""} if rival else spec.get("names")
+    names = {"kind": "", "plural": "", **((status.get("acceptedNames") if rival else spec.get("names")) or {})}
     changed = {
         **status, "conditions": [accepted, established, *others], "acceptedNames": names, "storedVersions": stored,
     }  # fmt: skip
@@ -236,7 +236,7 @@ def _check_columns(path: str, version: Object) -> Iterator[FieldError]:
 
 def _check_immutable(spec: Object, old: Object) -> Iterator[FieldError]:
     before = old.get("spec") or {}
-    paths = [("group",), ("scope",)]
+    paths: list[tuple[str, ...]] = [("group",), ("scope",)]
     if is_true(old, "Established"):
         paths += [("names", "plural"), ("names", "kind")]
     for path in paths:
@@ -254,8 +254,8 @@ def _at(value: Any, path: Iterable[str]) -> Any:
 # --- serving ----------------------------------------------------------------------------------------------------------
 def changed(state: State, type_: Event, crd: Object, previous: Object | None) -> None:
     """Bring what is served in line with a definition that was just written."""
-    spec = crd.get("spec") or {}
-    group, plural = spec.get("group"), (spec.get("names") or {}).get("plural")
+    spec = crd["spec"]
+    group, plural = spec["group"], spec["names"]["plural"]
     offered: dict[str, Served] = {}
     if type_ != "DELETED" and is_true(crd, "Established"):
         if type_ == "MODIFIED" and previous is not None and _serves_alike(crd, previous):

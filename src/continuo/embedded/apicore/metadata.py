@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
 
-from continuo.embedded.apicore.failures import FieldError, forbidden_field, invalid_value, required
+from continuo.embedded.apicore.failures import forbidden_field, invalid_value, required
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.meta import Object
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -179,8 +180,8 @@ def _check_finalizers(finalizers: Any) -> Iterator[FieldError]:
         yield invalid_value("metadata.finalizers", finalizers, "must be a list of strings")
         return
     for index, entry in enumerate(finalizers):
-        if not isinstance(entry, str) or (problem := _key_problem(entry)):
-            yield invalid_value("metadata.finalizers", entry, problem if isinstance(entry, str) else "must be a string")
+        if problem := _key_problem(entry) if isinstance(entry, str) else "must be a string":
+            yield invalid_value("metadata.finalizers", entry, problem)
         elif "/" not in entry and entry not in ("orphan", "foregroundDeletion", "kubernetes"):
             yield invalid_value(
                 f"metadata.finalizers[{index}]", entry,

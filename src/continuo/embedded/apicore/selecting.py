@@ -10,18 +10,18 @@ def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
     """Whether the selector picks these labels; an empty selector picks everything, none picks nothing."""
     if selector is None:
         return False
-    wanted = selector.get("matchLabels") or {}
-    return wanted.items() <= labels.items() and all(
-        _holds(entry, labels) for entry in selector.get("matchExpressions") or ()
-    )
+    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
+    if not wanted.items() <= labels.items():
+        return False
+    return all(_holds(entry, labels) for entry in selector.get("matchExpressions") or ())
 
 
 def _holds(entry: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, operator, values = entry["key"], entry["operator"], entry.get("values") or ()
-    if operator == "In":
-        return labels.get(key) in values
-    if operator == "NotIn":
-        return labels.get(key) not in values
+    key: str = entry["key"]
+    operator: str = entry["operator"]
+    values: list[str] = entry.get("values") or []
+    if operator in ("In", "NotIn"):
+        return (labels.get(key) in values) == (operator == "In")
     return (key in labels) == (operator == "Exists")
 
 

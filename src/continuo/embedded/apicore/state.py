@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
 
-from continuo.embedded.apicore.changelog import Bounds, ChangeLog
+from continuo.embedded.apicore.changelog import DEFAULT_BOUNDS, Bounds, ChangeLog
 from continuo.embedded.apicore.kinds.services import Addresses
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.table import Table
@@ -29,7 +29,7 @@ class State:
 
     def __init__(
         self, name: str, number: int, version: str, store: Store, clock: Callable[[], float], random: Random,
-        bounds: Bounds = Bounds(),
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:  # fmt: skip
         self.name = name
         self.number = number
@@ -109,7 +109,7 @@ class State:
     def close(self) -> None:
         """Serve nothing any more."""
         for part in (self.served, self.by_kind, self.by_table, self.tables, self.admission):
-            part.clear()  # type: ignore[attr-defined]
+            part.clear()
         self._of_kind, self._of_all = {}, []
 
     # --- changes ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from continuo.embedded.apicore import failures, fields, shaping
 from continuo.embedded.apicore import metadata as meta
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
+from continuo.embedded.machinery import schema as schemas
 from continuo.embedded.machinery.fields import FieldError
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest, MethodNotAllowed
@@ -20,7 +21,8 @@ NAMESPACES = ("", "namespaces")
 def served_of(state: State, obj: Object) -> Served:
     """How the object's apiVersion and kind are served."""
     api_version, kind = obj.get("apiVersion"), obj.get("kind")
-    found = state.by_kind.get((api_version, kind))  # type: ignore[arg-type]
+    known = isinstance(api_version, str) and isinstance(kind, str)
+    found = state.by_kind.get((api_version, kind)) if known else None  # type: ignore[arg-type]
     if found is None:
         raise BadRequest(f'no matches for kind "{kind}" in version "{api_version}"')
     return found
@@ -30,19 +32,24 @@ def served_of(state: State, obj: Object) -> Served:
 def create(state: State, obj: Object, write: Write, managed: list[Any] | None = None) -> Object:
     """Create; `managed` are the managed fields when server-side apply has already worked them out."""
     served = served_of(state, obj)
-    given = obj.get("metadata") or {}
+    given = _metadata(obj)
     if given.get("resourceVersion"):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     if served.closing:
         raise MethodNotAllowed("create not allowed while custom resource definition is terminating")
     namespace = _namespace(served, given)
-    shaped = shaping.shape(served, obj, write)
-    new = _new_object(state, served, shaped, given, namespace)
-    name = new["metadata"].get("name") or given.get("generateName") or ""
-    if served.type.kind.namespaced:
+    name = given.get("name") or given.get("generateName") or ""
+    if served.kind.namespaced:
         _require_namespace(state, served.kind, namespace, name)
-    claimed = new = _admitted(state, served, "CREATE", served.strategy.defaults(new), None)
-    new = _prepared(state, served, new, None)
+    shaped = shaping.shape(served, obj, write)
+    try:
+        claimed = _new_object(state, served, shaped, given, namespace)
+        claimed = _admitted(state, served, "CREATE", served.strategy.defaults(claimed), None)
+        new = _prepared(state, served, _with_status(served, claimed), None)
+    except _MISSHAPEN:
+        _refuse_misshapen(served, shaped)
+        raise
+    name = new["metadata"].get("name") or ""
     _raise_problems(served, name, [*meta.check_name(served.key, new["metadata"]),
                                    *_problems(state, served, new, None, write)])  # fmt: skip
     metadata = new["metadata"]
@@ -102,10 +109,18 @@ def _new_object(state: State, served: Served, obj: Object, given: Object, namesp
     for field, value in obj.items():
         if field not in new:
             new[field] = value
-    if served.type.status and not (strategy.keeps_status and new.get("status")):
-        new.pop("status", None)
-        if strategy.status is not None and (status := strategy.status(new)) is not None:
-            new["status"] = status
+    return new
+
+
+def _with_status(served: Served, new: Object) -> Object:
+    """A new object has the status that its kind starts with, whatever its creator sent."""
+    strategy = served.strategy
+    if not served.type.status or (strategy.keeps_status and new.get("status")):
+        return new
+    new = {name: value for name, value in new.items() if name != "status"}
+    status = strategy.status(new) if strategy.status is not None else None
+    if status is not None:
+        new["status"] = status
     return new
 
 
@@ -114,6 +129,24 @@ def _claim(served: Served, obj: Object) -> Object:
     if not served.type.status or served.strategy.keeps_status or "status" not in obj:
         return obj
     return {name: value for name, value in obj.items() if name != "status"}
+
+
+_MISSHAPEN = (AttributeError, TypeError, ValueError, KeyError)
+
+
+def _refuse_misshapen(served: Served, obj: Object) -> None:
+    """What was too misshapen for the kind's own code is refused with what the schema says about it."""
+    found = schemas.validate(served.schema or {}, obj)
+    if found:
+        words = ", ".join(problem.message() for problem in found)
+        raise BadRequest(f'{served.kind.kind} in version "{served.kind.version}" cannot be handled: {words}')
+
+
+def _metadata(obj: Object) -> Object:
+    metadata = obj.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise BadRequest("metadata must be an object")
+    return metadata or {}
 
 
 def _prepared(state: State, served: Served, new: Object, old: Object | None) -> Object:
@@ -163,7 +196,7 @@ def current(served: Served, namespace: str, name: str) -> Object:
 def update(state: State, obj: Object, write: Write, subresource: str = "") -> Object:
     """Replace what the writer may replace."""
     served = served_of(state, obj)
-    given = obj.get("metadata") or {}
+    given = _metadata(obj)
     name = given.get("name")
     if not name:
         raise failures.invalid(served.kind, "", meta.check_name(served.key, given))
@@ -181,8 +214,12 @@ def replace(
     new = _merge(served, old, shaped, subresource)
     name = old["metadata"]["name"]
     if subresource != "status":
-        new = _admitted(state, served, "UPDATE", served.strategy.defaults(new), old)
-        new = _prepared(state, served, new, old)
+        try:
+            new = _admitted(state, served, "UPDATE", served.strategy.defaults(new), old)
+            new = _prepared(state, served, new, old)
+        except _MISSHAPEN:
+            _refuse_misshapen(served, shaped)
+            raise
     _raise_problems(served, name, _problems(state, served, new, old, write, subresource))
     if _same(new, old, managed):
         return old

@@ -167,7 +167,7 @@ class GarbageCollector:
             self._undecided.add(uid)
         if lasting:
             if len(lasting) < len(owners) and not undecided:
-                self._rewrite(place, obj, ownerReferences=lasting)
+                self._rewrite(obj, ownerReferences=lasting)
             return
         propagation = "Foreground" if waiting and self._dependents.get(uid) else _own_wish(obj)
         self._api.delete(place.kind, place.name, place.namespace, propagation=propagation, uid=uid)
@@ -205,17 +205,17 @@ class GarbageCollector:
         for dependent in list(self._dependents.get(uid, ())):
             found = self._fetch(dependent)
             if found is not None:
-                place, obj = found
+                obj = found[1]
                 kept = [owner for owner in obj["metadata"].get("ownerReferences") or () if owner["uid"] != uid]
-                self._rewrite(place, obj, ownerReferences=kept)
+                self._rewrite(obj, ownerReferences=kept)
 
     def _drop_finalizer(self, place: Place, finalizer: str) -> None:
         obj = self._api.find(place.kind, place.name, place.namespace)
         if obj is not None:
             kept = [entry for entry in obj["metadata"].get("finalizers") or () if entry != finalizer]
-            self._rewrite(place, obj, finalizers=kept)
+            self._rewrite(obj, finalizers=kept)
 
-    def _rewrite(self, place: Place, obj: Object, **metadata: Any) -> None:
+    def _rewrite(self, obj: Object, **metadata: Any) -> None:
         self._api.update({**obj, "metadata": {**obj["metadata"], **metadata}}, _WRITE)
 
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from continuo.embedded.apicore.failures import FieldError, forbidden_field, invalid_value, required
+from continuo.embedded.apicore.failures import forbidden_field, invalid_value, required
 from continuo.embedded.apicore.strategies import Strategy
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.meta import Object
 
 if TYPE_CHECKING:

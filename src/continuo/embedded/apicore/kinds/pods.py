@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from continuo.embedded.apicore.failures import FieldError, forbidden_field, invalid_value, required
+from continuo.embedded.apicore.failures import forbidden_field, invalid_value, required
 from continuo.embedded.apicore.metadata import is_label
 from continuo.embedded.apicore.strategies import Strategy
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.meta import Object
 
 _SPEC_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -63,7 +64,7 @@ def defaulted(pod: Object) -> Object:
     if not tolerations:
         new = {**new, "tolerations": _DEFAULT_TOLERATIONS}
     else:
-        known = {entry.get("key") for entry in tolerations}
+        known: set[str | None] = {entry.get("key") for entry in tolerations}
         missing = [entry for entry in _TOLERATIONS if entry["key"] not in known]
         if missing and None not in known:
             new = {**new, "tolerations": [*tolerations, *missing]}
@@ -129,7 +130,7 @@ def _container_defaulted(container: Any) -> Any:
 
 
 def _bare_field(entry: Object) -> bool:
-    reference = (entry.get("valueFrom") or {}).get("fieldRef")
+    reference: Object = (entry.get("valueFrom") or {}).get("fieldRef") or {}
     return bool(reference) and "apiVersion" not in reference
 
 
@@ -165,8 +166,9 @@ def _quality(spec: Object) -> str:
         return "BestEffort"
     guaranteed = True
     for container in containers:
-        resources = container.get("resources") or {}
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+        resources: Object = container.get("resources") or {}
+        limits: Object = resources.get("limits") or {}
+        requests: Object = resources.get("requests") or {}
         if not {"cpu", "memory"} <= limits.keys() or any(requests.get(n, limits[n]) != limits[n] for n in limits):
             guaranteed = False
     return "Guaranteed" if guaranteed else "Burstable"

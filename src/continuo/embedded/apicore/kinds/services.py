@@ -6,8 +6,9 @@ import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from continuo.embedded.apicore.failures import FieldError, invalid_value, required, unsupported
+from continuo.embedded.apicore.failures import invalid_value, required, unsupported
 from continuo.embedded.apicore.strategies import Strategy
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.errors import InternalError
 from continuo.resources.meta import Object
 

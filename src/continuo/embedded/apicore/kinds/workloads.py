@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from continuo.embedded.apicore.failures import FieldError, invalid_value, required, unsupported
+from continuo.embedded.apicore.failures import invalid_value, required, unsupported
 from continuo.embedded.apicore.kinds.pods import check_spec, template_defaulted
 from continuo.embedded.apicore.strategies import Strategy
+from continuo.embedded.machinery.fields import FieldError
 from continuo.resources.meta import Object
 
 if TYPE_CHECKING:
