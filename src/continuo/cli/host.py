@@ -141,7 +141,8 @@ def merge_kubeconfigs(documents: list[str], names: list[str]) -> str:
 async def serve(host: Host, *, with_operator: bool, ready: Callable[[], None], stop: asyncio.Event) -> None:
     """Run the engine until told to stop."""
     await host.start()
-    task = asyncio.create_task(host.operator().run(), name="operator") if with_operator else None
+    operator = host.operator() if with_operator else None
+    task = asyncio.create_task(operator.run(), name="operator") if operator is not None else None
     waiting = asyncio.create_task(stop.wait())
     try:
         ready()
@@ -154,4 +155,6 @@ async def serve(host: Host, *, with_operator: bool, ready: Callable[[], None], s
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        if operator is not None:
+            await operator.management.close()
         await host.stop()

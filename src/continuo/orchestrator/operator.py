@@ -31,7 +31,7 @@ from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
 from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
-from continuo.runtime.clusterset import ClusterSet, Connect, member_of
+from continuo.runtime.clusterset import ClusterSet, Connect, Member, member_of
 from continuo.runtime.controller import Controller, Result
 from continuo.runtime.events import EventRecorder
 
@@ -74,6 +74,7 @@ class Operator:
         self._queued: set[Key] = set()
         """Orchestrations that wait for a free place to create a cluster."""
         self._lost: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @staticmethod
     def _loop_time() -> float:
@@ -98,6 +99,8 @@ class Operator:
 
     async def _close(self) -> None:
         await self.controller.stop(grace=2.0)
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*(informer.stop() for informer in self._hub.informers))
         await self.fleet.close()
         await self.events.stop()
@@ -160,9 +163,9 @@ class Operator:
         while True:
             await asyncio.sleep(HEALTH)
             lost = {member.name for member in self.fleet if member.stale_since is not None}
-            for name in lost ^ self._lost:
-                self._wake(self._users.get(name, ()))
-            for name in lost:
+            for name in lost - self._lost:
+                log.warning("workload cluster %s does not answer", name)
+            for name in lost | self._lost:
                 self._wake(self._users.get(name, ()))
             self._lost = lost
 
@@ -269,9 +272,20 @@ class Operator:
                 await self.fleet.remove(name)
             return
         try:
-            await self.fleet.put(name, text)
+            known = self.fleet.get(name)
+            member = await self.fleet.put(name, text)
         except ApiError as error:
             log.warning("Secret %s holds no usable kubeconfig: %s", name, error)
+            return
+        if member is not known:
+            task = asyncio.create_task(self._await_synced(member), name=f"sync {name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _await_synced(self, member: Member) -> None:
+        """A newly followed cluster counts from the moment all of it was read once."""
+        await member.wait_synced()
+        self._wake(self._users.get(member.name, ()))
 
     def _use(self, key: Key, members: set[str]) -> None:
         for name, users in list(self._users.items()):

@@ -14,7 +14,7 @@ from continuo.orchestrator.decisions.clusters import package_id, step_id
 from continuo.orchestrator.decisions.links import link_id
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.orient import AppWanted, ClusterWanted, Wanted
-from continuo.orchestrator.plan import Plan, Step
+from continuo.orchestrator.plan import Action, Plan, Step
 from continuo.orchestrator.render import clusters as cluster_render
 from continuo.orchestrator.render.exposure import urls
 from continuo.orchestrator.settings import Settings
@@ -99,7 +99,7 @@ def _cluster(name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessme
     elif declared is None and phase is not ClusterPhase.DELETING:
         phase, reason = ClusterPhase.DELETING, "WaitingForDependants"
         message = _waits(step, told) or "the cluster will be deleted"
-    elif phase is ClusterPhase.PENDING and step is not None and step.waits_for:
+    elif step is not None and step.action is Action.CREATE and step.waits_for:
         reason, message = "Queued", f"waiting for {step.waits_for}"
     return _entry(
         name, phase, reason, message,
@@ -218,7 +218,7 @@ def _component(app: AppWanted, name: str, assessment: Assessment, told: _Told, s
     elif refusal is not None:
         phase, reason, message = AppPhase.FAILED, refusal.reason, refusal.message
     elif phase is AppPhase.PENDING and step is not None and (waits := _waits(step, told)):
-        offloading = any(need.startswith(("link/", "application/")) for need in step.needs)
+        offloading = any(need.startswith("link/") or need.endswith("/offload") for need in step.needs)
         phase = AppPhase.OFFLOADING if offloading else AppPhase.PENDING
         reason, message = "Waiting", waits
     found = [{"name": url.name, "url": url.url} for url in urls(app.spec, component.spec, settings)]

@@ -210,7 +210,7 @@ class Informer:
     def _unanswered(self, error: ApiError) -> None:
         if self.stale_since is None:
             self.stale_since = asyncio.get_running_loop().time()
-            log.warning("%s: %s: %s", self.cluster.name, self.watch.kind.resource, error)
+            log.info("%s: %s: %s", self.cluster.name, self.watch.kind.resource, error)
         self.last_error = error
 
     async def _missing(self, error: NotFound) -> None:
