@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
+from continuo.embedded.machinery.declared import refuse_misfits
 from continuo.embedded.machinery.fieldsets import LEAF, FieldSet, difference, intersection, paths, union
 from continuo.embedded.machinery.managed import (
     BEFORE_FIRST_APPLY,
@@ -24,7 +25,6 @@ from continuo.embedded.machinery.managed import (
     without,
 )
 from continuo.embedded.machinery.merging import merge, withdraw
-from continuo.embedded.machinery.declared import refuse_misfits
 from continuo.embedded.machinery.roots import object_type
 from continuo.embedded.machinery.typed import MergeType, compare, field_set
 from continuo.resources.errors import BadRequest, Conflict
@@ -72,7 +72,14 @@ def server_side_apply(
     others = {owner: entry for owner, entry in before.items() if owner != me}
 
     merged = merge(kind, base, config)
-    if last:
+    if (
+        live is not None
+        and merged is base
+        and me in before
+        and _claimed(before[me], claim, api_version, time, False) is before[me]
+    ):
+        return live
+    if last and last != claim:
         owned = reduce(union, (entry.fields for entry in others.values()), named)
         merged = withdraw(kind, merged, last, owned)
     changed, removed = _ownable(*compare(kind, base, merged))
@@ -142,9 +149,7 @@ def _ownable(changed: FieldSet, removed: FieldSet) -> tuple[FieldSet, FieldSet]:
     return difference(changed, _UNOWNED), difference(removed, _UNOWNED)
 
 
-def _claimed(
-    last: Entry | None, claim: FieldSet, api_version: str, time: str, object_changed: bool
-) -> Entry:
+def _claimed(last: Entry | None, claim: FieldSet, api_version: str, time: str, object_changed: bool) -> Entry:
     """The applier's entry: the former one when it claims the same. Its time tells when it last changed the object."""
     if last is not None and last.fields == claim and last.api_version == api_version and not object_changed:
         return last

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -16,6 +16,7 @@ import msgspec
 
 from continuo.embedded.machinery.builtin_docs import describe
 from continuo.embedded.machinery.builtin_table import FACTS
+from continuo.embedded.machinery.typed import ALWAYS
 
 Schema = dict[str, Any]
 
@@ -76,7 +77,7 @@ _REFERENCE = "#/components/schemas/"
 _ROOT_FIELDS = {"apiVersion", "kind", "metadata"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema_for(group: str, version: str, kind: str) -> Schema | None:
     """The schema of a built-in kind with everything inlined (parts are shared: do not change it); None if unknown."""
     module = _module(group, version)
@@ -90,7 +91,7 @@ def object_meta() -> Schema:
     return _inlined("meta_v1.ObjectMeta")
 
 
-@lru_cache(maxsize=None)
+@cache
 def definitions(group: str, version: str) -> dict[str, Schema]:
     """The components of the group version's OpenAPI document, and those that they refer to, by OpenAPI name."""
     module = _module(group, version)
@@ -116,7 +117,7 @@ def openapi_name(model: str) -> str:
     return f"{_PACKAGES.get(group, f'io.k8s.api.{group}.')}{version}.{name}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def component(model: str) -> Schema:
     """One model as a component schema with `$ref`s."""
     cls = _class(model)
@@ -124,7 +125,8 @@ def component(model: str) -> Schema:
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     about, docs = describe(cls)
     schema: Schema = {"description": about, "type": "object"}
-    properties, required = {}, []
+    properties: dict[str, Schema] = {}
+    required: list[str] = []
     version_kind = _group_version_kind(model, cls)
     for entry in msgspec.structs.fields(cls):
         spelled = cls.__annotations__[entry.name]
@@ -142,7 +144,7 @@ def component(model: str) -> Schema:
 def _property(model: str, name: str, spelled: str, doc: str) -> Schema:
     module = model.partition(".")[0]
     facts = FACTS.get(model, {}).get(name, {})
-    schema = {"description": doc} if doc else {}
+    schema: Schema = {"description": doc} if doc else {}
     base = _type(module, spelled, facts)
     if "$ref" in base:
         schema["allOf"] = [base]
@@ -156,7 +158,11 @@ def _type(module: str, spelled: str, facts: Schema) -> Schema:
     if spelled.startswith("Optional["):
         return _type(module, spelled[9:-1], facts)
     if spelled.startswith("List["):
-        return {"type": "array", "items": _type(module, spelled[5:-1], {}), "x-kubernetes-list-type": "atomic"}
+        return {
+            "type": "array",
+            "items": _type(module, spelled[5:-1], {}),
+            "x-kubernetes-list-type": "atomic",
+        }
     if spelled == "dict":
         values = facts.get("values", {"type": "string"})
         if "model" in values:
@@ -168,7 +174,7 @@ def _type(module: str, spelled: str, facts: Schema) -> Schema:
     return {"$ref": _REFERENCE + openapi_name(spelled if "." in spelled else f"{module}.{spelled}")}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _references(model: str) -> frozenset[str]:
     """The models that a model mentions."""
     module = model.partition(".")[0]
@@ -186,15 +192,24 @@ def _references(model: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _inlined(model: str) -> Schema:
     """A component with its references replaced; every model is inlined once and shared."""
     if model.endswith(".JSONSchemaProps"):
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     schema: Schema = dict(component(model))
     if "properties" in schema:
-        schema["properties"] = {name: _resolve(inner) for name, inner in schema["properties"].items()}
+        required = schema.get("required", ())
+        schema["properties"] = {
+            name: _marked(_resolve(inner), inner, name in required) for name, inner in schema["properties"].items()
+        }
     return schema
+
+
+def _marked(schema: Schema, component: Schema, required: bool) -> Schema:
+    """Fields that an API server's own types always have are marked, for they are never taken as new."""
+    always = component.get("default") == {} or (required and component.get("type") == "array")
+    return {**schema, ALWAYS: True} if always else schema
 
 
 def _resolve(schema: Schema) -> Schema:

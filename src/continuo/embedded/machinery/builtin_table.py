@@ -1,4 +1,4 @@
-"""What lightkube's models do not say about the built-in kinds, as facts per field.
+r"""What lightkube's models do not say about the built-in kinds, as facts per field.
 
 One model per paragraph of the text below: its name, then `field=fact;fact`, then facts of the model itself with `@`.
 
@@ -10,7 +10,7 @@ One model per paragraph of the text below: its name, then `field=fact;fact`, the
 | `merge:key`, `merge`, `retain`, `merge+retain:key` | the patch strategy, with the merge key |
 | `struct` | a part that is always there, even when nothing was said about it |
 | `default:x` | a default that API documents state |
-| `enum:a\\|b` | the allowed values |
+| `enum:a\|b` | the allowed values |
 | `int64`, `byte` | the format; `items:int64` of a list's items |
 | `of:x` | what a map's values are: quantity, byte, time, strings, any, or a model |
 | `@required:a,b` | the required fields, where the models differ |
@@ -21,7 +21,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_STRATEGIES = {"merge": "merge", "retain": "retainKeys", "merge+retain": "merge,retainKeys", "replace": "replace"}
+_STRATEGIES = {
+    "merge": "merge",
+    "retain": "retainKeys",
+    "merge+retain": "merge,retainKeys",
+    "replace": "replace",
+}
 _VALUES: dict[str, dict[str, Any]] = {
     "quantity": {"anyOf": [{"type": "string"}, {"type": "number"}], "x-kubernetes-int-or-string": True},
     "byte": {"type": "string", "format": "byte"},

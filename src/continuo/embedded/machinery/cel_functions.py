@@ -9,10 +9,11 @@ import ipaddress
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from cel_expr_python import cel
+from cel_expr_python import cel  # type: ignore[import-untyped]
 
 from continuo.embedded.machinery.quantities import parse_quantity, spell_quantity
 
@@ -33,7 +34,7 @@ def _find(text: str, pattern: str) -> str:
 
 
 def _is_sorted(items: list[Any]) -> bool:
-    return all(a <= b for a, b in zip(items, items[1:], strict=False))
+    return all(a <= b for a, b in pairwise(items))
 
 
 def _extreme(choose: Callable[[list[Any]], Any], name: str) -> Implementation:

@@ -43,9 +43,7 @@ class Node:
         elif isinstance(value, list) and self.items is not None:
             self._check_items(self.items, value, old, place, errors)
 
-    def _check_items(
-        self, items: Node, value: list[Any], old: Any, place: Place, errors: list[FieldError]
-    ) -> None:
+    def _check_items(self, items: Node, value: list[Any], old: Any, place: Place, errors: list[FieldError]) -> None:
         before: dict[str, Any] = {}
         if isinstance(old, list) and self.merge.shape == "list":
             before = {item_key(self.merge, item): item for item in old}
@@ -64,7 +62,11 @@ class Node:
                     continue
                 type_, given, detail = rule.type, _given(value), self._detail(rule, shown, former)
             except RuleFailure as failure:
-                type_, given, detail = "Invalid", self.kind, f"{failure} evaluating rule: {rule.message or rule.text}"
+                type_, given, detail = (
+                    "Invalid",
+                    self.kind,
+                    f"{failure} evaluating rule: {rule.message or rule.text}",
+                )
             errors.append(FieldError(path_of(place) + rule.field_path, type_, given, detail))
 
     def _detail(self, rule: Rule, shown: Any, former: Any) -> str:
@@ -78,7 +80,12 @@ def _given(value: Any) -> Any:
 
 
 def compile_node(
-    schema: Mapping[str, Any], path: str, errors: list[FieldError], *, root: bool = False, uncorrelated: str = ""
+    schema: Mapping[str, Any],
+    path: str,
+    errors: list[FieldError],
+    *,
+    root: bool = False,
+    uncorrelated: str = "",
 ) -> Node | None:
     """The node of a schema; None when there is no rule in it or below it."""
     if root or schema.get("x-kubernetes-embedded-resource"):
@@ -88,9 +95,7 @@ def compile_node(
         for index, rule in enumerate(schema.get("x-kubernetes-validations") or ())
     ]
     rules = [rule for rule in compiled if rule is not None]
-    node = Node(
-        str(schema.get("type") or ""), converter(schema) if rules else None, rules, merge_type(schema)
-    )
+    node = Node(str(schema.get("type") or ""), converter(schema) if rules else None, rules, merge_type(schema))
     for name, child in (schema.get("properties") or {}).items():
         below = compile_node(child, f"{path}.properties[{name}]", errors, uncorrelated=uncorrelated)
         if below is not None:

@@ -40,11 +40,10 @@ class Rule:
     optional_old: bool
 
 
-def compile_rule(
-    rule: Schema, schema: Schema, path: str, uncorrelated: str, errors: list[FieldError]
-) -> Rule | None:
+def compile_rule(rule: Schema, schema: Schema, path: str, uncorrelated: str, errors: list[FieldError]) -> Rule | None:
     """The compiled rule; None, with the errors, when it is not right. `uncorrelated`: the list whose items have no
-    former value, if the rule stands below one."""
+    former value, if the rule stands below one.
+    """
     text = str(rule.get("rule") or "").strip()
     code = _STRING.sub(lambda found: " " * len(found.group(0)), text)
     before = len(errors)
@@ -131,13 +130,14 @@ def undefined_field(code: str, schema: Schema, optional_old: bool) -> tuple[str,
         if found[1] == "oldSelf" and optional_old:
             continue
         names = found[2][1:].split(".")
-        column = found.end(1)
+        column, inner = found.end(1), schema
         for name in names[:-1] if found[3] else names:
-            inner = _declared(schema if name is names[0] else inner, name)
-            if inner is None:
+            below = _declared(inner, name)
+            if below is None:
                 return name, column + 1
-            if inner is _UNKNOWN:
+            if below is _UNKNOWN:
                 break
+            inner = below
             column += len(name) + 1
     return None
 
@@ -162,7 +162,8 @@ def _declared(schema: Schema, name: str) -> Schema | None:
 def _field_path(rule: Schema, schema: Schema, path: str, errors: list[FieldError]) -> str:
     """What the rule's fieldPath adds to the path of its errors."""
     text = str(rule.get("fieldPath") or "").strip()
-    out, at, inner = "", 0, schema
+    out, at = "", 0
+    inner: Any = schema
     while at < len(text):
         found = _STEP.match(text, at)
         name = next((group for group in found.groups() if group is not None), "") if found else ""

@@ -33,9 +33,7 @@ def _misfits(kind: MergeType, value: Any, path: str, found: list[str]) -> None:
         _map_misfits(kind, value, path, found)
     elif kind.holds == "array":
         _list_misfits(kind, value, path, found)
-    elif isinstance(value, dict | list) and kind.holds:
-        found.append(f"{path}: expected {_WORDS.get(kind.holds, kind.holds)}, got {_given(value)}")
-    elif _scalar_misfit(kind.holds, value):
+    elif (isinstance(value, dict | list) and kind.holds) or _scalar_misfit(kind.holds, value):
         found.append(f"{path}: expected {_WORDS.get(kind.holds, kind.holds)}, got {_given(value)}")
 
 
@@ -50,9 +48,7 @@ def _given(value: Any) -> str:
 def _scalar_misfit(holds: str, value: Any) -> bool:
     if holds in ("integer", "number"):
         return isinstance(value, bool) or not isinstance(value, int | float)
-    return (holds == "string" and not isinstance(value, str)) or (
-        holds == "boolean" and not isinstance(value, bool)
-    )
+    return (holds == "string" and not isinstance(value, str)) or (holds == "boolean" and not isinstance(value, bool))
 
 
 def _map_misfits(kind: MergeType, value: Any, path: str, found: list[str]) -> None:

@@ -20,9 +20,7 @@ class _Defaults:
             for name, inner in properties.items()
             if isinstance(inner, Mapping) and "default" in inner
         }
-        self.fields = {
-            name: _Defaults(child) for name, child in properties.items() if isinstance(child, Mapping)
-        }
+        self.fields = {name: _Defaults(child) for name, child in properties.items() if isinstance(child, Mapping)}
         extra = schema.get("additionalProperties")
         self.element = _Defaults(extra) if isinstance(extra, Mapping) else None
         self.items = _Defaults(schema["items"]) if isinstance(schema.get("items"), Mapping) else None

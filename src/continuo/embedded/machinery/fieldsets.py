@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 FieldSet: TypeAlias = dict[str, Any]
@@ -28,12 +29,19 @@ def field(name: str) -> str:
 
 def element_key(keys: dict[str, Any]) -> str:
     """The path element of an item of an associative list."""
-    return "k:" + json.dumps(keys, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    parts = [f'"{name}":{_spelled(value)}' for name, value in sorted(keys.items())]
+    return "k:{" + ",".join(parts) + "}"
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, str):
+        return encode_basestring(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def element_value(value: Any) -> str:
     """The path element of an item of a set."""
-    return "v:" + json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "v:" + _spelled(value)
 
 
 def is_member(node: FieldSet) -> bool:
@@ -62,10 +70,7 @@ def _union_children(a: FieldSet, b: FieldSet) -> FieldSet:
     out: FieldSet | None = None
     for key, node in b.items():
         mine = a.get(key)
-        if mine is None:
-            joined = node
-        else:
-            joined = mine if key == SELF else _union_nodes(mine, node)
+        joined = node if mine is None else mine if key == SELF else _union_nodes(mine, node)
         if joined is not mine:
             out = dict(a) if out is None else out
             out[key] = joined

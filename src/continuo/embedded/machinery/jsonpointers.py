@@ -35,7 +35,7 @@ class _Test(jsonpatch.TestOperation):
 class Patch(jsonpatch.JsonPatch):
     """A JSON patch with the two leniencies of API servers."""
 
-    operations: ClassVar[Mapping[str, Any]] = MappingProxyType(
+    operations: ClassVar[MappingProxyType[str, type[jsonpatch.PatchOperation]]] = MappingProxyType(
         {**jsonpatch.JsonPatch.operations, "replace": _Replace, "test": _Test}
     )
 

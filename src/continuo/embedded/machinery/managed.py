@@ -31,7 +31,7 @@ class Entry:
     wire: dict[str, Any] | None = None
 
     def with_fields(self, fields: FieldSet, time: str | None = None) -> Entry:
-        """This entry owning something else; itself when it is the same."""
+        """The entry owning something else; itself when it is the same."""
         if fields is self.fields and time is None:
             return self
         return replace(self, fields=fields, time=time or self.time, wire=None)

@@ -54,9 +54,7 @@ def _merge_lists(kind: MergeType, live: list[Any], applied: list[Any]) -> list[A
     return live if len(out) == len(live) and all(a is b for a, b in zip(out, live, strict=True)) else out
 
 
-def _up_to(
-    last: str | None, rest: Iterator[tuple[str, Any]], kind: MergeType, known: dict[str, Any]
-) -> Iterator[Any]:
+def _up_to(last: str | None, rest: Iterator[tuple[str, Any]], kind: MergeType, known: dict[str, Any]) -> Iterator[Any]:
     """The applied items up to one of them (None: all), each merged with its live counterpart."""
     for key, item in rest:
         yield merge(kind.element, known[key], item) if key in known else item
@@ -98,18 +96,14 @@ def _withdraw_items(kind: MergeType, value: list[Any], last: FieldSet, owned: Fi
     for item in value:
         key = item_key(kind, item)
         node = last.get(key)
-        gone, rest = (
-            (False, item) if node is None else _decide(kind.element, item, node, owned.get(key), False)
-        )
+        gone, rest = (False, item) if node is None else _decide(kind.element, item, node, owned.get(key), False)
         changed = changed or gone or rest is not item
         if not gone:
             out.append(rest)
     return out if changed else value
 
 
-def _decide(
-    kind: MergeType, value: Any, last: FieldSet, keep: FieldSet | None, declared: bool
-) -> tuple[bool, Any]:
+def _decide(kind: MergeType, value: Any, last: FieldSet, keep: FieldSet | None, declared: bool) -> tuple[bool, Any]:
     """(is it taken away, what is left of it). A declared field counts as claimed with anything in it.
 
     A list that loses its last item goes too; a map stays, empty.

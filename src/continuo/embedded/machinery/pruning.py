@@ -7,7 +7,11 @@ from typing import Any
 
 from continuo.embedded.machinery.fields import Place, path_of, step
 
-_EMBEDDED: Mapping[str, Any] = {"apiVersion": {}, "kind": {}, "metadata": {"x-kubernetes-preserve-unknown-fields": True}}
+_EMBEDDED: Mapping[str, Any] = {
+    "apiVersion": {},
+    "kind": {},
+    "metadata": {"x-kubernetes-preserve-unknown-fields": True},
+}
 
 
 def prune(schema: Mapping[str, Any], value: Any, path: str = "") -> tuple[Any, list[str]]:

@@ -59,9 +59,7 @@ def _strategies(schema: Schema) -> list[str]:
     return str(schema.get("x-kubernetes-patch-strategy", "")).split(",")
 
 
-def _merge_field(
-    out: dict[str, Any], name: str, change: Any, patch: dict[str, Any], schema: Schema
-) -> None:
+def _merge_field(out: dict[str, Any], name: str, change: Any, patch: dict[str, Any], schema: Schema) -> None:
     if change is None:
         out.pop(name, None)
         return
@@ -76,7 +74,7 @@ def _merge_field(
             out[name] = _cleaned(change)
     elif isinstance(change, list) and "merge" in strategies:
         merged = _merge_list(before if isinstance(before, list) else [], change, schema)
-        out[name] = _ordered(merged, change, patch.get(SET_ORDER + name), schema)
+        out[name] = _ordered(merged, patch.get(SET_ORDER + name), schema)
     else:
         out[name] = change
 
@@ -91,7 +89,7 @@ def _list_directives(out: dict[str, Any], patch: dict[str, Any], schema: Schema)
         elif directive.startswith(SET_ORDER):
             name = directive.removeprefix(SET_ORDER)
             if name not in patch and isinstance(out.get(name), list):
-                out[name] = _ordered(out[name], [], items, _field(schema, name))
+                out[name] = _ordered(out[name], items, _field(schema, name))
 
 
 def _merge_list(before: list[Any], change: list[Any], schema: Schema) -> list[Any]:
@@ -123,7 +121,7 @@ def _unique(items: list[Any]) -> list[Any]:
     return [item for place, item in enumerate(items) if item not in items[:place]]
 
 
-def _ordered(merged: list[Any], change: list[Any], wanted: Any, schema: Schema) -> list[Any]:
+def _ordered(merged: list[Any], wanted: Any, schema: Schema) -> list[Any]:
     """The list in the wanted order; items that the order does not name keep their place among the others."""
     if not isinstance(wanted, list):
         return merged
@@ -145,12 +143,8 @@ def _cleaned(change: Any) -> Any:
     """What a patch adds, without its directives and nulls."""
     if isinstance(change, dict):
         return {
-            name: _cleaned(value)
-            for name, value in change.items()
-            if value is not None and not name.startswith("$")
+            name: _cleaned(value) for name, value in change.items() if value is not None and not name.startswith("$")
         }
     if isinstance(change, list):
-        return [
-            _cleaned(item) for item in change if not (isinstance(item, dict) and item.get(PATCH) == "delete")
-        ]
+        return [_cleaned(item) for item in change if not (isinstance(item, dict) and item.get(PATCH) == "delete")]
     return change

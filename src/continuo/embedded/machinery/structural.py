@@ -18,7 +18,15 @@ Schema: TypeAlias = Mapping[str, Any]
 Errors: TypeAlias = list[FieldError]
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
-_UNSUPPORTED = ("id", "$schema", "$ref", "additionalItems", "patternProperties", "definitions", "dependencies")
+_UNSUPPORTED = (
+    "id",
+    "$schema",
+    "$ref",
+    "additionalItems",
+    "patternProperties",
+    "definitions",
+    "dependencies",
+)
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 _ONLY_STRUCTURE = {
     "type": "empty",
@@ -125,7 +133,10 @@ def _check_extensions(schema: Schema, path: str, errors: Errors) -> None:
             detail = "must be object if x-kubernetes-embedded-resource is true"
             errors.append(FieldError(f"{path}.type", "Invalid", kind or "", detail))
         if not preserves and not schema.get("properties"):
-            detail = "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
+            detail = (
+                "must not be empty if x-kubernetes-embedded-resource is true "
+                "without x-kubernetes-preserve-unknown-fields"
+            )
             errors.append(_required(f"{path}.properties", detail))
     map_type = schema.get("x-kubernetes-map-type")
     if map_type is None:
@@ -186,7 +197,9 @@ def _check_map_items(items: Schema, keys: list[str], path: str, errors: Errors) 
             detail = "must be a scalar type if parent array's x-kubernetes-list-type is map"
             errors.append(FieldError(f"{where}.type", "Invalid", inner["type"], detail))
         if "default" not in inner and key not in (items.get("required") or ()):
-            detail = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            detail = (
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            )
             errors.append(_required(f"{where}.default", detail))
 
 

@@ -9,6 +9,7 @@ atomic.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any, Literal
 
 from continuo.embedded.machinery.fieldsets import (
@@ -21,13 +22,26 @@ from continuo.embedded.machinery.fieldsets import (
 )
 from continuo.embedded.machinery.memo import IdentityMemo
 
+ALWAYS = "x-always-present"
+"""Marks fields of built-in kinds that exist even when nothing was said about them (struct by value, required list)."""
+
 Shape = Literal["leaf", "map", "list", "set", "deduced"]
 
 
 class MergeType:
     """How values at one place merge. Children are compiled when they are first asked for."""
 
-    __slots__ = ("_element", "_element_schema", "_fields", "_properties", "closed", "defaults", "holds", "keys", "shape")
+    __slots__ = (
+        "_element",
+        "_element_schema",
+        "_fields",
+        "_properties",
+        "closed",
+        "defaults",
+        "holds",
+        "keys",
+        "shape",
+    )
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.shape: Shape = _shape(schema)
@@ -63,7 +77,7 @@ class MergeType:
     def embedded(self, name: str) -> bool:
         """Whether the field is always there (a struct by value): owning what is in it never means owning it."""
         schema = self._properties.get(name)
-        return schema is not None and schema.get("default") == {} and "properties" in schema
+        return schema is not None and ALWAYS in schema
 
 
 def _shape(schema: Mapping[str, Any]) -> Shape:
@@ -94,16 +108,13 @@ def merge_type(schema: Mapping[str, Any] | None) -> MergeType:
 
 def item_key(kind: MergeType, item: Any) -> str:
     """The path element of an item of an associative list or set."""
-    if kind.shape == "set":
+    if kind.shape == "set" or not isinstance(item, dict):
         return element_value(item)
-    if not isinstance(item, dict):
-        return element_value(item)
-    keys = {}
-    for name in kind.keys:
-        value = item.get(name, kind.defaults.get(name))
-        if value is not None:
-            keys[name] = value
-    return element_key(keys)
+    names = kind.keys
+    if len(names) == 1 and isinstance(value := item.get(names[0]), str):
+        return f'k:{{"{names[0]}":{encode_basestring(value)}}}'
+    keys = {name: item.get(name, kind.defaults.get(name)) for name in names}
+    return element_key({name: value for name, value in keys.items() if value is not None})
 
 
 def is_map(kind: MergeType, value: Any) -> bool:
@@ -172,9 +183,14 @@ def _compare_maps(
                 removed[field(name)] = _whole(kind.child(name), before, False)
 
 
-def _compare_lists(
-    kind: MergeType, old: list[Any], new: list[Any], changed: FieldSet, removed: FieldSet
-) -> None:
+def _compare_lists(kind: MergeType, old: list[Any], new: list[Any], changed: FieldSet, removed: FieldSet) -> None:
+    if len(old) == len(new):
+        pairs = [(a, b) for a, b in zip(old, new, strict=True) if a is not b]
+        keys = [item_key(kind, a) for a, _ in pairs]
+        if keys == [item_key(kind, b) for _, b in pairs]:
+            for key, (known, item) in zip(keys, pairs, strict=True):
+                _compare_pair(key, kind.element, known, item, changed, removed)
+            return
     before = {item_key(kind, item): item for item in old}
     after = {item_key(kind, item): item for item in new}
     for key, item in after.items():
@@ -188,9 +204,7 @@ def _compare_lists(
             removed[key] = _whole(kind.element, item, False)
 
 
-def _compare_pair(
-    key: str, kind: MergeType, old: Any, new: Any, changed: FieldSet, removed: FieldSet
-) -> None:
+def _compare_pair(key: str, kind: MergeType, old: Any, new: Any, changed: FieldSet, removed: FieldSet) -> None:
     """What changed between two values of one place."""
     both_maps = is_map(kind, old) and is_map(kind, new)
     if (both_maps or (is_list(kind, old) and is_list(kind, new))) and (old or new):
@@ -211,7 +225,7 @@ def _whole(kind: MergeType, value: Any, embedded: bool) -> FieldSet:
     out: FieldSet = {}
     if is_map(kind, value):
         for name, child in value.items():
-            out[field(name)] = _whole(kind.child(name), child, kind.embedded(name))
+            out[field(name)] = _whole(kind.child(name), child, embedded and kind.embedded(name))
     elif is_list(kind, value):
         for item in value:
             out[item_key(kind, item)] = _whole(kind.element, item, False)

@@ -61,7 +61,7 @@ class Rules:
             return value is not None or not self._name
         if value.__class__ not in accepts:
             return False
-        return self._name != "integer" or value.__class__ is int or value.is_integer()
+        return self._name != "integer" or isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
     def _check_map(self, value: dict[str, Any], place: Place, errors: Errors) -> None:
         for name in self._required:
@@ -156,11 +156,11 @@ def _max_length(schema: Mapping[str, Any]) -> Check:
     return check
 
 
-def _min_size(kind: type, low: int, what: str) -> Check:
+def _min_size(kind: Any, low: int, what: str) -> Check:
     return _says(kind, lambda value: len(value) < low, f"should have at least {low} {what}", len)
 
 
-def _max_size(kind: type, high: int) -> Check:
+def _max_size(kind: Any, high: int) -> Check:
     def check(value: Any, place: Place, errors: Errors) -> None:
         if isinstance(value, kind) and len(value) > high:
             errors.append(FieldError(path_of(place), "TooMany", len(value), f"must have at most {high} items"))
