@@ -59,7 +59,7 @@ def new_engine(hands: Hands) -> Iterator[Callable[..., EmbeddedEngine]]:
 
     def make(data: Path | None = None, bounds: Bounds = Bounds()) -> EmbeddedEngine:
         engine = EmbeddedEngine(
-            data, clock=hands.now, call_later=hands.call_later, random=Random(7), bounds=bounds, ca="PEM"
+            data, clock=hands.now, call_later=hands.call_later, random=Random(len(made)), bounds=bounds, ca="PEM"
         )
         made.append(engine)
         return engine

@@ -113,6 +113,14 @@ def _properties(properties: Object, **more: Any) -> Callable[[Object], None]:
     return _version(0, schema={"openAPIV3Schema": {"type": "object", "properties": properties, **more}})
 
 
+def _everywhere(schema: Object) -> Callable[[Object], None]:
+    def change(crd: Object) -> None:
+        for version in crd["spec"]["versions"]:
+            version["schema"] = {"openAPIV3Schema": schema}
+
+    return change
+
+
 WRONG: list[tuple[str, Callable[[Object], Any], str]] = [
     ("name", lambda crd: crd["metadata"].update(name="x.example.dev"),
      'metadata.name: Invalid value: "x.example.dev": must be spec.names.plural+"."+spec.group'),
@@ -128,6 +136,8 @@ WRONG: list[tuple[str, Callable[[Object], Any], str]] = [
     ("no schema", lambda crd: crd["spec"]["versions"][0].pop("schema"),
      "spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"),
     ("schema without type", _properties({"spec": {}}), "spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value"),
+    ("same wrong schema everywhere", _everywhere({"type": "object", "properties": {"spec": {}}}),
+     "invalid: spec.validation.openAPIV3Schema.properties[spec].type: Required value"),
     ("rule that does not compile", _properties({"spec": {"type": "object", "x-kubernetes-validations": [{"rule": "self.a <"}]}}),
      "compilation failed"),
     ("rule on an unknown field", _properties({"spec": {"type": "object", "x-kubernetes-validations": [{"rule": "self.nope == 1"}]}}),

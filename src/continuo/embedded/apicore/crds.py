@@ -28,7 +28,7 @@ from continuo.resources.meta import Kind, Object, condition, is_true
 CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 TABLE: Final = ("apiextensions.k8s.io", "customresourcedefinitions")
 _CUSTOM: Final = Strategy(generation=True)
-_SCHEMA_PATH: Final = "schema.openAPIV3Schema"
+_SCHEMA: Final = "openAPIV3Schema"
 _LABEL_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -123,11 +123,11 @@ def _rival(state: State, crd: Object) -> tuple[str, str] | None:
         if kind.group != spec.get("group") or f"{kind.plural}.{kind.group}" == own:
             continue
         taken = {kind.plural, served.type.singular, *kind.short_names}
+        if names.get("kind") in (kind.kind, served.type.list_kind):
+            return "KindConflict", f'"{names["kind"]}" is already in use'
         for field, reason in (("plural", "PluralConflict"), ("singular", "SingularConflict")):
             if names.get(field) in taken:
                 return reason, f'"{names[field]}" is already in use'
-        if names.get("kind") in (kind.kind, served.type.list_kind):
-            return "KindConflict", f'"{names["kind"]}" is already in use'
         for short in names.get("shortNames") or ():
             if short in taken:
                 return "ShortNamesConflict", f'"{short}" is already in use'
@@ -193,6 +193,7 @@ def _check_versions(versions: list[Object], old: Object | None) -> Iterator[Fiel
         yield invalid_value("spec.versions", versions, "must have exactly one version marked as storage version")
     seen: set[str] = set()
     before = {v["name"]: v for v in (old or {}).get("spec", {}).get("versions") or ()}
+    alike = all(version.get("schema") == versions[0].get("schema") for version in versions)
     for index, version in enumerate(versions):
         path, name = f"spec.versions[{index}]", version.get("name") or ""
         if not _LABEL_1035.match(name):
@@ -202,21 +203,23 @@ def _check_versions(versions: list[Object], old: Object | None) -> Iterator[Fiel
             yield invalid_value("spec.versions", versions, "must contain unique version names")
         seen.add(name)
         earlier = before.get(name)
-        if earlier is None or earlier.get("schema") != version.get("schema"):
-            yield from _check_schema(path, version)
+        if (earlier is None or earlier.get("schema") != version.get("schema")) and not (alike and index):
+            # One schema for all versions is reported where Kubernetes keeps it then.
+            yield from _check_schema("spec.validation" if alike else f"{path}.schema", version)
         yield from _check_columns(path, version)
 
 
 def _check_schema(path: str, version: Object) -> Iterator[FieldError]:
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    schema = (version.get("schema") or {}).get(_SCHEMA)
     if not schema:
-        yield required(f"{path}.{_SCHEMA_PATH}", "schemas are required")
+        yield required(f"{path}.{_SCHEMA}", "schemas are required")
         return
     if schema.get("type") != "object":
-        yield invalid_value(f"{path}.{_SCHEMA_PATH}.type", schema.get("type") or "", "must be object at the root")
+        yield invalid_value(f"{path}.{_SCHEMA}.type", schema.get("type") or "", "must be object at the root")
         return
     for problem in examine(schema).problems:
-        yield replace(problem, field=f"{path}.schema.{problem.field}")
+        inner = problem.field[problem.field.find(_SCHEMA) :]
+        yield replace(problem, field=f"{path}.{inner}")
 
 
 def _check_columns(path: str, version: Object) -> Iterator[FieldError]:
