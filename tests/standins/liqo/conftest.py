@@ -58,7 +58,7 @@ class Bench:
         api = self.world.engine.create_cluster(name)
         for definition in CRDS:
             api.create(definition, Write(manager="helm"))
-        self.world.node(api, f"{name}-1", cpu=32, memory=65536, cluster_cidr=pods)
+        self.world.node(api, f"{name}-1", cpu=32, memory=65536, pods=1000, cluster_cidr=pods)
         self.world.run(1)
         install(api, name, pods, services, rng=Random(name))
         self.world.run(2)

@@ -66,7 +66,7 @@ def _add(api: Api, obj: Object) -> Object:
 
 _INSTALLED = (
     kinds.NAMESPACE, kinds.SECRET, kinds.NETWORK, kinds.CLUSTER_ROLE, kinds.DEPLOYMENT, kinds.CONFIG_MAP,
-    names.WG_SERVER_TEMPLATE, names.WG_CLIENT_TEMPLATE, names.VK_OPTIONS_TEMPLATE,
+    kinds.WG_GATEWAY_SERVER_TEMPLATE, kinds.WG_GATEWAY_CLIENT_TEMPLATE, kinds.VK_OPTIONS_TEMPLATE,
 )  # fmt: skip
 
 
@@ -125,9 +125,9 @@ def _templates() -> list[Object]:
         return kind.new(name, names.NAMESPACE, metadata=metadata, spec=spec)
 
     return [
-        gateway(names.WG_SERVER_TEMPLATE, "wireguard-server", "WgGatewayServer"),
-        gateway(names.WG_CLIENT_TEMPLATE, "wireguard-client", "WgGatewayClient"),
-        names.VK_OPTIONS_TEMPLATE.new(
+        gateway(kinds.WG_GATEWAY_SERVER_TEMPLATE, "wireguard-server", "WgGatewayServer"),
+        gateway(kinds.WG_GATEWAY_CLIENT_TEMPLATE, "wireguard-client", "WgGatewayClient"),
+        kinds.VK_OPTIONS_TEMPLATE.new(
             "virtual-kubelet-default", names.NAMESPACE,
             spec={
                 "createNode": True, "disableNetworkCheck": False, "replicas": 1,

@@ -1,8 +1,6 @@
-"""What Liqo calls things: labels, annotations, finalizers, and the kinds that only Liqo itself touches."""
+"""What Liqo calls things: labels, annotations, finalizers, names."""
 
 from __future__ import annotations
-
-from continuo.resources.meta import Kind
 
 NAMESPACE = "liqo"
 MANAGER = "liqo"
@@ -52,11 +50,6 @@ REPLICATOR_FINALIZER = "crdreplicator.liqo.io/resource"
 OFFLOADING_FINALIZER = "namespaceoffloading-controller.liqo.io/finalizer"
 MAP_FINALIZER = "namespacemap-controller.liqo.io/finalizer"
 
-WG_SERVER_TEMPLATE = Kind("networking.liqo.io", "v1beta1", "WgGatewayServerTemplate", "wggatewayservertemplates")
-WG_CLIENT_TEMPLATE = Kind("networking.liqo.io", "v1beta1", "WgGatewayClientTemplate", "wggatewayclienttemplates")
-VK_OPTIONS_TEMPLATE = Kind(
-    "offloading.liqo.io", "v1beta1", "VkOptionsTemplate", "vkoptionstemplates", short_names=("vkot",)
-)
 CLUSTER_ROLES = {
     "liqo-remote-controlplane": "remote-controlplane",
     "liqo-virtual-kubelet-remote": "virtual-kubelet-remote",

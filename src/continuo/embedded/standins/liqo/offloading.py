@@ -52,13 +52,14 @@ class Offloading:
             for namespace in view.wanted:
                 self._work.add(namespace)
         hooks: list[Any] = admission_of(self._site.api)
-        hooks.append(self.admit)
+        hooks += [self.admit, self._pods.admit]
 
     def stop(self) -> None:
         """Let go."""
         hooks = admission_of(self._site.api)
-        if self.admit in hooks:
-            hooks.remove(self.admit)
+        for hook in (self.admit, self._pods.admit):
+            if hook in hooks:
+                hooks.remove(hook)
         self._listeners.stop()
         self._work.stop()
         self._maps.stop()

@@ -16,7 +16,7 @@ from continuo.embedded.standins.liqo.site import Mapped, PeerView, Site
 from continuo.embedded.standins.objects import cond, conditions
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
-from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.meta import Key, Kind, Object, key_of
 
 WRITE = Write(manager=names.KUBELET, trusted=True)
 BATCH = 256
@@ -38,6 +38,8 @@ class Pods:
         self._node_of: dict[Key, str] = {}
         self._unmapped: dict[str, dict[Key, None]] = {}
         """Pods that wait for their namespace to exist at the peer, by namespace."""
+        self._known: set[str] = set()
+        """Virtual nodes whose pods we have looked for."""
         self._drained: dict[str, str] = {}
         """Virtual nodes that wait to be empty, with their peer."""
         self._host_ips: dict[str, str] = {}
@@ -52,13 +54,23 @@ class Pods:
         self.work.stop()
 
     def peer(self, peer: str) -> None:
-        """Pods that were bound before we knew the node."""
-        for name in self._site.peers[peer].nodes:
-            for key in self._on_node.get(name, ()):
-                if key not in self._unmapped.get(key[0], ()):
-                    pod = self._site.find(kinds.POD, key[1], key[0])
-                    if pod is not None and names.SHADOW_POD_LABEL not in (pod["metadata"].get("labels") or {}):
-                        self.work.add(key)
+        """Pods that were bound to a virtual node before it was known."""
+        new = self._site.peers[peer].nodes - self._known
+        if new:
+            self._known |= new
+            for pod in self._site.all(kinds.POD):
+                if pod["spec"].get("nodeName") in new:
+                    self.on_pod(StoredChange(0, "ADDED", kinds.POD, pod, None))
+
+    def admit(self, operation: str, kind: Kind, pod: Object, previous: Object | None) -> Object | None:
+        """The label of offloaded pods, set with the binding itself: no write of its own."""
+        if operation != "UPDATE" or kind.kind != "Pod" or previous is None:
+            return None
+        node = pod["spec"].get("nodeName")
+        if node is None or node not in self._site.nodes or "nodeName" in previous["spec"]:
+            return None
+        marks = {**(pod["metadata"].get("labels") or {}), names.SHADOW_POD_LABEL: "true"}
+        return {**pod, "metadata": {**pod["metadata"], "labels": marks}}
 
     # --- events -------------------------------------------------------------------------------------------------------
     def on_pod(self, change: StoredChange) -> None:
@@ -156,7 +168,6 @@ class Pods:
             if phase in _GONE_PHASES:
                 return
             self._send(pod, other, node, mapped)
-            self._mark(pod)
             return
         if not _is_pair(shadow, self._site.id, other.id):
             return
@@ -177,13 +188,6 @@ class Pods:
             other.api.create(shadow, WRITE)
         except (AlreadyExists, NotFound):
             self.work.add_after(key_of(pod), 0.5)
-
-    def _mark(self, pod: Object) -> None:
-        marks = pod["metadata"].get("labels") or {}
-        if marks.get(names.SHADOW_POD_LABEL) != "true":
-            metadata = {**pod["metadata"], "labels": {**marks, names.SHADOW_POD_LABEL: "true"}}
-            metadata.pop("resourceVersion", None)
-            self._api.update({**pod, "metadata": metadata}, WRITE)
 
     def _bring_back(self, pod: Object, remote: Object, remap: Remap | None, node: str) -> None:
         """The remote pod's status with local addresses; written when it differs."""

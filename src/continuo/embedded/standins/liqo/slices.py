@@ -71,7 +71,7 @@ class Slices:
             "kubeconfigSecretRef": {"name": f"kubeconfig-resourceslice-{name}"},
             "resourceQuota": {"hard": status.get("resources") or {}},
             "vkOptionsTemplateRef": {
-                "apiVersion": names.VK_OPTIONS_TEMPLATE.api_version, "kind": names.VK_OPTIONS_TEMPLATE.kind,
+                "apiVersion": kinds.VK_OPTIONS_TEMPLATE.api_version, "kind": kinds.VK_OPTIONS_TEMPLATE.kind,
                 "name": "virtual-kubelet-default", "namespace": names.NAMESPACE,
             },
         }  # fmt: skip
