@@ -152,6 +152,7 @@ class Blueprint:
     storages: Mapping[str, Storage]
     links: Mapping[str, VirtualLink]
     points: Mapping[str, ConnectionPoint]
+    outputs: Mapping[str, Node]
 
     def host_of(self, component: Component) -> Host | None:
         """What the component asks of its place, if anything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from continuo.tosca.checks import by_component
 from continuo.tosca.cursor import Cursor
 from continuo.tosca.names import slug
 from continuo.tosca.placement import Target
-from continuo.tosca.problems import Problem, Problems, did_you_mean
+from continuo.tosca.problems import Problem, Problems, TooMany, did_you_mean
 from continuo.tosca.yaml_nodes import ListNode, MapNode, Node, Scalar, describe, parse
 
 KUBERNETES_VERSION = "v1.34.2"
@@ -79,10 +80,14 @@ def targets(clusters: Iterable[Object]) -> list[Target]:
 def read_clusters(text: str | bytes, *, file: str = "clusters.yaml") -> tuple[list[Object], tuple[Problem, ...]]:
     """Cluster definitions from a file: a list, a map with `clusters`, or a whole LowLevelOrchestration."""
     problems = Problems(file)
-    root = parse(text, problems)
-    if root is None:
-        return [], problems.sorted()
-    cursor = Cursor(root, "", "", problems)
+    found: list[Object] = []
+    with suppress(TooMany):
+        root = parse(text, problems)
+        found = _definitions(Cursor(root, "", "", problems)) if root is not None else []
+    return found, problems.sorted()
+
+
+def _definitions(cursor: Cursor) -> list[Object]:
     for key in ("spec", "clusters"):
         if isinstance(cursor.value, MapNode) and key in cursor.value.fields:
             cursor = cursor.step(cursor.value.fields[key], key)
@@ -91,10 +96,10 @@ def read_clusters(text: str | bytes, *, file: str = "clusters.yaml") -> tuple[li
             "bad-value", f"the clusters must be a list, not {describe(cursor.value)}.",
             hint="write clusters: [{name: green, kubernetes-version: v1.34.2}]",
         )  # fmt: skip
-        return [], problems.sorted()
+        return []
     found = [cluster for item in cursor.items("clusters") if (cluster := _definition(item)) is not None]
     _unique(found, cursor)
-    return found, problems.sorted()
+    return found
 
 
 def _definition(cursor: Cursor) -> Object | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from continuo.tosca.exposure import Exposure, Policy, check_public_ports, exposu
 from continuo.tosca.inputs import TLS_CERT, TLS_KEY
 from continuo.tosca.names import slug
 from continuo.tosca.placement import Placer, Target, home, needed_links
-from continuo.tosca.problems import Problem, Problems, errors
+from continuo.tosca.problems import Problem, Problems, TooMany, errors
 from continuo.tosca.reader import build, open_document
 from continuo.tosca.yaml_nodes import Scalar
 
@@ -78,13 +79,19 @@ def convert_text(
 ) -> Conversion:
     """The whole way from a blueprint's text to an application, or to all problems of both steps."""
     problems = Problems(file, strict=strict)
-    document = open_document(text, problems)
-    return _refused(problems) if document is None else _convert(document, options, problems)
+    with suppress(TooMany):
+        document = open_document(text, problems)
+        if document is not None:
+            return _convert(document, options, problems)
+    return _refused(problems)
 
 
 def convert(blueprint: Blueprint, options: Options, *, strict: bool = False) -> Conversion:
     """The same for a blueprint that was read before; its inputs are bound anew."""
-    return _convert(blueprint.document, options, Problems(blueprint.document.file, strict=strict))
+    problems = Problems(blueprint.document.file, strict=strict)
+    with suppress(TooMany):
+        return _convert(blueprint.document, options, problems)
+    return _refused(problems)
 
 
 def _convert(document: Document, options: Options, problems: Problems) -> Conversion:

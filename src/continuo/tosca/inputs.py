@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from continuo.tosca import constraints
 from continuo.tosca.cursor import Cursor
 from continuo.tosca.functions import Functions, called, references
-from continuo.tosca.problems import Place, Problems, did_you_mean
+from continuo.tosca.problems import Place, Problems, TooMany, did_you_mean
 from continuo.tosca.typedefs import Constraint, PropertyType
 from continuo.tosca.values import BASIC, check, known_type
 from continuo.tosca.yaml_nodes import ListNode, MapNode, Node, Scalar, Spot, parse
@@ -152,7 +153,9 @@ def _written_out(node: Node, cursor: Cursor) -> Node | None:
     """A map or list that came as text, as command lines give it: YAML (so JSON too)."""
     assert isinstance(node, Scalar)
     inner = Problems(cursor.problems.file)
-    found = parse(node.text, inner)
+    found: Node | None = None
+    with suppress(TooMany):
+        found = parse(node.text, inner)
     if found is None or inner.failed:
         cursor.report("bad-value", "its value must be a map or list, written in JSON or YAML.")
         return None

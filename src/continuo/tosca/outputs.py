@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from continuo.resources.orchestration import AppStatus, ClusterSpec
+from continuo.tosca.blueprint import Blueprint
 from continuo.tosca.cursor import Cursor
 from continuo.tosca.functions import Functions, called
+from continuo.tosca.names import port_name, slug
 from continuo.tosca.problems import did_you_mean, shown
 from continuo.tosca.requirements import Index
 from continuo.tosca.typedefs import types
@@ -12,19 +17,22 @@ from continuo.tosca.yaml_nodes import ListNode, MapNode, Node, Scalar
 _KEYS = frozenset(("type", "value", "description", "metadata", "required", "status", "mapping"))
 
 
-def check_outputs(section: Cursor | None, index: Index, functions: Functions) -> None:
-    """Report outputs that ask for templates or inputs that do not exist."""
+def check_outputs(section: Cursor | None, index: Index, functions: Functions) -> dict[str, Node]:
+    """The outputs' values; those that ask for templates or inputs that do not exist are reported."""
+    found: dict[str, Node] = {}
     for name, cursor in section.fields("outputs").items() if section else ():
         inner = Cursor(cursor.value, cursor.path, f"output {name}", cursor.problems)
         fields = inner.known(_KEYS, "an output", "unknown-key")
         if "value" not in fields:
             inner.report("missing-property", "it has no value.", hint="write value: {get_attribute: [NODE, ATTRIBUTE]}")
-        elif called(fields["value"].value) == "get_attribute":
-            _attribute(fields["value"], index)
-        elif called(fields["value"].value) in ("get_input", "concat", "join", "token") and not _deep(
-            fields["value"].value
-        ):
-            functions(fields["value"])
+            continue
+        value = fields["value"]
+        found[name] = value.value
+        if called(value.value) == "get_attribute":
+            _attribute(value, index)
+        elif called(value.value) in ("get_input", "concat", "join", "token") and not _deep(value.value):
+            functions(value)
+    return found
 
 
 def _deep(node: Node) -> bool:
@@ -61,3 +69,48 @@ def _attribute(cursor: Cursor, index: Index) -> None:
     if attribute not in known:
         message = f"{key} has no attribute named {shown(attribute)}; the output stays empty."
         cursor.warn("unknown-property", message, hint=did_you_mean(attribute, known))
+
+
+def compute(blueprint: Blueprint, status: AppStatus, clusters: Sequence[ClusterSpec] = ()) -> dict[str, str]:
+    """The outputs that are known by now, from the application's status; the others are left out."""
+    attributes = _attributes(blueprint, status, {cluster.name: cluster.datacenter or "" for cluster in clusters})
+    known = ((name, _value(node, attributes)) for name, node in blueprint.outputs.items())
+    return {name: value for name, value in known if value}
+
+
+def _attributes(blueprint: Blueprint, status: AppStatus, datacenters: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """What every template's attributes are, by template key and attribute."""
+    seen = {component.name: component for component in status.components}
+    found: dict[tuple[str, str], str] = {}
+    for component in blueprint.components.values():
+        current = seen.get(slug(component.name))
+        if component.external or current is None:
+            continue
+        cluster = current.cluster or ""
+        found[component.key, "namespace"] = status.namespace or ""
+        found[component.host, "deployment.cluster"] = cluster
+        for attribute in ("datacenter", "datacenter.name", "deployment.datacenter"):
+            found[component.host, attribute] = datacenters.get(cluster, "")
+    for point in blueprint.points.values():
+        current = (
+            seen.get(slug(blueprint.components[point.binding].name)) if point.binding in blueprint.components else None
+        )
+        for url in current.urls if current else ():
+            if url.name == (port_name(point.name) or port_name(point.key)):
+                found[point.key, "url"] = url.url
+    return found
+
+
+def _value(node: Node, attributes: Mapping[tuple[str, str], str]) -> str:
+    """A value with the attributes in it filled in; empty while one of them is not known."""
+    if isinstance(node, Scalar):
+        return node.text
+    name = called(node)
+    argument = node.fields[name] if name and isinstance(node, MapNode) else None
+    if name not in ("get_attribute", "concat") or not isinstance(argument, ListNode):
+        return ""
+    if name == "concat":
+        parts = [_value(item, attributes) for item in argument.items]
+        return "".join(parts) if all(parts) else ""
+    words = [item.text for item in argument.items if isinstance(item, Scalar)]
+    return attributes.get((words[0], ".".join(words[1:])), "") if words else ""

@@ -11,6 +11,10 @@ from typing import Any, Literal, Protocol
 SECRET_NAME = re.compile("PASS|PWD|SECRET|TOKEN|KEY|CRED", re.IGNORECASE)
 """What variables and inputs are called whose values nobody else may see."""
 
+MAX_PROBLEMS = 500
+MAX_KNOWN = 300
+MAX_MESSAGE = 600
+
 Severity = Literal["error", "warning", "info"]
 
 
@@ -51,8 +55,12 @@ class Problem:
         return {name: value for name, value in asdict(self).items() if value != ""}
 
 
+class TooMany(Exception):
+    """Nobody reads so many findings, and looking for more costs time: the reading ends here."""
+
+
 class Problems:
-    """Collects the findings of one reading or conversion."""
+    """Collects the findings of one reading or conversion; raises TooMany after `MAX_PROBLEMS` of them."""
 
     def __init__(self, file: str, *, strict: bool = False) -> None:
         self.file = file
@@ -70,11 +78,22 @@ class Problems:
         hint: str = "",
         severity: Severity = "error",
     ) -> None:
-        """Record one finding; an identical one (an anchor used twice) is recorded once."""
+        """Record one finding; an identical one (an anchor used twice) is recorded once, error or not."""
         if self._strict and code == "unsupported-section":
             severity = "error"
-        problem = Problem(code, severity, message, self.file, at.line, at.column, node, path, hint)
-        self._found.setdefault((code, at.line, at.column, message), problem)
+        text = shown(message, MAX_MESSAGE)
+        key = (code, at.line, at.column, text)
+        if key in self._found:
+            return
+        found = Problem(
+            code, severity, text, self.file, at.line, at.column, shown(node), shown(path, 300), shown(hint, 300)
+        )
+        self._found[key] = found
+        if len(self._found) == MAX_PROBLEMS:
+            self.add(
+                "too-many-problems", f"There are more than {MAX_PROBLEMS} findings; the rest is not looked for.", at
+            )
+            raise TooMany
 
     @property
     def failed(self) -> bool:
@@ -94,19 +113,23 @@ def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean X?`, or the known words when none is near and they are few; may be empty."""
     words = sorted(set(known))
-    near = get_close_matches(word, words, n=1, cutoff=0.6)
+    near = get_close_matches(word, words, n=1, cutoff=0.6) if len(word) < 100 and len(words) <= MAX_KNOWN else []
     if near:
         return f"did you mean {near[0]}?"
     return f"known: {', '.join(words)}" if 0 < len(words) <= 12 else ""
 
 
-def listed(words: Iterable[str]) -> str:
-    """`a`, `a or b`, `a, b or c`."""
+def listed(words: Iterable[str], most: int = 12) -> str:
+    """`a`, `a or b`, `a, b or c`; of very many only the first ones."""
     items = list(words)
+    if len(items) > most:
+        items = [*items[:most], "others"]
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} or {items[-1]}"
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """A user's value for a message: on one line, and not the whole of a long one."""
-    line = " ".join(text.split())
+    """A user's text for a message: printable, on one line, and not the whole of a long one."""
+    if len(text) > 4 * limit:
+        text = text[: 4 * limit]
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split()) if not text.isprintable() else text
     return line if len(line) <= limit else line[: limit - 3] + "..."

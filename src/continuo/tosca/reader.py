@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from continuo.tosca.cursor import Cursor
 from continuo.tosca.inputs import bind, declare
 from continuo.tosca.names import slug
 from continuo.tosca.outputs import check_outputs
-from continuo.tosca.problems import Problem, Problems, shown
+from continuo.tosca.problems import Problem, Problems, TooMany, shown
 from continuo.tosca.requirements import Index
 from continuo.tosca.templates import Builder, Template, open_template
 from continuo.tosca.typedefs import IMPORT_NAME
@@ -57,8 +58,10 @@ def read(
     `strict` refuses sections that are otherwise left out with a warning.
     """
     problems = Problems(file, strict=strict)
-    document = open_document(text, problems)
-    blueprint = build(document, inputs, problems) if document else None
+    blueprint = None
+    with suppress(TooMany):
+        document = open_document(text, problems)
+        blueprint = build(document, inputs, problems) if document else None
     return Reading(None if problems.failed else blueprint, problems.sorted())
 
 
@@ -89,7 +92,7 @@ def build(document: Document, supplied: Mapping[str, Any] | None, problems: Prob
     functions = bind(declared, supplied, section, document.root)
     templates = _templates(_section(fields["topology_template"], topology, "node_templates"))
     index = _index(templates)
-    check_outputs(topology.get("outputs"), index, functions)
+    outputs = check_outputs(topology.get("outputs"), index, functions)
     parts = [Builder(index, functions).build(template) for template in templates.values() if template]
     blueprint = Blueprint(
         document=document,
@@ -105,6 +108,7 @@ def build(document: Document, supplied: Mapping[str, Any] | None, problems: Prob
         storages={part.key: part for part in parts if isinstance(part, Storage)},
         links={part.key: part for part in parts if isinstance(part, VirtualLink)},
         points={part.key: part for part in parts if isinstance(part, ConnectionPoint)},
+        outputs=outputs,
     )
     Checks(blueprint, problems).run()
     return blueprint

@@ -160,13 +160,15 @@ class Builder:
         )
 
     def _environment(self, template: Template, values: Mapping[str, str]) -> tuple[Variable, ...]:
-        section = self._property(template, "environment")
+        written = self._property(template, "environment")
+        section = self._evaluate(written) if values else None
         found = []
-        for name, cursor in section.fields("environment").items() if values else ():
+        for name, cursor in section.fields("environment").items() if section else ():
             if name in values:
                 node = cursor.value
-                secret = any(SECRET_NAME.search(word) for word in (name, *references(node)))
-                clear = self._evaluate.in_clear(node)
+                words = (name, *references(node))
+                secret = any(SECRET_NAME.search(word) for word in words)
+                clear = self._evaluate.in_clear(node) and (section is written or self._evaluate.in_clear(written.value))
                 found.append(Variable(name, values[name], clear, secret, Spot(node.line, node.column)))
         return tuple(found)
 
