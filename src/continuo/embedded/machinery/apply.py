@@ -51,18 +51,19 @@ def server_side_apply(
     time: str,
     subresource: str = "",
     api_version: str,
+    status_apart: bool = False,
 ) -> Object:
     """The object after `manager` applied its configuration, with managedFields.
 
     Returns `live` itself when nothing changed. Raises Conflict when other managers own fields that the configuration
     sets to other values, unless forced, and InternalError (as API servers do) for a configuration that the schema
-    does not fit.
+    does not fit. `status_apart`: the kind has a status subresource, and `status` is set only through it.
     """
     if (applied.get("metadata") or {}).get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
     kind = object_type(schema)
     base = _without_owners(live) if live is not None else _blank(applied)
-    config = _owned_part(applied, subresource)
+    config = _owned_part(applied, subresource, status_apart)
     refuse_misfits(kind, config, applied)
     before = _owners_before(kind, live, base, api_version)
     me = applier(manager, subresource)
@@ -100,8 +101,12 @@ def record_update(
     time: str,
     subresource: str = "",
     api_version: str,
+    status_apart: bool = False,
 ) -> list[dict[str, Any]]:
-    """The managedFields after `new` was written over `old` by anything but apply."""
+    """The managedFields after `new` was written over `old` by anything but apply.
+
+    `status_apart`: the kind has a status subresource, so other writes never own anything in `status`.
+    """
     known = (old or {}).get("metadata", {}).get("managedFields") or []
     given = new["metadata"].get("managedFields")
     wire: list[dict[str, Any]] = given if given and not subresource else known
@@ -109,6 +114,8 @@ def record_update(
         return []  # forgotten on request, or never kept: it stays so until somebody applies
     kind = object_type(schema)
     changed, removed = _ownable(*compare(kind, old if old is not None else _blank(new), new))
+    if status_apart and not subresource:
+        changed = {key: node for key, node in changed.items() if key != "f:status"}
     if not changed and not removed:
         return wire
     owners = without(decode(wire), union(changed, removed))
@@ -125,10 +132,12 @@ def _blank(obj: Object) -> Object:
     return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": {}}
 
 
-def _owned_part(applied: Object, subresource: str) -> Object:
-    """What an applied configuration can set; through `status` only the status."""
+def _owned_part(applied: Object, subresource: str, status_apart: bool) -> Object:
+    """What an applied configuration can set: through `status` only the status, elsewhere all but a status apart."""
     if subresource != "status":
-        return applied
+        if not status_apart or "status" not in applied:
+            return applied
+        return {name: value for name, value in applied.items() if name != "status"}
     return {name: value for name, value in applied.items() if name in ("apiVersion", "kind", "status")}
 
 

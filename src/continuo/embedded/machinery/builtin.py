@@ -201,14 +201,15 @@ def _inlined(model: str) -> Schema:
     if "properties" in schema:
         required = schema.get("required", ())
         schema["properties"] = {
-            name: _marked(_resolve(inner), inner, name in required) for name, inner in schema["properties"].items()
+            name: _marked(name, _resolve(inner), inner, name in required)
+            for name, inner in schema["properties"].items()
         }
     return schema
 
 
-def _marked(schema: Schema, component: Schema, required: bool) -> Schema:
+def _marked(name: str, schema: Schema, component: Schema, required: bool) -> Schema:
     """Fields that an API server's own types always have are marked, for they are never taken as new."""
-    always = component.get("default") == {} or (required and component.get("type") == "array")
+    always = name == "metadata" or component.get("default") == {} or (required and component.get("type") == "array")
     return {**schema, ALWAYS: True} if always else schema
 
 

@@ -73,8 +73,10 @@ def _merge_field(out: dict[str, Any], name: str, change: Any, patch: dict[str, A
         else:
             out[name] = _cleaned(change)
     elif isinstance(change, list) and "merge" in strategies:
-        merged = _merge_list(before if isinstance(before, list) else [], change, schema)
-        out[name] = _ordered(merged, patch.get(SET_ORDER + name), schema)
+        known = before if isinstance(before, list) else []
+        wanted = patch.get(SET_ORDER + name)
+        order = wanted if isinstance(wanted, list) else change
+        out[name] = _ordered(_merge_list(known, change, schema), known, order, schema)
     else:
         out[name] = change
 
@@ -89,7 +91,7 @@ def _list_directives(out: dict[str, Any], patch: dict[str, Any], schema: Schema)
         elif directive.startswith(SET_ORDER):
             name = directive.removeprefix(SET_ORDER)
             if name not in patch and isinstance(out.get(name), list):
-                out[name] = _ordered(out[name], items, _field(schema, name))
+                out[name] = _ordered(out[name], out[name], items, _field(schema, name))
 
 
 def _merge_list(before: list[Any], change: list[Any], schema: Schema) -> list[Any]:
@@ -121,22 +123,24 @@ def _unique(items: list[Any]) -> list[Any]:
     return [item for place, item in enumerate(items) if item not in items[:place]]
 
 
-def _ordered(merged: list[Any], wanted: Any, schema: Schema) -> list[Any]:
-    """The list in the wanted order; items that the order does not name keep their place among the others."""
-    if not isinstance(wanted, list):
-        return merged
+def _ordered(merged: list[Any], before: list[Any], order: list[Any], schema: Schema) -> list[Any]:
+    """What the order names stands in that order; other items go before the first named one that they stood before."""
     key = schema.get("x-kubernetes-patch-merge-key")
 
     def name_of(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
 
-    rank = {name_of(item): place for place, item in enumerate(wanted)}
-    listed = sorted((item for item in merged if name_of(item) in rank), key=lambda item: rank[name_of(item)])
+    rank = {name_of(item): place for place, item in enumerate(order)}
+    place = {name_of(item): index for index, item in enumerate(before)}
+    named = sorted((item for item in merged if name_of(item) in rank), key=lambda item: rank[name_of(item)])
+    others = [item for item in merged if name_of(item) not in rank]
     out: list[Any] = []
-    queue = iter(listed)
-    for item in merged:
-        out.append(item if name_of(item) not in rank else next(queue))
-    return out
+    for item in named:
+        at = place.get(name_of(item), -1)
+        while others and place.get(name_of(others[0]), -1) < at:
+            out.append(others.pop(0))
+        out.append(item)
+    return out + others
 
 
 def _cleaned(change: Any) -> Any:
