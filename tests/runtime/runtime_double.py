@@ -55,6 +55,7 @@ class Double:
         self.name = name
         self.requests: Counter[str] = Counter()
         self.down = False
+        self.hangs = False
         self.refuse: ApiError | None = None
         self.unserved: set[Kind] = set()
         self.oldest = 0
@@ -133,7 +134,10 @@ class Double:
     async def watch(self, kind: Kind, namespace: str | None = None, *, since: str, **_: Any) -> AsyncIterator[Change]:
         self._check("watch", kind)
         epoch, version, sent = self._epoch, int(since), 0
+        assert self.requests["watch"] < 1000, "flooded"
         yield Change("BOOKMARK", {"metadata": {"resourceVersion": since}})
+        if sent == self.end_watches_after:
+            return
         if version < self.oldest:
             raise Expired(f"version {version} is too old")
         log, position = self._log, 0
@@ -159,6 +163,8 @@ class Double:
 
     async def replace(self, obj: Object, *, subresource: str | None = None, manager: str | None = None) -> Object:
         self._check("replace", WIDGET)
+        if self.hangs:
+            await asyncio.Event().wait()
         stored = self._objects.get((obj["kind"], key_of(obj)))
         if stored is None:
             raise NotFound(f"{obj['metadata']['name']} not found")

@@ -82,6 +82,21 @@ def test_one_leads_and_the_other_takes_over_when_it_is_cut_off() -> None:
     run(main())
 
 
+def test_a_server_that_no_longer_answers_costs_the_lease_in_time() -> None:
+    async def main() -> None:
+        store, loop = Double(), asyncio.get_running_loop()
+        election = LeaderElection(store, "operator", "continuo", "a")
+        leading = asyncio.create_task(election.run(asyncio.Event().wait))  # type: ignore[arg-type]
+        await asyncio.sleep(5)
+        store.hangs = True
+        start = loop.time()
+        assert await leading is False
+        assert loop.time() - start <= 10
+        assert not election.leading
+
+    run(main())
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_there_are_never_two_leaders(seed: int) -> None:
     """Two replicas with random outages for an hour; the assertion is in their work."""
