@@ -93,6 +93,7 @@ class Stream:
         self._rest = b""
         self._ended = False
         self.closed = asyncio.Event()
+        self.started = asyncio.Event()
         self.hold = asyncio.Event()
         """Cleared: the client reads nothing, so that the server's queue fills."""
         self.hold.set()
@@ -104,6 +105,7 @@ class Stream:
     async def send(self, message: dict[str, Any]) -> None:
         await self.hold.wait()
         await self._messages.put(message)
+        self.started.set()
 
     async def next(self) -> Any:
         while not self._lines and not self._ended:
@@ -190,8 +192,7 @@ class Client:
         stream = Stream()
         scope = self._scope("GET", path, headers)
         task = asyncio.ensure_future(self.app(scope, stream.receive, stream.send))  # type: ignore[arg-type]
-        while not stream._messages.qsize() and not task.done():
-            await asyncio.sleep(0)
+        await stream.started.wait()
         try:
             yield stream
         finally:

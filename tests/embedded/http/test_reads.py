@@ -3,7 +3,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from http_client import SECRETS, Client, Clock, secret, new_engine
+from http_client import SECRETS, Client, Clock, new_engine, secret
 
 from continuo.embedded.apicore.changelog import Bounds
 from continuo.embedded.engine import EmbeddedEngine

@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 import pytest
-from http_client import SECRETS, TABLE, Client, Clock, secret, new_engine
+from http_client import SECRETS, TABLE, Client, Clock, new_engine, secret
 
 from continuo.embedded.apicore.changelog import Bounds
 from continuo.embedded.engine import EmbeddedEngine
