@@ -62,16 +62,46 @@ async def _deploy(cluster: object, console: object) -> Object:
 
     folder = examples()
     console.print("[bold]2[/] converting examples/vr-tour-creator.yaml and applying the result ...")  # type: ignore[attr-defined]
+    certificate, key = self_signed("demo.apps.continuo.local")
     documents = convert_file(
         folder / "vr-tour-creator.yaml",
         folder / "vr-tour-creator.clusters.yaml",
-        [f"MONGO_INITDB_PWD={secrets.token_urlsafe(16)}"],
+        [f"MONGO_INITDB_PWD={secrets.token_urlsafe(16)}", f"tls_cert={certificate}", f"tls_key={key}"],
         "cyango-xr-developer",
         "vr-tour-creator",
         "default",
     )
     applied = await apply_documents(cluster, [_cloud(), *documents], "default", quiet=True)
     return applied[-1]
+
+
+def self_signed(host: str) -> tuple[str, str]:
+    """A certificate for one host and its key, both PEM, good for a month."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem
 
 
 def _cloud() -> Object:

@@ -166,7 +166,7 @@ def _change(draft: Draft, name: str, seen: ClusterSeen, wanted: ClusterWanted, c
     first: list[Object] = []
     after: list[Object] = []
     for obj, _ in changed:
-        later = obj is objects.workers and _version_differs(obj, _live(seen, obj)) and not control_plane_done
+        later = obj is objects.workers and _version_differs(obj, _live(seen, obj))
         (after if later else first).append(obj)
     if first:
         action, detail = _action(seen, objects, changed)

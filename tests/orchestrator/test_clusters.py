@@ -1,0 +1,157 @@
+"""Decisions about clusters: no server, no clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuo.orchestrator.plan import Action
+from continuo.orchestrator.settings import Settings
+from continuo.resources import kinds
+
+from .worlds import Bench, cluster
+
+
+def test_a_new_cluster_is_created_whole_and_ordered_by_need() -> None:
+    bench = Bench({"clusters": [cluster("green", packages=["loadbalancer", "liqo"])]})
+    steps = bench.steps()
+    create = steps["cluster/green"]
+    assert create.action is Action.CREATE
+    made = [write.kind.kind for write in create.writes]
+    assert made == [
+        "OpenStackCluster", "OpenStackMachineTemplate", "OpenStackMachineTemplate", "KubeadmConfigTemplate",
+        "KubeadmControlPlane", "MachineDeployment", "Cluster",
+    ]  # fmt: skip
+    assert steps["package/green/liqo"].needs == ("cluster/green",)
+    assert steps["package/green/cni"].needs == ()
+
+
+def test_a_settled_cluster_needs_nothing() -> None:
+    bench = Bench({"clusters": [cluster("green", packages=["loadbalancer"])]})
+    bench.settle()
+    assert not bench.plan.steps
+    assert bench.object["status"]["phase"] == "Ready"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "detail"),
+    [
+        pytest.param({}, {"control_plane_count": 3}, "control plane 1 -> 3", id="control-plane"),
+        pytest.param({"worker_machine_count": 2}, {"worker_machine_count": 5}, "workers 2 -> 5", id="workers"),
+        pytest.param({"worker_machine_count": 2}, {}, "workers 2 -> 0", id="to-zero"),
+    ],
+)
+def test_scaling_touches_only_what_is_scaled(before: dict, after: dict, detail: str) -> None:
+    bench = Bench({"clusters": [cluster("green", **before)]})
+    bench.settle()
+    bench.declare({"clusters": [cluster("green", **after)]})
+    step = bench.steps()["cluster/green/change"]
+    assert step.action is Action.SCALE
+    assert step.detail == detail
+    scaled = {write.kind.kind for write in step.writes}
+    assert scaled == ({"KubeadmControlPlane"} if "control" in detail else {"MachineDeployment"})
+
+
+def test_an_upgrade_does_the_control_plane_first_and_workers_after_it() -> None:
+    bench = Bench({"clusters": [cluster("green", worker_machine_count=2)]})
+    bench.settle()
+    bench.declare({"clusters": [{**cluster("green", worker_machine_count=2), "kubernetes-version": "v1.35.0"}]})
+    steps = bench.steps()
+    first, workers = steps["cluster/green/change"], steps["cluster/green/workers"]
+    assert first.action is Action.UPGRADE
+    assert "KubeadmControlPlane" in {write.kind.kind for write in first.writes}
+    assert "MachineDeployment" not in {write.kind.kind for write in first.writes}
+    assert workers.writes == ()
+    bench.run()
+    assert bench.steps()["cluster/green/workers"].writes == ()
+    bench.bring_up()
+    assert [write.kind.kind for write in bench.steps()["cluster/green/workers"].writes] == ["MachineDeployment"]
+    bench.settle()
+    names = {obj["metadata"]["name"] for obj in bench.management.all(kinds.OPENSTACK_MACHINE_TEMPLATE)}
+    assert len(names) == 2, "replaced templates are removed"
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [("v1.36.0", "skips a minor version, go to v1.35 first"), ("v1.33.9", "cannot go back")],
+)
+def test_version_skew_is_refused_with_the_way_out(version: str, says: str) -> None:
+    bench = Bench({"clusters": [cluster("green")]})
+    bench.settle()
+    bench.declare({"clusters": [{**cluster("green"), "kubernetes-version": version}]})
+    (refusal,) = bench.plan.refusals
+    assert says in refusal.message
+    assert not [step for step in bench.plan.steps if step.writes]
+    stalled = next(c for c in bench.object["status"]["conditions"] if c["type"] == "Stalled")
+    assert stalled["status"] == "True"
+
+
+@pytest.mark.parametrize("kind", [kinds.KUBEADM_CONTROL_PLANE, kinds.MACHINE_DEPLOYMENT, kinds.OPENSTACK_CLUSTER])
+def test_a_deleted_object_comes_back(kind) -> None:
+    bench = Bench({"clusters": [cluster("green")]})
+    bench.settle()
+    (obj,) = bench.management.all(kind)
+    bench.management.drop(kind, obj["metadata"]["name"], "default")
+    step = bench.steps()["cluster/green/change"]
+    assert step.action is Action.REPAIR
+    assert [write.kind for write in step.writes] == [kind]
+
+
+def test_a_foreign_edit_of_our_field_is_undone_and_a_foreign_field_left_alone() -> None:
+    bench = Bench({"clusters": [cluster("green", worker_machine_count=2)]})
+    bench.settle()
+    bench.management.edit(
+        kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default", lambda o: o["spec"].update(paused=True)
+    )
+    assert not bench.plan.steps
+    bench.management.edit(
+        kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default", lambda o: o["spec"].update(replicas=7)
+    )
+    (step,) = [step for step in bench.plan.steps if step.writes]
+    assert [write.kind for write in step.writes] == [kinds.MACHINE_DEPLOYMENT]
+
+
+def test_only_so_many_clusters_are_provisioned_at_once() -> None:
+    bench = Bench({"clusters": [cluster(f"c{i}") for i in range(5)]}, settings=Settings(provisioning_limit=2))
+    created = [s for s in bench.plan.steps if s.action is Action.CREATE]
+    assert [bool(step.writes) for step in created] == [True, True, False, False, False]
+    assert "a free place" in created[2].waits_for
+    bench.settle()
+    assert len(bench.management.all(kinds.CLUSTER)) == 5
+
+
+def test_a_removed_cluster_goes_with_all_that_was_made_for_it() -> None:
+    bench = Bench({"clusters": [cluster("green", packages=["loadbalancer"]), cluster("blue")]})
+    bench.settle()
+    bench.declare({"clusters": [cluster("blue")]})
+    step = bench.steps()["cluster/green"]
+    assert step.action is Action.DELETE
+    assert [write.kind for write in step.writes] == [kinds.CLUSTER]
+    bench.settle()
+    for kind in (kinds.CLUSTER, kinds.HELM_CHART_PROXY, kinds.OPENSTACK_MACHINE_TEMPLATE, kinds.MACHINE_DEPLOYMENT):
+        assert all("green" not in obj["metadata"]["name"] for obj in bench.management.all(kind))
+    assert [entry["name"] for entry in bench.object["status"]["clusters"]] == ["blue"]
+
+
+def test_deleting_the_orchestration_removes_every_cluster() -> None:
+    bench = Bench({"clusters": [cluster("green"), cluster("blue")]})
+    bench.settle()
+    bench.delete()
+    bench.settle()
+    assert not bench.management.all(kinds.CLUSTER)
+    assert not bench.management.all(kinds.OPENSTACK_CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "version"),
+    [
+        ({"provider": "k3s"}, kinds.KTHREES_CONTROL_PLANE, "v1.34.2+k3s1"),
+        ({"kubernetes_type": "k3s"}, kinds.KTHREES_CONTROL_PLANE, "v1.34.2+k3s1"),
+        ({"provider": "microk8s"}, kinds.MICROK8S_CONTROL_PLANE, "v1.34.2"),
+        ({"provider": "kubeadm"}, kinds.KUBEADM_CONTROL_PLANE, "v1.34.2"),
+    ],
+)
+def test_every_bootstrap_provider_gets_its_own_objects(fields: dict, kind, version: str) -> None:
+    bench = Bench({"clusters": [cluster("edge", **fields)]})
+    (control,) = [w for w in bench.steps()["cluster/edge"].writes if w.kind is kind]
+    assert control.object["spec"]["version"] == version
+    assert ("package/edge/cni" in bench.steps()) is (kind is kinds.KUBEADM_CONTROL_PLANE)
