@@ -16,28 +16,49 @@ from continuo.federation.links import advance
 from continuo.federation.model import Apply, ClusterWrite, LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.state import EndState, end_state
 from continuo.federation.unlink import retreat
+from continuo.federation.watches import WATCHES
 from continuo.resources import kinds
 from continuo.resources.crds import workload_crds
 from continuo.resources.errors import ApiError, NotFound
-from continuo.resources.meta import Kind, Object
+from continuo.resources.meta import Kind, Object, labels_of
 
 WRITE = Write(manager="continuo", force=True)
 BY_KIND = {(k.api_version, k.kind): k for k in vars(kinds).values() if isinstance(k, Kind)}
 CRDS = workload_crds()
 
 
+def watched(kind: Kind, obj: Object) -> bool:
+    """Whether one of federation's watches would bring this object into a cache."""
+    return any(
+        watch.kind == kind
+        and watch.namespace in (None, obj["metadata"].get("namespace"))
+        and (watch.labels is None or selects(watch.labels, labels_of(obj)))
+        and (watch.fields is None or watch.fields == f"metadata.name={obj['metadata']['name']}")
+        for watch in WATCHES
+    )
+
+
+def selects(selector: str, labels: dict[str, str]) -> bool:
+    key, _, values = selector.partition(" in ")
+    if values:
+        return labels.get(key) in values.strip("()").split(",")
+    key, equals, value = selector.partition("=")
+    return labels.get(key) == value if equals else key in labels
+
+
 class ApiCache:
-    """A federation cache straight over an API."""
+    """A federation cache straight over an API, which shows only what `WATCHES` asks for."""
 
     def __init__(self, api: ClusterApi) -> None:
         self._api = api
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
-        return self._api.find(kind, name, namespace)
+        found = self._api.find(kind, name, namespace)
+        return found if found is not None and watched(kind, found) else None
 
     def list(self, kind: Kind, namespace: str = "") -> list[Object]:
         try:
-            return self._api.list(kind, namespace)
+            return [obj for obj in self._api.list(kind, namespace) if watched(kind, obj)]
         except NotFound:
             return []
 
