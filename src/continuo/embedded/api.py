@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -90,7 +91,7 @@ class ClusterApi:
 
     def changes(self, since: int, kind: Kind, namespace: str = "") -> Iterable[StoredChange]:
         served = self._served(kind)
-        group, plural = served.table.group, served.table.plural
+        group, plural = served.key
         for change in self.state.log.since(since):
             if change.kind.plural == plural and change.kind.group == group and (
                 not namespace or change.object["metadata"].get("namespace") == namespace
@@ -98,11 +99,13 @@ class ClusterApi:
                 yield _viewed(served, change)
 
     def listen(self, kind: Kind | None, callback: Callable[[StoredChange], None]) -> Callable[[], None]:
+        # `partial`: a listener of its own even when one callback listens twice, at no cost per change.
         if kind is None:
-            return self.state.listen(None, lambda change: callback(change))
+            return self.state.listen(None, partial(callback))
         served = self._served(kind)
-        table = served.table.group, served.table.plural
-        return self.state.listen(table, lambda change: callback(_viewed(served, change)))
+        if served.type.builtin and served.storage_served is None:
+            return self.state.listen(served.key, partial(callback))
+        return self.state.listen(served.key, lambda change: callback(_viewed(served, change)))
 
     def subresources(self, kind: Kind) -> tuple[str, ...]:
         return subresources.offered(self._served(kind))

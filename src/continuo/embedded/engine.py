@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Literal, Protocol
+
+import yaml
 
 from continuo.embedded.api import ClusterApi, new_api
 from continuo.embedded.apicore.changelog import DEFAULT_BOUNDS, Bounds
@@ -99,6 +102,13 @@ class EmbeddedEngine:
         for callback in list(self._callbacks):
             callback("added", api)
 
+    def _trusted_ca(self) -> str:
+        """The certificate authority that kubeconfigs tell clients to trust (PEM)."""
+        if self.credentials is None:
+            return ""
+        clusters = (yaml.safe_load(self.kubeconfig(MANAGEMENT)) or {}).get("clusters") or [{"cluster": {}}]
+        return base64.b64decode(clusters[0]["cluster"].get("certificate-authority-data") or "").decode()
+
     def _lifecycle(self, api: ClusterApi) -> ClusterLifecycle:
         return ClusterLifecycle(api, self.call_later, self.now, self._ca)
 
@@ -139,6 +149,7 @@ class EmbeddedEngine:
     def start(self) -> None:
         """Begin what a control plane does by itself, on every cluster that is and will be."""
         if self._lifecycles is None:
+            self._ca = self._ca or self._trusted_ca()
             self._lifecycles = {api.name: self._lifecycle(api) for api in self._clusters.values()}
 
     async def stop(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from continuo.embedded.api import ClusterApi
-from continuo.embedded.apicore.changelog import Bounds
+from continuo.embedded.apicore.changelog import DEFAULT_BOUNDS, Bounds
 from continuo.embedded.engine import EmbeddedEngine
 from continuo.resources.meta import Kind, Object
 
@@ -57,7 +57,7 @@ def hands() -> Hands:
 def new_engine(hands: Hands) -> Iterator[Callable[..., EmbeddedEngine]]:
     made: list[EmbeddedEngine] = []
 
-    def make(data: Path | None = None, bounds: Bounds = Bounds()) -> EmbeddedEngine:
+    def make(data: Path | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> EmbeddedEngine:
         engine = EmbeddedEngine(
             data, clock=hands.now, call_later=hands.call_later, random=Random(len(made)), bounds=bounds, ca="PEM"
         )

@@ -71,7 +71,7 @@ def test_pods_change_little(api: ClusterApi, pod: MakePod) -> None:
     assert api.patch(POD, "web", "default", "json", image)["spec"]["containers"][0]["image"] == "nginx:2"
     api.patch(POD, "web", "default", "merge", {"spec": {"nodeName": "n1"}})
     for change in ({"nodeName": "n2"}, {"hostNetwork": True}, {"restartPolicy": "Never"}):
-        with pytest.raises(Invalid, match="spec: Forbidden: pod updates may not change fields other than"):
+        with pytest.raises(Invalid, match=r"spec: Forbidden: pod updates may not change fields other than"):
             api.patch(POD, "web", "default", "merge", {"spec": change})
 
 
@@ -98,7 +98,7 @@ def test_services_get_addresses_that_come_back(api: ClusterApi) -> None:
     assert address != second["spec"]["clusterIP"] and first["spec"]["clusterIPs"] == [address]
     assert first["spec"]["ports"] == [{"protocol": "TCP", "targetPort": 80, "port": 80}]
     assert first["spec"]["type"] == "ClusterIP" and first["spec"]["sessionAffinity"] == "None"
-    with pytest.raises(Invalid, match="provided IP is already allocated"):
+    with pytest.raises(Invalid, match=r"provided IP is already allocated"):
         api.create(service("c", clusterIP=address))
     api.delete(SERVICE, "a", "default")
     assert api.create(service("c", clusterIP=address))["spec"]["clusterIP"] == address
@@ -110,9 +110,9 @@ def test_node_ports(api: ClusterApi) -> None:
     made = api.create(service("a", type="NodePort", ports=[{"name": "x", "port": 1}, {"name": "y", "port": 2}]))
     numbers = [port["nodePort"] for port in made["spec"]["ports"]]
     assert len(set(numbers)) == 2 and all(30000 <= number <= 32767 for number in numbers)
-    with pytest.raises(Invalid, match="provided port is already allocated"):
+    with pytest.raises(Invalid, match=r"provided port is already allocated"):
         api.create(service("b", type="NodePort", ports=[{"port": 1, "nodePort": numbers[0]}]))
-    with pytest.raises(Invalid, match="The range of valid ports is 30000-32767"):
+    with pytest.raises(Invalid, match=r"The range of valid ports is 30000-32767"):
         api.create(service("b", type="NodePort", ports=[{"port": 1, "nodePort": 80}]))
     api.create(service("d", type="NodePort"), Write(dry_run=True))
     changed = api.patch(SERVICE, "a", "default", "merge", {"metadata": {"labels": {"a": "b"}}})
@@ -132,7 +132,8 @@ IMMUTABLE = [
              "data: Forbidden: field is immutable when `immutable` is set"),
     _changes(CONFIG_MAP, CONFIG_MAP.new("x", "default", immutable=True, data={"a": "1"}), {"immutable": False},
              "immutable: Forbidden: field is immutable when `immutable` is set"),
-    _changes(SECRET, SECRET.new("x", "default", data={}), {"type": "other"}, 'type: Invalid value: "other": field is immutable'),
+    _changes(SECRET, SECRET.new("x", "default", data={}), {"type": "other"},
+             'type: Invalid value: "other": field is immutable'),
     _changes(ROLE_BINDING, ROLE_BINDING.new("x", "default", roleRef={"kind": "Role", "name": "a"}, subjects=[]),
              {"roleRef": {"name": "b"}}, "cannot change roleRef"),
     _changes(DEPLOYMENT, deployment("x"), {"spec": {"replicas": -1}}, "spec.replicas: Invalid value: -1: must be greater"),
@@ -196,7 +197,7 @@ def test_scale_of_a_deployment(api: ClusterApi) -> None:
     api.patch(DEPLOYMENT, "web", "default", "apply", body, hpa, subresource="scale")
     after = api.get(DEPLOYMENT, "web", "default")
     assert after["spec"]["replicas"] == 8 and after["spec"]["template"] == made["spec"]["template"]
-    with pytest.raises(Invalid, match="spec.replicas"):
+    with pytest.raises(Invalid, match=r"spec.replicas"):
         api.patch(DEPLOYMENT, "web", "default", "merge", {"spec": {"replicas": -2}}, subresource="scale")
 
 
@@ -208,7 +209,7 @@ def test_scale_of_a_custom_resource(api: ClusterApi, definition: Callable[..., O
     assert scale["spec"] == {"replicas": 3} and scale["status"] == {"replicas": 1, "selector": "a=b"}
     api.patch(widget, "w", "default", "merge", {"spec": {"replicas": 4}}, subresource="scale")
     assert api.get(widget, "w", "default")["spec"]["size"] == 4
-    with pytest.raises(Invalid, match="size must be below 100"):
+    with pytest.raises(Invalid, match=r"size must be below 100"):
         api.patch(widget, "w", "default", "merge", {"spec": {"replicas": 400}}, subresource="scale")
 
 
@@ -216,11 +217,11 @@ def test_binding(api: ClusterApi, pod: MakePod) -> None:
     api.create(NODE.new("n1"))
     api.create(pod())
     body = {"apiVersion": "v1", "kind": "Binding", "target": {"kind": "Node", "name": "n1"}}
-    with pytest.raises(NotFound, match='nodes "n9" not found'):
+    with pytest.raises(NotFound, match=r'nodes "n9" not found'):
         api.put_subresource(POD, "web", "default", "binding", {**body, "target": {"name": "n9"}})
     bound = api.put_subresource(POD, "web", "default", "binding", body)
     assert bound["spec"]["nodeName"] == "n1" and is_true(bound, "PodScheduled")
-    with pytest.raises(Conflict, match='pod web is already assigned to node "n1"'):
+    with pytest.raises(Conflict, match=r'pod web is already assigned to node "n1"'):
         api.put_subresource(POD, "web", "default", "binding", body)
 
 
@@ -229,7 +230,7 @@ def test_eviction_asks_the_budget(api: ClusterApi, pod: MakePod) -> None:
     labelled["metadata"]["labels"] = {"app": "web"}
     api.create(labelled)
     budget = api.create(PDB.new("b", "default", spec={"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}))
-    with pytest.raises(TooManyRequests, match="violate the pod's disruption budget"):
+    with pytest.raises(TooManyRequests, match=r"violate the pod's disruption budget"):
         api.put_subresource(POD, "web", "default", "eviction", {})
     api.set_status(budget, {"disruptionsAllowed": 1}, "controller")
     api.put_subresource(POD, "web", "default", "eviction", {})
@@ -241,7 +242,7 @@ def test_subresources_that_are_not_there(api: ClusterApi) -> None:
     assert api.subresources(CONFIG_MAP) == ()
     with pytest.raises(NotFound):
         api.get_subresource(CONFIG_MAP, "c", "default", "scale")
-    with pytest.raises(BadRequest, match="must be a Scale"):
+    with pytest.raises(BadRequest, match=r"must be a Scale"):
         api.create(deployment())
         api.put_subresource(DEPLOYMENT, "web", "default", "scale", {"kind": "Pod"})
 

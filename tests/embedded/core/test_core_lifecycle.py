@@ -80,7 +80,7 @@ def test_a_deleted_namespace_is_emptied_first(living: ClusterApi, hands: Any, po
 
 
 def test_some_namespaces_stay(living: ClusterApi) -> None:
-    with pytest.raises(Forbidden, match='namespaces "default" is forbidden: this namespace may not be deleted'):
+    with pytest.raises(Forbidden, match=r'namespaces "default" is forbidden: this namespace may not be deleted'):
         living.delete(NAMESPACE, "default")
 
 

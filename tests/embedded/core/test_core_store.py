@@ -47,7 +47,7 @@ def test_everything_is_there_after_a_restart(
     assert api.get(widget, "w", "default") == made
     assert [obj["metadata"]["name"] for obj in api.list(CONFIG_MAP)] == ["kept"]
     asked = SERVICE.new("t", "default", spec={"ports": [{"port": 80}], "clusterIP": address})
-    with pytest.raises(Exception, match="provided IP is already allocated"):
+    with pytest.raises(Exception, match=r"provided IP is already allocated"):
         api.create(asked)
 
 
@@ -86,9 +86,9 @@ def test_a_broken_file_is_an_error_not_silence(new_engine: NewEngine, tmp_path: 
         with sqlite3.connect(tmp_path / "clusters.sqlite") as db:
             db.execute("DROP TABLE objects")
         engine.management.create(config("c", "1"))
-        with pytest.raises(InternalError, match="cannot be written"):
+        with pytest.raises(InternalError, match=r"cannot be written"):
             await engine.management.flushed()
-        with pytest.raises(InternalError, match="cannot be written"):
+        with pytest.raises(InternalError, match=r"cannot be written"):
             engine.management.create(config("d", "1"))
 
     asyncio.run(run())
@@ -152,9 +152,9 @@ def test_clusters_come_and_go(new_engine: NewEngine) -> None:
     engine.remove_cluster("green")
     assert seen == [("added", "management"), ("added", "green"), ("removed", "green")]
     assert green.find(NAMESPACE, "default") is None
-    with pytest.raises(NotFound, match='cluster "green" not found'):
+    with pytest.raises(NotFound, match=r'cluster "green" not found'):
         engine.cluster("green")
-    with pytest.raises(BadRequest, match="management"):
+    with pytest.raises(BadRequest, match=r"management"):
         engine.remove_cluster("management")
     assert engine.url("rose").endswith("/clusters/rose")
 

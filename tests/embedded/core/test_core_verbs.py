@@ -40,7 +40,8 @@ def test_generate_name_ends_in_five_random_characters(api: ClusterApi) -> None:
 REFUSED: list[tuple[str, Object, type[ApiError], str]] = [
     ("no namespace", CONFIG_MAP.new("x"), BadRequest, "an empty namespace may not be set during creation"),
     ("unknown namespace", CONFIG_MAP.new("x", "nope"), NotFound, 'namespaces "nope" not found'),
-    ("no name", {**CONFIG_MAP.new("", "default")}, Invalid, "metadata.name: Required value: name or generateName is required"),
+    ("no name", CONFIG_MAP.new("", "default"), Invalid,
+     "metadata.name: Required value: name or generateName is required"),
     ("bad name", config("Bad_Name"), Invalid, 'metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain'),
     ("long name", config("x" * 254), Invalid, "must be no more than 253 characters"),
     ("dotted namespace", NAMESPACE.new("a.b"), Invalid, 'metadata.name: Invalid value: "a.b": a lowercase RFC 1123 label'),
@@ -74,7 +75,7 @@ def test_refused_creations(api: ClusterApi, obj: Object, error: type[ApiError], 
 
 def test_a_second_one_already_exists(api: ClusterApi) -> None:
     api.create(DEPLOYMENT.new("web", "default", spec=deployment_spec()))
-    with pytest.raises(AlreadyExists, match='deployments.apps "web" already exists') as caught:
+    with pytest.raises(AlreadyExists, match=r'deployments.apps "web" already exists') as caught:
         api.create(DEPLOYMENT.new("web", "default", spec=deployment_spec()))
     assert caught.value.details == {"name": "web", "kind": "deployments", "group": "apps"}
 
@@ -97,7 +98,7 @@ def test_missing_objects_are_named(api: ClusterApi) -> None:
         lambda: api.patch(DEPLOYMENT, "x", "default", "merge", {}),
         lambda: api.update(DEPLOYMENT.new("x", "default")),
     ):
-        with pytest.raises(NotFound, match='deployments.apps "x" not found'):
+        with pytest.raises(NotFound, match=r'deployments.apps "x" not found'):
             call()
     assert api.find(DEPLOYMENT, "x", "default") is None
 
@@ -131,7 +132,7 @@ def test_an_update_with_a_stale_version_conflicts(api: ClusterApi) -> None:
         'Operation cannot be fulfilled on configmaps "c": the object has been modified; '
         "please apply your changes to the latest version and try again"
     )
-    with pytest.raises(Conflict, match="Precondition failed: UID in precondition: x"):
+    with pytest.raises(Conflict, match=r"Precondition failed: UID in precondition: x"):
         api.update(CONFIG_MAP.new("c", "default", metadata={"uid": "x"}))
 
 
@@ -179,7 +180,7 @@ def test_dry_runs_change_nothing(api: ClusterApi, pod: MakePod) -> None:
 
 def test_unknown_fields(api: ClusterApi, pod: MakePod) -> None:
     wrong = pod(nodeNam="x")
-    with pytest.raises(BadRequest, match='strict decoding error: unknown field "spec.nodeNam"'):
+    with pytest.raises(BadRequest, match=r'strict decoding error: unknown field "spec.nodeNam"'):
         api.create(wrong, Write(field_validation="Strict"))
     write = Write(field_validation="Warn")
     assert "nodeNam" not in api.create(wrong, write)["spec"]
@@ -197,9 +198,9 @@ def test_patches_of_every_kind(api: ClusterApi) -> None:
     assert sorted(c["name"] for c in made["spec"]["template"]["spec"]["containers"]) == ["main", "side"]
     made = api.patch(DEPLOYMENT, "web", "default", "json", [{"op": "replace", "path": "/spec/replicas", "value": 5}])
     assert made["spec"]["replicas"] == 5
-    with pytest.raises(BadRequest, match="does not match"):
+    with pytest.raises(BadRequest, match=r"does not match"):
         api.patch(DEPLOYMENT, "web", "default", "merge", {"metadata": {"name": "other"}})
-    with pytest.raises(Conflict, match="the object has been modified"):
+    with pytest.raises(Conflict, match=r"the object has been modified"):
         api.patch(DEPLOYMENT, "web", "default", "merge", {"metadata": {"resourceVersion": "1", "labels": {"a": "b"}}})
 
 
@@ -209,7 +210,7 @@ def test_apply_creates_then_owns(api: ClusterApi) -> None:
     assert made["metadata"]["managedFields"][0]["operation"] == "Apply"
     again = api.patch(CONFIG_MAP, "c", "default", "apply", CONFIG_MAP.new("c", data={"a": "1"}), mine)
     assert again is made
-    with pytest.raises(Conflict, match="Apply failed with 1 conflict") as caught:
+    with pytest.raises(Conflict, match=r"Apply failed with 1 conflict") as caught:
         api.patch(CONFIG_MAP, "c", "default", "apply", CONFIG_MAP.new("c", data={"a": "2"}), yours)
     assert caught.value.details["name"] == "c"
     assert [cause["reason"] for cause in caught.value.details["causes"]] == ["FieldManagerConflict"]
@@ -233,7 +234,7 @@ def test_finalizers_hold_an_object(api: ClusterApi) -> None:
     held = api.delete(CONFIG_MAP, "c", "default")
     assert held["metadata"]["deletionTimestamp"] == "2027-01-15T08:00:00Z"
     assert api.delete(CONFIG_MAP, "c", "default") is held
-    with pytest.raises(Invalid, match="no new finalizers can be added if the object is being deleted"):
+    with pytest.raises(Invalid, match=r"no new finalizers can be added if the object is being deleted"):
         api.update({**held, "metadata": {**held["metadata"], "finalizers": ["a.dev/b", "c.dev/d"]}})
     gone = api.update({**held, "metadata": {**held["metadata"], "finalizers": []}})
     assert gone["metadata"]["resourceVersion"] == str(api.version)
@@ -242,11 +243,11 @@ def test_finalizers_hold_an_object(api: ClusterApi) -> None:
 
 def test_deletion_has_preconditions(api: ClusterApi) -> None:
     made = api.create(config())
-    with pytest.raises(Conflict, match="the UID in the precondition"):
+    with pytest.raises(Conflict, match=r"the UID in the precondition"):
         api.delete(CONFIG_MAP, "c", "default", uid="other")
-    with pytest.raises(Conflict, match="the ResourceVersion in the precondition"):
+    with pytest.raises(Conflict, match=r"the ResourceVersion in the precondition"):
         api.delete(CONFIG_MAP, "c", "default", resource_version="1")
-    with pytest.raises(BadRequest, match="invalid propagation policy"):
+    with pytest.raises(BadRequest, match=r"invalid propagation policy"):
         api.delete(CONFIG_MAP, "c", "default", propagation="Sometimes")
     metadata = made["metadata"]
     api.delete(CONFIG_MAP, "c", "default", uid=metadata["uid"], resource_version=metadata["resourceVersion"])

@@ -13,7 +13,9 @@ from continuo.resources.meta import Object
 _HEAD = ("apiVersion", "kind", "metadata")
 
 
-def shape(served: Served, obj: Object, write: Write, subresource: str = "") -> Object:
+def shape(
+    served: Served, obj: Object, write: Write, subresource: str = "", old: Object | None = None
+) -> Object:
     """Without unknown fields, with the schema's defaults. `field_validation` decides what unknown fields mean."""
     if write.trusted or (schema := served.schema) is None:
         return obj
@@ -23,6 +25,11 @@ def shape(served: Served, obj: Object, write: Write, subresource: str = "") -> O
         body = {"status": obj["status"]} if "status" in obj else {}
     else:
         body = {name: value for name, value in obj.items() if name not in _HEAD}
+    kept: Object = {}
+    if old is not None and served.type.builtin:
+        # What a patch left alone went through here before. (A CRD's schema may have changed since.)
+        kept = {name: value for name, value in body.items() if value is old.get(name)}
+        body = {name: value for name, value in body.items() if name not in kept}
     pruned, unknown = schemas.prune(schema, body)
     foreign = meta.unknown_fields(metadata)
     if foreign:
@@ -32,7 +39,7 @@ def shape(served: Served, obj: Object, write: Write, subresource: str = "") -> O
     if not served.type.builtin:
         filled = schemas.apply_defaults(schema, pruned)
         pruned = filled if subresource != "status" else {k: v for k, v in filled.items() if k in pruned}
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **pruned}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **kept, **pruned}
 
 
 def _report(unknown: list[str], write: Write) -> None:
