@@ -42,9 +42,7 @@ def signed_nonce(consumer: EndState, provider: EndState) -> Step:
     challenge = secret_bytes(provider.nonce, "nonce")
     if not has_namespace(consumer) or challenge is None:
         return Step("Authenticating", False, wait)
-    wanted = in_tenant_namespace(
-        consumer, kinds.SECRET, names.SIGNED_NONCE_SECRET, {names.SIGNED_NONCE: "true"}
-    )
+    wanted = in_tenant_namespace(consumer, kinds.SECRET, names.SIGNED_NONCE_SECRET, {names.SIGNED_NONCE: "true"})
     wanted["data"] = {"nonce": base64.b64encode(challenge).decode()}
     done = settled(consumer.signed_nonce, wanted) and _signature(consumer, provider) is not None
     return Step("Authenticating", done, wait, ensure(consumer, consumer.signed_nonce, wanted))
@@ -82,9 +80,7 @@ def tenant(consumer: EndState, provider: EndState, settings: LinkSettings) -> St
     if settings.in_band:
         proxy = _proxy(consumer, provider)
         if proxy is None:
-            return Step(
-                "Authenticating", False, f"{provider.name} to publish its API proxy inside the tunnel"
-            )
+            return Step("Authenticating", False, f"{provider.name} to publish its API proxy inside the tunnel")
         wanted["spec"]["proxyURL"] = proxy
     done = settled(provider.tenant, wanted) and bool(_admission(provider).get("authParams"))
     return Step("Authenticating", done, wait, ensure(provider, provider.tenant, wanted))

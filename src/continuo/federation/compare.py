@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from continuo.federation.model import Apply, ClusterWrite, Delete
@@ -47,3 +48,11 @@ def remove(end: EndState, kind: Kind, live: Object | None) -> tuple[ClusterWrite
         return ()
     namespace, name = key_of(live)
     return (ClusterWrite(end.name, Delete(kind, namespace, name)),)
+
+
+def unique(writes: Iterable[ClusterWrite]) -> tuple[ClusterWrite, ...]:
+    """Each write once, in order."""
+    kept: dict[tuple[str, str, str], ClusterWrite] = {}
+    for write in writes:
+        kept.setdefault((write.cluster, type(write.op).__name__, write.op.summary), write)
+    return tuple(kept.values())

@@ -32,9 +32,7 @@ def certificate_request(private_key_pem: bytes, common_name: str, organization: 
     return request.public_bytes(serialization.Encoding.PEM)
 
 
-def request_fits(
-    csr_pem: bytes, public_key_pem: bytes, common_name: str, organization: str = ORGANIZATION
-) -> bool:
+def request_fits(csr_pem: bytes, public_key_pem: bytes, common_name: str, organization: str = ORGANIZATION) -> bool:
     """Whether the request is for that subject, made with that key, and signed by it."""
     try:
         request = x509.load_pem_x509_csr(csr_pem)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from continuo.federation import authentication, network
-from continuo.federation.model import ClusterWrite, LinkPhase, LinkProgress, LinkSettings
+from continuo.federation.compare import unique
+from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.preflight import preflight
 from continuo.federation.state import EndState
 from continuo.federation.steps import Step
+from continuo.federation.unlink import withdraw
 
 
 def directions(first: EndState, second: EndState, settings: LinkSettings) -> list[tuple[EndState, EndState]]:
@@ -20,8 +20,13 @@ def directions(first: EndState, second: EndState, settings: LinkSettings) -> lis
 def plan(first: EndState, second: EndState, settings: LinkSettings) -> list[Step]:
     """Every step of the link as it stands."""
     found = network.steps(first, second, settings)
-    for consumer, provider in directions(first, second, settings):
-        found += authentication.steps(consumer, provider, settings)
+    wanted = directions(first, second, settings)
+    for consumer, provider in ((first, second), (second, first)):
+        if any(consumer is asked for asked, _ in wanted):
+            found += authentication.steps(consumer, provider, settings)
+        else:
+            surplus = withdraw(consumer, provider)
+            found += [surplus] if surplus is not None else []
     return found
 
 
@@ -51,9 +56,7 @@ def advance(
     if not open_steps:
         message = f"{first.name} and {second.name} are linked"
         return LinkProgress(LinkPhase.CONNECTED, "Connected", message, done, len(todo))
-    told = next((s for s in open_steps if s.refused), None) or next(
-        (s for s in open_steps if s.broken), open_steps[0]
-    )
+    told = next((s for s in open_steps if s.refused), None) or next((s for s in open_steps if s.broken), open_steps[0])
     return LinkProgress(
         _phase(open_steps, established), told.reason, f"waiting for {told.waiting}", done, len(todo),
         unique(write for step in open_steps for write in step.writes),
@@ -66,11 +69,3 @@ def _phase(open_steps: list[Step], established: bool) -> LinkPhase:
     if established or any(step.broken for step in open_steps):
         return LinkPhase.DEGRADED
     return LinkPhase.PEERING
-
-
-def unique(writes: Iterable[ClusterWrite]) -> tuple[ClusterWrite, ...]:
-    """Each write once, in order."""
-    kept: dict[tuple[str, str, str], ClusterWrite] = {}
-    for write in writes:
-        kept.setdefault((write.cluster, type(write.op).__name__, write.op.summary), write)
-    return tuple(kept.values())

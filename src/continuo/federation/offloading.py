@@ -39,9 +39,7 @@ def offload(namespace: str, home: str, remotes: Iterable[str]) -> Object:
     """
     wanted = sorted(set(remotes))
     if not wanted:
-        raise ValueError(
-            f"namespace {namespace} is to be offloaded to no cluster; Liqo would take that for every one"
-        )
+        raise ValueError(f"namespace {namespace} is to be offloaded to no cluster; Liqo would take that for every one")
     if home in wanted:
         raise ValueError(f"namespace {namespace} of {home} cannot be offloaded to {home} itself")
     expression = {"key": names.REMOTE_CLUSTER_ID, "operator": "In", "values": wanted}

@@ -9,9 +9,7 @@ from continuo.federation.state import EndState
 from continuo.resources.meta import Object, is_true
 
 
-def preflight(
-    end: EndState, peer: EndState | None = None, settings: LinkSettings | None = None
-) -> tuple[Check, ...]:
+def preflight(end: EndState, peer: EndState | None = None, settings: LinkSettings | None = None) -> tuple[Check, ...]:
     """The checks of one end, in the order in which they make sense; those about the pair need `peer`."""
     checks = [_deployed(end), _reachable(end), _installed(end), _available(end), _addresses(end)]
     if settings is not None:

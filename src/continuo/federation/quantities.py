@@ -23,9 +23,7 @@ def quantity(text: str | int | float) -> Fraction:
     number = value.rstrip("numkKMGTPEi") or value
     suffix = value[len(number) :]
     if suffix not in _SUFFIXES:
-        raise ValueError(
-            f"quantity {value!r} ends in an unknown suffix {suffix!r}; use one of m, k, M, G, Ki, Mi, Gi"
-        )
+        raise ValueError(f"quantity {value!r} ends in an unknown suffix {suffix!r}; use one of m, k, M, G, Ki, Mi, Gi")
     try:
         return Fraction(number) * _SUFFIXES[suffix]
     except ValueError as problem:

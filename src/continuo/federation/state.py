@@ -125,13 +125,9 @@ def _with_peer(base: EndState, cache: Cache, peer: str) -> EndState:
     space = _tenant_namespace(cache, peer)
     ns = space["metadata"]["name"] if space else names.tenant_namespace(peer)
     slices = tuple(
-        s
-        for s in cache.list(kinds.RESOURCE_SLICE, ns)
-        if (s.get("spec") or {}).get("providerClusterID") == peer
+        s for s in cache.list(kinds.RESOURCE_SLICE, ns) if (s.get("spec") or {}).get("providerClusterID") == peer
     )
-    nodes = tuple(
-        v for v in cache.list(kinds.VIRTUAL_NODE, ns) if (v.get("spec") or {}).get("clusterID") == peer
-    )
+    nodes = tuple(v for v in cache.list(kinds.VIRTUAL_NODE, ns) if (v.get("spec") or {}).get("clusterID") == peer)
     fields: dict[str, object] = {name: getattr(base, name) for name in EndState.__dataclass_fields__}
     fields.update(
         tenant_namespace=space,

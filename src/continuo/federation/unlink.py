@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from continuo.federation import names
-from continuo.federation.compare import ensure, remove
-from continuo.federation.links import unique
+from continuo.federation.compare import ensure, remove, unique
 from continuo.federation.model import ClusterWrite, LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.state import EndState
+from continuo.federation.steps import Step
 from continuo.resources import kinds
 from continuo.resources.meta import Kind, Object, annotations_of, condition
 
@@ -49,8 +49,7 @@ def _stages(first: EndState, second: EndState) -> list[tuple[str, list[_Doomed]]
     ends = (first, second)
 
     def some(kind: Kind, *fields: str) -> list[_Doomed]:
-        found = [(end, kind, getattr(end, name)) for end in ends for name in fields]
-        return [(end, kind, obj) for end, kind, obj in found if obj is not None]
+        return [doomed for end in ends for doomed in _some(end, kind, *fields)]
 
     return [
         ("ReleasingResources", [(e, kinds.RESOURCE_SLICE, s) for e in ends for s in e.slices]),
@@ -67,6 +66,27 @@ def _stages(first: EndState, second: EndState) -> list[tuple[str, list[_Doomed]]
     ]  # fmt: skip
 
 
+def withdraw(consumer: EndState, provider: EndState) -> Step | None:
+    """Take back one direction of a link that is no longer wanted; None when nothing of it is there."""
+    stages: list[list[_Doomed]] = [
+        [(consumer, kinds.RESOURCE_SLICE, s) for s in consumer.slices],
+        [(consumer, kinds.VIRTUAL_NODE, v) for v in consumer.virtual_nodes] + _some(consumer, kinds.NODE, "node"),
+        _some(consumer, kinds.IDENTITY, "identity"),
+        _some(provider, kinds.TENANT, "tenant") + _some(provider, kinds.SECRET, "nonce")
+        + _some(consumer, kinds.SECRET, "signed_nonce"),
+    ]  # fmt: skip
+    doomed = next((stage for stage in stages if stage), None)
+    if doomed is None:
+        return None
+    writes = tuple(write for end, kind, obj in doomed for write in remove(end, kind, obj))
+    return Step("WithdrawingDirection", False, f"{consumer.name} to stop using {provider.name}", writes)
+
+
+def _some(end: EndState, kind: Kind, *fields: str) -> list[_Doomed]:
+    found = [(end, kind, getattr(end, name)) for name in fields]
+    return [(end, kind, obj) for end, kind, obj in found if obj is not None]
+
+
 def _gone(end: EndState) -> EndState:
     """A dead end as if nothing were there: its objects are beyond anybody's reach."""
     empty = EndState(end.name, end.cluster_id, end.peer_id, ready=end.ready, reachable=False)
@@ -81,7 +101,5 @@ def _mark(end: EndState) -> tuple[ClusterWrite, ...]:
     status = condition(known, "APIServerStatus")
     if status is not None and status.get("status") == "Established":
         return ()
-    wanted = kinds.FOREIGN_CLUSTER.new(
-        known["metadata"]["name"], metadata={"annotations": {names.UNREACHABLE: "true"}}
-    )
+    wanted = kinds.FOREIGN_CLUSTER.new(known["metadata"]["name"], metadata={"annotations": {names.UNREACHABLE: "true"}})
     return ensure(end, known, wanted)

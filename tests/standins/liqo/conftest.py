@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
 from continuo.embedded.api import ClusterApi
 from continuo.embedded.port import Write
@@ -63,11 +65,29 @@ class ApiCache:
             return []
 
 
+class Credentials:
+    """Kubeconfigs of the right shape, without a server behind them."""
+
+    def kubeconfig(self, url: str, cluster: str, user: str, groups: tuple[str, ...]) -> str:
+        authority = base64.b64encode(b"an authority").decode()
+        return yaml.safe_dump(
+            {
+                "apiVersion": "v1", "kind": "Config", "current-context": cluster,
+                "clusters": [
+                    {"name": cluster, "cluster": {"server": url, "certificate-authority-data": authority}}
+                ],
+                "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
+                "users": [{"name": user, "user": {"token": f"{user}:{','.join(groups)}"}}],
+            }
+        )  # fmt: skip
+
+
 class Bench:
     """Clusters by name (which is also Liqo's identifier), and links between them."""
 
     def __init__(self, world: Any) -> None:
         self.world = world
+        world.engine.credentials = Credentials()
         world.engine.start()
         world.start(workload_standin(world.engine, rng=Random(3), settings=world.settings))
         self.liqo = LiqoStandIn(world.engine, rng=Random(5), settings=world.settings)

@@ -149,7 +149,7 @@ class Pods:
             if not view.api_up:
                 return
         if "deletionTimestamp" in pod["metadata"]:
-            self._deleting(pod, peer, key)
+            self._deleting(peer, key)
             return
         mapped = view.mapped.get(key[0])
         if mapped is None:
@@ -229,7 +229,7 @@ class Pods:
         self._api.set_status(pod, {**status, "conditions": entries}, names.KUBELET)
 
     # --- the end of a pod ---------------------------------------------------------------------------------------------
-    def _deleting(self, pod: Object, peer: str, key: Key) -> None:
+    def _deleting(self, peer: str, key: Key) -> None:
         """The remote pod ends first, then ours."""
         other = self._site.other(peer)
         mapped = self._site.peers[peer].mapped.get(key[0])
