@@ -1,0 +1,136 @@
+"""A running engine with the operator beside it, as `continuo up` runs them, at many times the speed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from continuo.cli.host import Host
+from continuo.embedded.standins.settings import Settings
+from continuo.kube.config import connect
+from continuo.kube.transport import Transports
+from continuo.resources import kinds
+from continuo.resources.errors import NotFound
+from continuo.resources.meta import Kind, Object, is_true
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+
+PATIENCE = 60.0
+"""Seconds after which something that has to happen counts as never happening: a bound on failure, not an expectation."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Bed:
+    """What a scenario works with: the engine (to look), a client (to ask), waiting without polling."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.transports = Transports()
+        self.api = connect(host.engine.kubeconfig("management"), name="management", transports=self.transports)
+        self._clients: dict[str, Any] = {}
+
+    async def close(self) -> None:
+        for client in (self.api, *self._clients.values()):
+            await client.close()
+
+    async def apply(self, name: str, spec: Object, manager: str = "test") -> Object:
+        obj = LOW_LEVEL_ORCHESTRATION.new(name, "default", spec=spec)
+        return await self.api.apply(obj, manager=manager)
+
+    async def credentials(self) -> None:
+        secret = kinds.SECRET.new("openstack-cloud-config", "default", stringData={"clouds.yaml": "clouds: {}"})
+        await self.api.apply(secret, manager="test")
+
+    async def until(self, name: str, test: Any) -> Object:
+        """The orchestration, as soon as `test(obj)` holds."""
+        return await self.wait(self.api, LOW_LEVEL_ORCHESTRATION, name, "default", test)
+
+    async def ready(self, name: str) -> Object:
+        return await self.until(name, is_ready)
+
+    async def gone(self, kind: Kind, name: str, namespace: str | None, api: Any = None) -> None:
+        await self.wait(api or self.api, kind, name, namespace, lambda obj: obj is None)
+
+    async def wait(self, api: Any, kind: Kind, name: str, namespace: str | None, test: Any) -> Any:
+        last: Object | None = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    listing = await api.list(kind, namespace, fields=f"metadata.name={name}")
+                    last = listing.items[0] if listing.items else None
+                    if test(last):
+                        return last
+                    stream = api.watch(kind, namespace, since=listing.resource_version, fields=f"metadata.name={name}")
+                    async for change in stream:
+                        if change.type == "BOOKMARK":
+                            continue
+                        last = None if change.type == "DELETED" else change.object
+                        if test(last):
+                            return last
+        except TimeoutError:
+            status = (last or {}).get("status")
+            raise AssertionError(f"{kind.kind} {name} never got there; last seen: {status}") from None
+
+    async def workload(self, cluster: str, orchestration: str) -> Any:
+        """A client for a workload cluster, from its kubeconfig Secret."""
+        import base64
+
+        name = f"{orchestration}-{cluster}"
+        if name not in self._clients:
+            secret = await self.api.get(kinds.SECRET, f"{name}-kubeconfig", "default")
+            text = base64.b64decode(secret["data"]["value"]).decode()
+            self._clients[name] = connect(text, name=name, transports=self.transports)
+        return self._clients[name]
+
+    def engine_cluster(self, cluster: str, orchestration: str) -> Any:
+        """The embedded cluster behind a declared one; None when it does not exist."""
+        wanted = f"{orchestration}-{cluster}"
+        return next((api for api in self.host.engine.clusters() if api.name.endswith(wanted)), None)
+
+    async def exists(self, api: Any, kind: Kind, name: str, namespace: str | None = None) -> bool:
+        try:
+            await api.get(kind, name, namespace)
+        except NotFound:
+            return False
+        return True
+
+
+def is_ready(obj: Object | None) -> bool:
+    """Ready, and about the newest declaration."""
+    if obj is None:
+        return False
+    current = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
+    return current and is_true(obj, "Ready")
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Host]:
+    """The engine without an operator."""
+    host = Host(None, standins=Settings(speed=10.0), seed=1)
+    await host.start()
+    try:
+        yield host
+    finally:
+        await host.stop()
+
+
+@pytest.fixture
+async def bed(engine: Host) -> AsyncIterator[Bed]:
+    """The engine with its operator."""
+    operator = engine.operator()
+    task = asyncio.create_task(operator.run())
+    bed = Bed(engine)
+    await bed.credentials()
+    try:
+        yield bed
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await operator.management.close()
+        await bed.close()
