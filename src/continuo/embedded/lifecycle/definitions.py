@@ -7,6 +7,7 @@ from typing import Final
 
 from continuo.embedded.api import ClusterApi
 from continuo.embedded.apicore.crds import CLEANUP
+from continuo.embedded.apicore.served import Served
 from continuo.embedded.lifecycle.worker import CallLater, Worker
 from continuo.embedded.port import StoredChange, Write
 from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
@@ -22,6 +23,8 @@ class DefinitionCleanup:
     def __init__(self, api: ClusterApi, call_later: CallLater) -> None:
         self._api = api
         self._terminating: dict[tuple[str, str], str] = {}
+        self._asked: set[str] = set()
+        """Definitions all of whose objects are being deleted; nothing new can appear, so nothing is walked again."""
         self._worker: Worker[str] = Worker(f"definition cleanup in {api.name}", self._look, call_later)
         self._stop = api.listen(None, self._changed)
         for crd in api.list(CUSTOM_RESOURCE_DEFINITION):
@@ -36,6 +39,7 @@ class DefinitionCleanup:
         if change.kind.kind == "CustomResourceDefinition" and change.kind.group == CUSTOM_RESOURCE_DEFINITION.group:
             if change.type == "DELETED":
                 self._terminating.pop(_table(change.object), None)
+                self._asked.discard(change.object["metadata"]["name"])
                 self._names_are_free()
             else:
                 self._consider(change.object)
@@ -64,16 +68,21 @@ class DefinitionCleanup:
             return
         served = self._api.state.by_table.get(_table(crd))
         if served is not None and len(served.table):
-            fresh = (obj for obj in served.table.all() if not deleting(obj))
-            batch = list(islice(fresh, _BATCH))
-            for obj in batch:
-                metadata = obj["metadata"]
-                self._api.delete(served.kind, metadata["name"], metadata.get("namespace") or "")
-            if batch:
-                self._worker.add(name)
+            if name not in self._asked:
+                self._delete_some(name, served)
             return
         finalizers = [entry for entry in crd["metadata"].get("finalizers") or () if entry != CLEANUP]
         self._api.update({**crd, "metadata": {**crd["metadata"], "finalizers": finalizers}}, _WRITE)
+
+    def _delete_some(self, name: str, served: Served) -> None:
+        fresh = (obj for obj in served.table.all() if not deleting(obj))
+        batch = list(islice(fresh, _BATCH))
+        for obj in batch:
+            metadata = obj["metadata"]
+            self._api.delete(served.kind, metadata["name"], metadata.get("namespace") or "")
+        if not batch:
+            self._asked.add(name)
+        self._worker.add(name)
 
 
 def _table(crd: Object) -> tuple[str, str]:

@@ -22,6 +22,9 @@ class NamespaceDeletion:
     def __init__(self, api: ClusterApi, call_later: CallLater) -> None:
         self._api = api
         self._terminating: set[str] = set()
+        self._asked: dict[str, frozenset[Kind]] = {}
+        """Namespaces in which everything is being deleted, with the kinds that were left when the status last said so.
+        Nothing new can appear there: from then on only what is gone matters, and nothing is walked again."""
         self._worker: Worker[str] = Worker(f"namespace deletion in {api.name}", self._look, call_later)
         self._stop = api.listen(None, self._changed)
         for namespace in api.list(NAMESPACE):
@@ -36,9 +39,10 @@ class NamespaceDeletion:
         if change.kind.kind == "Namespace" and change.kind.group == "":
             if change.type == "DELETED":
                 self._terminating.discard(change.object["metadata"]["name"])
+                self._asked.pop(change.object["metadata"]["name"], None)
             else:
                 self._consider(change.object)
-        elif self._terminating:
+        elif self._terminating and change.type == "DELETED":
             namespace = change.object["metadata"].get("namespace")
             if namespace in self._terminating:
                 self._worker.add(namespace)
@@ -52,15 +56,17 @@ class NamespaceDeletion:
         namespace = self._api.find(NAMESPACE, name)
         if namespace is None or not deleting(namespace):
             return
-        if self._delete_some(name):
-            self._worker.add(name)
-            return
-        remaining = self._remaining(name)
-        if remaining:
-            self._tell(namespace, remaining)
-        else:
-            body = {**namespace, "spec": {}}
-            self._api.put_subresource(NAMESPACE, name, "", "finalize", body, _WRITE)
+        if name not in self._asked:
+            if self._delete_some(name):
+                self._worker.add(name)
+                return
+            self._asked[name] = frozenset()
+        contents = self._contents(name)
+        if not contents:
+            self._api.put_subresource(NAMESPACE, name, "", "finalize", {**namespace, "spec": {}}, _WRITE)
+        elif (kinds := frozenset(kind for kind, _ in contents)) != self._asked[name]:
+            self._asked[name] = kinds
+            self._tell(namespace, [(kind, list(space.values())) for kind, space in contents])
 
     def _delete_some(self, name: str) -> bool:
         """Ask for the deletion of a batch; whether there was something to ask for."""
@@ -82,9 +88,6 @@ class NamespaceDeletion:
             if table.namespaced and space and served is not None:
                 found.append((served.kind, space))
         return found
-
-    def _remaining(self, name: str) -> list[tuple[Kind, list[Object]]]:
-        return [(kind, list(space.values())) for kind, space in self._contents(name)]
 
     def _tell(self, namespace: Object, remaining: list[tuple[Kind, list[Object]]]) -> None:
         """Say in the status what keeps the namespace."""
