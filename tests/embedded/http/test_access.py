@@ -114,7 +114,7 @@ async def test_a_service_account_token_ends_with_its_account(admin: Client) -> N
 async def test_a_token_request_shorter_than_ten_minutes_is_refused(admin: Client) -> None:
     path = "/api/v1/namespaces/default/serviceaccounts/default/token"
     reply = await admin.post(path, {"spec": {"expirationSeconds": 5}})
-    assert reply.status == 400
+    assert reply.status == 422
     assert "10 minutes" in reply.message
 
 
@@ -219,7 +219,7 @@ async def test_access_reviews_say_what_authorization_would(admin: Client) -> Non
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     assert (await jane.post(path, {"spec": {"user": "x", "resourceAttributes": pods}})).status == 403
     both = await admin.post(path, {"spec": {"user": "x", "resourceAttributes": pods, "nonResourceAttributes": pods}})
-    assert both.status == 400
+    assert both.status == 422
 
 
 async def test_rules_reviews_list_what_one_may(admin: Client) -> None:

@@ -95,14 +95,14 @@ async def _fill_more(admin: Client) -> None:
     [
         ("resourceVersion=abc", 400, "resourceVersion"),
         ("resourceVersion=999999999", 504, "Too large resource version: 999999999"),
-        ("resourceVersionMatch=Exact", 400, "unless resourceVersion is provided"),
-        ("resourceVersion=1&resourceVersionMatch=Sometimes", 400, "Unsupported value"),
-        ("resourceVersion=0&resourceVersionMatch=Exact", 400, "is forbidden for resourceVersion"),
+        ("resourceVersionMatch=Exact", 422, "unless resourceVersion is provided"),
+        ("resourceVersion=1&resourceVersionMatch=Sometimes", 422, "Unsupported value"),
+        ("resourceVersion=0&resourceVersionMatch=Exact", 422, "is forbidden for resourceVersion"),
         ("limit=many", 400, "limit"),
         ("labelSelector=a%20b", 400, "label selector"),
         ("fieldSelector=spec.color%3Dred", 400, "field label not supported: spec.color"),
-        ("watch=1&sendInitialEvents=true", 400, "NotOlderThan"),
-        ("watch=1&resourceVersionMatch=NotOlderThan", 400, "sendInitialEvents"),
+        ("watch=1&sendInitialEvents=true", 422, "NotOlderThan"),
+        ("watch=1&resourceVersionMatch=NotOlderThan", 422, "sendInitialEvents"),
     ],
 )
 async def test_wrong_list_parameters_are_named(admin: Client, query: str, code: int, part: str) -> None:

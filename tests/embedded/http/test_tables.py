@@ -116,7 +116,10 @@ def test_pod_status_is_the_most_telling_word(pod: dict, shown: str) -> None:
             },
         ),
         ("apps", "statefulsets", {"spec": {}}, {"Ready": "0/1"}),
-        ("batch", "jobs", {"spec": {"completions": 2}, "status": {"succeeded": 1}}, {"Status": "Running", "Completions": "1/2"}),
+        (
+            "batch", "jobs", {"spec": {"completions": 2}, "status": {"succeeded": 1}},
+            {"Status": "Running", "Completions": "1/2"},
+        ),
         (
             "batch", "jobs",
             {

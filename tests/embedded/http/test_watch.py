@@ -57,7 +57,7 @@ async def test_initial_events_end_with_an_annotated_bookmark(admin: Client) -> N
 
 
 async def test_bookmarks_come_when_asked_for(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.01)
     version = await _version(admin)
     async with admin.watch(f"{WATCH}&resourceVersion={version}&allowWatchBookmarks=1") as stream:
         event = await stream.next()

@@ -106,7 +106,7 @@ async def test_every_patch_dialect(widgets: Client) -> None:
 async def test_apply_creates_then_conflicts_then_is_forced(widgets: Client) -> None:
     path = f"{WIDGETS}/a?fieldManager="
     body = widget("a", replicas=1)
-    assert (await widgets.patch(f"{WIDGETS}/a", body, "apply-patch+yaml")).status == 400
+    assert (await widgets.patch(f"{WIDGETS}/a", body, "apply-patch+yaml")).status == 422
     assert (await widgets.patch(path + "one", body, "apply-patch+yaml")).status == 201
     assert (await widgets.patch(path + "one", body, "apply-patch+yaml")).status == 200
     other = widget("a", replicas=2)
@@ -114,13 +114,17 @@ async def test_apply_creates_then_conflicts_then_is_forced(widgets: Client) -> N
     assert conflict.status == 409
     assert [cause["field"] for cause in conflict.json["details"]["causes"]] == [".spec.replicas"]
     assert (await widgets.patch(path + "two&force=true", other, "apply-patch+yaml")).status == 200
-    assert (await widgets.patch(f"{WIDGETS}/a?force=true", {})).status == 400
+    refused = await widgets.patch(f"{WIDGETS}/a?force=true", {})
+    assert refused.status == 422
+    assert refused.message == (
+        'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch'
+    )
 
 
 async def test_dry_run_stores_nothing(admin: Client) -> None:
     assert (await admin.post(f"{SECRETS}?dryRun=All", secret("a"))).status == 201
     assert (await admin.get(f"{SECRETS}/a")).status == 404
-    assert (await admin.post(f"{SECRETS}?dryRun=Some", secret("a"))).status == 400
+    assert (await admin.post(f"{SECRETS}?dryRun=Some", secret("a"))).status == 422
     await admin.post(SECRETS, secret("a"))
     assert (await admin.delete(f"{SECRETS}/a?dryRun=All")).json["status"] == "Success"
     assert (await admin.get(f"{SECRETS}/a")).status == 200
@@ -136,7 +140,7 @@ async def test_unknown_fields_warn_by_default_and_fail_when_strict(widgets: Clie
     assert strict.status == 400
     assert 'unknown field "spec.color"' in strict.message
     assert "warning" not in (await widgets.post(f"{WIDGETS}?fieldValidation=Ignore", widget("c", color="red"))).headers
-    assert (await widgets.post(f"{WIDGETS}?fieldValidation=Loud", widget("d"))).status == 400
+    assert (await widgets.post(f"{WIDGETS}?fieldValidation=Loud", widget("d"))).status == 422
 
 
 # --- delete -----------------------------------------------------------------------------------------------------------
@@ -144,8 +148,8 @@ async def test_delete_with_options_in_the_body(admin: Client) -> None:
     created = (await admin.post(SECRETS, secret("a"))).json
     wrong = await admin.delete(f"{SECRETS}/a", {"preconditions": {"uid": "other"}})
     assert (wrong.status, wrong.json["reason"]) == (409, "Conflict")
-    assert (await admin.delete(f"{SECRETS}/a", {"propagationPolicy": "Sideways"})).status == 400
-    assert (await admin.delete(f"{SECRETS}/a", {"gracePeriodSeconds": -1})).status == 400
+    assert (await admin.delete(f"{SECRETS}/a", {"propagationPolicy": "Sideways"})).status == 422
+    assert (await admin.delete(f"{SECRETS}/a", {"gracePeriodSeconds": "soon"})).status == 400
     gone = (await admin.delete(f"{SECRETS}/a", {"preconditions": {"uid": created["metadata"]["uid"]}})).json
     assert gone["details"] == {"name": "a", "kind": "secrets", "uid": created["metadata"]["uid"]}
     assert (await admin.delete(f"{SECRETS}/a")).status == 404

@@ -9,12 +9,12 @@ from typing import Literal
 
 from continuo.embedded.http.auth import Tokens
 from continuo.embedded.http.hub import Hub
+from continuo.embedded.http.options import invalid_option, unsupported
 from continuo.embedded.http.paging import Pages
 from continuo.embedded.http.paths import Target
 from continuo.embedded.http.rbac import Authorizer
 from continuo.embedded.http.wire import Request
 from continuo.embedded.port import Api, ResourceType, Write
-from continuo.resources.errors import BadRequest
 from continuo.resources.meta import Kind, Object
 
 Logs = Callable[[Api, Object], Iterable[str]]
@@ -60,22 +60,21 @@ class Call:
         query = self.request.query
         validation = _VALIDATION.get(query.get("fieldValidation", ""))
         if validation is None:
-            raise BadRequest(
-                f'fieldValidation: Unsupported value: "{query["fieldValidation"]}": '
-                'supported values: "Ignore", "Strict", "Warn"'
-            )
+            given = f'"{query["fieldValidation"]}"'
+            raise unsupported(self.verb, "fieldValidation", given, "", "Ignore", "Strict", "Warn")
         return Write(self._manager(), self.dry_run(), validation, self.request.flag("force"))
 
     def dry_run(self) -> bool:
-        """Whether nothing is to be stored; raises BadRequest for values other than All."""
+        """Whether nothing is to be stored; raises Invalid for values other than All."""
         value = self.request.query.get("dryRun", "")
         if value not in ("", "All"):
-            raise BadRequest(f'dryRun: Unsupported value: "{value}": supported values: "All"')
+            raise unsupported(self.verb, "dryRun", f'["{value}"]', "All")
         return bool(value)
 
     def _manager(self) -> str:
         """The field manager: as given, else the client's name from its User-Agent."""
         given = self.request.query.get("fieldManager", "")
         if len(given) > 128:
-            raise BadRequest("fieldManager: Too long: may not be more than 128 bytes")
+            text = "Too long: may not be more than 128 bytes"
+            raise invalid_option(self.verb, "fieldManager", "FieldValueTooLong", text)
         return given or self.request.header(b"user-agent").partition("/")[0][:128] or "unknown"

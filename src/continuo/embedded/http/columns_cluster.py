@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from continuo.embedded.http.ages import age
+from continuo.embedded.http.ages import age, human_duration
 from continuo.embedded.http.columns import AGE, NAME, Column, at, text
 from continuo.embedded.http.columns_workloads import selector_text
 from continuo.resources.meta import Object
@@ -42,6 +42,20 @@ def _hosts(ingress: Object) -> str:
     hosts = [rule["host"] for rule in at(ingress, "spec", "rules") or () if rule.get("host")]
     shown = ",".join(hosts[:3]) or "*"
     return f"{shown} + {len(hosts) - 3} more..." if len(hosts) > 3 else shown
+
+
+_NO_PORT: tuple[Object, ...] = ({},)
+
+
+def _endpoints(obj: Object) -> str:
+    found = [
+        f"{address.get('ip')}:{port['port']}" if "port" in port else str(address.get("ip"))
+        for subset in obj.get("subsets") or ()
+        for address in subset.get("addresses") or ()
+        for port in subset.get("ports") or _NO_PORT
+    ]
+    shown = ",".join(found[:3]) or "<none>"
+    return f"{shown} + {len(found) - 3} more..." if len(found) > 3 else shown
 
 
 def _slice_ports(obj: Object) -> str:
@@ -89,6 +103,19 @@ def _access_modes(obj: Object) -> str:
     return ",".join(_MODES.get(mode, mode) for mode in modes)
 
 
+def _claim(volume: Object) -> str:
+    claim = at(volume, "spec", "claimRef")
+    return f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
+
+
+def _used(quota: Object, *, limits: bool) -> str:
+    """`cpu: 1/2, pods: 0/4` of what is requested, or of what is limited."""
+    used = at(quota, "status", "used") or {}
+    hard = at(quota, "status", "hard") or {}
+    names = sorted(name for name in hard if name.startswith("limits.") is limits)
+    return ", ".join(f"{name}: {used.get(name, 0)}/{hard[name]}" for name in names)
+
+
 # --- events, leases, access -------------------------------------------------------------------------------------------
 def _event_object(event: Object) -> str:
     subject = event.get("involvedObject") or event.get("regarding") or {}
@@ -119,6 +146,17 @@ def _event_count(event: Object) -> int:
     return int(found)
 
 
+def _requested(request: Object, _now: float) -> str:
+    seconds = at(request, "spec", "expirationSeconds")
+    return "<none>" if seconds is None else human_duration(seconds)
+
+
+def _signing(request: Object) -> str:
+    types = [entry.get("type") for entry in at(request, "status", "conditions") or ()]
+    shown = [word for word in ("Approved", "Denied", "Failed") if word in types] or ["Pending"]
+    return ",".join([*shown, "Issued"] if at(request, "status", "certificate") else shown)
+
+
 def _subjects(kind: str) -> Any:
     def cell(binding: Object) -> str:
         chosen = [s for s in binding.get("subjects") or () if s.get("kind") == kind]
@@ -137,9 +175,9 @@ _EVENTS = (
     text("Message", _message),
     Column("First Seen", _first_seen, priority=1),
     text("Count", _event_count, 1),
-    text("Name", lambda o: o["metadata"]["name"], 1),
+    Column("Name", NAME.cell, priority=1, format="name"),
 )
-_CREATED = text("Created At", lambda o: o["metadata"].get("creationTimestamp") or "<unknown>")
+_CREATED = text("Created At", lambda o: o["metadata"].get("creationTimestamp") or "<unknown>", type="date")
 _BINDING = (
     NAME,
     text("Role", lambda o: f"{at(o, 'roleRef', 'kind')}/{at(o, 'roleRef', 'name')}"),
@@ -202,16 +240,16 @@ CLUSTER: Mapping[tuple[str, str], tuple[Column, ...]] = {
     ("events.k8s.io", "events"): _EVENTS,
     ("", "configmaps"): (
         NAME,
-        text("Data", lambda o: len(o.get("data") or ()) + len(o.get("binaryData") or ()), type="integer"),
+        text("Data", lambda o: len(o.get("data") or ()) + len(o.get("binaryData") or ())),
         AGE,
     ),
     ("", "secrets"): (
         NAME,
         text("Type", lambda o: o.get("type", "Opaque")),
-        text("Data", lambda o: len(o.get("data") or ()), type="integer"),
+        text("Data", lambda o: len(o.get("data") or ())),
         AGE,
     ),
-    ("", "serviceaccounts"): (NAME, text("Secrets", lambda o: len(o.get("secrets") or ()), type="integer"), AGE),
+    ("", "serviceaccounts"): (NAME, AGE),
     ("", "persistentvolumeclaims"): (
         NAME,
         text("Status", lambda o: at(o, "status", "phase") or ""),
@@ -219,8 +257,52 @@ CLUSTER: Mapping[tuple[str, str], tuple[Column, ...]] = {
         text("Capacity", lambda o: at(o, "status", "capacity", "storage") or ""),
         text("Access Modes", _access_modes),
         text("StorageClass", lambda o: at(o, "spec", "storageClassName") or ""),
+        text("VolumeAttributesClass", lambda o: at(o, "spec", "volumeAttributesClassName") or "<unset>"),
         AGE,
         text("VolumeMode", lambda o: at(o, "spec", "volumeMode") or "Filesystem", 1),
+    ),
+    ("", "persistentvolumes"): (
+        NAME,
+        text("Capacity", lambda o: at(o, "spec", "capacity", "storage") or ""),
+        text("Access Modes", _access_modes),
+        text("Reclaim Policy", lambda o: at(o, "spec", "persistentVolumeReclaimPolicy") or ""),
+        text("Status", lambda o: at(o, "status", "phase") or ""),
+        text("Claim", _claim),
+        text("StorageClass", lambda o: at(o, "spec", "storageClassName") or ""),
+        text("VolumeAttributesClass", lambda o: at(o, "spec", "volumeAttributesClassName") or "<unset>"),
+        text("Reason", lambda o: at(o, "status", "reason") or ""),
+        AGE,
+        text("VolumeMode", lambda o: at(o, "spec", "volumeMode") or "Filesystem", 1),
+    ),
+    ("", "resourcequotas"): (
+        NAME,
+        text("Request", lambda o: _used(o, limits=False)),
+        text("Limit", lambda o: _used(o, limits=True)),
+        AGE,
+    ),
+    ("", "limitranges"): (NAME, _CREATED),
+    ("node.k8s.io", "runtimeclasses"): (NAME, text("Handler", lambda o: o.get("handler", "")), AGE),
+    ("storage.k8s.io", "csinodes"): (
+        NAME,
+        text("Drivers", lambda o: len(at(o, "spec", "drivers") or ()), type="integer"),
+        AGE,
+    ),
+    ("storage.k8s.io", "volumeattachments"): (
+        NAME,
+        text("Attacher", lambda o: at(o, "spec", "attacher") or ""),
+        text("PV", lambda o: at(o, "spec", "source", "persistentVolumeName") or ""),
+        text("Node", lambda o: at(o, "spec", "nodeName") or ""),
+        text("Attached", lambda o: bool(at(o, "status", "attached")), type="boolean"),
+        AGE,
+    ),
+    ("", "endpoints"): (NAME, text("Endpoints", _endpoints), AGE),
+    ("certificates.k8s.io", "certificatesigningrequests"): (
+        NAME,
+        AGE,
+        text("SignerName", lambda o: at(o, "spec", "signerName") or "<none>"),
+        text("Requestor", lambda o: at(o, "spec", "username") or ""),
+        Column("RequestedDuration", _requested),
+        text("Condition", _signing),
     ),
     ("storage.k8s.io", "storageclasses"): (
         NAME,
@@ -250,7 +332,7 @@ CLUSTER: Mapping[tuple[str, str], tuple[Column, ...]] = {
     ("scheduling.k8s.io", "priorityclasses"): (
         NAME,
         text("Value", lambda o: o.get("value", 0), type="integer"),
-        text("Global-Default", lambda o: str(bool(o.get("globalDefault"))).lower()),
+        text("Global-Default", lambda o: bool(o.get("globalDefault")), type="boolean"),
         AGE,
         text("PreemptionPolicy", lambda o: o.get("preemptionPolicy") or "PreemptLowerPriority"),
     ),

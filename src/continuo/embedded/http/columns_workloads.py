@@ -142,6 +142,19 @@ def _job_duration(job: Object, now: float) -> str:
     return "" if start is None else human_duration((now if end is None else end) - start)
 
 
+def _template_containers(template: Object) -> list[Object]:
+    return at(template, "template", "spec", "containers") or []
+
+
+def _controller(obj: Object) -> str:
+    owners = [owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")]
+    return f"{str(owners[0].get('kind', '')).lower()}/{owners[0].get('name', '')}" if owners else "<none>"
+
+
+def _cron_containers(job: Object) -> list[Object]:
+    return at(job, "spec", "jobTemplate", "spec", "template", "spec", "containers") or []
+
+
 def _last_schedule(job: Object, now: float) -> str:
     last = at(job, "status", "lastScheduleTime")
     return age(last, now) if last else "<none>"
@@ -152,8 +165,8 @@ WORKLOADS: Mapping[tuple[str, str], tuple[Column, ...]] = {
     ("apps", "deployments"): (
         NAME,
         text("Ready", _ready_of),
-        _count("Up-to-date", "status", "updatedReplicas"),
-        _count("Available", "status", "availableReplicas"),
+        text("Up-to-date", lambda o: at(o, "status", "updatedReplicas") or 0),
+        text("Available", lambda o: at(o, "status", "availableReplicas") or 0),
         AGE,
         *_WIDE,
     ),
@@ -164,6 +177,18 @@ WORKLOADS: Mapping[tuple[str, str], tuple[Column, ...]] = {
         _count("Ready", "status", "readyReplicas"),
         AGE,
         *_WIDE,
+    ),
+    ("", "podtemplates"): (
+        NAME,
+        text("Containers", lambda o: ",".join(c.get("name", "") for c in _template_containers(o))),
+        text("Images", lambda o: ",".join(c.get("image", "") for c in _template_containers(o))),
+        text("Pod Labels", lambda o: selector_text(at(o, "template", "metadata", "labels"))),
+    ),
+    ("apps", "controllerrevisions"): (
+        NAME,
+        text("Controller", _controller),
+        text("Revision", lambda o: str(o.get("revision", 0))),
+        AGE,
     ),
     ("apps", "statefulsets"): (NAME, text("Ready", _ready_of), AGE, _CONTAINERS, _IMAGES),
     ("apps", "daemonsets"): (
@@ -189,9 +214,12 @@ WORKLOADS: Mapping[tuple[str, str], tuple[Column, ...]] = {
         NAME,
         text("Schedule", lambda o: at(o, "spec", "schedule")),
         text("Timezone", lambda o: at(o, "spec", "timeZone") or "<none>"),
-        text("Suspend", lambda o: str(bool(at(o, "spec", "suspend")))),
+        text("Suspend", lambda o: bool(at(o, "spec", "suspend")), type="boolean"),
         text("Active", lambda o: len(at(o, "status", "active") or ()), type="integer"),
         Column("Last Schedule", _last_schedule),
         AGE,
+        text("Containers", lambda o: ",".join(c.get("name", "") for c in _cron_containers(o)), 1),
+        text("Images", lambda o: ",".join(c.get("image", "") for c in _cron_containers(o)), 1),
+        text("Selector", lambda o: selector_text(at(o, "spec", "jobTemplate", "spec", "selector")), 1),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from continuo.embedded.http.call import Call
+from continuo.embedded.http.options import forbidden, unsupported
 from continuo.embedded.http.paging import make_token, read_token, start_after, too_old
 from continuo.embedded.http.selectors import FieldTerm, Selection, parse_selection
 from continuo.embedded.http.shapes import shape_list, shape_object, shape_of
@@ -12,7 +13,7 @@ from continuo.resources.errors import BadRequest, Expired, Timeout
 from continuo.resources.meta import Key, Object, key_of
 
 _MIN_WATCH, _SPREAD = 1800, 1800
-_MATCH_FORBIDDEN = "resourceVersionMatch: Forbidden:"
+_MATCH = "resourceVersionMatch"
 
 
 def get(call: Call) -> Response:
@@ -112,15 +113,13 @@ def _exact_version(call: Call) -> int | None:
         return None
     version = _version_parameter(call)
     if match not in ("Exact", "NotOlderThan"):
-        raise BadRequest(
-            f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
-        )
+        raise unsupported("list", _MATCH, f'"{match}"', "Exact", "NotOlderThan", "")
     if version is None:
-        raise BadRequest(f"{_MATCH_FORBIDDEN} resourceVersionMatch is forbidden unless resourceVersion is provided")
+        raise forbidden("list", _MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided")
     if match == "NotOlderThan":
         return None
     if version == 0:
-        raise BadRequest(f'{_MATCH_FORBIDDEN} resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+        raise forbidden("list", _MATCH, 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
     _not_in_the_future(call)
     return version
 
@@ -130,7 +129,7 @@ def _not_in_the_future(call: Call) -> None:
     if version is not None and version > call.api.version:
         cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
         raise Timeout(
-            f"Too large resource version: {version}, current: {call.api.version}",
+            f"Timeout: Too large resource version: {version}, current: {call.api.version}",
             details={"causes": [cause], "retryAfterSeconds": 1},
         )
 
@@ -162,14 +161,11 @@ def _initial_events(call: Call) -> bool | None:
     match = query.get("resourceVersionMatch", "")
     if "sendInitialEvents" not in query:
         if match:
-            raise BadRequest(
-                f"{_MATCH_FORBIDDEN} resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            )
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            raise forbidden("watch", _MATCH, why)
         return None
     if match != "NotOlderThan":
-        raise BadRequest(
-            f"{_MATCH_FORBIDDEN} sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        )
+        raise forbidden("watch", _MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
     return call.request.flag("sendInitialEvents")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from continuo.embedded.http.bodies import read_object
 from continuo.embedded.http.call import Context
+from continuo.embedded.http.options import invalid
 from continuo.embedded.http.rbac import MASTERS, Attributes
 from continuo.embedded.http.wire import Request, Response, User, json_response
 from continuo.embedded.port import ResourceType
@@ -26,7 +27,8 @@ def _attributes(spec: Object, namespace: str = "") -> Attributes:
     """What a review asks about; the namespace of the path must agree with it."""
     resource, path = spec.get("resourceAttributes") or {}, spec.get("nonResourceAttributes") or {}
     if bool(resource) == bool(path):
-        raise BadRequest("spec must have exactly one of resourceAttributes and nonResourceAttributes")
+        text = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(_AUTHORIZATION, "SubjectAccessReview", "spec.resourceAttributes", "FieldValueInvalid", text)
     if path:
         return Attributes(path.get("verb", ""), path=path.get("path", ""))
     plural, _, sub = resource.get("resource", "").partition("/")

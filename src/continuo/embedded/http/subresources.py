@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from continuo.embedded.http import logs, writes
 from continuo.embedded.http.bodies import read_object
 from continuo.embedded.http.call import Call
+from continuo.embedded.http.options import invalid
 from continuo.embedded.http.shapes import shape_object, shape_of
 from continuo.embedded.http.wire import Response, Stream, json_response, success, warning_headers
 from continuo.embedded.port import ResourceType
-from continuo.resources.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
+from continuo.resources.errors import ApiError, MethodNotAllowed, NotFound
 from continuo.resources.meta import Object
 
 Handler = Callable[[Call], "Response | Stream"]
@@ -83,7 +84,8 @@ def _token(call: Call) -> Response:
     spec = asked.get("spec") or {}
     seconds = spec.get("expirationSeconds") or 3600
     if not isinstance(seconds, int) or not 600 <= seconds <= 1 << 32:
-        raise BadRequest(f"spec.expirationSeconds: Invalid value: {seconds}: may not specify a duration less than 10 minutes")
+        text = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+        raise invalid("authentication.k8s.io", "TokenRequest", "spec.expirationSeconds", "FieldValueInvalid", text)
     target, context = call.target, call.context
     account = call.api.get(call.kind, target.name, target.namespace)
     audiences = tuple(str(entry) for entry in spec.get("audiences") or ())

@@ -58,6 +58,7 @@ class Watch:
         self._ending = False
         self._gone = False
         self._headers = True
+        self._bookmark_timer: asyncio.TimerHandle | None = None
 
     # --- called by the hub and by timers, in the loop's thread --------------------------------------------------------
     def offer(self, frame: Frame) -> None:
@@ -110,7 +111,8 @@ class Watch:
         loop = asyncio.get_running_loop()
         timeout = loop.call_later(self._options.seconds, self.end)
         listener = asyncio.ensure_future(self._await_disconnect(receive))
-        bookmarks = asyncio.ensure_future(self._bookmarks()) if self._options.bookmarks else None
+        if self._options.bookmarks:
+            self._bookmark_later(loop)
         try:
             self._begin()
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", JSON)]})
@@ -122,8 +124,8 @@ class Watch:
             leave()
             timeout.cancel()
             listener.cancel()
-            if bookmarks:
-                bookmarks.cancel()
+            if self._bookmark_timer is not None:
+                self._bookmark_timer.cancel()
 
     def _begin(self) -> None:
         """Queue what the client must see before new changes. Nothing is awaited, so nothing is missed or repeated."""
@@ -179,10 +181,13 @@ class Watch:
             obj = shape_object(bare, self._resource, shape, self._now())
         return b'{"type":"BOOKMARK","object":' + encode(obj) + b"}\n"
 
-    async def _bookmarks(self) -> None:
-        while not self._ending:
-            await asyncio.sleep(BOOKMARK_SECONDS)
-            self._bookmark()
+    def _bookmark_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._bookmark_timer = loop.call_later(BOOKMARK_SECONDS, self._bookmark_due, loop)
+
+    def _bookmark_due(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._bookmark()
+        if not self._ending:
+            self._bookmark_later(loop)
 
     async def _await_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -8,14 +8,13 @@ from typing import Any
 
 from continuo.embedded.http.bodies import OBJECT_LIMIT, check_size, read_any, read_object, read_patch
 from continuo.embedded.http.call import Call
+from continuo.embedded.http.options import forbidden, invalid_option, unsupported
 from continuo.embedded.http.selectors import parse_selection
 from continuo.embedded.http.shapes import shape_list, shape_object, shape_of, versioned
 from continuo.embedded.http.wire import Response, encode, json_response, success, warning_headers
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest, MethodNotAllowed
 from continuo.resources.meta import Object, key_of
-
-_OPTIONS = "PatchOptions.meta.k8s.io is invalid:"
 
 
 def create(call: Call) -> Response:
@@ -49,9 +48,10 @@ def patched(call: Call) -> tuple[Object, Write]:
     target, write = call.target, call.write()
     if how == "apply":
         if not call.request.query.get("fieldManager"):
-            raise BadRequest(f"{_OPTIONS} fieldManager: Required value: is required for apply patch")
+            text = "Required value: is required for apply patch"
+            raise invalid_option("patch", "fieldManager", "FieldValueRequired", text)
     elif write.force:
-        raise BadRequest(f"{_OPTIONS} force: Forbidden: may not be specified for non-apply patch")
+        raise forbidden("patch", "force", "may not be specified for non-apply patch")
 
     def run(how_to_write: Write) -> Object:
         return call.api.patch(
@@ -124,21 +124,18 @@ def delete_options(call: Call, given: Any = None) -> DeleteOptions:
     if "propagationPolicy" not in body and body.get("orphanDependents"):
         propagation = "Orphan"
     if propagation not in ("Background", "Foreground", "Orphan"):
-        raise BadRequest(
-            f'propagationPolicy: Unsupported value: "{propagation}": '
-            'supported values: "Background", "Foreground", "Orphan"'
-        )
+        raise unsupported("delete", "propagationPolicy", f'"{propagation}"', "Foreground", "Background", "Orphan", "nil")
     grace = body.get("gracePeriodSeconds")
     if grace is None:
         grace = call.request.number("gracePeriodSeconds")
-    if grace is not None and (not isinstance(grace, int) or grace < 0):
-        raise BadRequest(f"gracePeriodSeconds is {grace}; it must be 0 or more")
+    if grace is not None and not isinstance(grace, int):
+        raise BadRequest(f"gracePeriodSeconds is {grace}; it must be a whole number")
     return DeleteOptions(
         propagation,
         preconditions.get("uid"),
         preconditions.get("resourceVersion"),
         call.dry_run() or "All" in (body.get("dryRun") or ()),
-        grace,
+        1 if grace is not None and grace < 0 else grace,  # as Kubernetes reads negative ones
     )
 
 
