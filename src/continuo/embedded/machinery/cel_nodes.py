@@ -8,7 +8,7 @@ from typing import Any
 
 from continuo.embedded.machinery.cel_rules import Rule, compile_rule
 from continuo.embedded.machinery.cel_runtime import RuleFailure
-from continuo.embedded.machinery.cel_values import Convert, converter
+from continuo.embedded.machinery.cel_values import Convert, rule_converter
 from continuo.embedded.machinery.fields import OMITTED, FieldError, Place, path_of
 from continuo.embedded.machinery.typed import MergeType, item_key, merge_type
 
@@ -95,7 +95,7 @@ def compile_node(
         for index, rule in enumerate(schema.get("x-kubernetes-validations") or ())
     ]
     rules = [rule for rule in compiled if rule is not None]
-    node = Node(str(schema.get("type") or ""), converter(schema) if rules else None, rules, merge_type(schema))
+    node = Node(str(schema.get("type") or ""), rule_converter(schema) if rules else None, rules, merge_type(schema))
     for name, child in (schema.get("properties") or {}).items():
         below = compile_node(child, f"{path}.properties[{name}]", errors, uncorrelated=uncorrelated)
         if below is not None:

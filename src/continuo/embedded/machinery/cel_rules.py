@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from continuo.embedded.machinery.cel_runtime import Program, RuleFailure, compile_program
-from continuo.embedded.machinery.cel_values import escape
+from continuo.embedded.machinery.cel_values import escape, scalar_kind
 from continuo.embedded.machinery.fields import ErrorType, FieldError, Verbatim
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -118,7 +118,9 @@ def _compile(text: str, code: str, schema: Schema, optional: bool, returns: str,
         name, column = unknown
         line = f" | {text}\n | {'.' * (column - 1)}^"
         raise RuleFailure(f"compilation failed: ERROR: <input>:1:{column}: undefined field '{name}'\n{line}")
-    program = compile_program(text, optional)
+    if optional and scalar_kind(schema):
+        raise RuleFailure("optionalOldSelf is not supported on dates and durations here: put the rule one level up")
+    program = compile_program(text, optional, scalar_kind(schema))
     if program.returns not in (returns, "dyn"):
         raise RuleFailure(otherwise)
     return program

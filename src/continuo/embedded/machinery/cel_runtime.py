@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -46,7 +47,11 @@ class Program:
         return text.strip() if isinstance(text, str) and "\n" not in text.strip() else ""
 
     def _evaluate(self, value: Any, former: Any) -> Any:
-        result = self._expression.eval(data={"self": value, "oldSelf": former, "former": former})
+        old = value if former is None else former
+        if isinstance(value, datetime | timedelta):
+            result = self._expression.eval(data={"self": value, "oldSelf": old})
+        else:
+            result = self._expression.eval(data={"self": value, "oldSelf": former, "former": former})
         if result.type() == cel.Type.ERROR:
             raise RuleFailure(_reworded(str(result.value())))
         return result.value()
@@ -63,10 +68,14 @@ def _reworded(error: str) -> str:
     return _CODE.sub("", error).replace("divide by zero", "division by zero")
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Any:
+_KINDS = {"": cel.Type.DYN, "timestamp": cel.Type.TIMESTAMP, "duration": cel.Type.DURATION}
+
+
+@lru_cache(maxsize=len(_KINDS))
+def _environment(kind: str) -> Any:
+    """The runtime takes times and durations only in variables that are declared as such."""
     return cel.NewEnv(
-        variables={name: cel.Type.DYN for name in ("self", "oldSelf", "former")},
+        variables={"self": _KINDS[kind], "oldSelf": _KINDS[kind], "former": cel.Type.DYN},
         extensions=[
             ext_strings.ExtStrings(),
             ext_optional.ExtOptional(),
@@ -79,11 +88,12 @@ def _environment() -> Any:
 
 
 @lru_cache(maxsize=8192)
-def compile_program(text: str, optional_old: bool) -> Program:
-    """Compile an expression; raises RuleFailure with the runtime's words."""
+def compile_program(text: str, optional_old: bool, kind: str = "") -> Program:
+    """Compile an expression on values of a kind (`timestamp`, `duration` or any); raises RuleFailure."""
+    environment = _environment("" if optional_old else kind)
     try:
-        program = Program(_environment().compile(text))
-        return Program(_environment().compile(_OPTIONAL_OLD.format(text))) if optional_old else program
+        program = Program(environment.compile(text))
+        return Program(environment.compile(_OPTIONAL_OLD.format(text))) if optional_old else program
     except RuntimeError as error:
         words = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
         raise RuleFailure(f"compilation failed: {words}") from error

@@ -1,4 +1,4 @@
-"""JSON values as rules see them: declared property names escaped, formats turned into times, durations and bytes."""
+"""JSON values as rules see them: declared property names escaped, formats turned into times, durations, bytes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ def escape(name: str) -> str | None:
     for char, word in _ESCAPES.items():
         out = out.replace(char, word)
     return out if _NAME.match(out) else None
+
+
+_SCALAR_KINDS = {"date-time": "timestamp", "date": "timestamp", "duration": "duration"}
+
+
+def scalar_kind(schema: Mapping[str, Any]) -> str:
+    """`timestamp` or `duration` for texts with such a format."""
+    return _SCALAR_KINDS.get(schema.get("format", ""), "") if schema.get("type") == "string" else ""
+
+
+def rule_converter(schema: Mapping[str, Any]) -> Convert | None:
+    """How rules on this very value see it. Times inside objects and lists stay texts: the runtime takes no others."""
+    return _TIMES.get(schema.get("format", "")) if scalar_kind(schema) else converter(schema)
 
 
 def converter(schema: Mapping[str, Any]) -> Convert | None:
@@ -103,9 +116,11 @@ def _quietly(parse: Callable[[str], Any]) -> Convert:
     return convert
 
 
-_FORMATS: dict[str, Convert] = {
+_TIMES: dict[str, Convert] = {
     "date-time": _quietly(datetime.fromisoformat),
     "date": _quietly(lambda text: datetime.fromisoformat(text + "T00:00:00+00:00")),
     "duration": _quietly(parse_duration),
+}
+_FORMATS: dict[str, Convert] = {
     "byte": _quietly(lambda text: base64.b64decode(text, validate=True)),
 }
