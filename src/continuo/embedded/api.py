@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from continuo.embedded.apicore import builtins, deleting, patching, subresources, writing
+from continuo.embedded.apicore import builtins, creating, deleting, patching, subresources, writing
 from continuo.embedded.apicore.changelog import DEFAULT_BOUNDS, Bounds
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import Admission, State
@@ -115,7 +115,7 @@ class ClusterApi:
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def create(self, obj: Object, write: Write = DEFAULT_WRITE) -> Object:
-        return writing.create(self.state, obj, write)
+        return creating.create(self.state, obj, write)
 
     def update(self, obj: Object, write: Write = DEFAULT_WRITE, *, subresource: str = "") -> Object:
         return writing.update(self.state, obj, write, subresource)

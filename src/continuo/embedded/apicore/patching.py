@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from continuo.embedded.apicore import failures, subresources, writing
+from continuo.embedded.apicore import creating, failures, subresources, writing
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.machinery import apply as ssa
@@ -92,7 +92,7 @@ def _apply_to(
         raise Conflict(error.message, details={**failures.details(served.kind, name), **error.details}) from None
     managed = merged["metadata"].get("managedFields") or []
     if old is None:
-        return writing.create(state, merged, write, managed)
+        return creating.create(state, merged, write, managed)
     return writing.replace(state, served, old, merged, write, subresource, managed)
 
 

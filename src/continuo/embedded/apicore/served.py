@@ -14,7 +14,7 @@ from continuo.embedded.port import ResourceType
 from continuo.resources.meta import Kind, Object
 
 if TYPE_CHECKING:
-    from continuo.embedded.apicore.crds import Examined
+    from continuo.embedded.apicore.definition_rules import Examined
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ from continuo.embedded.apicore import deleting, failures, writing
 from continuo.embedded.apicore.selecting import selector_text, selects
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
+from continuo.embedded.apicore.steps import NAMESPACES
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest, NotFound, TooManyRequests
 from continuo.resources.kinds import NODE
@@ -22,7 +23,7 @@ def offered(served: Served) -> tuple[str, ...]:
     found = ["status"] if served.type.status else []
     if served.type.scale is not None:
         found.append("scale")
-    found += {PODS: ["binding", "eviction"], writing.NAMESPACES: ["finalize"], _SIGNING: ["approval"]}.get(
+    found += {PODS: ["binding", "eviction"], NAMESPACES: ["finalize"], _SIGNING: ["approval"]}.get(
         served.key, []
     )
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Create, update and delete: the order of steps that every write goes through."""
+"""Changes of what is there: update, the common end of every patch, and status writes."""
 
 from __future__ import annotations
 
@@ -8,183 +8,23 @@ from continuo.embedded.apicore import failures, fields, shaping
 from continuo.embedded.apicore import metadata as meta
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
-from continuo.embedded.machinery import schema as schemas
-from continuo.embedded.machinery.fields import FieldError
+from continuo.embedded.apicore.steps import (
+    MISSHAPEN,
+    NAMESPACES,
+    admitted,
+    metadata_of,
+    prepared,
+    problems_of,
+    raise_problems,
+    refuse_misshapen,
+    served_of,
+)
 from continuo.embedded.port import Write
-from continuo.resources.errors import BadRequest, MethodNotAllowed
 from continuo.resources.meta import Kind, Object
 
 _MISSING: Any = object()
-NAMESPACES = ("", "namespaces")
 
 
-def served_of(state: State, obj: Object) -> Served:
-    """How the object's apiVersion and kind are served."""
-    api_version, kind = obj.get("apiVersion"), obj.get("kind")
-    known = isinstance(api_version, str) and isinstance(kind, str)
-    found = state.by_kind.get((api_version, kind)) if known else None  # type: ignore[arg-type]
-    if found is None:
-        raise BadRequest(f'no matches for kind "{kind}" in version "{api_version}"')
-    return found
-
-
-# --- create -----------------------------------------------------------------------------------------------------------
-def create(state: State, obj: Object, write: Write, managed: list[Any] | None = None) -> Object:
-    """Create; `managed` are the managed fields when server-side apply has already worked them out."""
-    served = served_of(state, obj)
-    given = _metadata(obj)
-    if given.get("resourceVersion"):
-        raise BadRequest("resourceVersion should not be set on objects to be created")
-    if served.closing:
-        raise MethodNotAllowed("create not allowed while custom resource definition is terminating")
-    namespace = _namespace(served, given)
-    name = given.get("name") or given.get("generateName") or ""
-    if served.kind.namespaced:
-        _require_namespace(state, served.kind, namespace, name)
-    shaped = shaping.shape(served, obj, write)
-    try:
-        claimed = _new_object(state, served, shaped, given, namespace)
-        claimed = _admitted(state, served, "CREATE", served.strategy.defaults(claimed), None)
-        new = _prepared(state, served, _with_status(served, claimed), None)
-    except _MISSHAPEN:
-        _refuse_misshapen(served, shaped)
-        raise
-    name = new["metadata"].get("name") or ""
-    _raise_problems(served, name, [*meta.check_name(served.key, new["metadata"]),
-                                   *_problems(state, served, new, None, write)])  # fmt: skip
-    metadata = new["metadata"]
-    if served.table.get(namespace, metadata["name"]) is not None:
-        raise failures.already_exists(served.kind, metadata["name"])
-    metadata["managedFields"] = (
-        managed if managed is not None else fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
-    )
-    if write.dry_run:
-        return new
-    return served.view(state.commit(served, "ADDED", served.stored(new), None))
-
-
-def _namespace(served: Served, given: Object) -> str:
-    namespace = given.get("namespace") or ""
-    if served.type.kind.namespaced:
-        if not namespace:
-            raise BadRequest("an empty namespace may not be set during creation")
-    elif namespace:
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
-    return str(namespace)
-
-
-def _require_namespace(state: State, kind: Kind, namespace: str, name: str) -> None:
-    found = state.tables[NAMESPACES].get("", namespace)
-    if found is None:
-        raise failures.not_found(state.by_kind["v1", "Namespace"].kind, namespace)
-    if "deletionTimestamp" in found["metadata"]:
-        raise failures.forbidden(
-            kind, name, f"unable to create new content in namespace {namespace} because it is being terminated",
-            [{
-                "reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated",
-                "field": "metadata.namespace",
-            }],
-        )  # fmt: skip
-
-
-def _new_object(state: State, served: Served, obj: Object, given: Object, namespace: str) -> Object:
-    metadata: Object = {}
-    name, prefix = given.get("name"), given.get("generateName")
-    if prefix:
-        metadata["generateName"] = prefix
-        if not name:
-            name = meta.generated_name(prefix, state.random)
-    if name:
-        metadata["name"] = name
-    if namespace:
-        metadata["namespace"] = namespace
-    metadata["uid"] = state.uid()
-    metadata["resourceVersion"] = ""
-    strategy = served.strategy
-    if strategy.generation:
-        metadata["generation"] = 1
-    metadata["creationTimestamp"] = state.stamp()
-    metadata.update(meta.owned_by_writer(given))
-    new = {"apiVersion": served.api_version, "kind": served.kind.kind, "metadata": metadata}
-    for field, value in obj.items():
-        if field not in new:
-            new[field] = value
-    return new
-
-
-def _with_status(served: Served, new: Object) -> Object:
-    """A new object has the status that its kind starts with, whatever its creator sent."""
-    strategy = served.strategy
-    if not served.type.status or (strategy.keeps_status and new.get("status")):
-        return new
-    new = {name: value for name, value in new.items() if name != "status"}
-    status = strategy.status(new) if strategy.status is not None else None
-    if status is not None:
-        new["status"] = status
-    return new
-
-
-def _claim(served: Served, obj: Object) -> Object:
-    """The part of a new object that its creator owns: not the status that the API gave it."""
-    if not served.type.status or served.strategy.keeps_status or "status" not in obj:
-        return obj
-    return {name: value for name, value in obj.items() if name != "status"}
-
-
-_MISSHAPEN = (AttributeError, TypeError, ValueError, KeyError)
-
-
-def _refuse_misshapen(served: Served, obj: Object) -> None:
-    """What was too misshapen for the kind's own code is refused with what the schema says about it."""
-    found = schemas.validate(served.schema or {}, obj)
-    if found:
-        words = ", ".join(problem.message() for problem in found)
-        raise BadRequest(f'{served.kind.kind} in version "{served.kind.version}" cannot be handled: {words}')
-
-
-def _metadata(obj: Object) -> Object:
-    metadata = obj.get("metadata")
-    if metadata is not None and not isinstance(metadata, dict):
-        raise BadRequest("metadata must be an object")
-    return metadata or {}
-
-
-def _prepared(state: State, served: Served, new: Object, old: Object | None) -> Object:
-    """What the kind fills in from the cluster."""
-    prepare = served.strategy.prepare
-    return new if prepare is None else prepare(state, new, old)
-
-
-def _admitted(state: State, served: Served, operation: str, new: Object, old: Object | None) -> Object:
-    """What the admission hooks make of it, with the defaults of what they added."""
-    before = new
-    for hook in state.admission:
-        admitted = hook(operation, served.kind, new, old)
-        if admitted is not None:
-            new = admitted
-    return new if new is before else served.strategy.defaults(new)
-
-
-def _problems(
-    state: State, served: Served, new: Object, old: Object | None, write: Write, subresource: str = ""
-) -> list[FieldError]:
-    found = [] if write.trusted else meta.check(new["metadata"])
-    if old is not None:
-        found += meta.check_change(new["metadata"], old["metadata"])
-    found += shaping.problems(served, new, old, write, subresource)
-    if not found and subresource != "status":
-        found += served.strategy.check(new, old)
-        if served.strategy.check_in_cluster is not None:
-            found += served.strategy.check_in_cluster(state, new, old)
-    return found
-
-
-def _raise_problems(served: Served, name: str, found: list[FieldError]) -> None:
-    if found:
-        raise failures.invalid(served.kind, name, found)
-
-
-# --- update -----------------------------------------------------------------------------------------------------------
 def current(served: Served, namespace: str, name: str) -> Object:
     """The object in this version; raises NotFound."""
     found = served.table.get(namespace, name)
@@ -196,7 +36,7 @@ def current(served: Served, namespace: str, name: str) -> Object:
 def update(state: State, obj: Object, write: Write, subresource: str = "") -> Object:
     """Replace what the writer may replace."""
     served = served_of(state, obj)
-    given = _metadata(obj)
+    given = metadata_of(obj)
     name = given.get("name")
     if not name:
         raise failures.invalid(served.kind, "", meta.check_name(served.key, given))
@@ -215,12 +55,12 @@ def replace(
     name = old["metadata"]["name"]
     if subresource != "status":
         try:
-            new = _admitted(state, served, "UPDATE", served.strategy.defaults(new), old)
-            new = _prepared(state, served, new, old)
-        except _MISSHAPEN:
-            _refuse_misshapen(served, shaped)
+            new = admitted(state, served, "UPDATE", served.strategy.defaults(new), old)
+            new = prepared(state, served, new, old)
+        except MISSHAPEN:
+            refuse_misshapen(served, shaped)
             raise
-    _raise_problems(served, name, _problems(state, served, new, old, write, subresource))
+    raise_problems(served, name, problems_of(state, served, new, old, write, subresource))
     if _same(new, old, managed):
         return old
     metadata = new["metadata"]
