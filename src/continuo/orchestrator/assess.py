@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from continuo.federation import links, offloading, state, unlink
+from continuo.federation import links, names, offloading, state, unlink
 from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.orchestrator import naming, states
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
@@ -97,11 +97,30 @@ def _end(
     )
 
 
-def link_settings_for(pair: tuple[str, str], settings: LinkSettings, wanted: Wanted) -> LinkSettings:
-    """The settings of one link: gateways share the public address of their cluster."""
-    server = wanted.clusters.get(pair[1])
-    annotations = packages.shared_address(server.spec) if server is not None and not server.spec.existing else {}
-    return replace(settings, service_annotations={**annotations, **settings.service_annotations})
+def link_settings_for(
+    first: state.EndState, second: state.EndState, settings: LinkSettings, wanted: Wanted
+) -> LinkSettings:
+    """The settings of one link: which end's gateway listens, how it is exposed, on whose shared address.
+
+    A gateway that exists stays where it is. Otherwise the end with a load balancer listens, the second when both have
+    one; without any the gateway is reached through a node's port.
+    """
+    declared = {end.name: wanted.clusters.get(end.name) for end in (first, second)}
+    balanced = {
+        name: c is None or c.spec.existing or "loadbalancer" in c.spec.package_set for name, c in declared.items()
+    }
+    server = settings.server
+    if server == "auto" and first.gateway_server is None and second.gateway_server is None:
+        server = "first" if balanced[first.name] and not balanced[second.name] else "second"
+    listener = first if server == "first" or first.gateway_server is not None else second
+    cluster = declared[listener.name]
+    annotations = packages.shared_address(cluster.spec) if cluster is not None and not cluster.spec.existing else {}
+    return replace(
+        settings,
+        server=server,
+        service_type=settings.service_type if balanced[listener.name] else "NodePort",
+        service_annotations={**annotations, **settings.service_annotations},
+    )
 
 
 def _links(
@@ -117,7 +136,7 @@ def _links(
         if pair[0] not in snapshot.clusters or pair[1] not in snapshot.clusters:
             continue
         first, second = ends(snapshot, pair, clusters)
-        own = link_settings_for(pair, settings, wanted)
+        own = link_settings_for(first, second, settings, wanted)
         found[pair] = links.advance(first, second, own, established=pair in connected)
     for pair in existing_links(snapshot) - set(wanted.links) - snapshot.shared_links:
         first, second = ends(snapshot, pair, clusters)
@@ -137,7 +156,8 @@ def _removal(snapshot: Snapshot, pair: tuple[str, str], settings: LinkSettings) 
 def existing_links(snapshot: Snapshot) -> set[tuple[str, str]]:
     """The links that we made between clusters of this orchestration and that are still (partly) there.
 
-    The tenant namespace is the first thing made and the last removed but one, so it stands for the link.
+    The tenant namespace is the first thing made, so it stands for the link. It is the last removed but one: a
+    ForeignCluster without it is what remains of a link.
     """
     by_id = {_liqo_id(seen): name for name, seen in snapshot.clusters.items()}
     found: set[tuple[str, str]] = set()
@@ -148,6 +168,10 @@ def existing_links(snapshot: Snapshot) -> set[tuple[str, str]]:
         for space in caches.owned(kinds.NAMESPACE, snapshot.key):
             peer = labels_of(space).get("liqo.io/remote-cluster-id")
             if labels_of(space).get("liqo.io/tenant-namespace") == "true" and peer in by_id:
+                found.add(naming.pair(name, by_id[peer]))
+        for foreign in caches.list(kinds.FOREIGN_CLUSTER):
+            peer = foreign["spec"]["clusterID"]
+            if peer in by_id and caches.get(kinds.NAMESPACE, names.tenant_namespace(peer)) is None:
                 found.add(naming.pair(name, by_id[peer]))
     return found
 

@@ -81,7 +81,13 @@ def _stored(secret: Object, namespace: str) -> Object:
     for key, value in (secret.get("stringData") or {}).items():
         data[key] = base64.b64encode(str(value).encode()).decode()
     metadata = {"namespace": namespace, **secret["metadata"]}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.get("type", "Opaque"), "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": secret.get("type", "Opaque"),
+        "data": data,
+    }
 
 
 async def _look(management: CachedCluster, namespace: str, secret: str) -> Workload:

@@ -57,7 +57,10 @@ def new_workload_cluster(world: World, cluster: Object, version: str, distributi
 
 def install_system(api: Api, *, kube_proxy: bool = False, metrics: bool = False) -> None:
     """CoreDNS and its Service, the Service of the API; idempotent."""
-    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
+    ports = [
+        {"name": "dns", "port": 53, "protocol": "UDP"},
+        {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+    ]
     dns = {"k8s-app": "kube-dns"}
     objects: list[tuple[Kind, Object]] = [
         (SERVICE, SERVICE.new("kubernetes", "default", metadata={"labels": {"component": "apiserver", "provider": "kubernetes"}},
@@ -71,7 +74,18 @@ def install_system(api: Api, *, kube_proxy: bool = False, metrics: bool = False)
         objects.append((DAEMON_SET, daemon_set("kube-proxy", "kube-system", "registry.k8s.io/kube-proxy")))
     if metrics:
         labels = {"k8s-app": "metrics-server"}
-        objects.append((DEPLOYMENT, deployment("metrics-server", "kube-system", labels, "rancher/mirrored-metrics-server:v0.8.0", system=True)))
+        objects.append(
+            (
+                DEPLOYMENT,
+                deployment(
+                    "metrics-server",
+                    "kube-system",
+                    labels,
+                    "rancher/mirrored-metrics-server:v0.8.0",
+                    system=True,
+                ),
+            )
+        )
     for kind, obj in objects:
         if api.find(kind, obj["metadata"]["name"], obj["metadata"]["namespace"]) is None:
             api.create(obj, _WRITE)
@@ -87,7 +101,9 @@ def deployment(
         container["ports"] = [{"name": key, "containerPort": value} for key, value in ports.items()]
     spec: Object = {"containers": [container]}
     if system:
-        spec["tolerations"] = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
+        spec["tolerations"] = [
+            {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
+        ]
     return DEPLOYMENT.new(
         name, namespace, metadata={"labels": {**labels, **(more_labels or {})}},
         spec={"replicas": replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
@@ -97,7 +113,11 @@ def deployment(
 def daemon_set(name: str, namespace: str, image: str) -> Object:
     """A DaemonSet in the host's network that runs on every node."""
     labels = {"k8s-app": name}
-    spec = {"hostNetwork": True, "tolerations": [{"operator": "Exists"}], "containers": [{"name": name, "image": image}]}
+    spec = {
+        "hostNetwork": True,
+        "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],  # so never a virtual node
+        "containers": [{"name": name, "image": image}],
+    }
     return DAEMON_SET.new(
         name, namespace, metadata={"labels": labels},
         spec={"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
