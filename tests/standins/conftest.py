@@ -54,7 +54,10 @@ class World:
         self.settings = settings or Settings()
         self.rng = Random(seed)
         self.engine = EmbeddedEngine(
-            clock=lambda: self.time.now, random=Random(seed), call_later=self.time.call_later, credentials=Credentials()
+            clock=lambda: self.time.now,
+            random=Random(seed),
+            call_later=self.time.call_later,
+            credentials=Credentials(),
         )
         self.running: list[Any] = []
 
@@ -66,11 +69,14 @@ class World:
     def run(self, seconds: float = 5.0, watch: Callable[[], None] | None = None) -> None:
         self.time.run(seconds, watch)
 
-    def node(self, api: Any, name: str, *, cpu: int = 4, memory: int = 8192, pods: int = 110, **more: Any) -> Any:
+    def node(
+        self, api: Any, name: str, *, cpu: int = 4, memory: int = 8192, pods: int = 110, **more: Any
+    ) -> Any:
         number = len(api.list(NODE)) + 1
         labels = {"node.continuo.dev/network": "builtin", **more.pop("labels", {})}
         return register(
-            api, NewNode(name, "v1.34.0", f"10.6.0.{number}", Flavor(cpu, memory), pods, labels=labels, **more)
+            api,
+            NewNode(name, "v1.34.0", f"10.6.0.{number}", Flavor(cpu, memory), pods, labels=labels, **more),
         )
 
 

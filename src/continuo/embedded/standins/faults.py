@@ -20,7 +20,15 @@ from typing import Any
 
 from continuo.embedded.port import Api, Engine, Write
 from continuo.resources.errors import BadRequest
-from continuo.resources.kinds import CLUSTER, FOREIGN_CLUSTER, MACHINE, MACHINE_DEPLOYMENT, NAMESPACE, NODE, POD
+from continuo.resources.kinds import (
+    CLUSTER,
+    FOREIGN_CLUSTER,
+    MACHINE,
+    MACHINE_DEPLOYMENT,
+    NAMESPACE,
+    NODE,
+    POD,
+)
 from continuo.resources.meta import Kind, Object, annotations_of
 
 PREFIX = "faults.continuo.dev/"
@@ -84,12 +92,21 @@ class Faults:
         self._engine = engine
 
     def inject(
-        self, name: str, kind: Kind, object_name: str, namespace: str = "", *, cluster: str = "", argument: str = ""
+        self,
+        name: str,
+        kind: Kind,
+        object_name: str,
+        namespace: str = "",
+        *,
+        cluster: str = "",
+        argument: str = "",
     ) -> Object:
         """Put the fault on one object (in the management cluster unless a workload cluster is named)."""
         return self._annotate(name, kind, object_name, namespace, cluster, argument)
 
-    def heal(self, name: str, kind: Kind, object_name: str, namespace: str = "", *, cluster: str = "") -> Object:
+    def heal(
+        self, name: str, kind: Kind, object_name: str, namespace: str = "", *, cluster: str = ""
+    ) -> Object:
         """Take the fault off the object."""
         return self._annotate(name, kind, object_name, namespace, cluster, None)
 
@@ -100,7 +117,9 @@ class Faults:
         for name, kinds in TARGETS.items():
             for kind in kinds:
                 if kind.resource in served:
-                    found += [(name, kind, obj) for obj in api.list(kind) if PREFIX + name in annotations_of(obj)]
+                    found += [
+                        (name, kind, obj) for obj in api.list(kind) if PREFIX + name in annotations_of(obj)
+                    ]
         return found
 
     def _annotate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from continuo.embedded.port import Api, Write
 from continuo.embedded.standins.capi.boot import install_system
+from continuo.embedded.standins.kinds import CLUSTER_RESOURCE_SET_BINDING
 from continuo.embedded.standins.settings import Flavor
 from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK, NewNode, register
 from continuo.resources.crds import management_crds
@@ -26,7 +27,7 @@ PROVIDERS = (
 
 def prepare_management(api: Api) -> None:
     """CRDs, Provider objects, CoreDNS and one node; what is there already stays as it is."""
-    install_crds(api, management_crds())
+    install_crds(api, [*management_crds(), _binding_crd()])
     for name, kind, version, namespace in PROVIDERS:
         if api.find(NAMESPACE, namespace) is None:
             api.create(NAMESPACE.new(namespace), _WRITE)
@@ -44,6 +45,21 @@ def install_crds(api: Api, definitions: list[Object]) -> None:
     for definition in definitions:
         if api.find(CUSTOM_RESOURCE_DEFINITION, definition["metadata"]["name"]) is None:
             api.create(definition, _WRITE)
+
+
+def _binding_crd() -> Object:
+    """ClusterResourceSetBinding: what the resource set controller writes, and nobody validates."""
+    kind = CLUSTER_RESOURCE_SET_BINDING
+    open_object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": open_object}}
+    return CUSTOM_RESOURCE_DEFINITION.new(
+        f"{kind.plural}.{kind.group}",
+        spec={
+            "group": kind.group, "scope": "Namespaced",
+            "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower(), "listKind": f"{kind.kind}List"},
+            "versions": [{"name": kind.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    )  # fmt: skip
 
 
 def _provider(name: str, kind: str, version: str, namespace: str) -> Object:

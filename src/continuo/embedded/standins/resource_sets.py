@@ -11,7 +11,14 @@ from continuo.embedded.port import Api, Engine, StoredChange, Write
 from continuo.embedded.standins.base import Listeners, Work
 from continuo.embedded.standins.capi.world import World, initialization
 from continuo.embedded.standins.kinds import CLUSTER_RESOURCE_SET_BINDING
-from continuo.embedded.standins.objects import cond, conditions, matches, owner_reference, short_hash, timestamp
+from continuo.embedded.standins.objects import (
+    cond,
+    conditions,
+    matches,
+    owner_reference,
+    short_hash,
+    timestamp,
+)
 from continuo.resources.errors import ApiError
 from continuo.resources.kinds import CLUSTER, CLUSTER_RESOURCE_SET, CONFIG_MAP, SECRET
 from continuo.resources.meta import Key, Object, key_of, labels_of
@@ -89,7 +96,10 @@ class ResourceSets:
                 objects = list(self._objects(reference, found["metadata"]["namespace"]))
                 digest = short_hash(objects)
                 old = before.get(reference["name"])
-                again = found["spec"].get("strategy", "ApplyOnce") == "Reconcile" and (old or {}).get("hash") != digest
+                again = (
+                    found["spec"].get("strategy", "ApplyOnce") == "Reconcile"
+                    and (old or {}).get("hash") != digest
+                )
                 if old is None or not old["applied"] or again:
                     for obj in objects:
                         _put(remote, obj)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from continuo.embedded.standins.capi import finalizers, machines
 from continuo.embedded.standins.capi.boot import engine_name
 from continuo.embedded.standins.capi.flavors import BY_CONTROL_PLANE
-from continuo.embedded.standins.capi.world import ENGINE_CLUSTER, World, initialization, paused, paused_condition
+from continuo.embedded.standins.capi.world import (
+    ENGINE_CLUSTER,
+    World,
+    initialization,
+    paused,
+    paused_condition,
+)
 from continuo.embedded.standins.faults import API_OUTAGE, fault, set_outage
 from continuo.embedded.standins.objects import cond
 from continuo.resources.errors import NotFound
@@ -69,7 +75,11 @@ def _outage(world: World, cluster: Object) -> None:
 def _copy_endpoint(world: World, cluster: Object, infrastructure: Object) -> Object:
     endpoint = infrastructure["spec"].get("controlPlaneEndpoint") or {}
     ready = (infrastructure.get("status") or {}).get("ready")
-    if not ready or not endpoint.get("host") or (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host"):
+    if (
+        not ready
+        or not endpoint.get("host")
+        or (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host")
+    ):
         return cluster
     return world.save({**cluster, "spec": {**cluster["spec"], "controlPlaneEndpoint": endpoint}}, cluster)
 
@@ -91,7 +101,11 @@ def _delete(world: World, key: Key, cluster: Object) -> None:
     world.delete(MACHINE_SET, [entry for entry in sets if not entry["metadata"].get("ownerReferences")])
     world.delete(MACHINE, [entry for entry in workers if not entry["metadata"].get("ownerReferences")])
     if deployments or sets or workers:
-        what = f"* MachineDeployments: {_names(deployments)}" if deployments else f"* Machines: {_names(workers)}"
+        what = (
+            f"* MachineDeployments: {_names(deployments)}"
+            if deployments
+            else f"* Machines: {_names(workers)}"
+        )
         _report(world, cluster, "WaitingForWorkersDeletion", message=what)
         return
     plane = control_plane_of(world, cluster)
@@ -130,12 +144,15 @@ def _counters(objects: Sequence[Object]) -> Object:
         ("upToDateReplicas", "updatedReplicas"),
     ):  # fmt: skip
         made[name] = sum(
-            (entry.get("status") or {}).get(name, (entry.get("status") or {}).get(older, 0)) for entry in objects
+            (entry.get("status") or {}).get(name, (entry.get("status") or {}).get(older, 0))
+            for entry in objects
         )
     return made
 
 
-def _report(world: World, cluster: Object, reason: str, *, message: str = "", is_paused: bool = False) -> None:
+def _report(
+    world: World, cluster: Object, reason: str, *, message: str = "", is_paused: bool = False
+) -> None:
     key = (cluster["metadata"]["namespace"], cluster["metadata"]["name"])
     infrastructure, plane = infrastructure_of(world, cluster), control_plane_of(world, cluster)
     deployments = world.machine_deployments.of_cluster(key)
@@ -156,7 +173,9 @@ def _report(world: World, cluster: Object, reason: str, *, message: str = "", is
         status["failureDomains"] = [{"name": name, **value} for name, value in domains.items()]
     fresh = _conditions(world, cluster, infrastructure, plane, deployments, provisioned, initialized)
     going = deleting(cluster)
-    fresh.append(cond("Deleting", going, (reason or "DeletionInProgress") if going else "NotDeleting", message))
+    fresh.append(
+        cond("Deleting", going, (reason or "DeletionInProgress") if going else "NotDeleting", message)
+    )
     world.report(cluster, status, [_available(fresh), *fresh, paused_condition(is_paused)])
 
 
@@ -171,7 +190,9 @@ def _phase(cluster: Object, infrastructure: Object | None, provisioned: bool) ->
 def _initialized(plane: Object | None) -> bool:
     if plane is None:
         return False
-    return initialization(plane, "controlPlaneInitialized") or bool((plane.get("status") or {}).get("initialized"))
+    return initialization(plane, "controlPlaneInitialized") or bool(
+        (plane.get("status") or {}).get("initialized")
+    )
 
 
 _NEEDED = ("RemoteConnectionProbe", "InfrastructureReady", "ControlPlaneAvailable", "WorkersAvailable")
@@ -192,16 +213,39 @@ def _conditions(
 ) -> list[Object]:  # fmt: skip
     silent = fault(cluster, API_OUTAGE) is not None
     probed = initialized and not silent and world.remote(cluster) is not None
-    reached = cond("RemoteConnectionProbe", probed, "ProbeSucceeded" if probed else "ProbeFailed", "" if probed else "Remote connection not established yet")
+    reached = cond(
+        "RemoteConnectionProbe",
+        probed,
+        "ProbeSucceeded" if probed else "ProbeFailed",
+        "" if probed else "Remote connection not established yet",
+    )
     return [
         _infrastructure_ready(cluster, infrastructure, provisioned),
-        cond("ControlPlaneInitialized", initialized, "Initialized" if initialized else "NotInitialized", "" if initialized else "Control plane not yet initialized"),
+        cond(
+            "ControlPlaneInitialized",
+            initialized,
+            "Initialized" if initialized else "NotInitialized",
+            "" if initialized else "Control plane not yet initialized",
+        ),
         reached,
-        _mirrored("ControlPlaneAvailable", [plane] if plane is not None else [], "Available", "Control plane object does not exist"),
-        _mirrored("ControlPlaneMachinesReady", [plane] if plane is not None else [], "MachinesReady", "Control plane object does not exist"),
+        _mirrored(
+            "ControlPlaneAvailable",
+            [plane] if plane is not None else [],
+            "Available",
+            "Control plane object does not exist",
+        ),
+        _mirrored(
+            "ControlPlaneMachinesReady",
+            [plane] if plane is not None else [],
+            "MachinesReady",
+            "Control plane object does not exist",
+        ),
         _mirrored("WorkersAvailable", deployments, "Available"),
         _mirrored("WorkerMachinesReady", deployments, "MachinesReady"),
-        *(_busy(name, [*([plane] if plane is not None else []), *deployments]) for name in ("RollingOut", "ScalingUp", "ScalingDown")),
+        *(
+            _busy(name, [*([plane] if plane is not None else []), *deployments])
+            for name in ("RollingOut", "ScalingUp", "ScalingDown")
+        ),
         cond("Remediating", False, "NotRemediating"),
     ]
 
@@ -231,7 +275,11 @@ def _mirrored(name: str, objects: Sequence[Object], theirs: str, missing: str = 
     notes = []
     for entry in bad:
         found = condition(entry, theirs)
-        text = (found or {}).get("message") or (found or {}).get("reason") or f"condition {theirs} not yet reported"
+        text = (
+            (found or {}).get("message")
+            or (found or {}).get("reason")
+            or f"condition {theirs} not yet reported"
+        )
         notes.append(f"* {entry['kind']} {entry['metadata']['name']}: {text}")
     return cond(name, False, "NotAvailable" if theirs == "Available" else "NotReady", "\n".join(notes))
 

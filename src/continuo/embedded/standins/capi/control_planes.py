@@ -40,7 +40,9 @@ def reconcile(world: World, distribution: Distribution, key: Key) -> None:
 
 
 def _own_template(world: World, plane: Object, cluster: Object) -> None:
-    template = world.find(OPENSTACK_MACHINE_TEMPLATE, (plane["metadata"]["namespace"], infrastructure_template(plane)))
+    template = world.find(
+        OPENSTACK_MACHINE_TEMPLATE, (plane["metadata"]["namespace"], infrastructure_template(plane))
+    )
     if template is not None:
         world.adopt(template, cluster)
 
@@ -56,7 +58,9 @@ def is_current(plane: Object, machine: Object) -> bool:
 
 
 def _surge(plane: Object) -> int:
-    strategy = (plane["spec"].get("rollout") or {}).get("strategy") or plane["spec"].get("rolloutStrategy") or {}
+    strategy = (
+        (plane["spec"].get("rollout") or {}).get("strategy") or plane["spec"].get("rolloutStrategy") or {}
+    )
     value = (strategy.get("rollingUpdate") or {}).get("maxSurge", 1)
     return 0 if str(value) == "0" and plane["spec"].get("replicas", 1) >= 3 else 1
 
@@ -72,7 +76,9 @@ def _members(plane: Object, owned: Sequence[Object]) -> list[Member]:
 
 
 def _step(world: World, distribution: Distribution, plane: Object, cluster: Object) -> None:
-    step = next_step(plane["spec"].get("replicas", 1), _members(plane, world.machines.owned(plane)), _surge(plane))
+    step = next_step(
+        plane["spec"].get("replicas", 1), _members(plane, world.machines.owned(plane)), _surge(plane)
+    )
     if step is None:
         return
     if step.action == "delete":
@@ -108,7 +114,12 @@ def _delete(world: World, distribution: Distribution, plane: Object, cluster: Ob
 
 
 def _report(
-    world: World, distribution: Distribution, plane: Object, cluster: Object | None, *, is_paused: bool = False
+    world: World,
+    distribution: Distribution,
+    plane: Object,
+    cluster: Object | None,
+    *,
+    is_paused: bool = False,
 ) -> None:
     owned = world.machines.owned(plane)
     ready = sum(is_true(entry, "Ready") for entry in owned)
@@ -128,7 +139,11 @@ def _report(
         status.update(availableReplicas=ready, upToDateReplicas=current)
         if initialized:
             status["initialization"] = {"controlPlaneInitialized": True}
-        fresh = [*fresh, cond("Initialized", initialized, "Initialized" if initialized else "NotInitialized"), paused_condition(is_paused)]
+        fresh = [
+            *fresh,
+            cond("Initialized", initialized, "Initialized" if initialized else "NotInitialized"),
+            paused_condition(is_paused),
+        ]
     else:
         status.update(
             initialized=initialized, ready=bool(ready), updatedReplicas=current,
@@ -144,28 +159,57 @@ def _flag(name: str, busy: bool, yes: str, no: str, message: str = "") -> Object
     return cond(name, busy, yes if busy else no, message if busy else "")
 
 
-def _conditions(plane: Object, owned: Sequence[Object], joined: int, ready: int, current: int) -> list[Object]:
+def _conditions(
+    plane: Object, owned: Sequence[Object], joined: int, ready: int, current: int
+) -> list[Object]:
     desired, total = plane["spec"].get("replicas", 1), len(owned)
     going = deleting(plane)
     unready = [entry["metadata"]["name"] for entry in owned if not is_true(entry, "Ready")]
     note = f"* Machines not ready: {', '.join(unready)}" if unready else ""
     up = ready > 0 or (joined > 0 and not going)
     return [
-        cond("Available", up and not going, "Available" if up and not going else "NotAvailable", note if not up else ""),
+        cond(
+            "Available",
+            up and not going,
+            "Available" if up and not going else "NotAvailable",
+            note if not up else "",
+        ),
         cond("CertificatesAvailable", True, "Available"),
         cond("EtcdClusterHealthy", joined > 0, "Healthy" if joined else "ControlPlaneNotInitialized"),
-        cond("ControlPlaneComponentsHealthy", joined > 0, "Healthy" if joined else "ControlPlaneNotInitialized"),
+        cond(
+            "ControlPlaneComponentsHealthy", joined > 0, "Healthy" if joined else "ControlPlaneNotInitialized"
+        ),
         cond("MachinesReady", not unready, "Ready" if not unready else "NotReady", note),
         cond("MachinesUpToDate", current == total, "UpToDate" if current == total else "NotUpToDate"),
-        _flag("RollingOut", current < total, "RollingOut", "NotRollingOut", f"Rolling out {total - current} not up-to-date replicas"),
-        _flag("ScalingUp", total < desired and not going, "ScalingUp", "NotScalingUp", f"Scaling up from {total} to {desired} replicas"),
-        _flag("ScalingDown", going and total > 0 or total > desired, "ScalingDown", "NotScalingDown", f"Scaling down from {total} to {0 if going else desired} replicas"),
+        _flag(
+            "RollingOut",
+            current < total,
+            "RollingOut",
+            "NotRollingOut",
+            f"Rolling out {total - current} not up-to-date replicas",
+        ),
+        _flag(
+            "ScalingUp",
+            total < desired and not going,
+            "ScalingUp",
+            "NotScalingUp",
+            f"Scaling up from {total} to {desired} replicas",
+        ),
+        _flag(
+            "ScalingDown",
+            (going and total > 0) or total > desired,
+            "ScalingDown",
+            "NotScalingDown",
+            f"Scaling down from {total} to {0 if going else desired} replicas",
+        ),
         cond("Remediating", False, "NotRemediating"),
         _flag("Deleting", going, "WaitingForMachineDeletion", "NotDeleting", f"Deleting {total} Machines"),
     ]
 
 
-def _older_contract(plane: Object, fresh: Sequence[Object], owned: Sequence[Object], ready: int) -> list[Object]:
+def _older_contract(
+    plane: Object, fresh: Sequence[Object], owned: Sequence[Object], ready: int
+) -> list[Object]:
     """K3s and MicroK8s: the conditions of the v1beta1 contract, with severities."""
     by_type = {entry["type"]: entry for entry in fresh}
     desired = plane["spec"].get("replicas", 1)

@@ -7,7 +7,14 @@ from random import Random
 
 from continuo.embedded.port import Api, Engine, StoredChange
 from continuo.embedded.standins.base import Listeners, PerCluster
-from continuo.embedded.standins.capi import admission, clusters, control_planes, deployments, machines, openstack
+from continuo.embedded.standins.capi import (
+    admission,
+    clusters,
+    control_planes,
+    deployments,
+    machines,
+    openstack,
+)
 from continuo.embedded.standins.capi.flavors import ALL, BY_CONTROL_PLANE
 from continuo.embedded.standins.capi.world import Item, World, cluster_key, initialization, paused
 from continuo.embedded.standins.faults import API_OUTAGE, NEVER_UP, SLOW, fault
@@ -24,7 +31,7 @@ from continuo.resources.kinds import (
     OPENSTACK_MACHINE_TEMPLATE,
     SECRET,
 )
-from continuo.resources.meta import Key, Object, is_true, key_of, labels_of
+from continuo.resources.meta import Key, Object, condition, key_of, labels_of
 
 
 class NodeWatch:
@@ -42,7 +49,7 @@ class NodeWatch:
 
     def _on_node(self, change: StoredChange) -> None:
         before, now = change.previous, change.object
-        if before is None or change.type == "DELETED" or is_true(before, "Ready") != is_true(now, "Ready"):
+        if before is None or change.type == "DELETED" or condition(before, "Ready") != condition(now, "Ready"):
             machines.node_changed(self._world, self._api.name, now["metadata"]["name"])
 
 
@@ -117,9 +124,7 @@ class ClusterApi:
         if change.type == "DELETED":
             self._cluster(machine)
             self._plane_of(machine)
-        elif change.previous is None or change.previous["spec"] != machine["spec"]:
-            world.work.add(("OpenStackMachine", *key_of(machine)))
-        elif _faults(change.previous) != _faults(machine):
+        elif change.previous is None or change.previous["spec"] != machine["spec"] or _faults(change.previous) != _faults(machine):
             world.work.add(("OpenStackMachine", *key_of(machine)))
 
     def _plane_of(self, machine: Object) -> None:
@@ -183,7 +188,10 @@ class ClusterApi:
         if change.previous is not None and _gates(change.previous) == _gates(cluster):
             return
         key = key_of(cluster)
-        infrastructure, plane = clusters.infrastructure_of(world, cluster), clusters.control_plane_of(world, cluster)
+        infrastructure, plane = (
+            clusters.infrastructure_of(world, cluster),
+            clusters.control_plane_of(world, cluster),
+        )
         for index in (world.machine_deployments, world.machine_sets, world.machines, world.infrastructure):
             for entry in index.of_cluster(key):
                 world.enqueue(entry)

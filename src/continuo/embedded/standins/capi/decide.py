@@ -53,9 +53,10 @@ def _first(members: Sequence[Member]) -> Member:
 
 def _without_health(desired: int, members: Sequence[Member]) -> Step | None:
     """Only a machine that never joined may go, and only when it is outdated or one too many."""
-    lame = [member for member in members if not member.healthy]
-    healthy = len(members) - len(lame)
-    for member in lame:
-        if (not member.current and healthy > 0) or len(members) > desired + 1 or (len(members) > desired and healthy >= desired):
+    healthy = sum(member.healthy for member in members)
+    rolling = any(not member.current for member in members if member.healthy)
+    limit = desired + (1 if rolling else 0)
+    for member in members:
+        if not member.healthy and healthy > 0 and (not member.current or len(members) > limit):
             return Step("delete", member.name)
     return None

@@ -57,7 +57,9 @@ def _own_templates(world: World, found: Object, cluster: Object) -> None:
         world.adopt(template, cluster)
     bootstrap = (spec.get("bootstrap") or {}).get("configRef") or {}
     distribution = BY_TEMPLATE.get(bootstrap.get("kind", ""))
-    configuration = world.find(distribution.template, (namespace, bootstrap["name"])) if distribution else None
+    configuration = (
+        world.find(distribution.template, (namespace, bootstrap["name"])) if distribution else None
+    )
     if configuration is not None:
         world.adopt(configuration, cluster)
 
@@ -72,14 +74,24 @@ def _roll(world: World, found: Object) -> None:
         new = world.create(_new_set(found, hashed))
     old = [entry for entry in owned if entry["metadata"]["name"] != new["metadata"]["name"]]
     strategy = ((spec.get("rollout") or {}).get("strategy") or {}).get("rollingUpdate") or {}
-    limits = bounds(spec.get("replicas", 1), strategy.get("maxSurge", 1), strategy.get("maxUnavailable", 0), default=0)
-    changes = step(limits, _generation(world, new), [_generation(world, entry) for entry in old if entry["spec"]["replicas"]])
+    limits = bounds(
+        spec.get("replicas", 1), strategy.get("maxSurge", 1), strategy.get("maxUnavailable", 0), default=0
+    )
+    changes = step(
+        limits,
+        _generation(world, new),
+        [_generation(world, entry) for entry in old if entry["spec"]["replicas"]],
+    )
     for entry in (new, *old):
         wanted = changes.get(entry["metadata"]["name"])
         if wanted is not None:
             world.save({**entry, "spec": {**entry["spec"], "replicas": wanted}}, entry)
     for entry in old:
-        if not entry["spec"]["replicas"] and entry["metadata"]["name"] not in changes and not world.machines.owned(entry):
+        if (
+            not entry["spec"]["replicas"]
+            and entry["metadata"]["name"] not in changes
+            and not world.machines.owned(entry)
+        ):
             world.delete(MACHINE_SET, [entry])
 
 
@@ -101,7 +113,9 @@ def _new_set(found: Object, hashed: str) -> Object:
 
 
 def _generation(world: World, machine_set: Object) -> Generation:
-    ready = sum(is_true(entry, "Ready") and not deleting(entry) for entry in world.machines.owned(machine_set))
+    ready = sum(
+        is_true(entry, "Ready") and not deleting(entry) for entry in world.machines.owned(machine_set)
+    )
     return Generation(machine_set["metadata"]["name"], machine_set["spec"].get("replicas", 0), ready)
 
 
@@ -109,7 +123,9 @@ def _report(world: World, found: Object, *, is_paused: bool = False) -> None:
     sets = world.machine_sets.owned(found)
     owned = [machine for entry in sets for machine in world.machines.owned(entry)]
     desired = found["spec"].get("replicas", 1)
-    hashed = short_hash([_rolled(found["spec"]["template"]), (found["spec"].get("rollout") or {}).get("after", "")])
+    hashed = short_hash(
+        [_rolled(found["spec"]["template"]), (found["spec"].get("rollout") or {}).get("after", "")]
+    )
     current = sum(labels_of(entry).get(HASH_LABEL) == hashed for entry in owned)
     status, fresh = summary(found, owned, desired, current)
     limits = ((found["spec"].get("rollout") or {}).get("strategy") or {}).get("rollingUpdate") or {}
@@ -130,11 +146,15 @@ def _phase(status: Object, desired: int) -> str:
     return "ScalingDown" if status["replicas"] > desired else "Running"
 
 
-def summary(found: Object, owned: Sequence[Object], desired: int, current: int) -> tuple[Object, list[Object]]:
+def summary(
+    found: Object, owned: Sequence[Object], desired: int, current: int
+) -> tuple[Object, list[Object]]:
     """Counters and conditions that MachineDeployments and MachineSets share."""
     ready, total, going = sum(is_true(entry, "Ready") for entry in owned), len(owned), deleting(found)
     unready = [entry["metadata"]["name"] for entry in owned if not is_true(entry, "Ready")]
-    selector = ",".join(f"{k}={v}" for k, v in sorted((found["spec"]["selector"].get("matchLabels") or {}).items()))
+    selector = ",".join(
+        f"{k}={v}" for k, v in sorted((found["spec"]["selector"].get("matchLabels") or {}).items())
+    )
     status: Object = {
         "replicas": total, "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current, "selector": selector,
     }  # fmt: skip
@@ -143,10 +163,25 @@ def summary(found: Object, owned: Sequence[Object], desired: int, current: int) 
     fresh = [
         cond("MachinesReady", not unready, "Ready" if not unready else "NotReady", note),
         cond("MachinesUpToDate", current == total, "UpToDate" if current == total else "NotUpToDate"),
-        cond("ScalingUp", up, "ScalingUp" if up else "NotScalingUp", f"Scaling up from {total} to {desired} replicas" if up else ""),
-        cond("ScalingDown", down, "ScalingDown" if down else "NotScalingDown", f"Scaling down from {total} to {0 if going else desired} replicas" if down else ""),
+        cond(
+            "ScalingUp",
+            up,
+            "ScalingUp" if up else "NotScalingUp",
+            f"Scaling up from {total} to {desired} replicas" if up else "",
+        ),
+        cond(
+            "ScalingDown",
+            down,
+            "ScalingDown" if down else "NotScalingDown",
+            f"Scaling down from {total} to {0 if going else desired} replicas" if down else "",
+        ),
         cond("Remediating", False, "NotRemediating"),
-        cond("Deleting", going, "DeletionInProgress" if going else "NotDeleting", f"Deleting {total} Machines" if going else ""),
+        cond(
+            "Deleting",
+            going,
+            "DeletionInProgress" if going else "NotDeleting",
+            f"Deleting {total} Machines" if going else "",
+        ),
     ]
     return status, fresh
 
@@ -189,7 +224,11 @@ def _preflight(world: World, found: Object, cluster: Object) -> str:
         return ""
     reference = cluster["spec"].get("controlPlaneRef") or {}
     distribution = BY_CONTROL_PLANE.get(reference.get("kind", ""))
-    plane = world.find(distribution.control_plane, (cluster["metadata"]["namespace"], reference["name"])) if distribution else None
+    plane = (
+        world.find(distribution.control_plane, (cluster["metadata"]["namespace"], reference["name"]))
+        if distribution
+        else None
+    )
     version = ((plane or {}).get("status") or {}).get("version")
     if plane is not None and version and version != plane["spec"]["version"]:
         name = f"{plane['kind']} {plane['metadata']['name']}"
@@ -215,7 +254,12 @@ def _rank(found: Object, machine: Object) -> tuple[bool, bool, str, str]:
     age = metadata.get("creationTimestamp", "")
     if order == "Newest":
         age = "".join(chr(0x7E - ord(letter) + 0x20) for letter in age)
-    return DELETE_MACHINE not in annotations_of(machine), is_true(machine, "Ready"), age if order != "Random" else "", metadata["name"]
+    return (
+        DELETE_MACHINE not in annotations_of(machine),
+        is_true(machine, "Ready"),
+        age if order != "Random" else "",
+        metadata["name"],
+    )
 
 
 def _report_set(world: World, found: Object, held: str) -> None:

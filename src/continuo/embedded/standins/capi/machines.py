@@ -71,7 +71,9 @@ def _ensure_parts(world: World, key: Key, machine: Object) -> Object | None:
     distribution = distribution_of(machine)
     if world.find(distribution.config, key) is None:
         metadata = {"labels": labels_of(machine), "ownerReferences": [owner_reference(machine)]}
-        world.create(distribution.config.new(key[1], key[0], metadata=metadata, spec=_configuration(world, machine)))
+        world.create(
+            distribution.config.new(key[1], key[0], metadata=metadata, spec=_configuration(world, machine))
+        )
     server = world.find(OPENSTACK_MACHINE, key)
     if server is None:
         wanted = (key[0], machine["metadata"]["annotations"][TEMPLATE])
@@ -113,7 +115,10 @@ def _bootstrap(world: World, key: Key, machine: Object, cluster: Object) -> Obje
         return machine
     if world.find(SECRET, key) is None:
         script = f"## template: jinja\n#cloud-config\n# {distribution.name} {'init' if first else 'join'} for {key[1]}\n"
-        data = {"value": base64.b64encode(script.encode()).decode(), "format": base64.b64encode(b"cloud-config").decode()}
+        data = {
+            "value": base64.b64encode(script.encode()).decode(),
+            "format": base64.b64encode(b"cloud-config").decode(),
+        }
         metadata = {"labels": labels_of(machine), "ownerReferences": [owner_reference(config)]}
         world.create(SECRET.new(key[1], key[0], metadata=metadata, type="cluster.x-k8s.io/secret", data=data))
     _config_status(world, config, distribution, key[1])
@@ -124,9 +129,16 @@ def _bootstrap(world: World, key: Key, machine: Object, cluster: Object) -> Obje
 def _config_status(world: World, config: Object, distribution: Distribution, name: str) -> None:
     if distribution.current_contract:
         status: Object = {"initialization": {"dataSecretCreated": True}, "dataSecretName": name}
-        fresh = [cond("Ready", True, "Ready"), cond("DataSecretAvailable", True, "Available"), cond("CertificatesAvailable", True, "Available")]
+        fresh = [
+            cond("Ready", True, "Ready"),
+            cond("DataSecretAvailable", True, "Available"),
+            cond("CertificatesAvailable", True, "Available"),
+        ]
     else:
-        status, fresh = {"ready": True, "dataSecretName": name}, [cond("Ready", True), cond("DataSecretAvailable", True)]
+        status, fresh = (
+            {"ready": True, "dataSecretName": name},
+            [cond("Ready", True), cond("DataSecretAvailable", True)],
+        )
     world.report(config, status, fresh)
 
 
@@ -156,11 +168,17 @@ def _join(world: World, machine: Object, cluster: Object, server: Object | None)
 
 
 def _may_be_first(world: World, machine: Object, cluster: Object) -> bool:
-    others = [entry for entry in world.machines.of_cluster(key_of(cluster)) if has_node(entry) and not deleting(entry)]
+    others = [
+        entry
+        for entry in world.machines.of_cluster(key_of(cluster))
+        if has_node(entry) and not deleting(entry)
+    ]
     return is_control_plane(machine) and not others
 
 
-def _new_node(world: World, machine: Object, cluster: Object, server: Object, distribution: Distribution) -> NewNode:
+def _new_node(
+    world: World, machine: Object, cluster: Object, server: Object, distribution: Distribution
+) -> NewNode:
     network = (cluster["spec"].get("clusterNetwork") or {}).get("pods") or {}
     labels = {"node.kubernetes.io/instance-type": str(server["spec"].get("flavor", ""))}
     control_plane = is_control_plane(machine)
@@ -221,14 +239,18 @@ def _drain(api: Api, node: str) -> None:
 # --- status -----------------------------------------------------------------------------------------------------------
 
 
-def _report(world: World, machine: Object, cluster: Object | None, node: Object | None, *, is_paused: bool = False) -> None:
+def _report(
+    world: World, machine: Object, cluster: Object | None, node: Object | None, *, is_paused: bool = False
+) -> None:
     key, before = key_of(machine), machine.get("status") or {}
     server = world.find(OPENSTACK_MACHINE, key)
     data = bool(machine["spec"]["bootstrap"].get("dataSecretName"))
     up = bool(((server or {}).get("status") or {}).get("ready"))
     status: Object = {"phase": _phase(machine, data, up, node)}
     status["initialization"] = {
-        name: True for name, good in (("bootstrapDataSecretCreated", data), ("infrastructureProvisioned", up)) if good
+        name: True
+        for name, good in (("bootstrapDataSecretCreated", data), ("infrastructureProvisioned", up))
+        if good
     }
     if up and server is not None:
         status["addresses"] = server["status"].get("addresses") or []
@@ -264,26 +286,44 @@ def _conditions(
     )
     made = [bootstrap, _infrastructure(machine, server), *_node_conditions(machine, cluster, node)]
     going = deleting(machine)
-    made.append(cond("Deleting", going, "DeletionInProgress" if going else "NotDeleting", "Machine deletion in progress" if going else ""))
+    made.append(
+        cond(
+            "Deleting",
+            going,
+            "DeletionInProgress" if going else "NotDeleting",
+            "Machine deletion in progress" if going else "",
+        )
+    )
     bad = [entry for entry in made[:3] if entry["status"] != "True"]
     if going:
         ready = cond("Ready", False, "Deleting", f"* Deleting: Machine {name} is being deleted")
     elif bad:
-        ready = cond("Ready", False, "NotReady", "\n".join(f"* {entry['type']}: {entry['message']}" for entry in bad))
+        ready = cond(
+            "Ready", False, "NotReady", "\n".join(f"* {entry['type']}: {entry['message']}" for entry in bad)
+        )
     else:
         ready = cond("Ready", True, "Ready")
-    available = cond("Available", ready["status"] == "True", "Available" if ready["status"] == "True" else "NotReady")
+    available = cond(
+        "Available", ready["status"] == "True", "Available" if ready["status"] == "True" else "NotReady"
+    )
     return [*made, ready, available, cond("UpToDate", True, "UpToDate"), paused_condition(is_paused)]
 
 
 def _infrastructure(machine: Object, server: Object | None) -> Object:
     if server is None:
         template = machine["metadata"]["annotations"].get(TEMPLATE, "")
-        return cond("InfrastructureReady", False, "DoesNotExist", f"OpenStackMachine is not there: OpenStackMachineTemplate {template} does not exist")
+        return cond(
+            "InfrastructureReady",
+            False,
+            "DoesNotExist",
+            f"OpenStackMachine is not there: OpenStackMachineTemplate {template} does not exist",
+        )
     if (server.get("status") or {}).get("ready"):
         return cond("InfrastructureReady", True, "Ready")
     entries = (server.get("status") or {}).get("conditions") or ()
-    message = next((entry["message"] for entry in entries if entry["type"] == "Ready"), "OpenStackMachine is not ready")
+    message = next(
+        (entry["message"] for entry in entries if entry["type"] == "Ready"), "OpenStackMachine is not ready"
+    )
     return cond("InfrastructureReady", False, "NotReady", message)
 
 
@@ -293,18 +333,25 @@ def _node_conditions(machine: Object, cluster: Object | None, node: Object | Non
         message = "Waiting for a Node with the machine's providerID to exist"
         reason = "NodeDoesNotExist" if up else "InspectionFailed"
         if has_node(machine):
-            message = f"Node {machine['status']['nodeRef']['name']} has been deleted while the Machine still exists"
+            message = (
+                f"Node {machine['status']['nodeRef']['name']} has been deleted while the Machine still exists"
+            )
             reason = "NodeDeleted"
         elif up and not distribution_of(machine).joins and initialization(cluster, "controlPlaneInitialized"):
             message = (
                 "The node does not join: MicroK8s refuses a node whose hostname does not resolve to its address; "
                 "use one node only"
             )
-        return [cond(name, "Unknown" if not up else False, reason, message) for name in ("NodeHealthy", "NodeReady")]
+        return [
+            cond(name, "Unknown" if not up else False, reason, message)
+            for name in ("NodeHealthy", "NodeReady")
+        ]
     if is_true(node, "Ready"):
         return [cond("NodeHealthy", True, "NodeHealthy"), cond("NodeReady", True, "NodeReady")]
     entries = (node.get("status") or {}).get("conditions") or ()
-    message = next((entry["message"] for entry in entries if entry["type"] == "Ready"), "Node has no conditions yet")
+    message = next(
+        (entry["message"] for entry in entries if entry["type"] == "Ready"), "Node has no conditions yet"
+    )
     return [
         cond("NodeHealthy", False, "NodeNotHealthy", f"* Node.Ready: {message}"),
         cond("NodeReady", False, "NodeNotReady", message),
@@ -322,8 +369,18 @@ def new_machine(
     spec = {
         "clusterName": cluster["metadata"]["name"],
         "version": version,
-        "bootstrap": {"configRef": {"apiGroup": distribution.config.group, "kind": distribution.config.kind, "name": name}},
-        "infrastructureRef": {"apiGroup": OPENSTACK_MACHINE.group, "kind": OPENSTACK_MACHINE.kind, "name": name},
+        "bootstrap": {
+            "configRef": {
+                "apiGroup": distribution.config.group,
+                "kind": distribution.config.kind,
+                "name": name,
+            }
+        },
+        "infrastructureRef": {
+            "apiGroup": OPENSTACK_MACHINE.group,
+            "kind": OPENSTACK_MACHINE.kind,
+            "name": name,
+        },
     }
     notes = {**(annotations or {}), TEMPLATE: infrastructure}
     if bootstrap:
@@ -340,4 +397,3 @@ def node_changed(world: World, engine_name: str, node: str) -> None:
     key = world.engine_names.get(engine_name)
     if key is not None and world.find(MACHINE, (key[0], node)) is not None:
         world.work.add(("Machine", key[0], node))
-

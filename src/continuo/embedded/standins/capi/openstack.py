@@ -46,14 +46,26 @@ def reconcile_cluster(world: World, key: Key) -> None:
     problem = _credentials_problem(world, found)
     status = dict(found.get("status") or {})
     if problem:
-        failed = cond("OpenStackAuthenticationSucceeded", False, "OpenStackAuthenticationFailed", problem, severity="Error")
+        failed = cond(
+            "OpenStackAuthenticationSucceeded",
+            False,
+            "OpenStackAuthenticationFailed",
+            problem,
+            severity="Error",
+        )
         ready = cond("Ready", False, "OpenStackAuthenticationFailed", problem, severity="Error")
         world.report(found, {"ready": False, **status}, [failed, ready])
         return
     good = cond("OpenStackAuthenticationSucceeded", True)
     if not status.get("ready"):
         if not world.waited(found, "network", world.settings.infrastructure, cluster, found):
-            waiting = cond("Ready", False, "NetworkReconciling", "Network, router and security groups are being created.", severity="Info")
+            waiting = cond(
+                "Ready",
+                False,
+                "NetworkReconciling",
+                "Network, router and security groups are being created.",
+                severity="Info",
+            )
             world.report(found, {"ready": False, **status}, [good, waiting])
             return
         found = _endpoint(world, key, found)
@@ -103,9 +115,16 @@ def _free_address(world: World) -> str:
 def _network_status(found: Object) -> Object:
     name = f"k8s-clusterapi-cluster-{found['metadata']['namespace']}-{found['metadata']['name']}"
     cidr = next((entry["cidr"] for entry in found["spec"].get("managedSubnets") or ()), "10.6.0.0/24")
-    identify = lambda what: str(uuid.uuid5(uuid.NAMESPACE_OID, f"{found['metadata']['uid']}/{what}"))  # noqa: E731
+
+    def identify(what: str) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{found['metadata']['uid']}/{what}"))
+
     return {
-        "network": {"id": identify("network"), "name": name, "subnets": [{"id": identify("subnet"), "name": name, "cidr": cidr}]},
+        "network": {
+            "id": identify("network"),
+            "name": name,
+            "subnets": [{"id": identify("subnet"), "name": name, "cidr": cidr}],
+        },
         "router": {"id": identify("router"), "name": name, "ips": []},
         "controlPlaneSecurityGroup": {"id": identify("cp"), "name": f"{name}-secgroup-controlplane"},
         "workerSecurityGroup": {"id": identify("worker"), "name": f"{name}-secgroup-worker"},
@@ -114,7 +133,11 @@ def _network_status(found: Object) -> Object:
 
 
 def _delete_cluster(world: World, key: Key, found: Object) -> None:
-    left = [entry for entry in world.infrastructure.of_cluster(cluster_key(found)) if entry["kind"] == "OpenStackMachine"]
+    left = [
+        entry
+        for entry in world.infrastructure.of_cluster(cluster_key(found))
+        if entry["kind"] == "OpenStackMachine"
+    ]
     if left:
         return  # the network cannot go while servers use it; their end brings us back
     if world.waited(found, "teardown", world.settings.vm_delete):
@@ -149,7 +172,9 @@ def reconcile_machine(world: World, key: Key) -> None:
         return
     deployment = _deployment_of(world, machine)
     if _never_up(machine, deployment, cluster):
-        _report(world, found, "BUILD", "InstanceNotReady", "Instance is not ready: the server stays in BUILD.")
+        _report(
+            world, found, "BUILD", "InstanceNotReady", "Instance is not ready: the server stays in BUILD."
+        )
         return
     active = (found.get("status") or {}).get("instanceState") == "ACTIVE"
     if not active and not world.waited(found, "boot", world.settings.vm_boot, machine, deployment, cluster):
@@ -209,5 +234,6 @@ def clone_server(template: Object, machine: Object) -> Object:
         "finalizers": [MACHINE_FINALIZER],
     }
     name, namespace = key_of(machine)[1], key_of(machine)[0]
-    return OPENSTACK_MACHINE.new(name, namespace, metadata=metadata, spec=template["spec"]["template"]["spec"])
-
+    return OPENSTACK_MACHINE.new(
+        name, namespace, metadata=metadata, spec=template["spec"]["template"]["spec"]
+    )

@@ -22,7 +22,9 @@ AUTHORITIES = {"ca": "kubernetes", "etcd": "etcd", "proxy": "front-proxy"}
 
 def _pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
     )
 
 
@@ -42,7 +44,9 @@ def _authority(name: str, now: float) -> dict[str, bytes]:
 
 def _account_keys() -> dict[str, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return {"tls.crt": public, "tls.key": _pem_key(key)}
 
 

@@ -99,7 +99,9 @@ def cluster_key(obj: Object) -> Key:
 class World:
     """The management cluster as the controllers see it."""
 
-    def __init__(self, engine: Engine, api: Api, rng: Random, settings: Settings, handle: Callable[[Item], None]) -> None:
+    def __init__(
+        self, engine: Engine, api: Api, rng: Random, settings: Settings, handle: Callable[[Item], None]
+    ) -> None:
         self.engine, self.api, self.rng, self.settings = engine, api, rng, settings
         self.machines, self.machine_sets, self.machine_deployments = Index(), Index(), Index()
         self.infrastructure = Index()
@@ -185,7 +187,9 @@ class World:
         generation = obj["metadata"].get("generation", 1)
         old = (current.get("status") or {}).get("conditions")
         made = conditions(old, fresh, self.now())
-        self.api.set_status(current, {**status, "observedGeneration": generation, "conditions": made}, "manager")
+        self.api.set_status(
+            current, {**status, "observedGeneration": generation, "conditions": made}, "manager"
+        )
 
     # --- time ------------------------------------------------------------------------------------------------------
 

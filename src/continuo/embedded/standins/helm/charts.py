@@ -66,8 +66,15 @@ def _labels(release: Release, component: str, name: str = "") -> dict[str, str]:
     }  # fmt: skip
 
 
-def _balancer(release: Release, name: str, labels: dict[str, str], ports: list[Object], settings: Mapping[str, Any]) -> Object:
-    spec: Object = {"type": settings.get("type", "LoadBalancer"), "selector": labels, "ports": ports, **(settings.get("spec") or {})}
+def _balancer(
+    release: Release, name: str, labels: dict[str, str], ports: list[Object], settings: Mapping[str, Any]
+) -> Object:
+    spec: Object = {
+        "type": settings.get("type", "LoadBalancer"),
+        "selector": labels,
+        "ports": ports,
+        **(settings.get("spec") or {}),
+    }
     metadata: Object = {"labels": labels}
     if settings.get("annotations"):
         metadata["annotations"] = dict(settings["annotations"])
@@ -81,7 +88,9 @@ def _network(daemon: str, image: str) -> Callable[[Release], list[Object]]:
 def _metallb(release: Release) -> list[Object]:
     labels = _labels(release, "controller", "metallb")
     return [
-        deployment(f"{release.name}-controller", release.namespace, labels, "quay.io/metallb/controller:v0.15.2"),
+        deployment(
+            f"{release.name}-controller", release.namespace, labels, "quay.io/metallb/controller:v0.15.2"
+        ),
         daemon_set(f"{release.name}-speaker", release.namespace, "quay.io/metallb/speaker:v0.15.2"),
     ]
 
@@ -97,12 +106,21 @@ def _exposed(release: Release) -> list[Object]:
 
 def _traefik(release: Release) -> list[Object]:
     labels, values = _labels(release, "controller", "traefik"), release.values
-    named = {"web": value(values, "ports.web.port", 8000), "websecure": value(values, "ports.websecure.port", 8443)}
-    default = {"ingressclass.kubernetes.io/is-default-class": str(bool(value(values, "ingressClass.isDefaultClass", True))).lower()}
+    named = {
+        "web": value(values, "ports.web.port", 8000),
+        "websecure": value(values, "ports.websecure.port", 8443),
+    }
+    default = {
+        "ingressclass.kubernetes.io/is-default-class": str(
+            bool(value(values, "ingressClass.isDefaultClass", True))
+        ).lower()
+    }
     made = [
         deployment(release.name, release.namespace, labels, "docker.io/traefik:v3.5.0", ports=named),
         _balancer(release, release.name, labels, _exposed(release), value(values, "service", {}) or {}),
-        INGRESS_CLASS.new("traefik", metadata={"annotations": default}, spec={"controller": "traefik.io/ingress-controller"}),
+        INGRESS_CLASS.new(
+            "traefik", metadata={"annotations": default}, spec={"controller": "traefik.io/ingress-controller"}
+        ),
     ]
     if value(values, "providers.kubernetesGateway.enabled", False):
         made.append(GATEWAY_CLASS.new("traefik", spec={"controllerName": "traefik.io/gateway-controller"}))
@@ -112,11 +130,25 @@ def _traefik(release: Release) -> list[Object]:
 def _nginx(release: Release) -> list[Object]:
     labels, name = _labels(release, "controller", "ingress-nginx"), f"{release.name}-controller"
     ports = [
-        {"name": "http", "port": value(release.values, "controller.service.ports.http", 80), "targetPort": "http"},
-        {"name": "https", "port": value(release.values, "controller.service.ports.https", 443), "targetPort": "https"},
+        {
+            "name": "http",
+            "port": value(release.values, "controller.service.ports.http", 80),
+            "targetPort": "http",
+        },
+        {
+            "name": "https",
+            "port": value(release.values, "controller.service.ports.https", 443),
+            "targetPort": "https",
+        },
     ]
     return [
-        deployment(name, release.namespace, labels, "registry.k8s.io/ingress-nginx/controller:v1.15.1", ports={"http": 80, "https": 443}),
+        deployment(
+            name,
+            release.namespace,
+            labels,
+            "registry.k8s.io/ingress-nginx/controller:v1.15.1",
+            ports={"http": 80, "https": 443},
+        ),
         _balancer(release, name, labels, ports, value(release.values, "controller.service", {}) or {}),
         INGRESS_CLASS.new("nginx", spec={"controller": "k8s.io/ingress-nginx"}),
     ]
@@ -128,7 +160,10 @@ def _prometheus(release: Release) -> list[Object]:
     name = f"{release.name}-prometheus"
     service = value(release.values, "prometheus.service", {}) or {}
     port = {"name": "http-web", "port": service.get("port", 9090), "targetPort": 9090}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "prometheus", "image": "quay.io/prometheus/prometheus:v3.6.0"}]}}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "prometheus", "image": "quay.io/prometheus/prometheus:v3.6.0"}]},
+    }
     made = [
         deployment(f"{release.name}-operator", release.namespace, operator, "quay.io/prometheus-operator/prometheus-operator:v0.93.1"),
         deployment(f"{release.name}-kube-state-metrics", release.namespace, _labels(release, "metrics", "kube-state-metrics"),
@@ -139,24 +174,44 @@ def _prometheus(release: Release) -> list[Object]:
         _balancer(release, name, labels, [port], {"type": "ClusterIP", **service}),
     ]  # fmt: skip
     if value(release.values, "grafana.enabled", True):
-        made.append(deployment(f"{release.name}-grafana", release.namespace, _labels(release, "grafana", "grafana"), "docker.io/grafana/grafana:12.1.0"))
+        made.append(
+            deployment(
+                f"{release.name}-grafana",
+                release.namespace,
+                _labels(release, "grafana", "grafana"),
+                "docker.io/grafana/grafana:12.1.0",
+            )
+        )
     return made
 
 
 def _state_metrics(release: Release) -> list[Object]:
     labels = _labels(release, "metrics", "kube-state-metrics")
-    return [deployment(release.name, release.namespace, labels, "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0")]
+    return [
+        deployment(
+            release.name,
+            release.namespace,
+            labels,
+            "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
+        )
+    ]
 
 
 def _strimzi(release: Release) -> list[Object]:
     labels = {"name": "strimzi-cluster-operator", "strimzi.io/kind": "cluster-operator"}
-    return [deployment("strimzi-cluster-operator", release.namespace, labels, "quay.io/strimzi/operator:1.2.0")]
+    return [
+        deployment("strimzi-cluster-operator", release.namespace, labels, "quay.io/strimzi/operator:1.2.0")
+    ]
 
 
 LIQO = "liqo"
 CHARTS: Mapping[str, Chart] = {
-    "flannel": Chart(("flannel-io.github.io",), _network("kube-flannel-ds", "ghcr.io/flannel-io/flannel:v0.28.9")),
-    "tigera-operator": Chart(("docs.tigera.io", "docs.projectcalico.org"), _network("calico-node", "quay.io/calico/node:v3.32.0")),
+    "flannel": Chart(
+        ("flannel-io.github.io",), _network("kube-flannel-ds", "ghcr.io/flannel-io/flannel:v0.28.9")
+    ),
+    "tigera-operator": Chart(
+        ("docs.tigera.io", "docs.projectcalico.org"), _network("calico-node", "quay.io/calico/node:v3.32.0")
+    ),
     "cilium": Chart(("helm.cilium.io",), _network("cilium", "quay.io/cilium/cilium:v1.18.0")),
     "metallb": Chart(("metallb.github.io",), _metallb, ("metallb.io",)),
     "traefik": Chart(("traefik.github.io", "ghcr.io/traefik"), _traefik, ("gateway.networking.k8s.io",)),
@@ -175,9 +230,13 @@ def find(release: Release) -> Chart:
         raise ChartError(f'repoURL "{release.repo}" is not valid: it must start with https:// or oci://')
     if chart is None:
         known = ", ".join(sorted(CHARTS))
-        raise ChartError(f'chart "{release.chart}" not found in {release.repo} repository; the charts known here are {known}')
+        raise ChartError(
+            f'chart "{release.chart}" not found in {release.repo} repository; the charts known here are {known}'
+        )
     if not any(host in release.repo for host in chart.hosts):
-        raise ChartError(f'chart "{release.chart}" not found in {release.repo} repository; it is in https://{chart.hosts[0]}')
+        raise ChartError(
+            f'chart "{release.chart}" not found in {release.repo} repository; it is in https://{chart.hosts[0]}'
+        )
     return chart
 
 

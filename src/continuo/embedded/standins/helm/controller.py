@@ -54,7 +54,9 @@ class ReleaseWatch:
 
     def _on_change(self, change: StoredChange) -> None:
         release = annotations_of(change.object).get("meta.helm.sh/release-name")
-        namespace = annotations_of(change.object).get("meta.helm.sh/release-namespace", change.object["metadata"]["namespace"])
+        namespace = annotations_of(change.object).get(
+            "meta.helm.sh/release-namespace", change.object["metadata"]["namespace"]
+        )
         self._addons.changed(self._api.name, namespace, release or "")
 
 
@@ -62,7 +64,13 @@ class HelmAddons:
     """The Helm add-on provider of the management cluster."""
 
     def __init__(self, engine: Engine, world: World, *, rng: Random, settings: Settings) -> None:
-        self._engine, self._api, self._world, self._rng, self._settings = engine, engine.management, world, rng, settings
+        self._engine, self._api, self._world, self._rng, self._settings = (
+            engine,
+            engine.management,
+            world,
+            rng,
+            settings,
+        )
         self._listeners = Listeners(engine, self._api)
         self._by_chart: dict[Key, set[Key]] = {}
         self._by_cluster: dict[Key, set[Key]] = {}
@@ -116,16 +124,30 @@ class HelmAddons:
                 index.setdefault(name, set()).add(key)
         if change.type == "DELETED":
             self._work.forget(("release", key))
-        elif change.previous is None or change.previous["metadata"].get("generation") != release["metadata"].get("generation") or deleting(release):
+        elif (
+            change.previous is None
+            or change.previous["metadata"].get("generation") != release["metadata"].get("generation")
+            or deleting(release)
+        ):
             self._work.add(("release", key))
         self._work.add(("chart", chart))
 
     def _on_cluster(self, change: StoredChange) -> None:
         before, cluster, key = change.previous, change.object, key_of(change.object)
-        if before is None or change.type == "DELETED" or labels_of(before) != labels_of(cluster) or deleting(before) != deleting(cluster):
+        if (
+            before is None
+            or change.type == "DELETED"
+            or labels_of(before) != labels_of(cluster)
+            or deleting(before) != deleting(cluster)
+        ):
             for chart in self._charts.get(key[0], ()):
                 self._work.add(("chart", chart))
-        if before is None or change.type == "DELETED" or _usable(before) != _usable(cluster) or before["spec"] != cluster["spec"]:
+        if (
+            before is None
+            or change.type == "DELETED"
+            or _usable(before) != _usable(cluster)
+            or before["spec"] != cluster["spec"]
+        ):
             for release in self._by_cluster.get(key, ()):
                 self._work.add(("release", release))
 
@@ -160,13 +182,18 @@ class HelmAddons:
         self._report_chart(proxy, chosen, problem)
 
     def _releases_of(self, key: Key) -> list[Object]:
-        found = (self._api.find(HELM_RELEASE_PROXY, name, namespace) for namespace, name in sorted(self._by_chart.get(key, ())))
+        found = (
+            self._api.find(HELM_RELEASE_PROXY, name, namespace)
+            for namespace, name in sorted(self._by_chart.get(key, ()))
+        )
         return [entry for entry in found if entry is not None]
 
     def _delete(self, found: Iterable[Object]) -> None:
         for entry in list(found):
             if not deleting(entry):
-                self._api.delete(HELM_RELEASE_PROXY, entry["metadata"]["name"], entry["metadata"]["namespace"])
+                self._api.delete(
+                    HELM_RELEASE_PROXY, entry["metadata"]["name"], entry["metadata"]["namespace"]
+                )
 
     def _put(self, proxy: Object, cluster: Object, existing: Object | None) -> str:
         """Create or update the release of one cluster; returns the problem with its values."""
@@ -191,7 +218,12 @@ class HelmAddons:
                 "labels": {PROXY_LABEL: proxy["metadata"]["name"], CLUSTER_LABEL: name},
                 "ownerReferences": [owner_reference(proxy)], "finalizers": [RELEASE_FINALIZER],
             }  # fmt: skip
-            release = HELM_RELEASE_PROXY.new(f"{proxy['metadata']['name']}-{name}"[:253], cluster["metadata"]["namespace"], metadata=metadata, spec=wanted)
+            release = HELM_RELEASE_PROXY.new(
+                f"{proxy['metadata']['name']}-{name}"[:253],
+                cluster["metadata"]["namespace"],
+                metadata=metadata,
+                spec=wanted,
+            )
             self._api.create(release, _WRITE)
         elif not deleting(existing) and spec.get("reconcileStrategy") != "InstallOnce":
             self._api.update({**existing, "spec": wanted}, _WRITE)
@@ -201,7 +233,9 @@ class HelmAddons:
         key = key_of(proxy)
         owned = self._releases_of(key)
         lagging = [entry["spec"]["clusterRef"]["name"] for entry in owned if not is_true(entry, "Ready")]
-        specs = cond("HelmReleaseProxySpecsUpToDate", not problem, "" if not problem else "ValueParsingFailed", problem)
+        specs = cond(
+            "HelmReleaseProxySpecsUpToDate", not problem, "" if not problem else "ValueParsingFailed", problem
+        )
         done = not problem and not lagging and len(owned) == sum(not deleting(entry) for entry in chosen)
         note = problem or (f"not ready on {', '.join(sorted(lagging))}" if lagging else "")
         all_ready = cond("HelmReleaseProxiesReady", done, "" if done else "HelmReleaseProxiesNotReady", note)
@@ -236,8 +270,17 @@ class HelmAddons:
         try:
             find(release)
             if fingerprint != releases.fingerprint(release):
-                if not self._work.waited(("release", key), releases.fingerprint(release), self._settings.scaled(self._settings.helm_install)):
-                    self._progress(proxy, "pending-upgrade" if revision else "pending-install", revision, "Helm release is being installed")
+                if not self._work.waited(
+                    ("release", key),
+                    releases.fingerprint(release),
+                    self._settings.scaled(self._settings.helm_install),
+                ):
+                    self._progress(
+                        proxy,
+                        "pending-upgrade" if revision else "pending-install",
+                        revision,
+                        "Helm release is being installed",
+                    )
                     return
                 revision = releases.install(remote, release, self._rng)
                 self._work.forget(("release", key), releases.fingerprint(release))
@@ -246,20 +289,32 @@ class HelmAddons:
             self._failed(proxy, revision, str(error))
             return
         if missing:
-            self._progress(proxy, "pending-install" if revision <= 1 else "pending-upgrade", revision, missing)
+            self._progress(
+                proxy, "pending-install" if revision <= 1 else "pending-upgrade", revision, missing
+            )
         else:
             ready = [cond(name, True) for name in ("Ready", "ClusterAvailable", "HelmReleaseReady")]
             self._report(proxy, {"status": "deployed", "revision": revision}, ready)
 
     def _waiting(self, proxy: Object, cluster: Object | None) -> None:
-        note = "Cluster does not exist" if cluster is None else "Waiting for the control plane to be initialized"
+        note = (
+            "Cluster does not exist" if cluster is None else "Waiting for the control plane to be initialized"
+        )
         if cluster is not None and fault(cluster, API_OUTAGE) is not None:
             note = "The cluster's API does not answer"
         fresh = [
             cond("Ready", False, "ClusterAvailableFailed", note), cond("ClusterAvailable", False, "GetCredentialsFailed", note),
             cond("HelmReleaseReady", False, "PreparingToHelmInstall", note),
         ]  # fmt: skip
-        self._report(proxy, {name: value for name, value in (proxy.get("status") or {}).items() if name in ("status", "revision")}, fresh)
+        self._report(
+            proxy,
+            {
+                name: value
+                for name, value in (proxy.get("status") or {}).items()
+                if name in ("status", "revision")
+            },
+            fresh,
+        )
 
     def _progress(self, proxy: Object, state: str, revision: int, note: str) -> None:
         fresh = [

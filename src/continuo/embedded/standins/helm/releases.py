@@ -33,7 +33,17 @@ from continuo.resources.meta import Kind, Object
 
 _WRITE = Write(manager="helm", force=True)
 _KINDS = {
-    kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, DEPLOYMENT, GATEWAY_CLASS, INGRESS_CLASS, SECRET, SERVICE, STATEFUL_SET)
+    kind.kind: kind
+    for kind in (
+        CONFIG_MAP,
+        DAEMON_SET,
+        DEPLOYMENT,
+        GATEWAY_CLASS,
+        INGRESS_CLASS,
+        SECRET,
+        SERVICE,
+        STATEFUL_SET,
+    )
 }
 
 
@@ -74,7 +84,9 @@ def install(api: Api, release: Release, rng: Random) -> int:
     for obj in made:
         metadata = obj["metadata"]
         api.patch(_KINDS[obj["kind"]], metadata["name"], metadata.get("namespace", ""), "apply", obj, _WRITE)
-    references = [[obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] for obj in made]
+    references = [
+        [obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] for obj in made
+    ]
     for kind, namespace, name in _objects_of(api, release.name, release.namespace):
         if [kind, namespace, name] not in references:
             _drop(api, _KINDS[kind], name, namespace)
@@ -85,7 +97,9 @@ def _install_liqo(api: Api, release: Release, rng: Random) -> None:
     cluster = value(release.values, "discovery.config.clusterID") or ""
     if not cluster:
         raise ChartError("execution error at (liqo/templates): discovery.config.clusterID is required")
-    cidrs: Any = value(release.values, "ipam.podCIDRs") or [value(release.values, "ipam.podCIDR") or "10.244.0.0/16"]
+    cidrs: Any = value(release.values, "ipam.podCIDRs") or [
+        value(release.values, "ipam.podCIDR") or "10.244.0.0/16"
+    ]
     service = value(release.values, "ipam.serviceCIDR") or "10.96.0.0/12"
     liqo.install(api, cluster, cidrs[0], service, rng=rng)
 
@@ -94,14 +108,24 @@ def _record(api: Api, release: Release, references: Sequence[Sequence[str]]) -> 
     revision = installed(api, release.name, release.namespace)[0] + 1
     for old in sorted(_records(api, release.name, release.namespace), key=_revision)[:-9]:
         _drop(api, SECRET, old["metadata"]["name"], release.namespace)
-    content = {"name": release.name, "version": revision, "chart": f"{release.chart}-{release.version}", "objects": references}
+    content = {
+        "name": release.name,
+        "version": revision,
+        "chart": f"{release.chart}-{release.version}",
+        "objects": references,
+    }
     labels = {
         "owner": "helm", "name": release.name, "status": "deployed", "version": str(revision),
         "continuo.dev/fingerprint": fingerprint(release), "continuo.dev/chart": release.chart,
     }  # fmt: skip
     data = {"release": base64.b64encode(json.dumps(content).encode()).decode()}
     name = f"sh.helm.release.v1.{release.name}.v{revision}"
-    api.create(SECRET.new(name, release.namespace, metadata={"labels": labels}, type="helm.sh/release.v1", data=data), Write(manager="helm"))
+    api.create(
+        SECRET.new(
+            name, release.namespace, metadata={"labels": labels}, type="helm.sh/release.v1", data=data
+        ),
+        Write(manager="helm"),
+    )
     return revision
 
 
@@ -131,9 +155,15 @@ def _drop(api: Api, kind: Kind, name: str, namespace: str) -> None:
 
 def waiting_for(api: Api, release: Release) -> str:
     """What of the release is not running yet; empty when all of it is."""
-    parts = [(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) for obj in objects(release)]
+    parts = [
+        (obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        for obj in objects(release)
+    ]
     if release.chart == LIQO:
-        parts = [(DEPLOYMENT.kind, release.namespace, entry["metadata"]["name"]) for entry in api.list(DEPLOYMENT, release.namespace)]
+        parts = [
+            (DEPLOYMENT.kind, release.namespace, entry["metadata"]["name"])
+            for entry in api.list(DEPLOYMENT, release.namespace)
+        ]
     for kind, namespace, name in parts:
         found = lookup(api, _KINDS[kind], name, namespace)
         if found is None:

@@ -61,7 +61,9 @@ def _operand(text: str, data: Mapping[str, Any]) -> Any:
         except (KeyError, IndexError, TypeError):
             raise TemplateError(f"valuesTemplate: {text} is not there.") from None
     if not _PATH.match(text):
-        raise TemplateError(f"valuesTemplate: {{{{ {text} }}}} is not supported here; use a path such as .Cluster.metadata.name.")
+        raise TemplateError(
+            f"valuesTemplate: {{{{ {text} }}}} is not supported here; use a path such as .Cluster.metadata.name."
+        )
     value: Any = data
     for part in text[1:].split("."):
         if not isinstance(value, Mapping) or part not in value:
@@ -80,4 +82,6 @@ def _apply(name: str, value: Any) -> Any:
         return {"lower": text.lower(), "upper": text.upper(), "trim": text.strip()}[name]
     if name == "toYaml":
         return yaml.safe_dump(value).rstrip()
-    raise TemplateError(f"valuesTemplate: the function {name} is not supported here; use first, quote, lower, upper, trim or toYaml.")
+    raise TemplateError(
+        f"valuesTemplate: the function {name} is not supported here; use first, quote, lower, upper, trim or toYaml."
+    )

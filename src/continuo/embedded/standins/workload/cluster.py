@@ -48,6 +48,7 @@ class WorkloadCluster:
         self.nodes = Nodes(engine, api, settings, self.kubelets.pods_on)
         self.replica_sets = ReplicaSets(engine, api, rng, self.owners, self.events)
         self.deployments = Deployments(engine, api, self.owners, self.events)
+        self.replica_sets.on_empty = self.deployments.look
         self.daemon_sets = DaemonSets(engine, api, rng, self.owners)
         self.stateful_sets = StatefulSets(engine, api, self.owners)
         self.jobs = Jobs(engine, api, rng, self.owners)

@@ -57,6 +57,12 @@ class Deployments:
         else:
             self._work.add(key_of(change.object))
 
+    def look(self, replica_set: Object) -> None:
+        """One of a Deployment's ReplicaSets has become empty."""
+        owner = controller_of(replica_set)
+        if owner is not None and owner["kind"] == "Deployment":
+            self._work.add((replica_set["metadata"]["namespace"], owner["name"]))
+
     def on_replica_set(self, change: StoredChange) -> None:
         """A ReplicaSet came, changed or went."""
         owner = controller_of(change.object)
@@ -173,7 +179,9 @@ class Deployments:
         changes = step(limits, self._generation(new), [self._generation(entry) for entry in old])
         for entry in (new, *old):
             if entry["metadata"]["name"] in changes:
-                self._scale(found, self._api.get(REPLICA_SET, *_name_first(entry)), changes[entry["metadata"]["name"]])
+                self._scale(
+                    found, self._api.get(REPLICA_SET, *_name_first(entry)), changes[entry["metadata"]["name"]]
+                )
 
     def _scale_old_down(self, found: Object) -> None:
         for entry in self._old(found, self._newest(found, self._hash(found))):
@@ -185,7 +193,9 @@ class Deployments:
             return
         self._api.update({**replica_set, "spec": {**replica_set["spec"], "replicas": replicas}}, _WRITE)
         direction = "up" if replicas > before else "down"
-        message = f"Scaled {direction} replica set {replica_set['metadata']['name']} from {before} to {replicas}"
+        message = (
+            f"Scaled {direction} replica set {replica_set['metadata']['name']} from {before} to {replicas}"
+        )
         self._events.emit(found, "Normal", "ScalingReplicaSet", message, NAME)
 
     def _trim(self, found: Object, new: Object) -> None:
@@ -216,22 +226,36 @@ class Deployments:
         status["conditions"] = self._conditions(found, new, total, updated, ready)
         self._api.set_status(found, status, "kube-controller-manager")
 
-    def _conditions(self, found: Object, new: Object | None, total: int, updated: int, ready: int) -> list[Object]:
+    def _conditions(
+        self, found: Object, new: Object | None, total: int, updated: int, ready: int
+    ) -> list[Object]:
         spec, now = found["spec"], timestamp(self._engine.now())
         desired = spec.get("replicas", 1)
         rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
         limits = bounds(desired, rolling.get("maxSurge"), rolling.get("maxUnavailable"), default="25%")
-        least = desired - (limits.unavailable if (spec.get("strategy") or {}).get("type") != "Recreate" else 0)
+        least = desired - (
+            limits.unavailable if (spec.get("strategy") or {}).get("type") != "Recreate" else 0
+        )
         available = (
             cond("Available", True, "MinimumReplicasAvailable", "Deployment has minimum availability.")
             if ready >= least
-            else cond("Available", False, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+            else cond(
+                "Available",
+                False,
+                "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.",
+            )
         )
         name = new["metadata"]["name"] if new is not None else ""
         if spec.get("paused"):
             progress = cond("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused")
         elif updated == total == desired and ready >= desired:
-            progress = cond("Progressing", True, "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
+            progress = cond(
+                "Progressing",
+                True,
+                "NewReplicaSetAvailable",
+                f'ReplicaSet "{name}" has successfully progressed.',
+            )
         else:
             progress = cond("Progressing", True, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
         old = (found.get("status") or {}).get("conditions") or []
@@ -239,8 +263,12 @@ class Deployments:
         result = []
         for entry in conditions(old, [available, progress], now):
             known = before.get(entry["type"])
-            same = known is not None and all(known.get(part) == entry[part] for part in ("status", "reason", "message"))
-            result.append({**entry, "lastUpdateTime": known.get("lastUpdateTime", now) if same and known else now})
+            same = known is not None and all(
+                known.get(part) == entry[part] for part in ("status", "reason", "message")
+            )
+            result.append(
+                {**entry, "lastUpdateTime": known.get("lastUpdateTime", now) if same and known else now}
+            )
         return result
 
 

@@ -102,7 +102,11 @@ def slice_ports(service: Object, named: dict[str, int]) -> list[Object]:
         number = named.get(target) if isinstance(target, str) else target
         if number is None:
             continue
-        entry = {"name": port.get("name", ""), "port": number or port["port"], "protocol": port.get("protocol", "TCP")}
+        entry = {
+            "name": port.get("name", ""),
+            "port": number or port["port"],
+            "protocol": port.get("protocol", "TCP"),
+        }
         if port.get("appProtocol"):
             entry["appProtocol"] = port["appProtocol"]
         result.append(entry)
@@ -219,13 +223,19 @@ class Endpoints:
 
     def _write_legacy(self, service: Object, members: Members) -> None:
         metadata = service["metadata"]
-        ready, waiting, named = [], [], {}
+        ready: list[Object] = []
+        waiting: list[Object] = []
+        named: dict[str, int] = {}
         for entries in members.slices:
             for entry in entries.values():
                 if len(ready) + len(waiting) >= LEGACY_LIMIT:
                     break
                 endpoint = entry["endpoint"]
-                address = {"ip": endpoint["addresses"][0], "nodeName": endpoint["nodeName"], "targetRef": endpoint["targetRef"]}
+                address = {
+                    "ip": endpoint["addresses"][0],
+                    "nodeName": endpoint["nodeName"],
+                    "targetRef": endpoint["targetRef"],
+                }
                 named.update(entry["ports"])
                 if endpoint["conditions"]["ready"]:
                     ready.append(address)

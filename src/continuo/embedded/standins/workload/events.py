@@ -26,7 +26,11 @@ class EventSink:
     def start(self) -> None:
         """Take up the events that are stored, so that they are counted on and age out."""
         for event in stored(self._api, CORE_EVENT):
-            identity = (event["involvedObject"].get("uid", ""), event.get("reason", ""), event.get("message", ""))
+            identity = (
+                event["involvedObject"].get("uid", ""),
+                event.get("reason", ""),
+                event.get("message", ""),
+            )
             self._known[identity] = key_of(event)
             self._order.append((identity, key_of(event)))
 

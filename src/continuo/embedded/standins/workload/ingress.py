@@ -38,8 +38,12 @@ class Ingresses:
         service = change.object
         if name in INGRESS_CONTROLLERS.values() and service["spec"].get("type") == "LoadBalancer":
             gone = change.type == "DELETED"
-            ingress = [] if gone else ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-            plain = [{field: entry[field] for field in ("ip", "hostname") if field in entry} for entry in ingress]
+            ingress = (
+                [] if gone else ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+            )
+            plain = [
+                {field: entry[field] for field in ("ip", "hostname") if field in entry} for entry in ingress
+            ]
             if self._addresses.get(name, []) != plain:
                 self._addresses[name] = plain
                 self._all()
@@ -94,7 +98,9 @@ class Ingresses:
         self._api.set_status(obj, {"loadBalancer": {"ingress": addresses} if addresses else {}}, controller)
 
     def _default_class(self) -> Object | None:
-        return next((c for c in stored(self._api, INGRESS_CLASS) if annotations_of(c).get(_DEFAULT) == "true"), None)
+        return next(
+            (c for c in stored(self._api, INGRESS_CLASS) if annotations_of(c).get(_DEFAULT) == "true"), None
+        )
 
     # --- Gateway API ----------------------------------------------------------------------------------------------
 
@@ -113,12 +119,16 @@ class Ingresses:
         if controller is None:
             return
         addresses = [
-            {"type": "IPAddress", "value": entry["ip"]} for entry in self._addresses.get(controller, []) if "ip" in entry
+            {"type": "IPAddress", "value": entry["ip"]}
+            for entry in self._addresses.get(controller, [])
+            if "ip" in entry
         ]
         programmed = (
             self._cond(obj, "Programmed", True, "Programmed", "Gateway successfully scheduled")
             if addresses
-            else self._cond(obj, "Programmed", False, "AddressNotAssigned", "The controller's Service has no address yet")
+            else self._cond(
+                obj, "Programmed", False, "AddressNotAssigned", "The controller's Service has no address yet"
+            )
         )
         accepted = self._cond(obj, "Accepted", True, "Accepted", "Gateway successfully scheduled")
         routes = self._attached(obj)
@@ -142,7 +152,10 @@ class Ingresses:
     def _attached(self, gateway: Object) -> int:
         own = key_of(gateway)
         return sum(
-            any((parent.get("namespace", key_of(route)[0]), parent["name"]) == own for parent in route["spec"].get("parentRefs") or ())
+            any(
+                (parent.get("namespace", key_of(route)[0]), parent["name"]) == own
+                for parent in route["spec"].get("parentRefs") or ()
+            )
             for route in stored(self._api, HTTP_ROUTE)
         )
 
@@ -159,7 +172,7 @@ class Ingresses:
                 if missing
                 else self._cond(obj, "ResolvedRefs", True, "ResolvedRefs", "")
             )
-            old = next((entry for entry in before if entry["parentRef"] == parent), {})
+            old: Object = next((entry for entry in before if entry["parentRef"] == parent), {})
             fresh = [self._cond(obj, "Accepted", True, "Accepted", ""), resolved]
             parents.append({
                 "parentRef": parent, "controllerName": "traefik.io/gateway-controller",
@@ -175,7 +188,10 @@ class Ingresses:
         for rule in obj["spec"].get("rules") or ():
             for backend in rule.get("backendRefs") or ():
                 where = backend.get("namespace", namespace)
-                if backend.get("kind", "Service") == "Service" and self._api.find(SERVICE, backend["name"], where) is None:
+                if (
+                    backend.get("kind", "Service") == "Service"
+                    and self._api.find(SERVICE, backend["name"], where) is None
+                ):
                     return f"{where}/{backend['name']}"
         return ""
 
@@ -186,4 +202,3 @@ class Ingresses:
         old = (obj.get("status") or {}).get("conditions")
         made = conditions(old, fresh, timestamp(self._engine.now()))
         self._api.set_status(obj, {**more, "conditions": made}, manager)
-

@@ -132,7 +132,9 @@ class Kubelets:
         elif status.get("phase") == "Running":
             if key not in self._ips:
                 self._remember_ip(key, name, status)
-            elif change.previous is not None and change.previous["metadata"].get("generation") != pod["metadata"].get("generation"):
+            elif change.previous is not None and change.previous["metadata"].get("generation") != pod[
+                "metadata"
+            ].get("generation"):
                 self._work.add(("look", key))
         elif status.get("phase") not in ("Succeeded", "Failed") and key not in self._held_up:
             self._batch("start", key, self._starting, self._settings.image_pull)
@@ -146,7 +148,9 @@ class Kubelets:
 
     def on_namespace(self, change: StoredChange) -> None:
         """The fault `image-pull` of a namespace came or went."""
-        if change.previous is not None and fault(change.previous, IMAGE_PULL) != fault(change.object, IMAGE_PULL):
+        if change.previous is not None and fault(change.previous, IMAGE_PULL) != fault(
+            change.object, IMAGE_PULL
+        ):
             name = change.object["metadata"]["name"]
             for key in [entry for entry in self._held_up if entry[0] == name]:
                 self._work.add(("look", key))
@@ -211,7 +215,9 @@ class Kubelets:
         self._api.set_status(pod, podstatus.running(pod, machine.ip, ip, now), NAME)
         image = pod["spec"]["containers"][0].get("image", "")
         self._events.pod(pod, "Normal", "Pulled", f'Successfully pulled image "{image}"', NAME)
-        self._events.pod(pod, "Normal", "Started", f"Started container {pod['spec']['containers'][0]['name']}", NAME)
+        self._events.pod(
+            pod, "Normal", "Started", f"Started container {pod['spec']['containers'][0]['name']}", NAME
+        )
         if pod["spec"].get("restartPolicy", "Always") != "Always":
             owner = controller_of(pod)
             if owner is not None and owner["kind"] == "Job":
@@ -223,7 +229,13 @@ class Kubelets:
         return any(images.get(entry["name"]) != entry.get("image", "") for entry in pod["spec"]["containers"])
 
     def _hold_up(
-        self, key: Key, pod: Object, machine: Machine, now: str, missing: str, reasons: dict[str, podstatus.Waiting]
+        self,
+        key: Key,
+        pod: Object,
+        machine: Machine,
+        now: str,
+        missing: str,
+        reasons: dict[str, podstatus.Waiting],
     ) -> None:
         self._held_up.add(key)
         if missing:
@@ -279,7 +291,9 @@ class Kubelets:
     def _problem(self, key: Key, reference: Reference) -> str:
         kind, name, entry = reference
         found = self._api.find(kind, name, key[0])
-        if found is not None and (not entry or entry in (found.get("data") or {}) or entry in (found.get("binaryData") or {})):
+        if found is not None and (
+            not entry or entry in (found.get("data") or {}) or entry in (found.get("binaryData") or {})
+        ):
             return ""
         self._needs.setdefault((kind.kind, key[0], name), set()).add(key)
         word = _WORDS[kind]
@@ -297,7 +311,9 @@ class Kubelets:
         if have is not None:
             return have[1]
         if machine.addresses is None:
-            raise NotFound(f"Node {pod['spec']['nodeName']} has no pod network, so pod {key[0]}/{key[1]} gets no address.")
+            raise NotFound(
+                f"Node {pod['spec']['nodeName']} has no pod network, so pod {key[0]}/{key[1]} gets no address."
+            )
         address = machine.addresses.take()
         if not address:
             raise NotFound(f"The pod network of node {pod['spec']['nodeName']} is full; give it fewer pods.")
@@ -322,4 +338,3 @@ class Kubelets:
             machine.pods.discard(key)
             if held is not None and held[1] and machine.addresses is not None:
                 machine.addresses.give_back(held[1])
-

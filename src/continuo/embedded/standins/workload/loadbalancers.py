@@ -52,13 +52,17 @@ def contains(pool: Object, address: str) -> bool:
 
 
 def _ports(service: Object) -> frozenset[PortKey]:
-    return frozenset((port.get("protocol", "TCP"), port["port"]) for port in service["spec"].get("ports") or ())
+    return frozenset(
+        (port.get("protocol", "TCP"), port["port"]) for port in service["spec"].get("ports") or ()
+    )
 
 
 def _terms(service: Object) -> tuple[str, str]:
     """The sharing key, and what else must agree: nothing, or with the policy Local the selector."""
     local = service["spec"].get("externalTrafficPolicy") == "Local"
-    return _annotation(service, "allow-shared-ip"), str(sorted((service["spec"].get("selector") or {}).items())) if local else ""
+    return _annotation(service, "allow-shared-ip"), str(
+        sorted((service["spec"].get("selector") or {}).items())
+    ) if local else ""
 
 
 class LoadBalancers:
@@ -78,15 +82,20 @@ class LoadBalancers:
     def on_deployment(self, change: StoredChange) -> None:
         """MetalLB was installed or removed."""
         labels = labels_of(change.object)
-        if labels.get("app.kubernetes.io/name") != "metallb" or labels.get("app.kubernetes.io/component") != "controller":
+        if (
+            labels.get("app.kubernetes.io/name") != "metallb"
+            or labels.get("app.kubernetes.io/component") != "controller"
+        ):
             return
         if change.type == "DELETED":
             self._installed.discard(key_of(change.object))
-        elif (change.object.get("status") or {}).get("availableReplicas") and key_of(change.object) not in self._installed:
+        elif (change.object.get("status") or {}).get("availableReplicas") and key_of(
+            change.object
+        ) not in self._installed:
             self._installed.add(key_of(change.object))
             self._retry()
 
-    def on_pool(self, change: StoredChange) -> None:
+    def on_pool(self, _: StoredChange) -> None:
         """A pool came, changed or went."""
         self._retry()
 
@@ -139,7 +148,10 @@ class LoadBalancers:
             return
         self._hold(key, service, address)
         self._waiting.discard(key)
-        status = {**(service.get("status") or {}), "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
+        status = {
+            **(service.get("status") or {}),
+            "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]},
+        }
         if status != service.get("status"):
             self._api.set_status(service, status, NAME)
             self._events.emit(service, "Normal", "IPAllocated", f'Assigned IP ["{address}"]', NAME)
@@ -172,7 +184,7 @@ class LoadBalancers:
             return "", f'Failed to allocate IP for "{key}": ["{address}"] is not allowed in config'
         problem = self._conflict(service, address)
         if problem:
-            return "", f"Failed to allocate IP for \"{key}\": can't change sharing key for \"{key}\", {problem}"
+            return "", f'Failed to allocate IP for "{key}": can\'t change sharing key for "{key}", {problem}'
         return address, ""
 
     def _conflict(self, service: Object, address: str) -> str:

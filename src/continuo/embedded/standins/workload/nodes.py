@@ -24,7 +24,9 @@ from continuo.resources.kinds import LEASE, NODE, POD
 from continuo.resources.meta import Object, key_of, labels_of
 
 BUILTIN_NETWORK = "node.continuo.dev/network"
-CNI_DAEMON_SETS = frozenset({"kube-flannel-ds", "calico-node", "cilium", "antrea-agent", "kindnet", "weave-net"})
+CNI_DAEMON_SETS = frozenset(
+    {"kube-flannel-ds", "calico-node", "cilium", "antrea-agent", "kindnet", "weave-net"}
+)
 _WRITE = Write(manager="kubelet", trusted=True)
 _LEASES = "kube-node-lease"
 _NOT_READY_TAINT = "node.kubernetes.io/not-ready"
@@ -47,7 +49,7 @@ class NewNode:
     name: str
     version: str
     internal_ip: str
-    flavor: Flavor = Flavor(4, 8192)
+    flavor: Flavor = field(default_factory=lambda: Flavor(4, 8192))
     pods: int = 110
     cluster_cidr: str = "10.244.0.0/16"
     provider_id: str = ""
@@ -145,7 +147,9 @@ def wanted_taints(taints: list[Object], ready: str) -> list[Object]:
 class Nodes:
     """Keeps the conditions, taints and leases of the simulated nodes of one cluster."""
 
-    def __init__(self, engine: Engine, api: Api, settings: Settings, pods_on: Callable[[str], set[tuple[str, str]]]) -> None:
+    def __init__(
+        self, engine: Engine, api: Api, settings: Settings, pods_on: Callable[[str], set[tuple[str, str]]]
+    ) -> None:
         self._engine, self._api, self._settings, self._pods_on = engine, api, settings, pods_on
         self._simulated: set[str] = set()
         self._networks: set[tuple[str, str]] = set()
@@ -201,7 +205,7 @@ class Nodes:
             node = self._api.set_status(node, {**status, "conditions": fresh}, "kubelet")
         ready = next(entry["status"] for entry in fresh if entry["type"] == "Ready")
         self._taint(node, ready)
-        self._mind_pods(name, node, ready)
+        self._mind_pods(name, ready)
 
     def _taint(self, node: Object, ready: str) -> None:
         spec = node.get("spec") or {}
@@ -210,12 +214,16 @@ class Nodes:
             rest = {field: value for field, value in spec.items() if field != "taints"}
             self._api.update({**node, "spec": {**rest, **({"taints": taints} if taints else {})}}, _WRITE)
 
-    def _mind_pods(self, name: str, node: Object, ready: str) -> None:
+    def _mind_pods(self, name: str, ready: str) -> None:
         if ready != "Unknown":
             self._work.forget(name, "evict")
             return
         now = timestamp(self._engine.now())
-        pods = [pod for key in list(self._pods_on(name)) if (pod := self._api.find(POD, key[1], key[0])) is not None]
+        pods = [
+            pod
+            for key in list(self._pods_on(name))
+            if (pod := self._api.find(POD, key[1], key[0])) is not None
+        ]
         for pod in pods:
             if pod_ready(pod):
                 self._api.set_status(pod, podstatus.unreachable(pod, now), "kube-controller-manager")
@@ -225,7 +233,11 @@ class Nodes:
     def _evict(self, pods: list[Object]) -> None:
         taint = {"key": _UNREACHABLE_TAINT, "effect": "NoExecute"}
         for pod in pods:
-            lasting = [entry for entry in pod["spec"].get("tolerations") or () if entry.get("tolerationSeconds") is None]
+            lasting = [
+                entry
+                for entry in pod["spec"].get("tolerations") or ()
+                if entry.get("tolerationSeconds") is None
+            ]
             owner = controller_of(pod)
             stays = tolerated(taint, lasting) or (owner is not None and owner["kind"] == "DaemonSet")
             if not stays and "deletionTimestamp" not in pod["metadata"]:
@@ -245,4 +257,3 @@ class Nodes:
             self._api.create(LEASE.new(name, _LEASES, spec=spec), _WRITE)
         elif not only_missing:
             self._api.update({**lease, "spec": spec}, _WRITE)
-

@@ -22,6 +22,10 @@ class Room:
         self.used: dict[str, int] = {"pods": 0}
         self.scored: dict[str, int] = {"cpu": 0, "memory": 0}
         self.version = 0
+        self.allocatable: dict[str, int] = {}
+        self.labels: dict[str, str] = {}
+        self.taints: list[Object] = []
+        self.cordoned = False
         self.observe(node)
 
     def observe(self, node: Object) -> bool:

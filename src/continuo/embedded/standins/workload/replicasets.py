@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 from continuo.embedded.port import Api, Engine, StoredChange, Write
@@ -37,7 +37,13 @@ def victims(owned: Owned, count: int) -> list[Key]:
         key, pod = item
         cost = int(annotations_of(pod).get(DELETION_COST, "0"))
         born = pod["metadata"].get("creationTimestamp", "")
-        return bool(pod["spec"].get("nodeName")), key in owned.ready, cost, tuple(-ord(letter) for letter in born), key[1]
+        return (
+            bool(pod["spec"].get("nodeName")),
+            key in owned.ready,
+            cost,
+            tuple(-ord(letter) for letter in born),
+            key[1],
+        )
 
     return [key for key, _ in sorted(owned.active.items(), key=rank)[:count]]
 
@@ -48,6 +54,8 @@ class ReplicaSets:
     def __init__(self, engine: Engine, api: Api, rng: Random, owners: OwnerIndex, events: EventSink) -> None:
         self._api, self._rng, self._owners, self._events = api, rng, owners, events
         self._work: Work[Key] = Work(engine, self._handle, name=NAME)
+        self.on_empty: Callable[[Object], None] = lambda _: None
+        """Told when a ReplicaSet of zero replicas has no pod left (a Recreate waits for it)."""
         owners.on("ReplicaSet", lambda key, _: self._work.add(key))
 
     def stop(self) -> None:
@@ -97,3 +105,5 @@ class ReplicaSets:
         if ready:
             status["readyReplicas"] = status["availableReplicas"] = ready
         self._api.set_status(found, status, "kube-controller-manager")
+        if not found["spec"].get("replicas", 1) and owned.empty:
+            self.on_empty(found)

@@ -94,7 +94,11 @@ class DaemonSets:
             served.add(node)
             if labels_of(pod).get(REVISION_LABEL) != revision:
                 stale.append(key)
-        if stale and not nodes - served and (found["spec"].get("updateStrategy") or {}).get("type") != "OnDelete":
+        if (
+            stale
+            and not nodes - served
+            and (found["spec"].get("updateStrategy") or {}).get("type") != "OnDelete"
+        ):
             self._api.delete(POD, stale[0][1], stale[0][0])
         template = _labelled({**found["spec"]["template"], "spec": spec}, {REVISION_LABEL: revision})
         for node in sorted(nodes - served):
@@ -194,7 +198,10 @@ class Jobs:
         if found is None or "deletionTimestamp" in found["metadata"]:
             return
         spec, status = found["spec"], found.get("status") or {}
-        if any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in status.get("conditions") or ()):
+        if any(
+            entry["type"] in ("Complete", "Failed") and entry["status"] == "True"
+            for entry in status.get("conditions") or ()
+        ):
             return
         owned = self._owners.of(found["metadata"]["uid"])
         done = sum(pod["status"]["phase"] == "Succeeded" for pod in owned.finished.values())
@@ -215,6 +222,8 @@ class Jobs:
         if done >= completions:
             status["completionTime"] = now
             message = "Reached expected number of succeeded pods"
-            fresh = [cond(name, True, "CompletionsReached", message) for name in ("SuccessCriteriaMet", "Complete")]
+            fresh = [
+                cond(name, True, "CompletionsReached", message) for name in ("SuccessCriteriaMet", "Complete")
+            ]
             status["conditions"] = conditions(before.get("conditions"), fresh, now)
         self._api.set_status(found, status, _MANAGER)
