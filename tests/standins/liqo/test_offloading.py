@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from random import Random
 from typing import Any
 
 import pytest
 
 from continuo.embedded.port import Write
-from continuo.embedded.standins.faults import LINK_DOWN, Faults
+from continuo.embedded.standins.faults import LINK_DOWN, Faults, set_outage
+from continuo.embedded.standins.liqo import LiqoStandIn
 from continuo.federation.offloading import offload, offloading_state, pin
 from continuo.resources import kinds
 from continuo.resources.meta import Object, annotations_of, is_true, labels_of
 
-APPLY = Write(manager="continuo", force=True)
 REMOTE_PODS, LOCAL_PODS = ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("10.200.0.0/16")
 
 
@@ -224,3 +225,86 @@ def test_writes_per_pod_do_not_grow(shop: Any) -> None:
         assert rome.get(kinds.DEPLOYMENT, f"web-{count}", "shop")["status"]["readyReplicas"] == count
         costs[count] = (rome.version - before) / count
     assert costs[400] <= 1.1 * costs[20]
+
+
+def test_restart_disturbs_nothing(shop: Any) -> None:
+    rome, milan = shop.api("rome"), shop.api("milan")
+    for name, cluster in (("web", "milan"), ("db", None)):
+        rome.create(service(name))
+        rome.create(deployment(name, cluster))
+    shop.world.run(4)
+    version = rome.version
+    shop.liqo.stop()
+    shop.liqo = LiqoStandIn(shop.world.engine, rng=Random(8), settings=shop.world.settings)
+    shop.world.start(shop.liqo)
+    shop.world.run(5)
+    assert rome.version == version
+    rome.create(deployment("late", "milan"))
+    shop.world.run(3)
+    assert [pod["status"]["phase"] for pod in pods(milan, "late")] == ["Running"] * 2
+
+
+def test_endpoints_of_a_third_cluster(pair: Any) -> None:
+    """A pod that rome has in turin is shown to milan through an IP object: milan has no other way to it."""
+    rome, milan = pair.api("rome"), pair.api("milan")
+    pair.cluster("turin")
+    pair.link("rome", "turin")
+    rome.create(kinds.NAMESPACE.new("shop"))
+    rome.create(offload("shop", "rome", ["milan", "turin"]))
+    rome.create(service("web"))
+    rome.create(deployment("web", "turin"))
+    pair.world.run(5)
+    assert len(pods(pair.api("turin"), "web")) == 2
+    inside = {obj["status"]["ip"] for obj in rome.list(kinds.IP, "shop")}
+    assert len(inside) == 2
+    assert addresses(milan, "web") == {ip.replace("10.70.", "10.2.", 1) for ip in inside}
+
+
+def test_shadow_objects_fit_the_schemas(shop: Any) -> None:
+    rome, milan = shop.api("rome"), shop.api("milan")
+    for name, cluster in (("web", "milan"), ("db", None)):
+        rome.create(service(name))
+        rome.create(deployment(name, cluster))
+    shop.world.run(4)
+    strict = Write(manager="judge", field_validation="Strict", dry_run=True)
+    seen = 0
+    for kind in (kinds.SHADOW_POD, kinds.SHADOW_ENDPOINT_SLICE, kinds.POD, kinds.SERVICE, kinds.ENDPOINT_SLICE):
+        for obj in milan.list(kind, "shop"):
+            marks = {**labels_of(obj), "touched": "yes"}
+            milan.update({**obj, "metadata": {**obj["metadata"], "labels": marks}}, strict)
+            seen += 1
+    assert seen > 8
+
+
+def test_outage_of_the_provider(shop: Any) -> None:
+    """Nothing is lost while the provider's API is away: what was asked in the meantime happens afterwards."""
+    rome, milan = shop.api("rome"), shop.api("milan")
+    rome.create(deployment("web", "milan"))
+    rome.create(kinds.CONFIG_MAP.new("settings", "shop", data={"a": "1"}))
+    shop.world.run(4)
+    set_outage(milan, "drop")
+    shop.world.run(3)
+    before = milan.list(kinds.SHADOW_POD, "shop"), milan.get(kinds.CONFIG_MAP, "settings", "shop")
+    rome.update(kinds.CONFIG_MAP.new("settings", "shop", data={"a": "2"}))
+    doomed = pods(rome, "web")[0]["metadata"]["name"]
+    rome.delete(kinds.POD, doomed, "shop")
+    shop.world.run(3)
+    assert (milan.list(kinds.SHADOW_POD, "shop"), milan.get(kinds.CONFIG_MAP, "settings", "shop")) == before
+    assert "deletionTimestamp" in rome.get(kinds.POD, doomed, "shop")["metadata"]
+    set_outage(milan, None)
+    shop.world.run(10)
+    assert milan.get(kinds.CONFIG_MAP, "settings", "shop")["data"] == {"a": "2"}
+    assert doomed not in {pod["metadata"]["name"] for pod in pods(milan, "web") + pods(rome, "web")}
+    assert [pod["status"]["phase"] for pod in pods(rome, "web")] == ["Running"] * 2
+
+
+def test_withdrawing_one_cluster(shop: Any) -> None:
+    rome, milan = shop.api("rome"), shop.api("milan")
+    rome.create(deployment("web", None))
+    found = rome.get(kinds.NAMESPACE_OFFLOADING, "offloading", "shop")
+    none = offload("shop", "rome", ["nobody"])["spec"]
+    rome.update({**found, "spec": none}, Write(manager="continuo", trusted=True))
+    shop.world.run(4)
+    assert milan.find(kinds.NAMESPACE, "shop") is None
+    state = offloading_state(rome.get(kinds.NAMESPACE_OFFLOADING, "offloading", "shop"))
+    assert (state.phase, state.reason) == ("Failed", "NoClusterSelected")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-from random import Random
+from random import Random, SystemRandom
 
 from continuo.embedded.port import Api, Write
 from continuo.embedded.standins.liqo import crypto, names
+from continuo.embedded.standins.liqo.ipam import span, text_of
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Kind, Object
@@ -14,23 +15,27 @@ from continuo.resources.meta import Kind, Object
 VERSION = "v1.2.0"
 EXTERNAL_CIDR = "10.70.0.0/16"
 INTERNAL_CIDR = "10.80.0.0/16"
+PROXY_IP = "10.70.0.1"
+"""Where peers find our API through the tunnel, before remapping."""
 _WRITE = Write(manager="helm")
 _COMPONENTS = ("controller-manager", "crd-replicator", "webhook", "ipam", "proxy")
 
 
-def install(api: Api, cluster_id: str, pod_cidr: str, service_cidr: str, *, rng: Random) -> None:
+def install(api: Api, cluster_id: str, pod_cidr: str, service_cidr: str, *, rng: Random | None = None) -> None:
     """Install the release `liqo`; what is there already stays. The CRDs must be served.
 
     The ConfigMap with the identifier comes last: it is what wakes the controllers.
     """
     _add(api, kinds.NAMESPACE.new(names.NAMESPACE))
-    _add(api, _keys(rng))
+    _add(api, _keys(rng or SystemRandom()))
     for name, cidr in (
         ("pod-cidr", pod_cidr), ("service-cidr", service_cidr),
         ("external-cidr", EXTERNAL_CIDR), ("internal-cidr", INTERNAL_CIDR),
     ):  # fmt: skip
         network = _add(api, _network(name, cidr))
         api.set_status(network, {"cidr": cidr}, names.MANAGER)
+    proxy = _add(api, _proxy(service_cidr))
+    api.set_status(proxy, {"ip": PROXY_IP, "cidr": EXTERNAL_CIDR}, names.MANAGER)
     for role, label in names.CLUSTER_ROLES.items():
         _add(api, _role(role, label))
     for template in _templates():
@@ -65,7 +70,7 @@ def _add(api: Api, obj: Object) -> Object:
 
 
 _INSTALLED = (
-    kinds.NAMESPACE, kinds.SECRET, kinds.NETWORK, kinds.CLUSTER_ROLE, kinds.DEPLOYMENT, kinds.CONFIG_MAP,
+    kinds.NAMESPACE, kinds.SECRET, kinds.IP, kinds.NETWORK, kinds.CLUSTER_ROLE, kinds.DEPLOYMENT, kinds.CONFIG_MAP,
     kinds.WG_GATEWAY_SERVER_TEMPLATE, kinds.WG_GATEWAY_CLIENT_TEMPLATE, kinds.VK_OPTIONS_TEMPLATE,
 )  # fmt: skip
 
@@ -89,6 +94,12 @@ def _network(name: str, cidr: str) -> Object:
         labels[names.NOT_REMAPPED] = "true"
     metadata = {"labels": labels, "annotations": {"liqo.io/preinstalled": "true"}}
     return kinds.NETWORK.new(name, names.NAMESPACE, metadata=metadata, spec={"cidr": cidr})
+
+
+def _proxy(service_cidr: str) -> Object:
+    labels = {"ipam.liqo.io/ip-type": "api-server-proxy"}
+    ip = text_of(span(service_cidr)[0] + 9)
+    return kinds.IP.new("api-server-proxy", names.NAMESPACE, metadata={"labels": labels}, spec={"ip": ip})
 
 
 def _role(name: str, label: str) -> Object:

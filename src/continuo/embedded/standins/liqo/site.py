@@ -133,7 +133,7 @@ class Site:
     @property
     def up(self) -> bool:
         """Whether this cluster's API answers others."""
-        return getattr(self.api, "outage", None) is None
+        return not getattr(self.api, "outage", None)
 
     def other(self, peer: str) -> Site | None:
         """The peer's site; None when Liqo does not run there or the cluster is gone."""
@@ -151,6 +151,8 @@ class Site:
             self._on_network(change)
         elif change.kind.kind == "Namespace":
             self._on_namespace(change, peer)
+            if names.BY_NAMESPACE_MAP in annotations_of(obj):
+                return  # a twin: its map's controller looks after it, the pair stays as it is
         elif change.kind.kind == "Node":
             self._on_node(change, peer)
         if peer:

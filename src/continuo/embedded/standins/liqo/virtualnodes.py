@@ -32,6 +32,7 @@ class VirtualNodes:
         """All virtual nodes of the peer."""
         site, view = self._site, self._site.peers[peer]
         other = site.other(peer)
+        before = view.api_up, view.usable
         view.api_up = other is not None and other.up and site.up and has_credentials(site, peer) is not None
         namespace = site.tenants.get(peer)
         found = site.all(kinds.VIRTUAL_NODE, namespace) if namespace else []
@@ -40,8 +41,8 @@ class VirtualNodes:
         for virtual in living:
             usable = self._alive(peer, virtual) or usable
         view.nodes = {virtual["metadata"]["name"] for virtual in found}
-        if usable != view.usable:
-            view.usable = usable
+        view.usable = usable
+        if before != (view.api_up, view.usable):
             self._pods.peer_changed(peer)
         for virtual in found:
             if deleting(virtual):
