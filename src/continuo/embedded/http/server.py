@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -106,7 +107,9 @@ class Server:
         server, self._uvicorn = self._uvicorn, None
         for face in self._faces.values():
             face.hub.end_all()
+        cut = asyncio.get_running_loop().call_later(_GRACE_SECONDS / 2, _cut, server)
         await server.shutdown(sockets=self._sockets)
+        cut.cancel()
 
     def _cluster_changed(self, event: Literal["added", "removed"], api: Api) -> None:
         if event == "removed":
@@ -135,6 +138,13 @@ class Server:
         """A kubeconfig (YAML) with a token for the user; what the engine hands out."""
         token = self.tokens.issue(cluster, user, groups)
         return kubeconfig(cluster, url, self.authority.ca_pem, token, user=user)
+
+
+def _cut(server: uvicorn.Server) -> None:
+    """End the connections whose clients do not close them: a TLS close waits for the other side."""
+    for connection in list(server.server_state.connections):
+        transport: Any = connection.transport
+        transport.abort()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -155,6 +155,8 @@ class Watch:
                 count = min(_BATCH, len(self._queue))
                 body = b"".join([self._line(self._queue.popleft()) for _ in range(count)])
                 await send({"type": "http.response.body", "body": body, "more_body": True})
+                if self._queue:
+                    await asyncio.sleep(0)  # sending waits only for slow clients: let others have their turn
             elif self._ending:
                 return
             else:
