@@ -201,6 +201,33 @@ async def test_the_default_roles(admin: Client) -> None:
         assert (await user.get(f"{RBAC}/namespaces/default/roles")).status == roles
 
 
+async def test_nobody_grants_more_than_they_have(admin: Client) -> None:
+    jane = admin.as_user("jane")
+    subject = {"kind": "User", "name": "jane"}
+    roles, bindings = (f"{RBAC}/namespaces/default/{plural}" for plural in ("roles", "rolebindings"))
+    await admin.post(bindings, _binding("admin", subject, role_kind="ClusterRole"))
+    covered = _role("covered", apiGroups=[""], resources=["pods", "pods/log"], verbs=["get", "list"])
+    assert (await jane.post(roles, covered)).status == 201
+    for rule in (
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]},
+        {"apiGroups": ["example.org"], "resources": ["widgets"], "verbs": ["get"]},
+    ):
+        refused = await jane.post(roles, _role("more", **rule))
+        assert refused.status == 403, rule
+        assert "is attempting to grant RBAC permissions not currently held" in refused.message
+        patched = await jane.patch(f"{roles}/covered", {"rules": [rule]})
+        assert patched.status == 403, rule
+    owner = _binding("cluster-admin", subject, role_kind="ClusterRole")
+    assert (await jane.post(bindings, owner)).status == 403
+    assert (await jane.post(bindings, _binding("covered", {"kind": "User", "name": "bob"}))).status == 201
+    bind = _role("binder", apiGroups=["rbac.authorization.k8s.io"], resources=["clusterroles"], verbs=["bind"])
+    await admin.post(roles, bind)
+    await admin.post(bindings, _binding("binder", subject))
+    assert (await jane.post(bindings, owner)).status == 201
+
+
 # --- questions --------------------------------------------------------------------------------------------------------
 async def _may(client: Client, kind: str = "SelfSubjectAccessReview", **spec: Object) -> Object:
     reply = await client.post(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", {"kind": kind, "spec": spec})

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from random import Random
 
-from continuo.embedded.http import reads, reviews, subresources, writes
+from continuo.embedded.http import escalation, reads, reviews, subresources, writes
 from continuo.embedded.http.auth import AUTHENTICATED, Tokens
 from continuo.embedded.http.call import Call, Context, Logs
 from continuo.embedded.http.discovery import Discovery
@@ -117,6 +117,7 @@ class ClusterFace:
             return subresources.handle(call)
         if verb not in resource.verbs:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        escalation.check(call)
         return _HANDLERS[verb](call)
 
     def _no_resource(self, request: Request, segments: list[str]) -> Response:

@@ -97,6 +97,12 @@ def _subject_key(subject: Object, namespace: str) -> str:
     return f"g:{name}" if subject.get("kind") == "Group" else f"u:{name}"
 
 
+def role_key(reference: Object, namespace: str) -> RoleKey:
+    """Which role a binding's `roleRef` names."""
+    kind = reference.get("kind", "")
+    return (kind, namespace if kind == "Role" else "", reference.get("name", ""))
+
+
 class Authorizer:
     """Decides for one cluster."""
 
@@ -131,9 +137,10 @@ class Authorizer:
         grants = [grant for subject in _subjects(user) for grant in self._grants.get(subject, {}).values()]
         for grant in sorted(grants, key=lambda grant: bool(grant.namespace)):
             if not grant.namespace or grant.namespace == namespace:
-                yield from self._role(grant.role)
+                yield from self.rules_of_role(grant.role)
 
-    def _role(self, key: RoleKey) -> tuple[Rule, ...]:
+    def rules_of_role(self, key: RoleKey) -> tuple[Rule, ...]:
+        """The rules of a Role or ClusterRole; none when it does not exist."""
         found = self._rules.get(key)
         if found is None:
             kind, namespace, name = key
@@ -152,9 +159,7 @@ class Authorizer:
 
     def _add(self, binding: Object) -> None:
         key = key_of(binding)
-        reference = binding.get("roleRef") or {}
-        kind = reference.get("kind", "")
-        grant = Grant(key[0], (kind, key[0] if kind == "Role" else "", reference.get("name", "")))
+        grant = Grant(key[0], role_key(binding.get("roleRef") or {}, key[0]))
         for subject in binding.get("subjects") or ():
             self._grants.setdefault(_subject_key(subject, key[0]), {})[key] = grant
 
