@@ -8,6 +8,7 @@ import click
 
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import Failed, run
+from continuo.cli.output import make_console
 from continuo.resources.meta import Object
 
 
@@ -71,12 +72,10 @@ async def _placed(cluster: Any, obj: Object, namespace: str) -> Object:
 
 
 async def _wait(cluster: Any, applied: list[Object], timeout: float) -> None:
-    from rich.console import Console
-
     from continuo.cli.follow import follow, why_not_ready
     from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
-    console = Console(soft_wrap=True)
+    console = make_console()
     for obj in applied:
         if obj["kind"] != LOW_LEVEL_ORCHESTRATION.kind:
             continue

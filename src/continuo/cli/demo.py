@@ -11,6 +11,7 @@ import click
 from continuo.cli import places
 from continuo.cli.connection import Target, connected
 from continuo.cli.failures import BadInput, Failed, run
+from continuo.cli.output import make_console
 from continuo.cli.up import start_detached
 from continuo.resources.meta import Object
 
@@ -30,13 +31,11 @@ def examples() -> Path:
 @run
 async def demo(scenario: str, data: Path | None, timeout: float) -> None:
     """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards."""
-    from rich.console import Console
-
     from continuo.cli.follow import follow, why_not_ready
 
     if scenario not in SCENARIOS:
         raise BadInput(f"there is no scenario {scenario!r}; scenarios: {', '.join(SCENARIOS)}")
-    console = Console(soft_wrap=True)
+    console = make_console()
     data = data or places.default_data()
     if places.find_running(data) is None:
         console.print("[bold]1[/] starting the embedded engine ...")
@@ -121,6 +120,7 @@ def _cloud() -> Object:
 def _outlook(data: Path, obj: Object) -> str:
     name = obj["metadata"]["name"]
     option = "" if data == places.default_data() else f" --data {data}"
+    home = obj["spec"]["apps"][0]
     return (
         "\nIt keeps running. Look around:\n"
         f"  export KUBECONFIG={places.kubeconfig_path(data)}\n"
@@ -129,6 +129,6 @@ def _outlook(data: Path, obj: Object) -> str:
         f"  kubectl --context {name}-rose get pods -A -o wide\n"
         f"  continuo status {name}\n"
         "Break it and watch it heal:\n"
-        f"  kubectl --context {name}-green delete deployment --all -n cyango-cloud-studio\n"
+        f"  kubectl --context {name}-{home['cluster']} delete deployment --all -n {home['name']}\n"
         f"Stop it:  continuo down{option}"
     )

@@ -79,6 +79,7 @@ async def _lines(view: View, changed: asyncio.Event, console: Console) -> None:
     """Without a terminal: what changed, as it changes."""
     known: dict[str, str] = {}
     while True:
+        view.tree()  # keeps the times
         for item, phase, message in _items(view):
             if known.get(item) != phase:
                 known[item] = phase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,13 @@ import click
 from continuo.resources.meta import Object
 
 FORMATS = ("table", "wide", "json", "yaml", "name", "tree")
+
+
+def make_console() -> Any:
+    """Where trees go: as wide as the terminal, and wide enough for whole lines where there is none."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=180)
 
 
 def output_option(default: str = "table") -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -8,7 +8,7 @@ import click
 
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import BadInput, run
-from continuo.cli.output import print_data
+from continuo.cli.output import make_console, print_data
 
 
 @click.command()
@@ -27,11 +27,9 @@ async def plan(target: Target, path: str, output: str) -> int:
     async with connected(target) as cluster:
         plans = await plans_for(cluster, documents, target.namespace or cluster.access.namespace)
     if output == "tree":
-        from rich.console import Console
-
         from continuo.cli.trees import plan_tree
 
-        console = Console(soft_wrap=True)
+        console = make_console()
         for name, found in plans:
             console.print(plan_tree(name, found))
     else:

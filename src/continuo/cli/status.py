@@ -8,7 +8,7 @@ import click
 
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import run
-from continuo.cli.output import output_option, print_data, print_names, print_table
+from continuo.cli.output import make_console, output_option, print_data, print_names, print_table
 from continuo.resources.meta import Object, condition
 
 
@@ -59,12 +59,10 @@ async def _machines(cluster: Any, namespace: str | None) -> dict[tuple[str, str]
 
 
 def _print_trees(found: list[Object], machines: dict[tuple[str, str], list[Object]]) -> None:
-    from rich.console import Console
-
     from continuo.cli.trees import orchestration_tree
     from continuo.orchestrator.naming import cluster_name
 
-    console = Console(soft_wrap=True)
+    console = make_console()
     for obj in found:
         namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         names = [cluster["name"] for cluster in (obj.get("spec") or {}).get("clusters") or ()]

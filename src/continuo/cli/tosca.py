@@ -11,6 +11,7 @@ import click
 
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import BadInput, Failed, run
+from continuo.cli.output import make_console
 from continuo.resources.meta import Object
 
 
@@ -137,11 +138,9 @@ async def deploy(
 
 
 async def _follow(cluster: Any, obj: Object, timeout: float) -> None:
-    from rich.console import Console
-
     from continuo.cli.follow import follow, why_not_ready
 
-    console = Console(soft_wrap=True)
+    console = make_console()
     view = await follow(cluster, obj, console, timeout=timeout)
     console.print(view.tree())
     if not view.ready:

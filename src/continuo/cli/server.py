@@ -1,0 +1,151 @@
+"""`continuo server`: the HTTP API (AMF) over a management cluster."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import click
+
+from continuo.cli.connection import Target, connected, namespace_of, target_options
+from continuo.cli.failures import BadInput, Failed, run
+
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port; 0 takes a free one."
+)
+@click.option("--tls-cert", type=_FILE, help="The certificate chain (PEM).")
+@click.option("--tls-key", type=_FILE, help="Its private key (PEM).")
+@click.option(
+    "--insecure", is_flag=True, help="Serve plain HTTP beyond this machine: only behind something that encrypts."
+)
+@click.option("--token-file", type=_FILE, help='Static tokens: a line is token,user,uid,"group1,group2".')
+@click.option(
+    "--token-review/--no-token-review",
+    default=None,
+    help="Let the management cluster check tokens; the default without --token-file.",
+)
+@click.option("--audience", "audiences", multiple=True, help="What tokens must be meant for; with --token-review.")
+@click.option("--group", "groups", multiple=True, help="Only members of these groups may use the API.")
+@click.option(
+    "--admin-group", "admin_groups", multiple=True, default=("system:masters",), show_default=True,
+    help="Members see and manage everybody's applications.",
+)  # fmt: skip
+@click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
+@target_options
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@run
+async def server(
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
+    token_file: Path | None,
+    token_review: bool | None,
+    audiences: tuple[str, ...],
+    groups: tuple[str, ...],
+    admin_groups: tuple[str, ...],
+    orchestration: str | None,
+    target: Target,
+    verbose: bool,
+) -> None:
+    """Serve the HTTP API (AMF) until stopped: TOSCA blueprints in, applications of an orchestration out."""
+    from continuo.server.app import create_app, make_parts
+    from continuo.server.subjects import Policy
+
+    tls = _tls(host, tls_cert, tls_key, insecure)
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    async with connected(target) as cluster:
+        gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
+        namespace = namespace_of(target, cluster)
+        parts = make_parts(cluster, gate, namespace=namespace, orchestration=orchestration)
+        await _serve(create_app(parts), host, port, tls, f"the orchestrations of namespace {namespace}")
+
+
+def _tls(host: str, cert: Path | None, key: Path | None, insecure: bool) -> ssl.SSLContext | None:
+    """The TLS setup; plain HTTP is for this machine only, unless somebody insists."""
+    if (cert is None) != (key is None):
+        raise BadInput("--tls-cert and --tls-key belong together; one of them is missing")
+    if cert is None or key is None:
+        if not insecure and not _loopback(host):
+            raise BadInput(
+                f"serving on {host} needs --tls-cert and --tls-key, because callers send their tokens; "
+                "--insecure serves plain HTTP, for a proxy that encrypts"
+            )
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError) as error:
+        raise BadInput(f"{cert} and {key} are no certificate and its key: {error}") from error
+    return context
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _gate(cluster: Any, token_file: Path | None, review: bool | None, audiences: tuple[str, ...], policy: Any) -> Any:
+    from continuo.server.subjects import Authenticator, Gate
+    from continuo.server.tokens import TokenFile, TokenReviews
+
+    chain: list[Authenticator] = []
+    if token_file is not None:
+        try:
+            chain.append(TokenFile(token_file.read_text(encoding="utf-8"), str(token_file)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"cannot read {token_file}: it is not readable UTF-8 text") from error
+    if review if review is not None else token_file is None:
+        chain.append(TokenReviews(cluster, audiences=audiences))
+    if not chain:
+        raise BadInput("nobody could log in: give --token-file, or leave --no-token-review out")
+    return Gate(chain, policy)
+
+
+async def _serve(app: Any, host: str, port: int, tls: ssl.SSLContext | None, what: str) -> None:
+    """Run uvicorn in this loop, and end on SIGTERM and SIGINT."""
+    import asyncio
+
+    import uvicorn
+
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        app, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        timeout_graceful_shutdown=5, ssl_context_factory=(lambda *_: tls) if tls is not None else None,
+    )  # fmt: skip
+    config.load()
+    face = uvicorn.Server(config)
+    face.lifespan = config.lifespan_class(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, setattr, face, "should_exit", True)
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"serving {what} on {'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}/docs", err=True)
+    # Not serve(): it raises the signal again when it has ended, and the process would seem to have failed.
+    await face.startup([listener])
+    await face.main_loop()
+    await face.shutdown([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        raise Failed(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
