@@ -75,6 +75,14 @@ def versioned(obj: Object, api_version: str) -> Object:
     return obj if obj.get("apiVersion") == api_version else {**obj, "apiVersion": api_version}
 
 
+def _bare(obj: Object) -> Object:
+    """The object without kind and apiVersion: the list says them for all, as lists of built-in kinds do."""
+    bare = obj.copy()
+    bare.pop("kind", None)
+    bare.pop("apiVersion", None)
+    return bare
+
+
 def metadata_only(obj: Object, version: str) -> Object:
     """The object's PartialObjectMetadata."""
     return {"kind": "PartialObjectMetadata", "apiVersion": f"{_META}/{version}", "metadata": obj["metadata"]}
@@ -132,5 +140,8 @@ def shape_list(
         kind, api_version = "PartialObjectMetadataList", f"{_META}/{shape.version}"
         return {"kind": kind, "apiVersion": api_version, "metadata": dict(metadata), "items": items}
     api_version = resource.kind.api_version
-    items = [versioned(obj, api_version) for obj in objects]
+    if resource.builtin:
+        items = [_bare(obj) for obj in objects]
+    else:
+        items = [versioned(obj, api_version) for obj in objects]
     return {"kind": resource.list_kind, "apiVersion": api_version, "metadata": dict(metadata), "items": items}
