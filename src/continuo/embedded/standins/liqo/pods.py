@@ -87,6 +87,8 @@ class Pods:
         if key not in self._node_of:
             self._node_of[key] = node
             self._on_node.setdefault(node, {})[key] = None
+        elif change.previous is not None and same_meaning(change.previous, pod):
+            return  # only its status changed, which is our own writing
         self.work.add(key)
 
     def _forget(self, key: Key, node: str) -> None:
@@ -191,11 +193,14 @@ class Pods:
 
     def _bring_back(self, pod: Object, remote: Object, remap: Remap | None, node: str) -> None:
         """The remote pod's status with local addresses; written when it differs."""
+        told = remote.get("status") or {}
+        if not told.get("containerStatuses") and not told.get("conditions") and not told.get("reason"):
+            return  # nobody there has looked at it yet
         marks = pod["metadata"].get("labels") or {}
         if names.UNAVAILABLE in marks:
             left = {name: value for name, value in marks.items() if name != names.UNAVAILABLE}
             pod = self._api.update({**pod, "metadata": {**pod["metadata"], "labels": left}}, WRITE)
-        status = local_status(remote.get("status") or {}, remap, self.host_ip(node))
+        status = local_status(told, remap, self.host_ip(node))
         scheduled = [c for c in (pod.get("status") or {}).get("conditions") or () if c["type"] == "PodScheduled"]
         if scheduled and not any(c["type"] == "PodScheduled" for c in status.get("conditions") or ()):
             status["conditions"] = [*(status.get("conditions") or ()), *scheduled]
@@ -256,6 +261,16 @@ class Pods:
         shadow = other.api.find(kinds.SHADOW_POD, key[1], mapped)
         if shadow is not None and _is_pair(shadow, self._site.id, other.id):
             other.drop(kinds.SHADOW_POD, key[1], mapped)
+
+
+def same_meaning(before: Object, after: Object) -> bool:
+    """Whether nothing of an object changed that has to be passed on: its labels, its annotations, its end."""
+    old, new = before["metadata"], after["metadata"]
+    return (
+        old.get("labels") == new.get("labels")
+        and old.get("annotations") == new.get("annotations")
+        and old.get("deletionTimestamp") == new.get("deletionTimestamp")
+    )
 
 
 def shadow_spec(spec: Object) -> Object:

@@ -7,6 +7,7 @@ from continuo.embedded.standins.base import Listeners, Work
 from continuo.embedded.standins.liqo import names
 from continuo.embedded.standins.liqo.ipam import number_of
 from continuo.embedded.standins.liqo.networking import Networking
+from continuo.embedded.standins.liqo.pods import same_meaning
 from continuo.embedded.standins.liqo.site import PeerView, Site
 from continuo.embedded.standins.objects import owner_reference
 from continuo.resources import kinds
@@ -54,7 +55,7 @@ class Shadows:
     def _on_shadow(self, change: StoredChange) -> None:
         key = key_of(change.object)
         if change.type != "DELETED":
-            if change.previous is None or change.previous["metadata"] != change.object["metadata"]:
+            if change.previous is None or not same_meaning(change.previous, change.object):
                 self._work.add(key)
             return
         pod = self._api.find(kinds.POD, key[1], key[0])
@@ -67,6 +68,8 @@ class Shadows:
         pod = change.object
         if not _ours(pod):
             return
+        if change.type == "ADDED":
+            return  # its origin has nothing to learn yet
         if change.type == "DELETED":
             self._work.add(key_of(pod))
         elif change.previous is not None and change.previous.get("status") is pod.get("status"):
