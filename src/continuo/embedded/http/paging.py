@@ -88,7 +88,9 @@ def read_token(token: str) -> tuple[int, Key]:
         namespace, name = content["k"]
         return int(content["v"]), (str(namespace), str(name))
     except (ValueError, TypeError, KeyError, binascii.Error, msgspec.DecodeError):
-        raise BadRequest("continue key is not valid: take it from metadata.continue of the page before") from None
+        raise BadRequest(
+            "invalid continue token: continue key is not valid: take it from metadata.continue of the page before"
+        ) from None
 
 
 def too_old() -> Expired:

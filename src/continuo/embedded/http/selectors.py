@@ -96,6 +96,8 @@ class _Parser:
             return Requirement(key, token, self.values())
         value = "" if self.peek() in ("", ",") else self.word()
         if token in ("<", ">"):
+            if not value.isdecimal():
+                raise self.wrong(f"'{value}' after '{token}' must be a whole number")
             return Requirement(key, token, frozenset((value,)))
         return Requirement(key, "notin" if token == "!=" else "in", frozenset((value,)))
 

@@ -140,8 +140,5 @@ def shape_list(
         kind, api_version = "PartialObjectMetadataList", f"{_META}/{shape.version}"
         return {"kind": kind, "apiVersion": api_version, "metadata": dict(metadata), "items": items}
     api_version = resource.kind.api_version
-    if resource.builtin:
-        items = [_bare(obj) for obj in objects]
-    else:
-        items = [versioned(obj, api_version) for obj in objects]
+    items = [_bare(obj) if resource.builtin else versioned(obj, api_version) for obj in objects]
     return {"kind": resource.list_kind, "apiVersion": api_version, "metadata": dict(metadata), "items": items}

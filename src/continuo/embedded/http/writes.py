@@ -4,35 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from continuo.embedded.http.bodies import OBJECT_LIMIT, check_size, read_any, read_object, read_patch
+from continuo.embedded.http.bodies import (
+    OBJECT_LIMIT,
+    STRICT,
+    check_size,
+    read_any,
+    read_object,
+    read_patch,
+    refuse_duplicates,
+)
 from continuo.embedded.http.call import Call
 from continuo.embedded.http.options import forbidden, invalid_option, unsupported
 from continuo.embedded.http.selectors import parse_selection
 from continuo.embedded.http.shapes import shape_list, shape_object, shape_of, versioned
 from continuo.embedded.http.wire import Response, encode, json_response, success, warning_headers
 from continuo.embedded.port import Write
-from continuo.resources.errors import BadRequest, MethodNotAllowed
+from continuo.resources.errors import BadRequest, Invalid, MethodNotAllowed
 from continuo.resources.meta import Object, key_of
+
+T = TypeVar("T")
 
 
 def create(call: Call) -> Response:
     """POST on a collection."""
-    obj = addressed(call, read_object(call.request))
-    if len(call.request.body) > OBJECT_LIMIT:
-        check_size(len(encode(obj)))
     write = call.write()
-    return answer(call, call.api.create(obj, write), write, 201)
+    obj = _given(call, write)
+    return answer(call, _named(call, lambda: call.api.create(obj, write)), write, 201)
 
 
 def update(call: Call) -> Response:
     """PUT of a whole object."""
+    write = call.write()
+    obj = _given(call, write)
+    if not call.resource.builtin and not obj["metadata"].get("resourceVersion"):
+        _require_version(call)
+    return answer(call, _named(call, lambda: call.api.update(obj, write)), write, 200)
+
+
+def _given(call: Call, write: Write) -> Object:
+    """The object of the body, within its limits."""
     obj = addressed(call, read_object(call.request))
+    if write.field_validation == "Strict":
+        _named(call, lambda: refuse_duplicates(call.request))
     if len(call.request.body) > OBJECT_LIMIT:
         check_size(len(encode(obj)))
-    write = call.write()
-    return answer(call, call.api.update(obj, write), write, 200)
+    return obj
+
+
+def _named(call: Call, run: Callable[[], T]) -> T:
+    """Strict decoding errors say which kind they are about."""
+    try:
+        return run()
+    except BadRequest as error:
+        if not error.message.startswith(STRICT):
+            raise
+        kind = call.kind
+        head = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+        raise BadRequest(f"{head}: {error.message}", details=error.details) from None
+
+
+def _require_version(call: Call) -> None:
+    """Custom resources are replaced only by who says which version they saw."""
+    call.api.get(call.kind, call.target.name, call.target.namespace)
+    text = "Invalid value: 0: must be specified for an update"
+    field, name = "metadata.resourceVersion", call.target.name
+    cause = {"reason": "FieldValueInvalid", "message": text, "field": field}
+    details = {"name": name, "group": call.kind.group, "kind": call.kind.kind, "causes": [cause]}
+    raise Invalid(f'{call.kind.kind}.{call.kind.group} "{name}" is invalid: {field}: {text}', details=details)
 
 
 def patch(call: Call) -> Response:
