@@ -181,14 +181,15 @@ def plan_tree(name: str, plan: Mapping[str, Any]) -> Tree:
     for step in steps:
         colour = _COLOURS.get(step["action"], "yellow")
         target = step["target"]
-        text = Text.assemble((f"{step['action']} ", colour), f"{target['kind']} ", (target["name"], "bold"))
+        kind = "" if target["kind"] in step["action"] else f"{target['kind']} "  # `link a/b`, not `link link a/b`
+        text = Text.assemble((f"{step['action']} ", colour), kind, (target["name"], "bold"))
         if step["detail"]:
             text.append(f"  {step['detail']}")
         node = tree.add(text)
         if step["needs"]:
             node.add(Text(f"after {', '.join(step['needs'])}", style="bright_black"))
         if step["waitsFor"]:
-            node.add(Text(f"waits for {step['waitsFor']}", style="bright_black"))
+            node.add(Text(f"waiting: {step['waitsFor']}", style="bright_black"))
         for write in step["writes"]:
             where = f"{write['namespace']}/{write['name']}" if write["namespace"] else write["name"]
             node.add(Text(f"{write['op']} {write['kind']} {where} on {write['cluster']}", style="bright_black"))

@@ -39,12 +39,12 @@ def advance(
     that the link was connected before, so that a step to repeat reads as Degraded and not as Peering.
     """
     settings = settings or LinkSettings()
-    failed = [
-        check
+    # Of each end the first check that fails: the later ones fail because of it.
+    first_failures = (
+        next((check for check in preflight(end, peer, settings) if not check.ok), None)
         for end, peer in ((first, second), (second, first))
-        for check in preflight(end, peer, settings)
-        if not check.ok
-    ]
+    )
+    failed = [check for check in first_failures if check is not None]
     todo = plan(first, second, settings)
     done = sum(step.done for step in todo)
     if failed:

@@ -121,7 +121,7 @@ def _waits(step: Step | None, told: _Told) -> str:
         return ""
     open_needs = [need for need in step.needs if need in told.steps]
     if open_needs:
-        return "waiting for " + ", ".join(str(told.steps[need].target) for need in open_needs)
+        return "waiting for " + ", ".join(dict.fromkeys(str(told.steps[need].target) for need in open_needs))
     return step.waits_for
 
 
