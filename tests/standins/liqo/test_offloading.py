@@ -301,9 +301,9 @@ def test_outage_of_the_provider(shop: Any) -> None:
 def test_withdrawing_one_cluster(shop: Any) -> None:
     rome, milan = shop.api("rome"), shop.api("milan")
     rome.create(deployment("web", None))
-    found = rome.get(kinds.NAMESPACE_OFFLOADING, "offloading", "shop")
-    none = offload("shop", "rome", ["nobody"])["spec"]
-    rome.update({**found, "spec": none}, Write(manager="continuo", trusted=True))
+    body = offload("shop", "rome", ["nobody"])
+    force = Write(manager="continuo", force=True)
+    rome.patch(kinds.NAMESPACE_OFFLOADING, "offloading", "shop", "apply", body, force)
     shop.world.run(4)
     assert milan.find(kinds.NAMESPACE, "shop") is None
     state = offloading_state(rome.get(kinds.NAMESPACE_OFFLOADING, "offloading", "shop"))

@@ -266,11 +266,7 @@ class Pods:
 def same_meaning(before: Object, after: Object) -> bool:
     """Whether nothing of an object changed that has to be passed on: its labels, its annotations, its end."""
     old, new = before["metadata"], after["metadata"]
-    return (
-        old.get("labels") == new.get("labels")
-        and old.get("annotations") == new.get("annotations")
-        and old.get("deletionTimestamp") == new.get("deletionTimestamp")
-    )
+    return all(old.get(name) == new.get(name) for name in ("labels", "annotations", "deletionTimestamp"))
 
 
 def shadow_spec(spec: Object) -> Object:
