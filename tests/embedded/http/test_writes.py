@@ -141,6 +141,9 @@ async def test_unknown_fields_warn_by_default_and_fail_when_strict(widgets: Clie
     assert strict.message == (
         'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.color"'
     )
+    patched = await widgets.patch(f"{WIDGETS}/a?fieldValidation=Strict", {"spec": {"color": "red"}})
+    assert patched.status == 422
+    assert patched.message.endswith('strict decoding error: unknown field "spec.color"')
     assert "warning" not in (await widgets.post(f"{WIDGETS}?fieldValidation=Ignore", widget("c", color="red"))).headers
     assert (await widgets.post(f"{WIDGETS}?fieldValidation=Loud", widget("d"))).status == 422
 

@@ -99,7 +99,19 @@ def patched(call: Call) -> tuple[Object, Write]:
         )
 
     before = call.api.find(call.kind, target.name, target.namespace)
-    return _sized(call, before, run, write), write
+    try:
+        return _sized(call, before, run, write), write
+    except BadRequest as error:
+        if how == "apply" or not error.message.startswith(STRICT):
+            raise
+        raise _wrong_patch(call, error) from None
+
+
+def _wrong_patch(call: Call, error: BadRequest) -> Invalid:
+    """A strict decoding error that a patch would bring about is one of the patch."""
+    text = f"Invalid value: {encode(call.request.body.decode(errors='replace')).decode()}: {error.message}"
+    cause = {"reason": "FieldValueInvalid", "message": text, "field": "patch"}
+    return Invalid(f' "" is invalid: patch: {text}', details={"causes": [cause]})
 
 
 def _sized(call: Call, before: Object | None, run: Callable[[Write], Object], write: Write) -> Object:
