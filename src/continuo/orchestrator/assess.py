@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from continuo.federation import links, names, offloading, state, unlink
+from continuo.federation import links, names, offloading, quantities, state, unlink
 from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.orchestrator import naming, states
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
@@ -36,6 +36,8 @@ class Assessment:
     packages: Mapping[str, Mapping[str, states.PackageState]]
     links: Mapping[tuple[str, str], LinkProgress]
     """Wanted links, and unwanted ones that are still there (phase Unpeering)."""
+    latencies: Mapping[tuple[str, str], str]
+    """The tunnels' last measured round trips, of those that have one."""
     apps: Mapping[str, AppSeen]
     components: Mapping[tuple[str, str], states.ComponentState]
     offloadings: Mapping[str, offloading.OffloadingState]
@@ -49,6 +51,7 @@ def assess(snapshot: Snapshot, wanted: Wanted, link_settings: LinkSettings) -> A
         for name, seen in snapshot.clusters.items()
     }
     apps = {name: _app_seen(snapshot, app) for name, app in wanted.apps.items()}
+    progress, latencies = _links(snapshot, wanted, clusters, link_settings)
     return Assessment(
         clusters=clusters,
         packages={
@@ -56,7 +59,8 @@ def assess(snapshot: Snapshot, wanted: Wanted, link_settings: LinkSettings) -> A
             for name, cluster in wanted.clusters.items()
             if name in snapshot.clusters
         },
-        links=_links(snapshot, wanted, clusters, link_settings),
+        links=progress,
+        latencies=latencies,
         apps=apps,
         components=_components(snapshot, wanted, apps),
         offloadings={
@@ -94,6 +98,7 @@ def _end(
         peer,
         ready=current is not None and current.usable,
         reachable=seen is not None and seen.workload.reach is Reach.OK,
+        capacity=quantities.capacity(caches.list(kinds.NODE)) if caches is not None else {},
     )
 
 
@@ -125,25 +130,28 @@ def link_settings_for(
 
 def _links(
     snapshot: Snapshot, wanted: Wanted, clusters: Mapping[str, states.ClusterState], settings: LinkSettings
-) -> dict[tuple[str, str], LinkProgress]:
+) -> tuple[dict[tuple[str, str], LinkProgress], dict[tuple[str, str], str]]:
     connected = {
         naming.pair(*entry["clusters"])
         for entry in (snapshot.object.get("status") or {}).get("links") or ()
         if entry.get("phase") in ("Connected", "Degraded")
     }
     found: dict[tuple[str, str], LinkProgress] = {}
+    latencies: dict[tuple[str, str], str] = {}
     for pair in wanted.links:
         if pair[0] not in snapshot.clusters or pair[1] not in snapshot.clusters:
             continue
         first, second = ends(snapshot, pair, clusters)
         own = link_settings_for(first, second, settings, wanted)
         found[pair] = links.advance(first, second, own, established=pair in connected)
+        if found[pair].phase is LinkPhase.CONNECTED and (measured := first.latency or second.latency):
+            latencies[pair] = measured
     for pair in existing_links(snapshot) - set(wanted.links) - snapshot.shared_links:
         first, second = ends(snapshot, pair, clusters)
         progress = unlink.retreat(first, second, _removal(snapshot, pair, settings))
         if progress.phase is not LinkPhase.GONE:
             found[pair] = progress
-    return found
+    return found, latencies
 
 
 def _removal(snapshot: Snapshot, pair: tuple[str, str], settings: LinkSettings) -> LinkSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+from continuo.federation import names
 from continuo.federation import watches as federation_watches
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming, states
@@ -61,6 +62,13 @@ def _pod_summary(obj: Object) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "status": told}
 
 
+def _node_summary(obj: Object) -> Object:
+    """Of a real node only what it can take: what the cluster may lend over a link."""
+    metadata = {key: obj["metadata"][key] for key in ("name", "resourceVersion")}
+    allocatable = (obj.get("status") or {}).get("allocatable") or {}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"allocatable": allocatable}}
+
+
 def management_watches() -> tuple[Watch, ...]:
     """What the operator follows in the management cluster."""
     ours = [
@@ -86,8 +94,9 @@ def workload_watches() -> tuple[Watch, ...]:
         for watch in federation_watches.WATCHES
     ]
     pods = Watch(kinds.POD, None, managed, "status.phase!=Running", INDEXERS, _pod_summary)
+    nodes = Watch(kinds.NODE, labels=f"{names.TYPE}!={names.VIRTUAL_NODE_TYPE}", indexers=INDEXERS, trim=_node_summary)
     entrances = [Watch(kinds.INGRESS_CLASS), Watch(kinds.GATEWAY_CLASS, optional=True)]
-    return (*ours, *optional, *links, pods, *entrances)
+    return (*ours, *optional, *links, nodes, pods, *entrances)
 
 
 class CachedCluster:

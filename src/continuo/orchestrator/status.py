@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,12 +41,15 @@ def derive_status(
     told = _Told(plan, failures)
     found = [_cluster(name, snapshot, wanted, assessment, told) for name in snapshot.clusters]
     clusters = [entry for entry in found if entry is not None]
-    links = [_link(pair, progress, wanted, told) for pair, progress in sorted(assessment.links.items())]
+    links = [_link(pair, progress, wanted, assessment, told) for pair, progress in sorted(assessment.links.items())]
     apps = [_app(app, assessment, told, settings) for app in wanted.apps.values()] + _leaving(plan, wanted)
     _keep_times(old.get("clusters"), clusters, now)
     for entry, before in _matched(old.get("clusters"), clusters):
         _keep_times((before or {}).get("packages"), entry.get("packages") or [], now)
     _keep_times(old.get("links"), links, now)
+    for entry, before in _matched(old.get("links"), links):
+        if before is not None and _about_equal(before.get("latency"), entry.get("latency")):
+            entry["latency"] = before["latency"]
     _keep_times(old.get("apps"), apps, now)
     for entry, before in _matched(old.get("apps"), apps):
         _keep_times((before or {}).get("components"), entry.get("components") or [], now)
@@ -147,7 +151,7 @@ _LINK_PHASES = {
 }
 
 
-def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, told: _Told) -> Object:
+def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, assessment: Assessment, told: _Told) -> Object:
     phase, reason, message = _LINK_PHASES[progress.phase], progress.reason, progress.message
     failure = told.failed(link_id(pair))
     refusal = told.refusals.get(f"link {pair[0]}/{pair[1]}")
@@ -161,7 +165,8 @@ def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, told: _
             reason, message = "Implied", f"made because {', '.join(link.needed_by)} needs it"
     elif phase is LinkPhase.UNPEERING and (waits := _waits(told.steps.get(link_id(pair)), told)):
         message = waits
-    fields = {"clusters": list(pair), "phase": str(phase), "reason": reason, "message": message}
+    latency = assessment.latencies.get(pair)
+    fields = {"clusters": list(pair), "phase": str(phase), "reason": reason, "message": message, "latency": latency}
     return {key: value for key, value in fields.items() if value}
 
 
@@ -237,6 +242,17 @@ def _leaving(plan: Plan, wanted: Wanted) -> list[Object]:
             message = step.waits_for or step.detail
             found[name] = _entry(name, AppPhase.UNDEPLOYING, "Removing", message, namespace=name)
     return list(found.values())
+
+
+def _about_equal(old: str | None, new: str | None) -> bool:
+    """Whether a new latency is worth no write: Liqo measures all the time, and within a quarter it is the same."""
+    if not old or not new:
+        return False
+    values = [re.fullmatch(r"([0-9.]+)(ms|µs|us|s)", text) for text in (old, new)]
+    if values[0] is None or values[1] is None or values[0][2] != values[1][2]:
+        return False
+    first, second = float(values[0][1]), float(values[1][1])
+    return abs(first - second) <= 0.25 * max(first, second)
 
 
 def _identity(entry: Object) -> str:

@@ -117,7 +117,7 @@ def _create(draft: Draft, snapshot: Snapshot, name: str, wanted: ClusterWanted, 
     spec = wanted.spec
     detail = (
         f"openstack {clusters.bootstrap_of(spec)} {clusters.version_of(spec)}, "
-        f"{spec.control_plane_count} control plane, {spec.worker_machine_count} workers"
+        f"control plane {spec.control_plane_count}, workers {spec.worker_machine_count}"
     ).strip()
     waits_for = f"a free place: {len(snapshot.provisioning)} clusters are being provisioned" if queued else ""
     writes = () if queued else tuple(apply(MANAGEMENT, obj) for obj in objects.all())
