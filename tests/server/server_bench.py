@@ -84,10 +84,14 @@ class Client:
 class Bench:
     """The management cluster, the client of its administrator, and callers of the face."""
 
-    def __init__(self, engine: EmbeddedEngine, cluster: KubeCluster, client: Client, app: Any) -> None:
-        self.engine, self.cluster, self.client, self.app = engine, cluster, client, app
+    def __init__(self, engine: EmbeddedEngine, cluster: KubeCluster, client: Client, app: Any, face: KubeCluster) -> None:
+        self.engine, self.cluster, self.client, self.app, self._face = engine, cluster, client, app, face
         self.ann, self.bob = client.as_("ann-token"), client.as_("bob-token")
         self.root, self.eve = client.as_("root-token"), client.as_("eve-token")
+
+    def reviews(self) -> int:
+        """How often the face created something in the cluster: TokenReviews, where nothing has Secrets."""
+        return self._face.requests["create"]
 
     async def declare(self, name: str = "main") -> Object:
         obj = LOW_LEVEL_ORCHESTRATION.new(name, "default", spec={"clusters": CLUSTERS})
@@ -137,7 +141,8 @@ async def management() -> AsyncIterator[tuple[EmbeddedEngine, Server]]:
 @contextlib.asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[str]:
     """The application on a socket of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
     config.load()
     face = uvicorn.Server(config)
@@ -152,7 +157,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def running(policy: Policy | None = None, *, reviews: bool = False) -> AsyncIterator[Bench]:
     """Everything, with one orchestration `main`."""
-    async with management() as (engine, _):
+    async with management() as (engine, server):
         cluster = connect(engine.kubeconfig("management"), name="management")
         face = connect(engine.kubeconfig("management", user="face"), name="management")
         authenticator = TokenReviews(face) if reviews else TokenFile(TOKENS)
@@ -161,7 +166,10 @@ async def running(policy: Policy | None = None, *, reviews: bool = False) -> Asy
         )
         app = create_app(parts)
         async with serving(app) as base, aiohttp.ClientSession() as session:
-            bench = Bench(engine, cluster, Client(session, base, ""), app)
+            bench = Bench(engine, cluster, Client(session, base, ""), app, face)
+            if reviews:
+                bench.ann.token = server.tokens.issue("management", "ann", ("dev",))
+                bench.root.token = server.tokens.issue("management", "root", ("system:masters",))
             await bench.declare()
             await bench.until(bench.client, "/readyz", lambda status, _: status == 200)
             await bench.until(bench.root, "/amf/v1/applications", lambda status, _: status == 200)

@@ -15,6 +15,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 1 << 20
+DRAIN = 16
+"""Of a body that is too large so many times the limit is read and dropped: a client that is cut off while it still sends
+never sees the answer."""
 
 
 class _TooLarge(Exception):
@@ -33,7 +36,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         if _announced(scope) > self._limit:
-            await _refuse(send, self._limit)
+            await self._refuse(receive, send)
             return
         started = False
 
@@ -47,7 +50,16 @@ class BodyLimit:
         except _TooLarge:
             if started:
                 raise
-            await _refuse(send, self._limit)
+            await self._refuse(receive, send)
+
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        dropped = 0
+        while dropped < DRAIN * self._limit:
+            message = await receive()
+            dropped += len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body"):
+                break
+        await _answer(send, self._limit)
 
     def _counted(self, receive: Receive) -> Receive:
         seen = 0
@@ -70,7 +82,7 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-async def _refuse(send: Send, limit: int) -> None:
+async def _answer(send: Send, limit: int) -> None:
     problem = Problem(
         413, "body-too-large", f"the body has more than {limit} bytes, which is the most a blueprint may have"
     )
