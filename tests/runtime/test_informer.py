@@ -346,3 +346,41 @@ def test_stopping_ends_the_task() -> None:
         assert len(asyncio.all_tasks()) == 1
 
     run(main())
+
+
+def test_an_answer_is_known_before_the_watch_tells_it() -> None:
+    async def main() -> None:
+        cluster = Double()
+        cluster.put(widget("a"))
+        informer, told = following(cluster)
+        await informer.synced.wait()
+        await settle()
+        between = cluster.put(widget("a", spec={"size": 2}))
+        informer.learn(cluster.put(widget("a", spec={"size": 3})))
+        assert told.calls == ["+a", "~a"]
+        await settle()
+        assert between["metadata"]["resourceVersion"] == "2"
+        assert told.calls == ["+a", "~a"], "what was between is no step back"
+        assert told.state == cluster.truth(WIDGET)
+        await informer.stop()
+
+    run(main())
+
+
+def test_an_answer_that_comes_after_the_watch_changes_nothing() -> None:
+    async def main() -> None:
+        cluster = Double()
+        informer, told = following(cluster)
+        await informer.synced.wait()
+        await settle()
+        late = [cluster.put(widget("a")), cluster.put(widget("b"))]
+        cluster.put(widget("a", spec={"size": 2}))
+        cluster.remove(WIDGET, "b")
+        await settle()
+        for answer in late:
+            informer.learn(answer)
+        assert told.state == cluster.truth(WIDGET)
+        assert list(informer.cache.keys()) == [("default", "a")]
+        await informer.stop()
+
+    run(main())

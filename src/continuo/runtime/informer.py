@@ -111,8 +111,12 @@ class Informer:
             self.start()
 
     def learn(self, obj: Object) -> None:
-        """Take the server's answer to our own write, so that nobody acts on an older state until the watch has it."""
-        if key_of(obj) in self.cache or self.synced.is_set():
+        """Take the server's answer to our own write, so that nobody acts on an older state until the watch has it.
+
+        The answer may come after the watch told of it, and of what followed: then it is old news, of an object that may
+        be gone.
+        """
+        if self.synced.is_set() and _is_newer(obj, self._version):
             self._put(obj)
 
     def wake(self) -> None:
@@ -174,8 +178,15 @@ class Informer:
             return
         if change.type == "DELETED":
             self._drop(key_of(change.object))
-        else:
+        elif not self._outdated(change.object):
             self._put(change.object)
+
+    def _outdated(self, obj: Object) -> bool:
+        """Whether we learned a later state of the object from an answer already."""
+        known = self.cache.get(key_of(obj))
+        if known is None or known["metadata"].get("uid") != obj["metadata"].get("uid"):
+            return False
+        return _is_newer(known, obj["metadata"].get("resourceVersion"))
 
     def _put(self, obj: Object) -> Key:
         key = key_of(obj)
@@ -245,3 +256,9 @@ class Informer:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+def _is_newer(obj: Object, version: str | None) -> bool:
+    """Whether the object is surely younger than that version of its kind; versions that are no numbers do not compare."""
+    own = obj["metadata"].get("resourceVersion") or ""
+    return bool(version) and own.isdecimal() and str(version).isdecimal() and int(own) > int(str(version))
