@@ -41,7 +41,9 @@ def test_a_deleted_deployment_comes_back() -> None:
 
 
 def test_one_component_is_deleted_with_all_that_is_its_own() -> None:
-    bench = running(WEB, component("db", storage=[{"name": "d", "kind": "persistent", "size": "1Gi", "mountPath": "/d"}]))
+    bench = running(
+        WEB, component("db", storage=[{"name": "d", "kind": "persistent", "size": "1Gi", "mountPath": "/d"}])
+    )
     bench.declare({"clusters": [cluster("green")], "apps": [app("shop", "green", WEB)]})
     (step,) = bench.plan.steps
     assert step.action is Action.DELETE
@@ -101,7 +103,10 @@ def test_a_missing_secret_stops_only_its_component() -> None:
 def test_two_holders_of_one_public_port_are_refused(port: int, says: str) -> None:
     expose = [{"containerPort": 1, "clusterPort": port, "is-public": True}]
     bench = Bench(
-        {"clusters": [cluster("green")], "apps": [app("shop", "green", component("a", expose=expose), component("b", expose=expose))]}
+        {
+            "clusters": [cluster("green")],
+            "apps": [app("shop", "green", component("a", expose=expose), component("b", expose=expose))],
+        }
     )
     messages = [refusal.message for refusal in bench.plan.refusals]
     assert any(says in message for message in messages), messages
@@ -130,7 +135,9 @@ def test_an_application_is_deleted_with_its_namespace_only() -> None:
 
 
 def test_a_namespace_of_somebody_else_is_not_taken() -> None:
-    bench = Bench({"clusters": [cluster("green")], "apps": [app("shop", "green", WEB), app("desk", "green", component("x"))]})
+    bench = Bench(
+        {"clusters": [cluster("green")], "apps": [app("shop", "green", WEB), app("desk", "green", component("x"))]}
+    )
     bench.run()
     bench.bring_up()
     bench.workloads["o-green"].put(kinds.NAMESPACE, kinds.NAMESPACE.new("shop"))

@@ -99,13 +99,9 @@ def test_a_deleted_object_comes_back(kind) -> None:
 def test_a_foreign_edit_of_our_field_is_undone_and_a_foreign_field_left_alone() -> None:
     bench = Bench({"clusters": [cluster("green", worker_machine_count=2)]})
     bench.settle()
-    bench.management.edit(
-        kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default", lambda o: o["spec"].update(paused=True)
-    )
+    bench.management.edit(kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default", lambda o: o["spec"].update(paused=True))
     assert not bench.plan.steps
-    bench.management.edit(
-        kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default", lambda o: o["spec"].update(replicas=7)
-    )
+    bench.management.edit(kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default", lambda o: o["spec"].update(replicas=7))
     (step,) = [step for step in bench.plan.steps if step.writes]
     assert [write.kind for write in step.writes] == [kinds.MACHINE_DEPLOYMENT]
 
@@ -155,3 +151,14 @@ def test_every_bootstrap_provider_gets_its_own_objects(fields: dict, kind, versi
     (control,) = [w for w in bench.steps()["cluster/edge"].writes if w.kind is kind]
     assert control.object["spec"]["version"] == version
     assert ("package/edge/cni" in bench.steps()) is (kind is kinds.KUBEADM_CONTROL_PLANE)
+
+
+def test_a_provider_that_is_not_installed_is_named_with_those_that_are() -> None:
+    bench = Bench({"clusters": [cluster("edge", provider="k3s"), cluster("green")]})
+    bench.missing = frozenset({"KThreesControlPlane", "KThreesConfigTemplate"})
+    plan = bench.plan
+    (refusal,) = plan.refusals
+    assert refusal.reason == "ProviderMissing"
+    assert "control-plane provider k3s" in refusal.message
+    assert "(kubeadm, microk8s)" in refusal.message
+    assert {step.target.name for step in plan.steps if step.action is Action.CREATE} == {"green"}

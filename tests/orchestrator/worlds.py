@@ -65,6 +65,7 @@ class Bench:
         self.management = Store(management_watches())
         self.workloads: dict[str, Store] = {}
         self.reach: dict[str, Reach] = {}
+        self.missing: frozenset[str] = frozenset()
         self.settings = settings or Settings()
         self.object = LOW_LEVEL_ORCHESTRATION.new(name, "default", spec=spec)
         self.object["metadata"].update(uid="u1", generation=1)
@@ -83,7 +84,7 @@ class Bench:
         for name, store in self.workloads.items():
             view = CachedCluster(store.caches)
             workloads[("default", f"{name}-kubeconfig")] = Workload(self.reach.get(name, Reach.OK), "", view)
-        world = ListedWorld(CachedCluster(self.management.caches), workloads)
+        world = ListedWorld(CachedCluster(self.management.caches, self.missing), workloads)
         snapshot = observe(self.object, world)
         wanted = orient(snapshot, self.settings)
         assessment = assess(snapshot, wanted, LinkSettings())
@@ -109,7 +110,11 @@ class Bench:
         return done
 
     def _write(self, write: Write) -> None:
-        store = self.management if write.cluster == "" else self.workloads[f"{self.object['metadata']['name']}-{write.cluster}"]
+        store = (
+            self.management
+            if write.cluster == ""
+            else self.workloads[f"{self.object['metadata']['name']}-{write.cluster}"]
+        )
         namespace, name = key_of(write.object)
         if write.op == "delete":
             store.drop(write.kind, name, namespace)

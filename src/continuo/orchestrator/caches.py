@@ -102,8 +102,10 @@ def workload_watches() -> tuple[Watch, ...]:
 class CachedCluster:
     """The caches of one cluster, by kind; a kind may have several, with different selectors."""
 
-    def __init__(self, caches: dict[Kind, list[Cache]]) -> None:
+    def __init__(self, caches: dict[Kind, list[Cache]], missing: frozenset[str] = frozenset()) -> None:
         self._caches = caches
+        self.missing = missing
+        """Kinds that the cluster did not serve when it was listed."""
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
         for cache in self._caches.get(kind, ()):
@@ -166,15 +168,17 @@ async def list_once(cluster: Cluster, watches: Sequence[Watch]) -> CachedCluster
     caches: dict[Kind, list[Cache]] = {}
     for watch, items in zip(watches, listings, strict=True):
         cache = Cache(watch.indexers)
-        for item in items:
+        for item in items or ():
             cache.put(key_of(item), watch.trim(item))
         caches.setdefault(watch.kind, []).append(cache)
-    return CachedCluster(caches)
+    missing = {watch.kind.kind for watch, items in zip(watches, listings, strict=True) if items is None}
+    return CachedCluster(caches, frozenset(missing))
 
 
-async def _listed(cluster: Cluster, watch: Watch) -> list[Object]:
+async def _listed(cluster: Cluster, watch: Watch) -> list[Object] | None:
+    """The objects; None when the kind is not installed."""
     try:
         found = await cluster.list(watch.kind, watch.namespace, labels=watch.labels, fields=watch.fields)
     except NotFound:
-        return []  # the kind is not installed
+        return None
     return found.items

@@ -84,6 +84,10 @@ class World(Protocol):
         """The Cluster API clusters of all orchestrations that are on their way to their first control plane."""
         ...
 
+    def missing(self) -> frozenset[str]:
+        """Of MANAGEMENT_KINDS those that the management cluster does not serve: their provider is not installed."""
+        ...
+
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         """Other orchestrations that declare a link between those two kubeconfig Secrets (namespace, name)."""
         ...
@@ -128,6 +132,8 @@ class Snapshot:
     """The Secrets that its applications refer to, those that exist."""
     provisioning: frozenset[Key]
     """Clusters of any orchestration that are being provisioned."""
+    missing: frozenset[str] = frozenset()
+    """Kinds that no installed provider serves."""
     shared_links: frozenset[tuple[str, str]] = frozenset()
     """Pairs (declared names) that another orchestration needs as well."""
 
@@ -173,6 +179,7 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
         clusters=clusters,
         secrets=secrets,
         provisioning=world.provisioning(),
+        missing=world.missing(),
         shared_links=_shared_links(world, key, clusters),
     )
 

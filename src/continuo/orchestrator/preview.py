@@ -42,6 +42,9 @@ class ListedWorld:
     def provisioning(self) -> frozenset[Key]:
         return frozenset(key_of(cluster) for cluster in self._management.provisioning())
 
+    def missing(self) -> frozenset[str]:
+        return self._management.missing
+
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         return ()
 

@@ -40,6 +40,7 @@ class LiveWorld:
         declared: LinkRegister,
         clock: Callable[[], float],
     ) -> None:
+        self._hub = hub
         self._management = CachedCluster(hub.caches())
         self._fleet, self._declared, self._clock = fleet, declared, clock
         self._views: dict[str, tuple[Member, CachedCluster]] = {}
@@ -76,6 +77,9 @@ class LiveWorld:
     def provisioning(self) -> frozenset[Key]:
         self.started -= {key for key in self.started if self._management.get(kinds.CLUSTER, key[1], key[0])}
         return frozenset(self.started | {key_of(cluster) for cluster in self._management.provisioning()})
+
+    def missing(self) -> frozenset[str]:
+        return frozenset(informer.watch.kind.kind for informer in self._hub.informers if not informer.served)
 
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         return self._declared.holders(a, b, besides)

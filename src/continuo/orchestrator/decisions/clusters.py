@@ -98,6 +98,11 @@ def _one(
     if seen.cluster is not None and deleting(seen.cluster):
         draft.add(Step(step_id(name), Action.WAIT, target, waits_for="the old cluster of that name to be deleted"))
         return
+    unserved = provider_problem(snapshot, wanted)
+    if unserved is not None:
+        draft.refuse(target, "ProviderMissing", unserved)
+        draft.add(_wait(name, state))
+        return
     if seen.cluster is None:
         _create(draft, snapshot, name, wanted, queued=queued)
         return
@@ -108,6 +113,29 @@ def _one(
         _change(draft, name, seen, wanted, compare)
     if not state.usable:
         draft.add(_wait(name, state))
+
+
+_PROVIDERS = {
+    "Cluster": "Cluster API itself",
+    "OpenStackCluster": "the infrastructure provider openstack",
+    **{kind.kind: f"the control-plane provider {name}" for name, kind in clusters.CONTROL_PLANES.items()},
+    **{kind.kind: f"the bootstrap provider {name}" for name, kind in clusters.BOOTSTRAPS.items()},
+}
+
+
+def provider_problem(snapshot: Snapshot, wanted: ClusterWanted) -> str | None:
+    """Which Cluster API provider the cluster needs and the management cluster does not have."""
+    if wanted.objects is None:
+        return None
+    needed = dict.fromkeys(obj["kind"] for obj in wanted.objects.all())
+    lacking = [_PROVIDERS[kind] for kind in needed if kind in snapshot.missing and kind in _PROVIDERS]
+    if not lacking:
+        return None
+    installed = [name for name, kind in clusters.CONTROL_PLANES.items() if kind.kind not in snapshot.missing]
+    return (
+        f"cluster {wanted.spec.name} needs {' and '.join(sorted(lacking))}, which the management cluster does not have; "
+        f"install it, or choose a kubernetes-type that is installed ({', '.join(installed) or 'none is'})"
+    )
 
 
 def _create(draft: Draft, snapshot: Snapshot, name: str, wanted: ClusterWanted, *, queued: bool) -> None:
