@@ -35,7 +35,10 @@ def secret(name: str, data: dict[str, str] | None = None, **metadata: Any) -> Ob
 
 def deployment(name: str, replicas: int = 0, **spec: Any) -> Object:
     labels = {"app": name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "example.org/app:1"}]}}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "main", "image": "example.org/app:1"}]},
+    }
     full = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template, **spec}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": full}
 

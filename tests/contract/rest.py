@@ -97,7 +97,9 @@ class Stream:
 class Api:
     """One user of one cluster."""
 
-    def __init__(self, kubeconfig: str, *, token: str | None = None, as_user: str = "", groups: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, kubeconfig: str, *, token: str | None = None, as_user: str = "", groups: tuple[str, ...] = ()
+    ) -> None:
         document = yaml.safe_load(kubeconfig)
         named = {context["name"]: context["context"] for context in document["contexts"]}
         context = named[document["current-context"]]
@@ -194,7 +196,10 @@ class Api:
         if done(found):
             return found
         with self.watch(
-            path, resourceVersion=listed["metadata"]["resourceVersion"], fieldSelector=selector, allowWatchBookmarks="true"
+            path,
+            resourceVersion=listed["metadata"]["resourceVersion"],
+            fieldSelector=selector,
+            allowWatchBookmarks="true",
         ) as stream:
             while event := stream.next():
                 if event["type"] == "BOOKMARK":

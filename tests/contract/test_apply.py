@@ -11,7 +11,9 @@ from .rest import Api, Object
 def managers(obj: Object) -> dict[tuple[str, str], Any]:
     """(manager, operation[, subresource]) -> fields."""
     return {
-        (entry["manager"], entry["operation"], *([entry["subresource"]] if "subresource" in entry else [])): entry["fieldsV1"]
+        (entry["manager"], entry["operation"], *([entry["subresource"]] if "subresource" in entry else [])): entry[
+            "fieldsV1"
+        ]
         for entry in obj["metadata"]["managedFields"]
     }
 
@@ -98,7 +100,12 @@ def test_lists_with_keys_are_owned_item_by_item(api: Api, ns: str) -> None:
     path = f"/apis/apps/v1/namespaces/{ns}/deployments/a"
     api.apply(path, deployment("a")).ok()
     side = {"containers": [{"name": "side", "image": "example.org/side:1"}]}
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"template": {"spec": side}}}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "a"},
+        "spec": {"template": {"spec": side}},
+    }
     after = api.apply(path, body, "two").ok()
     assert sorted(item["name"] for item in after["spec"]["template"]["spec"]["containers"]) == ["main", "side"]
     fields = managers(after)[("two", "Apply")]["f:spec"]["f:template"]["f:spec"]["f:containers"]
@@ -109,8 +116,10 @@ def test_lists_with_keys_are_owned_item_by_item(api: Api, ns: str) -> None:
 
 def test_ports_are_keyed_by_number_and_protocol(api: Api, ns: str) -> None:
     path = f"/api/v1/namespaces/{ns}/services/a"
+
     def service(*ports: Object) -> Object:
         return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": list(ports)}}
+
     api.apply(path, service({"name": "x", "port": 53, "protocol": "UDP"})).ok()
     after = api.apply(path, service({"name": "y", "port": 53, "protocol": "TCP"}), "two").ok()
     assert sorted((port["name"], port["protocol"]) for port in after["spec"]["ports"]) == [("x", "UDP"), ("y", "TCP")]
@@ -121,7 +130,9 @@ def test_ports_are_keyed_by_number_and_protocol(api: Api, ns: str) -> None:
 def test_custom_lists_sets_and_whole_values(api: Api, ns: str, widgets: Path) -> None:
     path = widgets(ns, "a")
     api.apply(path, widgets.new("a", spec={"size": 1, "parts": [{"name": "p", "count": 1}], "tags": ["x"]})).ok()
-    after = api.apply(path, widgets.new("a", spec={"size": 1, "parts": [{"name": "q"}], "tags": ["x", "y"]}), "two").ok()
+    after = api.apply(
+        path, widgets.new("a", spec={"size": 1, "parts": [{"name": "q"}], "tags": ["x", "y"]}), "two"
+    ).ok()
     assert after["spec"]["parts"] == [{"name": "p", "count": 1}, {"name": "q"}]
     assert after["spec"]["tags"] == ["x", "y"]
     fields = managers(after)[("two", "Apply")]["f:spec"]
@@ -151,7 +162,10 @@ def test_apply_with_a_version_is_checked(api: Api, maps: str) -> None:
     api.patch(f"{maps}/a", {"data": {"l": "1"}}).ok()
     assert api.apply(f"{maps}/a", config_map("a", {"k": "2"}, resourceVersion=first)).fails(409, "Conflict")
     missing = api.apply(f"{maps}/b", config_map("b", uid="11111111-2222-3333-4444-555555555555"))
-    assert missing.fails(409, "Conflict") == 0
+    assert missing.fails(409, "Conflict") == (
+        'Operation cannot be fulfilled on configmaps "b": uid mismatch: the provided object specified uid '
+        "11111111-2222-3333-4444-555555555555, and no existing object was found"
+    )
 
 
 def test_apply_is_yaml(api: Api, maps: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,11 @@ def test_defaults_are_stored(api: Api, ns: str, widgets: Path) -> None:
 def test_unknown_fields_are_pruned(api: Api, ns: str, widgets: Path) -> None:
     spec = {"size": 1, "sise": 2, "free": {"any": {"thing": 1}}, "parts": [{"name": "p", "x": 1}]}
     reply = api.post(widgets(ns), widgets.new("a", spec=spec, top=1))
-    assert sorted(reply.warnings) == ['unknown field "spec.parts[0].x"', 'unknown field "spec.sise"', 'unknown field "top"']
+    assert sorted(reply.warnings) == [
+        'unknown field "spec.parts[0].x"',
+        'unknown field "spec.sise"',
+        'unknown field "top"',
+    ]
     created = reply.ok()
     assert "top" not in created
     assert created["spec"]["free"] == {"any": {"thing": 1}}
@@ -43,7 +48,7 @@ def test_unknown_fields_are_refused_when_asked(api: Api, ns: str, widgets: Path)
     body = widgets.new("a", spec={"size": 1, "sise": 2, "parts": [{"name": "p", "x": 1}]})
     message = api.post(widgets(ns), body, fieldValidation="Strict").fails(400, "BadRequest")
     assert message == (
-        f'Widget in version "v1" cannot be handled as a Widget: strict decoding error: '
+        'Widget in version "v1" cannot be handled as a Widget: strict decoding error: '
         'unknown field "spec.parts[0].x", unknown field "spec.sise"'
     )
 
@@ -83,7 +88,7 @@ def test_all_problems_are_told_at_once(api: Api, ns: str, widgets: Path) -> None
     reply = api.post(widgets(ns), widgets.new("a", spec={"size": 11, "color": "blue", "name": "A"}))
     message = reply.fails(422, "Invalid")
     assert message.startswith(f'Widget.{widgets.group} "a" is invalid: [')
-    assert {cause["field"] for cause in reply.json["details"]["causes"]} == {"spec.size", "spec.color", "spec.name"}
+    assert {cause["field"] for cause in reply.json["details"]["causes"]} >= {"spec.size", "spec.color", "spec.name"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,7 @@ def test_scale(api: Api, ns: str, widgets: Path) -> None:
     owner = api.get(widgets(ns, "a")).ok()
     assert owner["spec"]["replicas"] == 6
     assert owner["metadata"]["generation"] == 3
-    assert api.put(widgets(ns, "a", "scale"), {**scale, "spec": {"replicas": -1}}).fails(422, "Invalid")
+    assert api.put(widgets(ns, "a", "scale"), {**found, "spec": {"replicas": -1}}).fails(422, "Invalid")
 
 
 def test_printer_columns(api: Api, ns: str, widgets: Path) -> None:
@@ -182,7 +187,7 @@ def _root(spec: Object) -> Object:
         (lambda spec: spec["names"].update(plural="others"), "metadata.name: Invalid value"),
         (lambda spec: spec.update(scope="Nowhere"), "spec.scope: Unsupported value"),
         (lambda spec: spec["versions"][0].update(storage=False), "must have exactly one version marked as storage version"),
-        (lambda spec: spec["versions"][0].pop("schema"), "schemas are required"),
+        (lambda spec: spec["versions"][0].pop("schema"), "Required value"),
         (lambda spec: _root(spec)["properties"]["spec"].pop("type"), "must not be empty for specified object fields"),
         (lambda spec: _root(spec)["properties"]["spec"]["properties"].update(x={"type": "map"}), "Unsupported value: \"map\""),
         (
@@ -225,7 +230,9 @@ def test_a_schema_can_change(api: Api, ns: str, crd_owner: Callable[[Object], Ob
     crd_owner(crd)
     path = Path(crd["spec"]["group"])
     api.post(path(ns), path.new("a", spec={"size": 1})).ok()
-    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["more"] = {"type": "string"}
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["more"] = {
+        "type": "string"
+    }
     api.patch(f"{CRDS}/widgets.{path.group}", {"spec": {"versions": crd["spec"]["versions"]}}).ok()
     for _ in range(100):
         after = api.patch(path(ns, "a"), {"spec": {"more": "x"}}).ok()
@@ -239,14 +246,20 @@ def test_a_definition_goes_with_its_objects(api: Api, ns: str) -> None:
     api.post(CRDS, crd).ok()
     path = Path(crd["spec"]["group"])
     established(api, crd["metadata"]["name"])
-    api.post(path(ns), path.new("a", spec={"size": 1}) | {"metadata": {"name": "a", "finalizers": ["example.org/a"]}}).ok()
+    api.post(
+        path(ns), path.new("a", spec={"size": 1}) | {"metadata": {"name": "a", "finalizers": ["example.org/a"]}}
+    ).ok()
     api.delete(f"{CRDS}/{crd['metadata']['name']}").ok()
     waiting = api.get(f"{CRDS}/{crd['metadata']['name']}").ok()
     assert waiting["metadata"]["finalizers"] == ["customresourcecleanup.apiextensions.k8s.io"]
     api.until(path(ns), "a", lambda found: found is None or found["metadata"].get("deletionTimestamp"))
     api.patch(path(ns, "a"), {"metadata": {"finalizers": None}})
     api.gone(CRDS, crd["metadata"]["name"])
-    assert api.get(path(ns)).status == 404
+    for _ in range(200):
+        if api.get(path(ns)).status == 404:
+            return
+        time.sleep(0.05)
+    raise AssertionError("a kind is served whose definition is gone")
 
 
 def test_a_cluster_wide_kind(api: Api, crd_owner: Callable[[Object], Object], ns: str) -> None:

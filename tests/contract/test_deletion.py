@@ -88,7 +88,7 @@ def test_a_watch_sees_the_mark_and_the_end(api: Api, secrets: str, maps: str) ->
 @pytest.mark.parametrize("policy", ["Sometimes"])
 def test_an_unknown_policy(api: Api, maps: str, a_map: Object, policy: str) -> None:
     message = api.delete(f"{maps}/a", {**OPTIONS, "propagationPolicy": policy}).fails(422, "Invalid")
-    assert 'propagationPolicy: ' in message
+    assert "propagationPolicy: " in message
 
 
 # --- garbage ----------------------------------------------------------------------------------------------------------

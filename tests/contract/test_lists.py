@@ -81,10 +81,16 @@ def test_label_selectors(api: Api, seven: str, selector: str, expected: str) -> 
     assert "".join(name[1:] for name in api.get(seven, labelSelector=selector).names) == expected
 
 
-@pytest.mark.parametrize("selector", ["a b", "a=b c", "in (a)", "a in b", "a in (b", "=x", "a>b", "a,", "!", "a!", "-x=1"])
+@pytest.mark.parametrize(
+    "selector", ["a b", "a=b c", "in (a)", "a in b", "a in (b", "=x", "a>b", "a,", "!", "a!", "-x=1"]
+)
 def test_label_selectors_that_are_none(api: Api, seven: str, selector: str) -> None:
     message = api.get(seven, labelSelector=selector).fails(400, "BadRequest")
-    assert message.startswith("unable to parse requirement: ") or "couldn't parse the selector string" in message or "found" in message
+    assert (
+        message.startswith("unable to parse requirement: ")
+        or "couldn't parse the selector string" in message
+        or "found" in message
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,10 @@ def test_a_strategic_patch_merges_lists_by_key(api: Api, ns: str) -> None:
     more = {"containers": [{"name": "side", "image": "example.org/side:1"}], "nodeSelector": {"a": "b"}}
     after = api.patch(f"{path}/a", {"spec": {"template": {"spec": more}}}, STRATEGIC).ok()
     found = after["spec"]["template"]["spec"]["containers"]
-    assert {item["name"]: item["image"] for item in found} == {"main": "example.org/app:1", "side": "example.org/side:1"}
+    assert {item["name"]: item["image"] for item in found} == {
+        "main": "example.org/app:1",
+        "side": "example.org/side:1",
+    }
     less = {"containers": [{"name": "main", "$patch": "delete"}], "nodeSelector": {"$patch": "replace", "c": "d"}}
     after = api.patch(f"{path}/a", {"spec": {"template": {"spec": less}}}, STRATEGIC).ok()
     assert [item["name"] for item in after["spec"]["template"]["spec"]["containers"]] == ["side"]

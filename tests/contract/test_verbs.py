@@ -77,7 +77,10 @@ def test_patching_and_replacing_what_is_missing(api: Api, maps: str) -> None:
 def test_what_is_not_served(api: Api, path: str) -> None:
     reply = api.get(path)
     assert reply.status == 404
-    assert b"404 page not found" in reply.body or reply.fails(404, "NotFound") == "the server could not find the requested resource"
+    assert (
+        b"404 page not found" in reply.body
+        or reply.fails(404, "NotFound") == "the server could not find the requested resource"
+    )
 
 
 def test_a_method_that_the_resource_does_not_have(api: Api, maps: str) -> None:
@@ -172,7 +175,7 @@ def test_another_uid_is_refused(api: Api, maps: str, a_map: Object) -> None:
 def test_custom_resources_need_a_version_to_be_replaced(api: Api, ns: str, widgets: Path) -> None:
     api.post(widgets(ns), widgets.new("a", spec={"size": 1})).ok()
     message = api.put(widgets(ns, "a"), widgets.new("a", spec={"size": 1})).fails(422, "Invalid")
-    assert 'metadata.resourceVersion: Invalid value: ' in message
+    assert "metadata.resourceVersion: Invalid value: " in message
     assert "must be specified for an update" in message
 
 
@@ -219,7 +222,10 @@ def test_immutable_maps_stay_as_they_are(api: Api, maps: str) -> None:
 def test_unknown_fields(api: Api, maps: str) -> None:
     body = config_map("a", {"k": "1"}) | {"datta": {"k": "2"}}
     strict = api.post(maps, body, fieldValidation="Strict").fails(400, "BadRequest")
-    assert strict == 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "datta"'
+    assert (
+        strict
+        == 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "datta"'
+    )
     warned = api.post(maps, body, fieldValidation="Warn", dryRun="All")
     assert warned.warnings == ['unknown field "datta"']
     assert "datta" not in warned.ok()

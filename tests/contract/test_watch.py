@@ -52,7 +52,12 @@ def test_it_ends_when_its_time_is_over(api: Api, secrets: str, a_secret: Object)
 
 
 def test_initial_events_end_with_a_bookmark(api: Api, secrets: str, a_secret: Object) -> None:
-    query = {"resourceVersion": "0", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    query = {
+        "resourceVersion": "0",
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "allowWatchBookmarks": "true",
+    }
     with api.watch(secrets, **query) as stream:
         first = stream.next()
         assert first is not None

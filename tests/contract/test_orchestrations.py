@@ -1,0 +1,105 @@
+"""Our own definition on any API server: what it refuses, and many writers of one object."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Iterator
+
+import pytest
+from resources.bad_orchestrations import CASES, GOOD, Case
+
+from continuo.kube.config import connect
+from continuo.kube.port import Cluster
+from continuo.resources.crd import low_level_orchestration_crd
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION as KIND
+
+from .conftest import established
+from .objects import CRDS
+from .rest import TABLE, Api, Object
+
+COMPONENTS = 12
+
+
+@pytest.fixture(scope="module")
+def defined(api: Api) -> None:
+    """The definition; it stays, for whoever else uses the cluster."""
+    crd = low_level_orchestration_crd()
+    name = crd["metadata"]["name"]
+    api.apply(f"{CRDS}/{name}", crd, "contract", force="true").ok()
+    established(api, name)
+
+
+@pytest.fixture(scope="module")
+def ours(api: Api, defined: None) -> Iterator[str]:
+    """The path of the orchestrations of one namespace that has the good one."""
+    from .conftest import unique
+
+    ns = unique("contract")
+    api.post("/api/v1/namespaces", {"metadata": {"name": ns}}).ok()
+    path = KIND.path(ns)
+    body = {**GOOD, "metadata": {"name": GOOD["metadata"]["name"]}}
+    api.post(path, body, fieldValidation="Strict").ok()
+    yield path
+    api.delete(f"/api/v1/namespaces/{ns}")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_bad_object_gets_its_sentence(api: Api, ours: str, case: Case) -> None:
+    obj = copy.deepcopy(case.build())
+    name = GOOD["metadata"]["name"]
+    query = {"fieldValidation": "Strict", "dryRun": "All"}
+    if case.old:
+        obj["metadata"] = {**api.get(f"{ours}/{name}").ok()["metadata"], "name": obj["metadata"]["name"]}
+        reply = api.put(f"{ours}/{name}", obj, **query)
+    else:
+        obj["metadata"] = {"name": "another"}
+        reply = api.post(ours, obj, **query)
+    assert reply.status in (400, 422), reply.body.decode()
+    assert [fragment for fragment in case.says if fragment not in reply.message] == [], reply.message
+
+
+def test_it_prints(api: Api, ours: str) -> None:
+    table = api.get(ours, accept=TABLE).ok()
+    names = [column["name"] for column in table["columnDefinitions"] if not column["priority"]]
+    assert names[0] == "Name"
+    assert "PHASE" in names and "AGE" in names
+
+
+def _one_item(index: int, image: str) -> Object:
+    app = {"name": f"app{index}", "owner": "o", "cluster": "c", "components": [{"name": "c", "image": image}]}
+    return KIND.new("shared", spec={"apps": [app]})
+
+
+async def _write_all(cluster: Cluster, ns: str, image: str) -> None:
+    async def write(index: int) -> None:
+        body = _one_item(index, image)
+        body["metadata"]["namespace"] = ns
+        await cluster.apply(body, manager=f"writer-{index}", force=False)
+
+    await asyncio.gather(*(write(index) for index in range(COMPONENTS)))
+
+
+def test_many_writers_each_own_their_item(api: Api, kubeconfig: str, defined: None, ns: str) -> None:
+    async def write() -> None:
+        cluster = connect(kubeconfig)
+        try:
+            for image in ("one", "two"):
+                await _write_all(cluster, ns, image)
+        finally:
+            await cluster.close()
+
+    asyncio.run(write())
+    path = f"{KIND.path(ns)}/shared"
+    found = api.get(path).ok()
+    assert {app["name"]: app["components"][0]["image"] for app in found["spec"]["apps"]} == {
+        f"app{index}": "two" for index in range(COMPONENTS)
+    }
+    assert len(found["metadata"]["managedFields"]) == COMPONENTS
+    message = api.apply(path, _one_item(3, "three"), "stranger").fails(409, "Conflict")
+    assert message == (
+        'Apply failed with 1 conflict: conflict with "writer-3": .spec.apps[name="app3"].components[name="c"].image'
+    )
+    left = api.apply(path, KIND.new("shared", spec={"clusters": []}), "writer-3")
+    assert left.status == 200
+    assert len(left.json["spec"]["apps"]) == COMPONENTS - 1
