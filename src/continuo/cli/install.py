@@ -1,0 +1,56 @@
+"""`continuo install`: what a real management cluster needs, printed for `kubectl apply`."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import click
+
+from continuo.cli.failures import BadInput
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+@click.command()
+@click.option("--namespace", default="continuo-system", show_default=True, help="Where the operator runs.")
+@click.option("--image", help="The container image; continuo:VERSION where absent.")
+@click.option("--replicas", type=click.IntRange(1), default=2, show_default=True, help="Operators; one of them works.")
+@click.option("--server/--no-server", default=False, show_default=True, help="The HTTP API (AMF) too.")
+@click.option("--applications-namespace", default="default", show_default=True, help="Where the server's orchestrations are.")
+@click.option("--orchestration", help="The orchestration of applications that name none.")
+@click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
+@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def install(
+    namespace: str,
+    image: str | None,
+    replicas: int,
+    server: bool,
+    applications_namespace: str,
+    orchestration: str | None,
+    crds_only: bool,
+    output: str,
+) -> None:
+    """Print CRDs, RBAC and Deployments: `continuo install | kubectl apply --server-side -f -`."""
+    from continuo.cli.manifests import Setup, install_objects
+    from continuo.resources.crds import own_crds
+    from continuo.tosca.deployment import to_yaml
+
+    for option, name in (("--namespace", namespace), ("--applications-namespace", applications_namespace)):
+        if not _NAME.match(name):
+            raise BadInput(f"{option} {name!r} must be at most 63 lower-case letters, digits and dashes")
+    setup = Setup(
+        image=image or f"continuo:{version('continuo')}",
+        namespace=namespace,
+        replicas=replicas,
+        server=server,
+        applications_namespace=applications_namespace,
+        orchestration=orchestration,
+    )
+    objects = own_crds() if crds_only else install_objects(setup)
+    if output == "json":
+        import json
+
+        click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2))
+        return
+    click.echo(to_yaml(objects), nl=False)
