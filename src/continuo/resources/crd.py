@@ -25,9 +25,22 @@ DESCRIPTION = (
 )
 
 
+NAMES_TOGETHER = 50
+"""How long the names of an orchestration and of a cluster may be together: `liqo-tenant-NAME-CLUSTER` is a namespace."""
+
+_NAMES_RULE = {
+    "rule": "!has(self.spec.clusters) || "
+    f"self.spec.clusters.all(c, size(self.metadata.name) + size(c.name) <= {NAMES_TOGETHER})",
+    "message": f"the object's name and a cluster's name are together longer than {NAMES_TOGETHER} characters, and "
+    "NAME-CLUSTER names the cluster's objects: shorten one of them",
+    "fieldPath": ".spec.clusters",
+}
+
+
 def open_api_schema() -> Object:
     """The `openAPIV3Schema` of the kind."""
     return {
+        "x-kubernetes-validations": [_NAMES_RULE],
         "type": "object",
         "description": DESCRIPTION,
         "required": ["spec"],
