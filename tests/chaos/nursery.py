@@ -1,0 +1,46 @@
+"""Starts operator processes that are born ready: everything is imported once, each operator is a fork of that.
+
+Run as a program. Each line on standard input is a kubeconfig path: an operator is started for it, exactly as
+`continuo operator --kubeconfig PATH` would be, and its process ID is printed. An empty line waits for the last one's end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import continuo.cli.operator
+import continuo.orchestrator.operator
+
+
+def main() -> None:
+    pid = 0
+    for line in sys.stdin:
+        kubeconfig = line.strip()
+        if kubeconfig:
+            pid = _start(kubeconfig)
+            print(pid, flush=True)
+        else:
+            _, status = os.waitpid(pid, 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _start(kubeconfig: str) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        continuo.cli.operator.operator.main(args=["--kubeconfig", kubeconfig], standalone_mode=False)
+        code = 0
+    finally:
+        os._exit(code)
+    return 0
+
+
+if __name__ == "__main__":
+    main()
