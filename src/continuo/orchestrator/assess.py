@@ -74,7 +74,11 @@ def ends(
 ) -> tuple[state.EndState, state.EndState]:
     """Both ends of a link as federation wants to see them."""
     seen = [snapshot.clusters.get(name) for name in pair]
-    ids = [_liqo_id(s) for s in seen]
+    # A cluster of ours that is gone already is still known by the ID that we gave it.
+    ids = [
+        _liqo_id(s) if s is not None else naming.cluster_name(snapshot.key[1], n)
+        for n, s in zip(pair, seen, strict=True)
+    ]
     return _end(pair[0], seen[0], ids[1], clusters), _end(pair[1], seen[1], ids[0], clusters)
 
 
@@ -148,17 +152,29 @@ def _links(
             latencies[pair] = measured
     for pair in existing_links(snapshot) - set(wanted.links) - snapshot.shared_links:
         first, second = ends(snapshot, pair, clusters)
-        progress = unlink.retreat(first, second, _removal(snapshot, pair, settings))
+        unseen = [name for name in pair if name in snapshot.unseen]
+        progress = (
+            LinkProgress(LinkPhase.UNPEERING, "Connecting", f"connecting to the API of {' and '.join(unseen)}", 0, 1)
+            if unseen
+            else unlink.retreat(first, second, _removal(snapshot, pair, settings))
+        )
         if progress.phase is not LinkPhase.GONE:
             found[pair] = progress
     return found, latencies
 
 
 def _removal(snapshot: Snapshot, pair: tuple[str, str], settings: LinkSettings) -> LinkSettings:
-    """A link to a cluster that is itself going may be cut without the other end's help."""
+    """A link to a cluster that is itself going may be cut without the other end's help.
+
+    An adopted cluster does not go: what is on it is waited for as long as there are credentials for it.
+    """
     declared = {spec.name for spec in snapshot.orchestration.spec.clusters} if not snapshot.deleting else set()
-    going = any(name not in declared for name in pair)
+    going = any(name not in declared and not _stays(snapshot.clusters.get(name)) for name in pair)
     return replace(settings, force=settings.force or going)
+
+
+def _stays(seen: ClusterSeen | None) -> bool:
+    return seen is not None and seen.adopted and seen.kubeconfig is not None
 
 
 def existing_links(snapshot: Snapshot) -> set[tuple[str, str]]:
@@ -174,9 +190,11 @@ def existing_links(snapshot: Snapshot) -> set[tuple[str, str]]:
         if caches is None or seen.workload.reach is not Reach.OK:
             continue
         for space in caches.owned(kinds.NAMESPACE, snapshot.key):
-            peer = labels_of(space).get("liqo.io/remote-cluster-id")
-            if labels_of(space).get("liqo.io/tenant-namespace") == "true" and peer in by_id:
-                found.add(naming.pair(name, by_id[peer]))
+            peer = labels_of(space).get("liqo.io/remote-cluster-id") or ""
+            ours = naming.cluster_name(snapshot.key[1], "")
+            other = by_id.get(peer) or (peer.removeprefix(ours) if peer.startswith(ours) else None)
+            if labels_of(space).get("liqo.io/tenant-namespace") == "true" and other:
+                found.add(naming.pair(name, other))
         for foreign in caches.list(kinds.FOREIGN_CLUSTER):
             peer = foreign["spec"]["clusterID"]
             if peer in by_id and caches.get(kinds.NAMESPACE, names.tenant_namespace(peer)) is None:

@@ -33,6 +33,9 @@ LINK = "continuo.dev/link"
 APPLIED = "continuo.dev/applied"
 """Annotation: the hash of what was applied, so that a field we no longer declare is noticed and dropped."""
 
+ADOPTED = "continuo.dev/adopted"
+"""Annotation of an orchestration: its adopted clusters and their kubeconfig Secrets, kept until nothing of ours is there."""
+
 SELECT_MANAGED = f"{MANAGED_BY}=continuo"
 
 _encoder = msgspec.json.Encoder(order="deterministic")

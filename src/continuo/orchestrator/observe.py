@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from continuo.orchestrator import naming
 from continuo.orchestrator.render.applications import secrets_used
 from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
-from continuo.resources.meta import Key, Kind, Object, labels_of
+from continuo.resources.meta import Key, Kind, Object, annotations_of, labels_of
 from continuo.resources.orchestration import LowLevelOrchestration, decode
 
 MANAGEMENT_KINDS: tuple[Kind, ...] = (
@@ -88,6 +90,10 @@ class World(Protocol):
         """Of MANAGEMENT_KINDS those that the management cluster does not serve: their provider is not installed."""
         ...
 
+    def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
+        """Other orchestrations that use the cluster behind that kubeconfig Secret (namespace, name)."""
+        ...
+
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         """Other orchestrations that declare a link between those two kubeconfig Secrets (namespace, name)."""
         ...
@@ -109,6 +115,10 @@ class ClusterSeen:
     kubeconfig: Object | None = None
     infrastructure: Object | None = None
     workload: Workload = Workload(Reach.NONE)
+    adopted: bool = False
+    """It is not ours to make or to delete; what we put on it is."""
+    guests: tuple[Key, ...] = ()
+    """Other orchestrations that use the cluster as an existing one."""
 
     @property
     def cluster(self) -> Object | None:
@@ -145,12 +155,28 @@ class Snapshot:
     def deleting(self) -> bool:
         return "deletionTimestamp" in self.orchestration.metadata
 
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Clusters that are only just being looked at: that nothing is seen on them does not say that nothing is there."""
+        return tuple(name for name, seen in self.clusters.items() if seen.workload.reach is Reach.CONNECTING)
+
 
 def secret_names(orchestration: LowLevelOrchestration) -> frozenset[str]:
     """The Secrets beside the orchestration that its applications refer to."""
     return frozenset(
         use.name for app in orchestration.spec.apps for component in app.components for use in secrets_used(component)
     )
+
+
+def adopted_secrets(obj: Object, orchestration: LowLevelOrchestration) -> dict[str, str]:
+    """The kubeconfig Secrets of adopted clusters by name: of those declared, and of those that are still to be left."""
+    declared = {spec.name: spec.kubeconfig or "" for spec in orchestration.spec.clusters if spec.existing}
+    made = {spec.name for spec in orchestration.spec.clusters if not spec.existing}
+    try:
+        before = msgspec.json.decode(annotations_of(obj).get(naming.ADOPTED, "{}"), type=dict[str, str])
+    except msgspec.DecodeError:
+        before = {}  # somebody wrote into our annotation: what is declared is known all the same
+    return {**{name: secret for name, secret in before.items() if name not in made}, **declared}
 
 
 def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = None) -> Snapshot:
@@ -163,8 +189,8 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
     key = (orchestration.namespace, orchestration.name)
     management = world.management()
     made = _made_by_cluster(management, key)
-    names = dict.fromkeys([spec.name for spec in orchestration.spec.clusters] + sorted(made))
-    adopted = {spec.name: spec.kubeconfig for spec in orchestration.spec.clusters if spec.existing}
+    adopted = adopted_secrets(obj, orchestration)
+    names = dict.fromkeys([spec.name for spec in orchestration.spec.clusters] + sorted({*made, *adopted}))
     clusters = {
         name: _seen(world, key, name, made.get(name, {}), adopted.get(name)) for name in names if name is not None
     }
@@ -213,6 +239,8 @@ def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object]
         kubeconfig=management.get(kinds.SECRET, secret, namespace),
         infrastructure=made.get((kinds.OPENSTACK_CLUSTER.kind, full_name)),
         workload=world.workload(namespace, secret),
+        adopted=adopted is not None,
+        guests=world.users((namespace, secret), key),
     )
 
 

@@ -7,7 +7,9 @@ caches, so the process may be killed at any line; what it keeps in memory (faile
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -19,17 +21,18 @@ from continuo.orchestrator.act import Attempts, act
 from continuo.orchestrator.assess import assess
 from continuo.orchestrator.caches import CLUSTER_NAME, management_watches, owner_of, workload_watches
 from continuo.orchestrator.decide import decide
+from continuo.orchestrator.decisions.removal import left_clusters
 from continuo.orchestrator.memo import Memory
-from continuo.orchestrator.observe import Snapshot, observe, secret_names
+from continuo.orchestrator.observe import Snapshot, adopted_secrets, observe, secret_names
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.states import initialized
 from continuo.orchestrator.status import derive_status
 from continuo.orchestrator.transitions import transitions
-from continuo.orchestrator.world import LinkRegister, LiveWorld, kubeconfig_text, member_name
+from continuo.orchestrator.world import LiveWorld, Register, declare, kubeconfig_text, member_name
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
-from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
+from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
 from continuo.runtime.clusterset import ClusterSet, Connect, Member, member_of
 from continuo.runtime.controller import Controller, Result
@@ -63,7 +66,7 @@ class Operator:
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self.fleet = ClusterSet(workload_watches(), connect)
-        self._register = LinkRegister()
+        self._register = Register()
         self.world = LiveWorld(self._hub, self.fleet, self._register, self._loop_time)
         self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
         self.events = EventRecorder(management, "continuo", instance)
@@ -90,12 +93,19 @@ class Operator:
         health = asyncio.create_task(self._watch_health(), name="health")
         try:
             await self._hub.wait_synced()
+            self._register_all()
             log.info("the management cluster is read; working")
             self.events.start()
             await self.controller.run()
         finally:
             health.cancel()
             await self._close()
+
+    def _register_all(self) -> None:
+        """Know what every orchestration declares before the first one is acted on: others may rest on what it drops."""
+        for obj in self.informers[LOW_LEVEL_ORCHESTRATION].cache:
+            with contextlib.suppress(Invalid):  # said in its status when its turn comes
+                declare(self._register, obj, decode(obj), self.world.management())
 
     async def _close(self) -> None:
         await self.controller.stop(grace=2.0)
@@ -150,12 +160,12 @@ class Operator:
         if owner is not None:
             self._add(owner)
 
-    def _workload_changed(self, cluster: str, _: Kind, old: Object | None, new: Object | None) -> None:
+    def _workload_changed(self, cluster: str, kind: Kind, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
         owner = owner_of(obj) if obj is not None else None
         if owner is not None:
             self._add(owner)
-        else:
+        if owner is None or (kind is kinds.NAMESPACE and new is None):  # what goes may be what others wait for
             self._wake(self._users.get(cluster, ()))
 
     async def _watch_health(self) -> None:
@@ -177,20 +187,24 @@ class Operator:
         if obj is None:
             await self._forget(key)
             return Result()
-        if not deleting(obj) and naming.FINALIZER not in (obj["metadata"].get("finalizers") or ()):
-            obj = await self._hold(obj)
         memory = self._memory.setdefault(key, Memory(Attempts(self.settings.retry_first, self.settings.retry_limit)))
         try:
             orchestration = memory.decoded(obj, decode)
         except Invalid as error:
             await self._report_invalid(obj, error)
             return Result()
-        await self._follow(key, orchestration)
+        if not deleting(obj):
+            obj = await self._hold(obj, adopted_secrets(obj, orchestration))
+        await self._follow(key, obj, orchestration)
         snapshot = observe(obj, self.world, orchestration)
         plan, status = await self._round(snapshot, memory)
         if snapshot.deleting and not plan.steps and not plan.refusals:
             await self._release(obj)
             return Result()
+        if left := left_clusters(snapshot, plan):
+            secrets = adopted_secrets(obj, orchestration)
+            await self._hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
+            self._add(key)
         await self._write_status(obj, status)
         return Result(memory.attempts.next_retry(self._loop_time()))
 
@@ -235,26 +249,12 @@ class Operator:
         if informer is not None and owner_of(answer) is not None:
             informer.learn(answer)
 
-    async def _follow(self, key: Key, orchestration: LowLevelOrchestration) -> None:
+    async def _follow(self, key: Key, obj: Object, orchestration: LowLevelOrchestration) -> None:
         """Follow the workload clusters whose credentials are there, and remember who uses which."""
-        namespace, name = key
-        secrets = {
-            spec.name: (spec.kubeconfig if spec.existing else None)
-            or f"{naming.cluster_name(name, spec.name)}-kubeconfig"
-            for spec in orchestration.spec.clusters
-        }
-        for cluster in self.informers[kinds.CLUSTER].cache.by_index("orchestration", key):
-            declared = labels_of(cluster).get(naming.CLUSTER)
-            if declared and declared not in secrets:
-                secrets[declared] = f"{cluster['metadata']['name']}-kubeconfig"
+        namespace, _ = key
+        secrets = declare(self._register, obj, orchestration, self.world.management())
         self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
         self._watch_secrets(key, {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}})
-        links = [
-            ((namespace, secrets[a]), (namespace, secrets[b]))
-            for a, b in (orchestration.spec.links if "deletionTimestamp" not in orchestration.metadata else ())
-            if a in secrets and b in secrets
-        ]
-        self._register.put(key, links)
         for secret in secrets.values():
             await self._follow_one(namespace, secret)
 
@@ -291,6 +291,7 @@ class Operator:
         for name, users in list(self._users.items()):
             if key in users and name not in members:
                 users.discard(key)
+                self._wake(users)  # one of them may want to delete the cluster
         for name in members:
             self._users.setdefault(name, set()).add(key)
 
@@ -307,7 +308,7 @@ class Operator:
         """The orchestration is gone."""
         self._memory.pop(key, None)
         self._queued.discard(key)
-        self._register.put(key, ())
+        self._register.put(key)
         self._watch_secrets(key, set())
         self._use(key, set())
         for name in [name for name, users in self._users.items() if not users]:
@@ -316,10 +317,17 @@ class Operator:
 
     # --- writes to the orchestration itself -------------------------------------------------------------------------
 
-    async def _hold(self, obj: Object) -> Object:
-        """Our finalizer, so that deletion waits for the clean-up."""
+    async def _hold(self, obj: Object, adopted: dict[str, str]) -> Object:
+        """Our finalizer, so that deletion waits for the clean-up, and the adopted clusters that there is to clean up."""
         namespace, name = key_of(obj)
-        body = LOW_LEVEL_ORCHESTRATION.new(name, namespace, metadata={"finalizers": [naming.FINALIZER]})
+        said = annotations_of(obj).get(naming.ADOPTED)
+        text = json.dumps(adopted, sort_keys=True) if adopted else None
+        if text == said and naming.FINALIZER in (obj["metadata"].get("finalizers") or ()):
+            return obj
+        metadata: Object = {"finalizers": [naming.FINALIZER]}
+        if text is not None:
+            metadata["annotations"] = {naming.ADOPTED: text}
+        body = LOW_LEVEL_ORCHESTRATION.new(name, namespace, metadata=metadata)
         body["metadata"]["uid"] = obj["metadata"]["uid"]
         held = await self.management.apply(body, manager="continuo-finalizer")
         self.informers[LOW_LEVEL_ORCHESTRATION].learn(held)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Iterable
 
 from continuo.federation.model import LinkSettings
@@ -20,18 +21,20 @@ from continuo.orchestrator.observe import Caches, Reach, Workload, observe
 from continuo.orchestrator.orient import orient
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
-from continuo.orchestrator.world import kubeconfig_text
+from continuo.orchestrator.world import Register, cluster_secrets, declare, kubeconfig_text
 from continuo.resources import kinds
-from continuo.resources.errors import ApiError
+from continuo.resources.errors import ApiError, Invalid
 from continuo.resources.meta import Key, Object, key_of
-from continuo.resources.orchestration import decode
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode
 
 
 class ListedWorld:
     """The world as one look showed it."""
 
-    def __init__(self, management: CachedCluster, workloads: dict[Key, Workload]) -> None:
-        self._management, self._workloads = management, workloads
+    def __init__(
+        self, management: CachedCluster, workloads: dict[Key, Workload], register: Register | None = None
+    ) -> None:
+        self._management, self._workloads, self._register = management, workloads, register or Register()
 
     def management(self) -> Caches:
         return self._management
@@ -46,7 +49,10 @@ class ListedWorld:
         return self._management.missing
 
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
-        return ()
+        return self._register.holders(a, b, besides)
+
+    def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
+        return self._register.users(secret, besides)
 
 
 async def preview(
@@ -62,20 +68,27 @@ async def preview(
     Raises:
         Invalid: the API server refuses the object; the message names each field.
     """
-    namespace, name = key_of(obj)
+    namespace, _ = key_of(obj)
     accepted = await management.apply(obj, manager=manager, dry_run=True)
     caches = await list_once(management, management_watches())
     for secret in secrets:
         caches.put(kinds.SECRET, _stored(secret, namespace))
-    wanted = {f"{naming.cluster_name(name, spec.name)}-kubeconfig" if not spec.existing else spec.kubeconfig or ""
-              for spec in decode(accepted).spec.clusters}  # fmt: skip
-    wanted |= {f"{obj['metadata']['name']}-kubeconfig" for obj in caches.owned(kinds.CLUSTER, (namespace, name))}
-    found = await asyncio.gather(*(_look(caches, namespace, secret) for secret in sorted(wanted)))
-    world = ListedWorld(caches, dict(zip(((namespace, s) for s in sorted(wanted)), found, strict=True)))
+    wanted = sorted(set(cluster_secrets(accepted, decode(accepted), caches).values()))
+    found = await asyncio.gather(*(_look(caches, namespace, secret) for secret in wanted))
+    world = ListedWorld(caches, dict(zip(((namespace, s) for s in wanted), found, strict=True)), _registered(caches))
     settings = settings or Settings()
     snapshot = observe(accepted, world)
     desired = orient(snapshot, settings)
     return decide(snapshot, desired, assess(snapshot, desired, LinkSettings()), settings)
+
+
+def _registered(caches: CachedCluster) -> Register:
+    """What all orchestrations declare; one that does not fit the model declares nothing."""
+    register = Register()
+    for obj in caches.list(LOW_LEVEL_ORCHESTRATION):
+        with contextlib.suppress(Invalid):
+            declare(register, obj, decode(obj), caches)
+    return register
 
 
 def _stored(secret: Object, namespace: str) -> Object:

@@ -89,7 +89,8 @@ def _entry(name: str, phase: str, reason: str, message: str, **more: Any) -> Obj
 
 def _cluster(name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, told: _Told) -> Object | None:
     state, declared = assessment.clusters[name], wanted.clusters.get(name)
-    if declared is None and not snapshot.clusters[name].made:
+    seen = snapshot.clusters[name]
+    if declared is None and not seen.made and not (seen.adopted and step_id(name) in told.steps):
         return None
     phase, reason, message = state.phase, state.reason, state.message
     failure = told.failed(step_id(name), f"{step_id(name)}/change", f"{step_id(name)}/workers")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
+from continuo.orchestrator import naming
 from continuo.orchestrator.caches import CachedCluster, entrance
-from continuo.orchestrator.observe import Caches, Reach, Workload
+from continuo.orchestrator.observe import Caches, Reach, Workload, adopted_secrets
+from continuo.orchestrator.orient import place
 from continuo.resources import kinds
-from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.meta import Key, Object, deleting, key_of, labels_of
+from continuo.resources.orchestration import LowLevelOrchestration
 from continuo.runtime.clusterset import ClusterSet, Member
 
 GRACE = 5.0
@@ -37,7 +41,7 @@ class LiveWorld:
         self,
         hub: Member,
         fleet: ClusterSet,
-        declared: LinkRegister,
+        declared: Register,
         clock: Callable[[], float],
     ) -> None:
         self._hub = hub
@@ -81,30 +85,84 @@ class LiveWorld:
     def missing(self) -> frozenset[str]:
         return frozenset(informer.watch.kind.kind for informer in self._hub.informers if not informer.served)
 
+    def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
+        return self._declared.users(secret, besides)
+
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         return self._declared.holders(a, b, besides)
 
 
-class LinkRegister:
-    """Which orchestrations declare a link between which two clusters (named by their kubeconfig Secrets)."""
+class Register:
+    """Which orchestrations use which cluster (named by its kubeconfig Secret), and which links between them they need."""
 
     def __init__(self) -> None:
         self._holders: dict[tuple[Key, Key], set[Key]] = {}
         self._held: dict[Key, set[tuple[Key, Key]]] = {}
+        self._users: dict[Key, set[Key]] = {}
+        self._used: dict[Key, set[Key]] = {}
 
-    def put(self, orchestration: Key, pairs: Iterable[tuple[Key, Key]]) -> None:
-        """Replace what an orchestration declares; an empty list forgets it."""
-        new = {(min(pair), max(pair)) for pair in pairs}
-        old = self._held.pop(orchestration, set())
-        for pair in old - new:
-            self._holders[pair].discard(orchestration)
-            if not self._holders[pair]:
-                del self._holders[pair]
-        for pair in new:
-            self._holders.setdefault(pair, set()).add(orchestration)
-        if new:
-            self._held[orchestration] = new
+    def put(self, orchestration: Key, secrets: Iterable[Key] = (), links: Iterable[tuple[Key, Key]] = ()) -> set[Key]:
+        """Replace what an orchestration declares; without arguments it is forgotten.
+
+        Returns the other orchestrations that use a cluster which this one has left.
+        """
+        pairs = {(min(pair), max(pair)) for pair in links}
+        _replace(self._holders, self._held, orchestration, pairs)
+        left = _replace(self._users, self._used, orchestration, set(secrets))
+        return {user for secret in left for user in self._users.get(secret, ())}
 
     def holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
-        found = self._holders.get((min(a, b), max(a, b)), set())
-        return tuple(sorted(found - {besides}))
+        """Other orchestrations that need the link."""
+        return tuple(sorted(self._holders.get((min(a, b), max(a, b)), set()) - {besides}))
+
+    def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
+        """Other orchestrations that use the cluster."""
+        return tuple(sorted(self._users.get(secret, set()) - {besides}))
+
+
+_T = TypeVar("_T")
+
+
+def _replace(by_item: dict[_T, set[Key]], by_key: dict[Key, set[_T]], key: Key, new: set[_T]) -> set[_T]:
+    """Replace the items of one key in both directions; returns what it no longer has."""
+    old = by_key.pop(key, set())
+    for item in old - new:
+        by_item[item].discard(key)
+        if not by_item[item]:
+            del by_item[item]
+    for item in new:
+        by_item.setdefault(item, set()).add(key)
+    if new:
+        by_key[key] = new
+    return old - new
+
+
+def declare(
+    register: Register, obj: Object, orchestration: LowLevelOrchestration, management: Caches
+) -> dict[str, str]:
+    """Enter an orchestration: the clusters that it uses and the links that it declares or that its components need.
+
+    Returns its clusters' kubeconfig Secrets by name.
+    """
+    key = (orchestration.namespace, orchestration.name)
+    secrets = cluster_secrets(obj, orchestration, management)
+    pairs: list[tuple[str, str]] = []
+    if not deleting(obj):
+        declared = {spec.name: spec for spec in orchestration.spec.clusters}
+        pairs += [(a, b) for a, b in orchestration.spec.links]
+        pairs += [(app.cluster, place(app, c, declared)) for app in orchestration.spec.apps for c in app.components]
+    links = [((key[0], secrets[a]), (key[0], secrets[b])) for a, b in pairs if a != b and a in secrets and b in secrets]
+    register.put(key, ((key[0], secret) for secret in secrets.values()), links)
+    return secrets
+
+
+def cluster_secrets(obj: Object, orchestration: LowLevelOrchestration, management: Caches) -> dict[str, str]:
+    """The kubeconfig Secret of each cluster of an orchestration: declared, or still there."""
+    key = (orchestration.namespace, orchestration.name)
+    secrets = {s.name: f"{naming.cluster_name(key[1], s.name)}-kubeconfig" for s in orchestration.spec.clusters}
+    secrets.update(adopted_secrets(obj, orchestration))
+    for cluster in management.owned(kinds.CLUSTER, key):
+        declared = labels_of(cluster).get(naming.CLUSTER)
+        if declared:
+            secrets.setdefault(declared, f"{cluster['metadata']['name']}-kubeconfig")
+    return secrets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.assess import AppSeen, Assessment, moved_from
@@ -23,14 +23,23 @@ def component_id(app: str, component: str) -> str:
     return f"component/{app}/{component}"
 
 
-def decide_applications(draft: Draft, wanted: Wanted, assessment: Assessment, compare: Compare) -> None:
-    """Deploy, update, move and recall; a problem of one item leaves the others alone."""
+def decide_applications(
+    draft: Draft, wanted: Wanted, assessment: Assessment, compare: Compare, *, unseen: Sequence[str] = ()
+) -> None:
+    """Deploy, update, move and recall; a problem of one item leaves the others alone.
+
+    On `unseen` clusters there may be anything: an application begins nowhere while it may still live there.
+    """
     for name, app in wanted.apps.items():
         if app.problem is not None:
             draft.refuse(Target("application", name), app.problem.reason, app.problem.message)
             continue
         seen = assessment.apps[name]
         if _in_old_home(draft, name):
+            continue
+        if seen.namespace is None and (elsewhere := [cluster for cluster in unseen if cluster != app.home]):
+            told = f"a look at {', '.join(elsewhere)}, where the application may still be"
+            draft.add(Step(app_id(name), Action.WAIT, Target("application", name), waits_for=told))
             continue
         _shared(draft, app, seen, compare)
         _offloading(draft, app, seen, assessment, compare)

@@ -10,7 +10,7 @@ from continuo.orchestrator.decisions.clusters import delete, step_id
 from continuo.orchestrator.decisions.links import link_id, write_of
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
 from continuo.orchestrator.orient import Wanted
-from continuo.orchestrator.plan import MANAGEMENT, Action, Draft, Step, Target
+from continuo.orchestrator.plan import MANAGEMENT, Action, Draft, Plan, Step, Target
 from continuo.resources import kinds
 from continuo.resources.meta import Object, deleting, labels_of
 
@@ -110,12 +110,15 @@ def decide_deleting(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment
         if name in wanted.clusters:
             continue
         target = Target("cluster", name)
-        guests = _guests(snapshot, seen)
+        if seen.adopted:
+            _leave(draft, snapshot, seen, assessment)
+            continue
+        guests = _guests(seen, snapshot)
         if guests:
             draft.refuse(
                 target, "InUse",
-                f"cluster {name} is kept, because orchestration {', '.join(guests)} still has applications on it; "
-                "move or delete them first",
+                f"cluster {name} is kept, because orchestration {', '.join(guests)} still uses it; "
+                "move or delete its applications and take the cluster out of it first",
             )  # fmt: skip
             continue
         cluster = seen.cluster
@@ -125,17 +128,40 @@ def decide_deleting(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment
             draft.add(Step(step_id(name), Action.WAIT, target, waits_for=assessment.clusters[name].message))
         else:
             needs = _still_on(draft, snapshot, name, assessment)
-            draft.add(Step(step_id(name), Action.DELETE, target, (delete(MANAGEMENT, cluster),), needs,
-                           f"Cluster {seen.full_name} and its machines"))  # fmt: skip
+            # What was not looked at yet, after a restart, may hold links and applications that have to go first.
+            unseen = f"a look at {', '.join(snapshot.unseen)}" if snapshot.unseen else ""
+            writes = () if unseen else (delete(MANAGEMENT, cluster),)
+            draft.add(Step(step_id(name), Action.DELETE, target, writes, needs,
+                           f"Cluster {seen.full_name} and its machines", unseen))  # fmt: skip
 
 
-def _guests(snapshot: Snapshot, seen: ClusterSeen) -> list[str]:
-    """Other orchestrations with applications on the cluster."""
+def _leave(draft: Draft, snapshot: Snapshot, seen: ClusterSeen, assessment: Assessment) -> None:
+    """An adopted cluster is left, not deleted: nothing of ours may stay on it."""
+    target = Target("cluster", seen.name)
+    if seen.workload.reach is not Reach.OK and seen.kubeconfig is not None:
+        why = seen.workload.message or "connecting to its API"
+        told = f"a look at what is left on it ({why}); delete Secret {seen.secret} to leave it as it is"
+        draft.add(Step(step_id(seen.name), Action.WAIT, target, waits_for=told))
+    elif needs := _still_on(draft, snapshot, seen.name, assessment):
+        draft.add(Step(step_id(seen.name), Action.WAIT, target, (), needs, waits_for="what is on it to go"))
+
+
+def left_clusters(snapshot: Snapshot, plan: Plan) -> frozenset[str]:
+    """The adopted clusters that are no longer declared and on which nothing of ours is left."""
+    declared = {spec.name for spec in snapshot.orchestration.spec.clusters}
+    open_steps = {step.id for step in plan.steps}
+    return frozenset(
+        name
+        for name, seen in snapshot.clusters.items()
+        if seen.adopted and name not in declared and not snapshot.deleting and step_id(name) not in open_steps
+    )
+
+
+def _guests(seen: ClusterSeen, snapshot: Snapshot) -> list[str]:
+    """Other orchestrations that use the cluster: they adopted it, or have applications on it."""
+    found = {f"{namespace}/{name}" for namespace, name in seen.guests}
     caches = seen.workload.caches
-    if caches is None or seen.workload.reach is not Reach.OK or seen.cluster is None:
-        return []
-    found = set()
-    for namespace in caches.list(kinds.NAMESPACE):
+    for namespace in caches.list(kinds.NAMESPACE) if caches is not None and seen.cluster is not None else ():
         labels = labels_of(namespace)
         owner = (labels.get(naming.ORCHESTRATION_NAMESPACE), labels.get(naming.ORCHESTRATION))
         if labels.get(naming.APPLICATION) and owner[1] and owner != snapshot.key:
