@@ -178,7 +178,8 @@ def test_taints_selectors_and_fields_decide(world: Any, cluster: Any) -> None:
 
 def test_pods_of_virtual_nodes_are_left_to_their_kubelet(world: Any, cluster: Any) -> None:
     world.node(cluster, "liqo-rose", labels={"liqo.io/type": "virtual-node"})
-    cluster.create(deployment("away", replicas=1, nodeSelector={"liqo.io/type": "virtual-node"}, tolerations=[{"operator": "Exists"}]))
+    tolerations = [{"operator": "Exists"}]
+    cluster.create(deployment("away", 1, nodeSelector={"liqo.io/type": "virtual-node"}, tolerations=tolerations))
     world.run()
     (pod,) = pods(cluster, app="away")
     assert pod["spec"]["nodeName"] == "liqo-rose"
@@ -216,7 +217,8 @@ def test_an_image_that_cannot_be_pulled(world: Any, cluster: Any) -> None:
 
 
 def test_endpoints_follow_the_pods(world: Any, cluster: Any) -> None:
-    cluster.create(SERVICE.new("web", "default", spec={"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}))
+    ports = [{"port": 80, "targetPort": "http"}]
+    cluster.create(SERVICE.new("web", "default", spec={"selector": {"app": "web"}, "ports": ports}))
     cluster.create(deployment(replicas=3))
     world.run()
     (found,) = cluster.list(ENDPOINT_SLICE, "default", {"kubernetes.io/service-name": "web"})
@@ -309,8 +311,10 @@ def test_pods_of_a_removed_node_move(world: Any, cluster: Any) -> None:
 
 def test_a_stateful_set_starts_in_order_and_a_daemon_set_is_everywhere(world: Any, cluster: Any) -> None:
     order: list[str] = []
-    cluster.create(STATEFUL_SET.new("db", "default", spec={"replicas": 3, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": template("db")}))
-    cluster.create(DAEMON_SET.new("agent", "default", spec={"selector": {"matchLabels": {"app": "agent"}}, "template": template("agent")}))
+    database = {"replicas": 3, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": template("db")}
+    agent = {"selector": {"matchLabels": {"app": "agent"}}, "template": template("agent")}
+    cluster.create(STATEFUL_SET.new("db", "default", spec=database))
+    cluster.create(DAEMON_SET.new("agent", "default", spec=agent))
 
     def watch() -> None:
         order.extend(p["metadata"]["name"] for p in running(pods(cluster, app="db")) if p["metadata"]["name"] not in order)

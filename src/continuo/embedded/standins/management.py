@@ -56,7 +56,8 @@ def _binding_crd() -> Object:
         f"{kind.plural}.{kind.group}",
         spec={
             "group": kind.group, "scope": "Namespaced",
-            "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower(), "listKind": f"{kind.kind}List"},
+            "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower(),
+                      "listKind": f"{kind.kind}List"},
             "versions": [{"name": kind.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
         },
     )  # fmt: skip

@@ -38,7 +38,8 @@ def admit(operation: str, kind: Kind, new: Object, old: Object | None) -> Object
     ):
         refuse(
             kind, new, "spec.template.spec", "FieldValueInvalid",
-            "Invalid value: OpenStackMachineTemplate spec.template.spec field is immutable. Please create a new resource instead.",
+            "Invalid value: OpenStackMachineTemplate spec.template.spec field is immutable. "
+            "Please create a new resource instead.",
         )  # fmt: skip
     return None
 

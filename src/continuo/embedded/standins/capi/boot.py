@@ -63,12 +63,13 @@ def install_system(api: Api, *, kube_proxy: bool = False, metrics: bool = False)
     ]
     dns = {"k8s-app": "kube-dns"}
     objects: list[tuple[Kind, Object]] = [
-        (SERVICE, SERVICE.new("kubernetes", "default", metadata={"labels": {"component": "apiserver", "provider": "kubernetes"}},
+        (SERVICE, SERVICE.new("kubernetes", "default", metadata={"labels": {"component": "apiserver"}},
                               spec={"type": "ClusterIP", "ports": [{"name": "https", "port": 443, "targetPort": 6443}]})),
         (CONFIG_MAP, CONFIG_MAP.new("coredns", "kube-system", data={"Corefile": _COREFILE})),
         (SERVICE, SERVICE.new("kube-dns", "kube-system", metadata={"labels": {**dns, "kubernetes.io/name": "CoreDNS"}},
                               spec={"selector": dns, "ports": ports})),
-        (DEPLOYMENT, deployment("coredns", "kube-system", dns, "registry.k8s.io/coredns/coredns:v1.12.1", replicas=2, system=True)),
+        (DEPLOYMENT, deployment("coredns", "kube-system", dns, "registry.k8s.io/coredns/coredns:v1.12.1", replicas=2,
+                                system=True)),
     ]  # fmt: skip
     if kube_proxy:
         objects.append((DAEMON_SET, daemon_set("kube-proxy", "kube-system", "registry.k8s.io/kube-proxy")))
@@ -106,7 +107,10 @@ def deployment(
         ]
     return DEPLOYMENT.new(
         name, namespace, metadata={"labels": {**labels, **(more_labels or {})}},
-        spec={"replicas": replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+        spec={
+            "replicas": replicas, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
     )  # fmt: skip
 
 

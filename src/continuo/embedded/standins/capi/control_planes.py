@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from continuo.embedded.standins.capi import machines, secrets
+from continuo.embedded.standins.capi.admission import CLUSTER_NAME
 from continuo.embedded.standins.capi.decide import Member, next_step
 from continuo.embedded.standins.capi.flavors import Distribution, infrastructure_template
 from continuo.embedded.standins.capi.world import World, initialization, paused, paused_condition
@@ -130,7 +131,8 @@ def _report(
     initialized = known or bool(joined)
     versions = sorted(entry["spec"].get("version", "") for entry in owned if not deleting(entry))
     status: Object = {
-        "replicas": len(owned), "readyReplicas": ready, "selector": f"cluster.x-k8s.io/cluster-name={(cluster or plane)['metadata']['name']},cluster.x-k8s.io/control-plane",
+        "replicas": len(owned), "readyReplicas": ready,
+        "selector": f"{CLUSTER_NAME}={(cluster or plane)['metadata']['name']},{machines.CONTROL_PLANE}",
     }  # fmt: skip
     if versions:
         status["version"] = versions[0]
@@ -220,6 +222,7 @@ def _older_contract(
         by_type["ControlPlaneComponentsHealthy"], by_type["MachinesReady"],
         {**by_type["MachinesUpToDate"], "type": "MachinesSpecUpToDate"},
         cond("Resized", resized, "" if resized else "ScalingUp" if len(owned) < desired else "ScalingDown"),
-        cond("Ready", ready == desired == len(owned), "" if ready == desired else "NotReady", by_type["MachinesReady"]["message"]),
+        cond("Ready", ready == desired == len(owned), "" if ready == desired else "NotReady",
+             by_type["MachinesReady"]["message"]),
     ]  # fmt: skip
     return [entry if entry["status"] == "True" else {**entry, "severity": "Info"} for entry in made]

@@ -124,7 +124,11 @@ class ClusterApi:
         if change.type == "DELETED":
             self._cluster(machine)
             self._plane_of(machine)
-        elif change.previous is None or change.previous["spec"] != machine["spec"] or _faults(change.previous) != _faults(machine):
+        elif (
+            change.previous is None
+            or change.previous["spec"] != machine["spec"]
+            or _faults(change.previous) != _faults(machine)
+        ):
             world.work.add(("OpenStackMachine", *key_of(machine)))
 
     def _plane_of(self, machine: Object) -> None:

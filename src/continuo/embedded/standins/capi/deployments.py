@@ -156,7 +156,8 @@ def summary(
         f"{k}={v}" for k, v in sorted((found["spec"]["selector"].get("matchLabels") or {}).items())
     )
     status: Object = {
-        "replicas": total, "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current, "selector": selector,
+        "replicas": total, "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current,
+        "selector": selector,
     }  # fmt: skip
     note = f"* Machines not ready: {', '.join(unready)}" if unready else ""
     up, down = total < desired and not going, total > desired or (going and total > 0)
@@ -243,7 +244,10 @@ def _create_machine(world: World, found: Object, cluster: Object) -> None:
         world, f"{found['metadata']['name']}-{suffix(world.rng)}", found, cluster,
         version=spec.get("version", "v1.34.0"), distribution=BY_TEMPLATE[bootstrap["kind"]],
         infrastructure=spec["infrastructureRef"]["name"], bootstrap=bootstrap["name"],
-        labels={**labels_of({"metadata": found["spec"]["template"].get("metadata") or {}}), "cluster.x-k8s.io/set-name": found["metadata"]["name"]},
+        labels={
+            **labels_of({"metadata": found["spec"]["template"].get("metadata") or {}}),
+            "cluster.x-k8s.io/set-name": found["metadata"]["name"],
+        },
     )  # fmt: skip
 
 

@@ -165,12 +165,14 @@ def _prometheus(release: Release) -> list[Object]:
         "spec": {"containers": [{"name": "prometheus", "image": "quay.io/prometheus/prometheus:v3.6.0"}]},
     }
     made = [
-        deployment(f"{release.name}-operator", release.namespace, operator, "quay.io/prometheus-operator/prometheus-operator:v0.93.1"),
+        deployment(f"{release.name}-operator", release.namespace, operator,
+                   "quay.io/prometheus-operator/prometheus-operator:v0.93.1"),
         deployment(f"{release.name}-kube-state-metrics", release.namespace, _labels(release, "metrics", "kube-state-metrics"),
                    "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"),
         daemon_set(f"{release.name}-node-exporter", release.namespace, "quay.io/prometheus/node-exporter:v1.9.1"),
         STATEFUL_SET.new(f"prometheus-{name}", release.namespace, metadata={"labels": labels},
-                         spec={"replicas": 1, "serviceName": name, "selector": {"matchLabels": labels}, "template": template}),
+                         spec={"replicas": 1, "serviceName": name, "selector": {"matchLabels": labels},
+                               "template": template}),
         _balancer(release, name, labels, [port], {"type": "ClusterIP", **service}),
     ]  # fmt: skip
     if value(release.values, "grafana.enabled", True):

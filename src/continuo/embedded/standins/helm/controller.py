@@ -208,7 +208,7 @@ class HelmAddons:
             return str(error)
         wanted: Object = {name: spec[name] for name in _COPIED if name in spec}
         wanted.update(
-            clusterRef={"apiVersion": cluster["apiVersion"], "kind": "Cluster", "name": name, "namespace": cluster["metadata"]["namespace"]},
+            clusterRef=_reference(cluster),
             releaseName=spec.get("releaseName") or f"{spec['chartName']}-{name}", namespace=spec.get("namespace", "default"),
         )  # fmt: skip
         if values:
@@ -241,7 +241,7 @@ class HelmAddons:
         all_ready = cond("HelmReleaseProxiesReady", done, "" if done else "HelmReleaseProxiesNotReady", note)
         ready = cond("Ready", done, "" if done else all_ready["reason"], note)
         references = [
-            {"apiVersion": entry["apiVersion"], "kind": "Cluster", "name": entry["metadata"]["name"], "namespace": key[0]} for entry in chosen
+            _reference(entry) for entry in chosen
         ]  # fmt: skip
         self._report(proxy, {"matchingClusters": references}, [ready, specs, all_ready])
 
@@ -303,7 +303,8 @@ class HelmAddons:
         if cluster is not None and fault(cluster, API_OUTAGE) is not None:
             note = "The cluster's API does not answer"
         fresh = [
-            cond("Ready", False, "ClusterAvailableFailed", note), cond("ClusterAvailable", False, "GetCredentialsFailed", note),
+            cond("Ready", False, "ClusterAvailableFailed", note),
+            cond("ClusterAvailable", False, "GetCredentialsFailed", note),
             cond("HelmReleaseReady", False, "PreparingToHelmInstall", note),
         ]  # fmt: skip
         self._report(
@@ -339,6 +340,11 @@ class HelmAddons:
         self._api.update(without_finalizer(proxy, RELEASE_FINALIZER), _WRITE)
 
 
+def _reference(cluster: Object) -> Object:
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    return {"apiVersion": cluster["apiVersion"], "kind": "Cluster", "name": name, "namespace": namespace}
+
+
 def _usable(cluster: Object) -> bool:
     return initialization(cluster, "controlPlaneInitialized") and fault(cluster, API_OUTAGE) is None
 
@@ -347,5 +353,6 @@ def _release_of(proxy: Object) -> Release:
     spec = proxy["spec"]
     values = yaml.safe_load(spec.get("values") or "") or {}
     return Release(
-        spec["chartName"], spec["repoURL"], spec.get("releaseName", ""), spec.get("namespace", "default"), spec.get("version", ""), values,
+        spec["chartName"], spec["repoURL"], spec.get("releaseName", ""), spec.get("namespace", "default"),
+        spec.get("version", ""), values,
     )  # fmt: skip

@@ -140,7 +140,8 @@ class Ingresses:
                 "supportedKinds": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}],
                 "conditions": conditions(
                     old.get(listener["name"], {}).get("conditions"),
-                    [self._cond(obj, name, True, name, "No error found") for name in ("Accepted", "Programmed", "ResolvedRefs")],
+                    [self._cond(obj, name, True, name, "No error found")
+                     for name in ("Accepted", "Programmed", "ResolvedRefs")],
                     now,
                 ),
             }

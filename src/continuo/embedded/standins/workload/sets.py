@@ -75,8 +75,9 @@ class DaemonSets:
         spec = {**found["spec"]["template"]["spec"]}
         spec["tolerations"] = [*(spec.get("tolerations") or []), *_DAEMON_TOLERATIONS]
         nodes = {
-            name for node in self._api.list(NODE)
-            if refusal(spec, (name := node["metadata"]["name"]), labels_of(node), (node.get("spec") or {}).get("taints") or (), False) is None
+            node["metadata"]["name"] for node in self._api.list(NODE)
+            if refusal(spec, node["metadata"]["name"], labels_of(node), (node.get("spec") or {}).get("taints") or (),
+                       False) is None
         }  # fmt: skip
         revision = short_hash(found["spec"]["template"])
         owned = self._owners.of(found["metadata"]["uid"])
@@ -170,7 +171,8 @@ class StatefulSets:
     def _pod(self, found: Object, ordinal: int, revision: str) -> Object:
         name = f"{found['metadata']['name']}-{ordinal}"
         labels = {
-            REVISION_LABEL: revision, "statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(ordinal),
+            REVISION_LABEL: revision, "statefulset.kubernetes.io/pod-name": name,
+            "apps.kubernetes.io/pod-index": str(ordinal),
         }  # fmt: skip
         pod = new_pod(name, found, _labelled(found["spec"]["template"], labels))
         named = {"hostname": name, "subdomain": found["spec"].get("serviceName", "")}
