@@ -150,10 +150,16 @@ class Subset:
 def in_subset(setup: Setup) -> list[Object]:
     values = merged(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8")), values_for(setup))
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    context = {"Values": values, "Release": {"Namespace": setup.namespace}, "Chart": {"AppVersion": chart["appVersion"]}}
+    context = {
+        "Values": values,
+        "Release": {"Namespace": setup.namespace},
+        "Chart": {"AppVersion": chart["appVersion"]},
+    }
     texts = [path.read_text(encoding="utf-8") for path in sorted((CHART / "crds").glob("*.yaml"))]
     renderer = Subset(context)
-    texts += [renderer.render(path.read_text(encoding="utf-8")) for path in sorted((CHART / "templates").glob("*.yaml"))]
+    texts += [
+        renderer.render(path.read_text(encoding="utf-8")) for path in sorted((CHART / "templates").glob("*.yaml"))
+    ]
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 
@@ -176,7 +182,9 @@ def test_the_charts_defaults_are_the_commands() -> None:
 
 
 HELM = os.environ.get("CONTINUO_TEST_HELM") or shutil.which("helm")
-needs_helm = pytest.mark.skipif(HELM is None, reason="there is no helm: put it on PATH or name it in CONTINUO_TEST_HELM")
+needs_helm = pytest.mark.skipif(
+    HELM is None, reason="there is no helm: put it on PATH or name it in CONTINUO_TEST_HELM"
+)
 
 
 def helm(setup: Setup, tmp_path: Path, extra: Object | None = None) -> subprocess.CompletedProcess[str]:

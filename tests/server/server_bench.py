@@ -76,15 +76,15 @@ class Client:
         path = "/amf/v1/applications"
         if isinstance(body, dict):
             return await self.call("POST", path, json=body, params=params)
-        return await self.call(
-            "POST", path, data=body, params=params, headers={"Content-Type": "application/yaml"}
-        )
+        return await self.call("POST", path, data=body, params=params, headers={"Content-Type": "application/yaml"})
 
 
 class Bench:
     """The management cluster, the client of its administrator, and callers of the face."""
 
-    def __init__(self, engine: EmbeddedEngine, cluster: KubeCluster, client: Client, app: Any, face: KubeCluster) -> None:
+    def __init__(
+        self, engine: EmbeddedEngine, cluster: KubeCluster, client: Client, app: Any, face: KubeCluster
+    ) -> None:
         self.engine, self.cluster, self.client, self.app, self._face = engine, cluster, client, app, face
         self.ann, self.bob = client.as_("ann-token"), client.as_("bob-token")
         self.root, self.eve = client.as_("root-token"), client.as_("eve-token")
@@ -143,7 +143,9 @@ async def serving(app: Any) -> AsyncIterator[str]:
     """The application on a socket of its own."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, lifespan="on", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
+    )
     config.load()
     face = uvicorn.Server(config)
     face.lifespan = config.lifespan_class(config)
@@ -161,9 +163,7 @@ async def running(policy: Policy | None = None, *, reviews: bool = False) -> Asy
         cluster = connect(engine.kubeconfig("management"), name="management")
         face = connect(engine.kubeconfig("management", user="face"), name="management")
         authenticator = TokenReviews(face) if reviews else TokenFile(TOKENS)
-        parts = make_parts(
-            face, Gate([authenticator], policy or Policy()), namespace="default", orchestration="main"
-        )
+        parts = make_parts(face, Gate([authenticator], policy or Policy()), namespace="default", orchestration="main")
         app = create_app(parts)
         async with serving(app) as base, aiohttp.ClientSession() as session:
             bench = Bench(engine, cluster, Client(session, base, ""), app, face)

@@ -6,12 +6,12 @@ import asyncio
 import base64
 
 import pytest
+from server_bench import Bench, blueprint
 
 from continuo.resources.kinds import SECRET
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.resources.orchestration_types import MAX_APPS
-from server_bench import Bench, blueprint
 
 pytestmark = pytest.mark.anyio
 APPS = "/amf/v1/applications"
@@ -22,7 +22,14 @@ def running(name: str, owner: str, phase: str = "Running") -> Object:
         "name": "web", "cluster": "rose", "phase": phase, "reason": "Available", "ready": "1/1",
         "urls": [{"name": "WebCP", "url": "http://web.shop.example"}],
     }  # fmt: skip
-    return {"name": name, "owner": owner, "phase": phase, "namespace": name, "cluster": "rose", "components": [component]}
+    return {
+        "name": name,
+        "owner": owner,
+        "phase": phase,
+        "namespace": name,
+        "cluster": "rose",
+        "components": [component],
+    }
 
 
 async def test_a_blueprint_becomes_one_entry_and_its_state_is_told(bench: Bench) -> None:
@@ -50,7 +57,11 @@ async def test_a_blueprint_becomes_one_entry_and_its_state_is_told(bench: Bench)
 async def test_a_bare_blueprint_in_every_yaml_type(bench: Bench) -> None:
     for number, media in enumerate(("application/yaml", "text/yaml; charset=utf-8", "application/x-yaml")):
         status, body, _ = await bench.ann.call(
-            "POST", APPS, params={"id": f"n-{number}"}, data=blueprint(f"shop-{number}"), headers={"Content-Type": media}
+            "POST",
+            APPS,
+            params={"id": f"n-{number}"},
+            data=blueprint(f"shop-{number}"),
+            headers={"Content-Type": media},
         )
         assert (status, body["id"]) == (202, f"n-{number}")
 
@@ -108,7 +119,9 @@ async def test_everybody_sees_and_touches_their_own_only(bench: Bench) -> None:
     assert {app["owner"] for app in (await bench.root.call("GET", APPS))[1]} == {"ann", "bob"}
     assert [app["id"] for app in (await bench.root.call("GET", APPS, params={"owner": "bob"}))[1]] == ["b"]
     assert (await bench.root.call("GET", f"{APPS}/b"))[1]["owner"] == "bob"
-    assert (await bench.root.call("PUT", f"{APPS}/b", json={"blueprint": blueprint("kiosk", image="x.org/y:2")}))[0] == 202
+    assert (await bench.root.call("PUT", f"{APPS}/b", json={"blueprint": blueprint("kiosk", image="x.org/y:2")}))[
+        0
+    ] == 202
     assert (await bench.apps())["kiosk"]["owner"] == "bob", "an administrator's change keeps the owner"
 
 
@@ -188,6 +201,7 @@ async def test_of_many_owners_who_want_one_name_one_gets_it(bench: Bench) -> Non
 async def test_two_faces_at_once_keep_one_owner_per_name(bench: Bench) -> None:
     """Replicas share nothing but the cluster: the version in each write decides."""
     from server_bench import TOKENS, Client, connect, create_app, make_parts, serving
+
     from continuo.server.subjects import Gate, Policy
     from continuo.server.tokens import TokenFile
 
@@ -234,7 +248,9 @@ async def test_a_blueprint_cannot_reach_for_the_secrets_of_others(bench: Bench) 
     assert (status, problem["code"]) == (409, "secret-name-taken")
     assert (await bench.cluster.get(SECRET, "shop-web-env", "default"))["data"] == {"x": "eA=="}
     await bench.cluster.create(SECRET.new("main-rose-kubeconfig", "default", data={"value": "eA=="}))
-    stolen = blueprint("thief").replace("template_version: '1'", "template_version: '1', tls_secret: main-rose-kubeconfig")
+    stolen = blueprint("thief").replace(
+        "template_version: '1'", "template_version: '1', tls_secret: main-rose-kubeconfig"
+    )
     status, problem, _ = await bench.ann.post({"blueprint": stolen})
     assert (status, problem["code"]) == (422, "secret-not-usable")
     own = stolen.replace("main-rose-kubeconfig", "ann-tls")

@@ -29,7 +29,14 @@ def refused(answer: tuple[int, Any, Any]) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", APPS), ("POST", APPS), ("GET", f"{APPS}/x"), ("PUT", f"{APPS}/x"), ("DELETE", f"{APPS}/x"), ("POST", VALIDATE)],
+    [
+        ("GET", APPS),
+        ("POST", APPS),
+        ("GET", f"{APPS}/x"),
+        ("PUT", f"{APPS}/x"),
+        ("DELETE", f"{APPS}/x"),
+        ("POST", VALIDATE),
+    ],
 )
 async def test_every_route_asks_who_calls(bench: Bench, method: str, path: str) -> None:
     for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
@@ -152,7 +159,9 @@ def _damaged(text: str, rng: random.Random) -> bytes:
         elif what < 0.7:
             del raw[place : place + rng.randint(1, 12)]
         else:
-            raw[place:place] = rng.choice([b'"\\ud800"', b".nan", b"[", b"{", b"*a", b"&a ", b"\x00", b"- ", b"!!x ", b"~"])
+            raw[place:place] = rng.choice(
+                [b'"\\ud800"', b".nan", b"[", b"{", b"*a", b"&a ", b"\x00", b"- ", b"!!x ", b"~"]
+            )
     return bytes(raw)
 
 
@@ -174,5 +183,7 @@ async def test_no_body_makes_it_fail(bench: Bench) -> None:
     for body, media in bodies:
         for path in (APPS, VALIDATE):
             headers = {"Content-Type": media}
-            status, answer, _ = await bench.ann.call("POST", path, data=body, headers=headers, params={"dryRun": "true"})
+            status, answer, _ = await bench.ann.call(
+                "POST", path, data=body, headers=headers, params={"dryRun": "true"}
+            )
             assert status < 500 and isinstance(answer, dict), (status, path, body, answer)

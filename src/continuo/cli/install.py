@@ -17,7 +17,9 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 @click.option("--image", help="The container image; continuo:VERSION where absent.")
 @click.option("--replicas", type=click.IntRange(1), default=2, show_default=True, help="Operators; one of them works.")
 @click.option("--server/--no-server", default=False, show_default=True, help="The HTTP API (AMF) too.")
-@click.option("--applications-namespace", default="default", show_default=True, help="Where the server's orchestrations are.")
+@click.option(
+    "--applications-namespace", default="default", show_default=True, help="Where the server's orchestrations are."
+)
 @click.option("--orchestration", help="The orchestration of applications that name none.")
 @click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
