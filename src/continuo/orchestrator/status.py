@@ -164,7 +164,7 @@ def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, assessm
         link = wanted.links.get(pair)
         if link is not None and not link.declared:
             reason, message = "Implied", f"made because {', '.join(link.needed_by)} needs it"
-    elif phase is LinkPhase.UNPEERING and (waits := _waits(told.steps.get(link_id(pair)), told)):
+    elif phase in (LinkPhase.PENDING, LinkPhase.UNPEERING) and (waits := _waits(told.steps.get(link_id(pair)), told)):
         message = waits
     latency = assessment.latencies.get(pair)
     fields = {"clusters": list(pair), "phase": str(phase), "reason": reason, "message": message, "latency": latency}
