@@ -163,7 +163,7 @@ WRONG: list[tuple[str, Object, type[ApiError], str]] = [
     ("no image", POD.new("x", "default", spec={"containers": [{"name": "a"}]}), Invalid,
      "spec.containers[0].image: Required value"),
     ("job restarts", JOB.new("x", "default", spec={"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}),
-     Invalid, 'spec.template.spec.restartPolicy: Unsupported value: "Always"'),
+     Invalid, 'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"'),
 ]  # fmt: skip
 
 

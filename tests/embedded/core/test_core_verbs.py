@@ -44,7 +44,7 @@ REFUSED: list[tuple[str, Object, type[ApiError], str]] = [
      "metadata.name: Required value: name or generateName is required"),
     ("bad name", config("Bad_Name"), Invalid, 'metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain'),
     ("long name", config("x" * 254), Invalid, "must be no more than 253 characters"),
-    ("dotted namespace", NAMESPACE.new("a.b"), Invalid, 'metadata.name: Invalid value: "a.b": a lowercase RFC 1123 label'),
+    ("dotted namespace", NAMESPACE.new("a.b"), Invalid, 'metadata.name: Invalid value: "a.b": must not contain dots'),
     ("unknown kind", {"apiVersion": "v9", "kind": "Foo"}, BadRequest, 'no matches for kind "Foo" in version "v9"'),
     ("version set", CONFIG_MAP.new("x", "default", metadata={"resourceVersion": "1"}), BadRequest,
      "resourceVersion should not be set on objects to be created"),
@@ -56,7 +56,7 @@ REFUSED: list[tuple[str, Object, type[ApiError], str]] = [
     ("owner", CONFIG_MAP.new("x", "default", metadata={"ownerReferences": [{"kind": "A", "name": "b", "apiVersion": "v1"}]}),
      Invalid, 'metadata.ownerReferences[0].uid: Invalid value: "": must not be empty'),
     ("config key", config("x", **{"a b": "c"}), Invalid, "data[a b]: Invalid value"),
-    ("secret base64", SECRET.new("x", "default", data={"a": "$"}), Invalid, "data"),
+    ("secret base64", SECRET.new("x", "default", data={"a": "$"}), BadRequest, "cannot be handled as a Secret: data.a"),
     ("tls secret", SECRET.new("x", "default", type="kubernetes.io/tls", data={}), Invalid, "data[tls.crt]: Required value"),
     ("spec of wrong type", POD.new("x", "default", spec="a"), BadRequest, "spec in body must be of type object"),
     ("no containers", POD.new("x", "default", spec={"containers": []}), Invalid, "spec.containers: Required value"),
@@ -212,7 +212,6 @@ def test_apply_creates_then_owns(api: ClusterApi) -> None:
     assert again is made
     with pytest.raises(Conflict, match=r"Apply failed with 1 conflict") as caught:
         api.patch(CONFIG_MAP, "c", "default", "apply", CONFIG_MAP.new("c", data={"a": "2"}), yours)
-    assert caught.value.details["name"] == "c"
     assert [cause["reason"] for cause in caught.value.details["causes"]] == ["FieldManagerConflict"]
     forced = Write(manager="yours", force=True)
     taken = api.patch(CONFIG_MAP, "c", "default", "apply", CONFIG_MAP.new("c", data={"a": "2"}), forced)
@@ -225,7 +224,7 @@ def test_managed_fields_can_be_reset(api: ClusterApi) -> None:
     api.create(config(a="1"), Write(manager="old"))
     operation = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
     made = api.patch(CONFIG_MAP, "c", "default", "json", operation, Write(manager="new"))
-    assert made["metadata"]["managedFields"] == []
+    assert "managedFields" not in made["metadata"]
 
 
 # --- deletion ---------------------------------------------------------------------------------------------------------

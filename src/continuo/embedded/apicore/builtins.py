@@ -27,6 +27,7 @@ _STRATEGIES: Final[dict[tuple[str, str], Strategy]] = {
     ("apps", "daemonsets"): workloads.DAEMON_SET,
     ("batch", "jobs"): workloads.JOB,
     ("batch", "cronjobs"): workloads.CRON_JOB,
+    ("coordination.k8s.io", "leases"): plain.LEASE,
     ("discovery.k8s.io", "endpointslices"): plain.ENDPOINT_SLICE,
     ("networking.k8s.io", "ingresses"): plain.INGRESS,
     ("networking.k8s.io", "ingressclasses"): plain.WITH_GENERATION,

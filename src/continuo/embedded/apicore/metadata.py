@@ -87,6 +87,8 @@ def name_problem(table: tuple[str, str], name: str) -> str | None:
             return "may not be '.' or '..' and may not contain '/' or '%'"
         return None
     if table in _LABEL_NAMED or table in _LABEL_1035_NAMED:
+        if "." in name:
+            return "must not contain dots"
         if len(name) > 63:
             return "must be no more than 63 characters"
         if table in _LABEL_NAMED:

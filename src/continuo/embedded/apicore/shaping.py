@@ -35,7 +35,7 @@ def shape(
     if foreign:
         metadata = {name: value for name, value in metadata.items() if f"metadata.{name}" not in foreign}
     if unknown or foreign:
-        _report([*foreign, *unknown], write)
+        _report([*foreign, *unknown] if served.type.builtin else sorted([*foreign, *unknown]), write)
     if not served.type.builtin:
         filled = schemas.apply_defaults(schema, pruned)
         pruned = filled if subresource != "status" else {k: v for k, v in filled.items() if k in pruned}
@@ -64,9 +64,18 @@ def problems(
         found = schemas.validate(schema, new, old=old)
         if served.type.builtin:  # their metadata has been looked at, in better words
             found = [problem for problem in found if not problem.field.startswith("metadata.")]
+            _refuse_undecodable(served, found)
     if not found and served.examined is not None:
         found = served.examined.rules.validate(new, old)
     return found
+
+
+def _refuse_undecodable(served: Served, found: list[FieldError]) -> None:
+    """A built-in kind whose fields have other types cannot even be read."""
+    words = ", ".join(problem.message() for problem in found if problem.type == "TypeInvalid")
+    if words:
+        kind = served.kind
+        raise BadRequest(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {words}')
 
 
 def _untouched(new: Object, old: Object | None) -> bool:

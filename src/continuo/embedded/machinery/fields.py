@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 ErrorType = Literal[
-    "Required", "Invalid", "NotSupported", "Duplicate", "TooLong", "TooMany", "TypeInvalid", "Forbidden"
+    "Required", "Invalid", "NotSupported", "NotFound", "Duplicate", "TooLong", "TooMany", "TypeInvalid", "Forbidden"
 ]
 
 _REASONS: dict[str, tuple[str, str]] = {
     "Required": ("FieldValueRequired", "Required value"),
     "Invalid": ("FieldValueInvalid", "Invalid value"),
     "TypeInvalid": ("FieldValueTypeInvalid", "Invalid value"),
+    "NotFound": ("FieldValueNotFound", "Not found"),
     "NotSupported": ("FieldValueNotSupported", "Unsupported value"),
     "Duplicate": ("FieldValueDuplicate", "Duplicate value"),
     "TooLong": ("FieldValueTooLong", "Too long"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -77,9 +78,19 @@ def _check_secret(secret: Object, old: Object | None) -> Iterator[FieldError]:
     for name in _SECRET_KEYS.get(secret["type"], ()):
         if name not in data:
             yield required(f"data[{name}]")
+        elif name.startswith(".docker") and not _is_json(data[name]):
+            yield invalid_value(f"data[{name}]", "<secret contents redacted>", "unexpected end of JSON input")
     if old is not None and secret["type"] != old.get("type"):
         yield invalid_value("type", secret["type"], "field is immutable")
     yield from _check_frozen(secret, old, ("data",))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(base64.b64decode(text))
+    except ValueError:
+        return False
+    return True
 
 
 def _check_config_map(config: Object, old: Object | None) -> Iterator[FieldError]:
@@ -162,6 +173,25 @@ def _volume_claim(claim: Object) -> Object:
     return claim if "volumeMode" in spec else {**claim, "spec": {**spec, "volumeMode": "Filesystem"}}
 
 
+def _check_claim(claim: Object, old: Object | None) -> Iterator[FieldError]:
+    spec = claim.get("spec") or {}
+    if not spec.get("accessModes"):
+        yield required("spec.accessModes", "at least 1 access mode is required")
+    if not ((spec.get("resources") or {}).get("requests") or {}).get("storage"):
+        yield required("spec.resources[storage]")
+    if old is None:
+        return
+    before = old.get("spec") or {}
+    free = {"resources", "volumeAttributesClassName"} | {
+        name for name in ("volumeName", "storageClassName") if not before.get(name)
+    }
+    if any(spec.get(name) != before.get(name) for name in (spec.keys() | before.keys()) - free):
+        yield forbidden_field(
+            "spec",
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+        )
+
+
 def _volume(volume: Object) -> Object:
     spec = volume.get("spec") or {}
     full = {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem", **spec}
@@ -175,8 +205,18 @@ def _endpoint_slice(endpoints: Object) -> Object:
     return {**endpoints, "ports": [{"name": "", "protocol": "TCP", **port} for port in ports]}
 
 
+def _check_lease(lease: Object, _old: Object | None) -> Iterator[FieldError]:
+    spec = lease.get("spec") or {}
+    for name, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
+        value = spec.get(name)
+        if value is not None and value < least:
+            rule = "must be greater than 0" if least else "must be greater than or equal to 0"
+            yield invalid_value(f"spec.{name}", value, rule)
+
+
+LEASE: Final = Strategy(check=_check_lease)
 NODE: Final = Strategy(status=lambda _: {}, keeps_status=True)
-CLAIM: Final = Strategy(defaults=_volume_claim, status=lambda _: {"phase": "Pending"})
+CLAIM: Final = Strategy(defaults=_volume_claim, check=_check_claim, status=lambda _: {"phase": "Pending"})
 VOLUME: Final = Strategy(defaults=_volume, status=lambda _: {"phase": "Pending"})
 STORAGE_CLASS: Final = _top(reclaimPolicy="Delete", volumeBindingMode="Immediate")
 ENDPOINT_SLICE: Final = Strategy(defaults=_endpoint_slice, generation=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from continuo.embedded.apicore.failures import forbidden_field, invalid_value, required
+from continuo.embedded.apicore.kinds.containers import check_container
 from continuo.embedded.apicore.metadata import is_label
 from continuo.embedded.apicore.strategies import Strategy
 from continuo.embedded.machinery.fields import FieldError
@@ -194,24 +195,20 @@ def check_spec(spec: Object, path: str) -> Iterator[FieldError]:
     for field in _CONTAINER_LISTS:
         for index, container in enumerate(spec.get(field) or ()):
             where = f"{path}.{field}[{index}]"
-            name = container.get("name")
-            if not name:
-                yield required(f"{where}.name")
-            elif not is_label(name):
-                yield invalid_value(f"{where}.name", name, "a lowercase RFC 1123 label must consist of lower case "
-                                    "alphanumeric characters or '-', and must start and end with an alphanumeric "
-                                    "character")  # fmt: skip
-            elif name in seen:
-                yield FieldError(f"{where}.name", "Duplicate", name)
-            seen.add(name)
-            if not container.get("image"):
-                yield required(f"{where}.image")
-            for number, mount in enumerate(container.get("volumeMounts") or ()):
-                if mount.get("name") not in volumes:
-                    yield FieldError(
-                        f"{where}.volumeMounts[{number}].name", "Invalid", mount.get("name"),
-                        "no volume of this name in spec.volumes",
-                    )  # fmt: skip
+            yield from _check_container_name(container.get("name"), where, seen)
+            yield from check_container(container, where, volumes)
+
+
+def _check_container_name(name: Any, where: str, seen: set[str]) -> Iterator[FieldError]:
+    if not name:
+        yield required(f"{where}.name")
+    elif not is_label(name):
+        yield invalid_value(f"{where}.name", name, "a lowercase RFC 1123 label must consist of lower case "
+                            "alphanumeric characters or '-', and must start and end with an alphanumeric "
+                            "character")  # fmt: skip
+    elif name in seen:
+        yield FieldError(f"{where}.name", "Duplicate", name)
+    seen.add(name)
 
 
 def _change_allowed(new: Object, old: Object) -> bool:

@@ -123,8 +123,17 @@ def prepare(state: State, service: Object, old: Object | None) -> Object:
     new["clusterIPs"] = new.get("clusterIPs") or before.get("clusterIPs") or [new["clusterIP"]]
     new.setdefault("ipFamilies", before.get("ipFamilies") or ["IPv4"])
     new.setdefault("ipFamilyPolicy", before.get("ipFamilyPolicy") or "SingleStack")
+    if before and before.get("type") != new["type"] == "ClusterIP":
+        new["ports"] = [_without_node_port(port, before) for port in new.get("ports") or ()]
     _give_ports(state, new, before)
     return service if new == spec else {**service, "spec": new}
+
+
+def _without_node_port(port: Object, before: Object) -> Object:
+    """A service that stops having node ports gives back those that it had, unless the writer gave others."""
+    if port.get("nodePort") not in _node_ports(before):
+        return port
+    return {name: value for name, value in port.items() if name != "nodePort"}
 
 
 def _give_ports(state: State, spec: Object, before: Object) -> None:

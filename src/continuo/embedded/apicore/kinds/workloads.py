@@ -105,7 +105,10 @@ def _check_template(template: Object, selector: Object, restarts: tuple[str, ...
         yield invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     spec = template.get("spec") or {}
     policy = spec.get("restartPolicy")
-    if policy not in restarts:
+    if policy == "Always" and policy not in restarts:
+        valid = ", ".join(f'"{restart}"' for restart in restarts)
+        yield required("spec.template.spec.restartPolicy", f"valid values: {valid}")
+    elif policy not in restarts:
         yield unsupported("spec.template.spec.restartPolicy", policy, restarts)
     yield from check_spec(spec, "spec.template.spec")
 
