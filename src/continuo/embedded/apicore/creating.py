@@ -53,6 +53,8 @@ def create(state: State, obj: Object, write: Write, managed: list[Any] | None = 
     metadata["managedFields"] = (
         managed if managed is not None else fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
     )
+    if not metadata["managedFields"]:
+        del metadata["managedFields"]
     if write.dry_run:
         return new
     return served.view(state.commit(served, "ADDED", served.stored(new), None))

@@ -55,13 +55,13 @@ def _remove(state: State, served: Served, old: Object, dry_run: bool) -> Object:
 
 def _preconditions(served: Served, metadata: Object, asked: Deletion) -> None:
     if asked.uid and asked.uid != metadata["uid"]:
-        raise failures.conflict(
+        raise failures.deletion_conflict(
             served.kind, metadata["name"],
             f"the UID in the precondition ({asked.uid}) does not match the UID in record ({metadata['uid']}). "
             "The object might have been deleted and then recreated",
         )  # fmt: skip
     if asked.resource_version and asked.resource_version != metadata["resourceVersion"]:
-        raise failures.conflict(
+        raise failures.deletion_conflict(
             served.kind, metadata["name"],
             f"the ResourceVersion in the precondition ({asked.resource_version}) does not match the ResourceVersion "
             f"in record ({metadata['resourceVersion']}). The object might have been modified",

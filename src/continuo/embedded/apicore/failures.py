@@ -57,6 +57,13 @@ def conflict(kind: Kind, name: str, why: str) -> Conflict:
     )
 
 
+def deletion_conflict(kind: Kind, name: str, why: str) -> Conflict:
+    """A precondition of a deletion does not hold. Kubernetes names the kind here, not the resource."""
+    named = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    found = details(kind, name) | {"kind": kind.kind}
+    return Conflict(f'Operation cannot be fulfilled on {named} "{name}": {why}', details=found)
+
+
 def stale(kind: Kind, name: str) -> Conflict:
     """The writer saw an older version."""
     return conflict(

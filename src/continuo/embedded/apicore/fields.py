@@ -19,7 +19,7 @@ def after_write(
         return coarse(old, new, write.manager, time, subresource)
     return apply.record_update(
         old, new, manager=write.manager, schema=served.schema, time=time, subresource=subresource,
-        api_version=served.api_version,
+        api_version=served.api_version, status_apart=served.type.status,
     )  # fmt: skip
 
 

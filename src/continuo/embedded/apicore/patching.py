@@ -10,7 +10,7 @@ from continuo.embedded.apicore.state import State
 from continuo.embedded.machinery import apply as ssa
 from continuo.embedded.machinery import patch as patches
 from continuo.embedded.port import PatchKind, Write
-from continuo.resources.errors import BadRequest, Conflict, UnsupportedMediaType
+from continuo.resources.errors import BadRequest, UnsupportedMediaType
 from continuo.resources.meta import Object
 
 
@@ -83,13 +83,13 @@ def _apply_to(
     old = served.view(live) if live is not None else None
     if old is None and subresource:
         raise failures.not_found(served.kind, name)
-    try:
-        merged = ssa.server_side_apply(
-            old, applied, manager=write.manager, schema=served.schema, force=write.force, time=state.stamp(),
-            subresource=subresource, api_version=served.api_version,
-        )  # fmt: skip
-    except Conflict as error:
-        raise Conflict(error.message, details={**failures.details(served.kind, name), **error.details}) from None
+    if old is None and (uid := applied["metadata"].get("uid")):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise failures.conflict(served.kind, name, why)
+    merged = ssa.server_side_apply(
+        old, applied, manager=write.manager, schema=served.schema, force=write.force, time=state.stamp(),
+        subresource=subresource, api_version=served.api_version, status_apart=served.type.status,
+    )  # fmt: skip
     managed = merged["metadata"].get("managedFields") or []
     if old is None:
         return creating.create(state, merged, write, managed)

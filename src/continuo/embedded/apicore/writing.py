@@ -69,6 +69,8 @@ def replace(
     metadata["managedFields"] = (
         managed if managed is not None else fields.after_write(served, old, new, write, state.stamp(), subresource)
     )
+    if not metadata["managedFields"]:
+        del metadata["managedFields"]
     return store(state, served, new, old, write.dry_run)
 
 
