@@ -31,6 +31,11 @@ _EVENT_FIELDS: Final = (
     "reportingComponent", "source", "type",
 )  # fmt: skip
 
+_NEW_EVENT_FIELDS: Final = (
+    *(field.replace("involvedObject", "regarding") for field in _EVENT_FIELDS if field != "source"),
+    "reportingController",
+)
+
 _CORE = (
     _Row("Namespace", "namespaces", ("ns",), False, True, selectable=("status.phase",)),
     _Row("Node", "nodes", ("no",), False, True, selectable=("spec.unschedulable",)),
@@ -87,7 +92,7 @@ _GROUPS: Final[Mapping[tuple[str, str], tuple[_Row, ...]]] = {
     ("", "v1"): _CORE,
     ("apps", "v1"): _APPS,
     ("batch", "v1"): _BATCH,
-    ("events.k8s.io", "v1"): (_Row("Event", "events", ("ev",)),),
+    ("events.k8s.io", "v1"): (_Row("Event", "events", ("ev",), selectable=_NEW_EVENT_FIELDS),),
     ("discovery.k8s.io", "v1"): (_Row("EndpointSlice", "endpointslices"),),
     ("networking.k8s.io", "v1"): _NETWORKING,
     ("coordination.k8s.io", "v1"): (_Row("Lease", "leases"),),

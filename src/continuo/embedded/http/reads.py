@@ -8,7 +8,7 @@ from continuo.embedded.http.paging import make_token, read_token, start_after, t
 from continuo.embedded.http.selectors import FieldTerm, Selection, parse_selection
 from continuo.embedded.http.shapes import shape_list, shape_object, shape_of
 from continuo.embedded.http.watch import Watch, WatchOptions
-from continuo.embedded.http.wire import Response, encode, json_response
+from continuo.embedded.http.wire import Response, encode, json_response, warning_headers
 from continuo.resources.errors import BadRequest, Expired, Timeout
 from continuo.resources.meta import Key, Object, key_of
 
@@ -22,8 +22,8 @@ def get(call: Call) -> Response:
     obj = call.api.get(call.kind, call.target.name, call.target.namespace)
     shape = shape_of(call.request)
     if shape.form == "json" and obj.get("apiVersion") == call.kind.api_version:
-        return Response(200, encode(obj))
-    return json_response(shape_object(obj, call.resource, shape, call.context.now()))
+        return Response(200, encode(obj), headers=_deprecation(call))
+    return json_response(shape_object(obj, call.resource, shape, call.context.now()), 200, _deprecation(call))
 
 
 def list_(call: Call) -> Response:
@@ -38,7 +38,11 @@ def list_(call: Call) -> Response:
     else:
         _not_in_the_future(call)
         objects, metadata = _present(call, selection, limit)
-    return json_response(shape_list(objects, call.resource, shape, metadata, call.context.now()))
+    return json_response(shape_list(objects, call.resource, shape, metadata, call.context.now()), 200, _deprecation(call))
+
+
+def _deprecation(call: Call) -> tuple[tuple[bytes, bytes], ...]:
+    return warning_headers([call.resource.deprecated]) if call.resource.deprecated else ()
 
 
 def _present(call: Call, selection: Selection, limit: int) -> tuple[list[Object], Object]:
