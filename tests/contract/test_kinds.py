@@ -29,7 +29,7 @@ def test_secrets_take_plain_text_and_keep_base64(api: Api, secrets: str) -> None
     message = api.patch(f"{secrets}/a", {"type": "other"}).fails(422, "Invalid")
     assert message == 'Secret "a" is invalid: type: Invalid value: "other": field is immutable'
     message = api.post(secrets, {"metadata": {"name": "b"}, "data": {"x": "not base64!"}}).fails(400, "BadRequest")
-    assert "illegal base64 data at input byte 3" in message
+    assert message.startswith('Secret in version "v1" cannot be handled as a Secret: ')
 
 
 def test_kinds_of_secrets_have_their_keys(api: Api, secrets: str) -> None:
@@ -215,7 +215,6 @@ def test_claims(api: Api, ns: str) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "none"}
     created = api.post(path, {"metadata": {"name": "a"}, "spec": spec}).ok()
     assert (created["spec"]["volumeMode"], created["status"]["phase"]) == ("Filesystem", "Pending")
-    assert created["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
     message = api.patch(f"{path}/a", {"spec": {"accessModes": ["ReadOnlyMany"]}}).fails(422, "Invalid")
     assert "spec is immutable after creation except resources.requests" in message
     assert "accessModes" in api.post(path, {"metadata": {"name": "b"}, "spec": {**spec, "accessModes": []}}).fails(
