@@ -29,7 +29,7 @@ from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.states import initialized
 from continuo.orchestrator.status import derive_status
 from continuo.orchestrator.transitions import transitions
-from continuo.orchestrator.world import LiveWorld, Register, declare, kubeconfig_text, member_name
+from continuo.orchestrator.world import LiveWorld, Register, declare, kubeconfig_text, member_name, replace_items
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
 from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
@@ -73,7 +73,9 @@ class Operator:
         self._memory: dict[Key, Memory] = {}
         self._users: dict[str, set[Key]] = {}
         """Followed workload cluster -> the orchestrations that use it."""
+        self._uses: dict[Key, set[str]] = {}
         self._secret_users: dict[Key, set[Key]] = {}
+        self._secret_uses: dict[Key, set[Key]] = {}
         self._queued: set[Key] = set()
         """Orchestrations that wait for a free place to create a cluster."""
         self._lost: set[str] = set()
@@ -253,8 +255,9 @@ class Operator:
         """Follow the workload clusters whose credentials are there, and remember who uses which."""
         namespace, _ = key
         secrets = declare(self._register, obj, orchestration, self.world.management())
-        self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
-        self._watch_secrets(key, {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}})
+        await self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
+        wanted = {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}}
+        replace_items(self._secret_users, self._secret_uses, key, wanted)
         for secret in secrets.values():
             await self._follow_one(namespace, secret)
 
@@ -287,33 +290,20 @@ class Operator:
         await member.wait_synced()
         self._wake(self._users.get(member.name, ()))
 
-    def _use(self, key: Key, members: set[str]) -> None:
-        for name, users in list(self._users.items()):
-            if key in users and name not in members:
-                users.discard(key)
-                self._wake(users)  # one of them may want to delete the cluster
-        for name in members:
-            self._users.setdefault(name, set()).add(key)
-
-    def _watch_secrets(self, key: Key, secrets: set[Key]) -> None:
-        for secret, users in list(self._secret_users.items()):
-            if key in users and secret not in secrets:
-                users.discard(key)
-                if not users:
-                    del self._secret_users[secret]
-        for secret in secrets:
-            self._secret_users.setdefault(secret, set()).add(key)
+    async def _use(self, key: Key, members: set[str]) -> None:
+        for name in replace_items(self._users, self._uses, key, members):
+            if name in self._users:
+                self._wake(self._users[name])  # one of them may want to delete the cluster
+            else:
+                await self.fleet.remove(name)
 
     async def _forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self._memory.pop(key, None)
         self._queued.discard(key)
         self._register.put(key)
-        self._watch_secrets(key, set())
-        self._use(key, set())
-        for name in [name for name, users in self._users.items() if not users]:
-            del self._users[name]
-            await self.fleet.remove(name)
+        replace_items(self._secret_users, self._secret_uses, key, set())
+        await self._use(key, set())
 
     # --- writes to the orchestration itself -------------------------------------------------------------------------
 

@@ -107,8 +107,8 @@ class Register:
         Returns the other orchestrations that use a cluster which this one has left.
         """
         pairs = {(min(pair), max(pair)) for pair in links}
-        _replace(self._holders, self._held, orchestration, pairs)
-        left = _replace(self._users, self._used, orchestration, set(secrets))
+        replace_items(self._holders, self._held, orchestration, pairs)
+        left = replace_items(self._users, self._used, orchestration, set(secrets))
         return {user for secret in left for user in self._users.get(secret, ())}
 
     def holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
@@ -123,7 +123,7 @@ class Register:
 _T = TypeVar("_T")
 
 
-def _replace(by_item: dict[_T, set[Key]], by_key: dict[Key, set[_T]], key: Key, new: set[_T]) -> set[_T]:
+def replace_items(by_item: dict[_T, set[Key]], by_key: dict[Key, set[_T]], key: Key, new: set[_T]) -> set[_T]:
     """Replace the items of one key in both directions; returns what it no longer has."""
     old = by_key.pop(key, set())
     for item in old - new:
