@@ -114,7 +114,7 @@ async def test_an_orchestration_comes_and_goes_with_the_operators_rights() -> No
         await until_phase(bench.admin, "Ready")
         assert len((await bench.admin.list(CLUSTER, "default")).items) == 2
         async with asyncio.timeout(10):
-            while not (await bench.admin.list(EVENT, "default")).items:
+            while not (await bench.admin.list(EVENT, "default")).items:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await bench.admin.delete(LOW_LEVEL_ORCHESTRATION, "main", "default")
         await until_gone(bench.admin)

@@ -141,9 +141,9 @@ async def test_deleting_is_told_until_it_is_gone(bench: Bench) -> None:
     await bench.until(bench.ann, f"{APPS}/a", lambda status, _: status == 404)
     assert (await bench.ann.call("DELETE", f"{APPS}/a"))[0] == 404
     async with asyncio.timeout(10):
-        while (await bench.cluster.list(SECRET, "default")).items:
+        while (await bench.cluster.list(SECRET, "default")).items:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        while (await bench.orchestration())["metadata"].get("annotations"):
+        while (await bench.orchestration())["metadata"].get("annotations"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -135,9 +135,9 @@ async def _serve(app: Any, host: str, port: int, tls: ssl.SSLContext | None, wha
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, face, "should_exit", True)
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"serving {what} on {'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}/docs", err=True)
     # Not serve(): it raises the signal again when it has ended, and the process would seem to have failed.
     await face.startup([listener])
+    click.echo(f"serving {what} on {'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}/docs", err=True)
     await face.main_loop()
     await face.shutdown([listener])
 
