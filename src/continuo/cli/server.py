@@ -66,6 +66,7 @@ async def server(
     tls = _tls(host, tls_cert, tls_key, insecure)
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells every step of its start
     async with connected(target) as cluster:
         gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
         namespace = namespace_of(target, cluster)
