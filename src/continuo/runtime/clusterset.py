@@ -45,6 +45,8 @@ class Member:
     def __init__(self, name: str, kubeconfig: str, cluster: Cluster, informers: Sequence[Informer]) -> None:
         self.name, self.kubeconfig, self.cluster = name, kubeconfig, cluster
         self.informers = tuple(informers)
+        for informer in self.informers:
+            informer.on_recovery = self._recovered
 
     def cache(self, kind: Kind) -> Cache:
         """The cache of a kind that is watched once."""
@@ -78,6 +80,11 @@ class Member:
         """Why the cluster cannot be followed, as a sentence; empty while it can."""
         errors = (informer.last_error for informer in self.informers)
         return next((str(error) for error in errors if error is not None), "")
+
+    def _recovered(self) -> None:
+        """Where one kind is answered the others are tried at once: together they had waited ever longer."""
+        for informer in self.informers:
+            informer.retry()
 
     def start(self) -> None:
         """Follow everything, in tasks of the running loop."""

@@ -74,6 +74,8 @@ class Informer:
         """Why it does not answer."""
         self.served = True
         """False while an optional kind is not installed."""
+        self.on_recovery: Callable[[], None] = lambda: None
+        """Called when the server answers again."""
         self.lists = 0
         self._backoff, self._random = backoff or Backoff(base=0.5, cap=30.0), rng or random.Random()
         self._handlers: list[Handler] = []
@@ -124,10 +126,15 @@ class Informer:
         self._hopes = self.HOPES
         self._wake.set()
 
+    def retry(self) -> None:
+        """Do not wait any longer if the server did not answer: it answers others again."""
+        if self.stale_since is not None:
+            self._wake.set()
+
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            self._wake, self._opened = asyncio.Event(), None
+            self._wake, self._opened, listed = asyncio.Event(), None, self._version is None
             try:
                 if self._version is None:
                     await self._list()
@@ -137,8 +144,8 @@ class Informer:
             except Expired as error:
                 log.info("%s: %s: %s; listing again", self.cluster.name, self.watch.kind.resource, error)
                 self._version = None
-                if self._lasted() < 1.0:
-                    await self._pause()
+                if listed:
+                    await self._pause()  # else it is only that we were away, or the server was: list at once
             except NotFound as error:
                 await self._missing(error)
             except ApiError as error:
@@ -216,6 +223,7 @@ class Informer:
         if self.stale_since is not None:
             log.info("%s: %s is being followed again", self.cluster.name, self.watch.kind.resource)
             self.stale_since = self.last_error = None
+            self.on_recovery()
         self.served = True
 
     def _unanswered(self, error: ApiError) -> None:
