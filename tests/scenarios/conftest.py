@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from continuo.embedded.standins.settings import Settings
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
-from continuo.resources.errors import NotFound
+from continuo.resources.errors import Expired, NotFound, Unreachable
 from continuo.resources.meta import Kind, Object, is_true
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
@@ -27,32 +29,43 @@ def anyio_backend() -> str:
 
 
 class Bed:
-    """What a scenario works with: the engine (to look), a client (to ask), waiting without polling."""
+    """What a scenario works with: a client (to ask), waiting without polling, the engine (to look) where it runs here."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, host: Host | None = None, kubeconfig: str = "") -> None:
+        self._host = host
         self.transports = Transports()
-        self.api = connect(host.engine.kubeconfig("management"), name="management", transports=self.transports)
+        text = kubeconfig or self.host.engine.kubeconfig("management")
+        self.api = connect(text, name="management", transports=self.transports)
         self._clients: dict[str, Any] = {}
+
+    @property
+    def host(self) -> Host:
+        assert self._host is not None, "the engine is a process of its own"
+        return self._host
 
     async def close(self) -> None:
         for client in (self.api, *self._clients.values()):
             await client.close()
 
-    async def apply(self, name: str, spec: Object, manager: str = "test") -> Object:
-        obj = LOW_LEVEL_ORCHESTRATION.new(name, "default", spec=spec)
+    async def apply(self, name: str, spec: Object, manager: str = "test", namespace: str = "default") -> Object:
+        obj = LOW_LEVEL_ORCHESTRATION.new(name, namespace, spec=spec)
         return await self.api.apply(obj, manager=manager)
 
-    async def credentials(self) -> None:
-        secret = kinds.SECRET.new("openstack-cloud-config", "default", stringData={"clouds.yaml": "clouds: {}"})
+    async def credentials(self, namespace: str = "default") -> None:
+        secret = kinds.SECRET.new("openstack-cloud-config", namespace, stringData={"clouds.yaml": "clouds: {}"})
         await self.api.apply(secret, manager="test")
 
-    async def until(self, name: str, test: Any) -> Object:
+    async def until(self, name: str, test: Any, namespace: str = "default") -> Object:
         """The orchestration, as soon as `test(obj)` holds."""
-        return await self.wait(self.api, LOW_LEVEL_ORCHESTRATION, name, "default", test)
+        return await self.wait(self.api, LOW_LEVEL_ORCHESTRATION, name, namespace, test)
 
-    async def ready(self, name: str) -> Object:
-        return await self.until(name, is_ready)
+    async def ready(self, name: str, namespace: str = "default") -> Object:
+        return await self.until(name, is_ready, namespace)
+
+    async def remove(self, name: str, namespace: str = "default") -> None:
+        """Delete an orchestration and wait until it is gone."""
+        await self.api.delete(LOW_LEVEL_ORCHESTRATION, name, namespace)
+        await self.gone(LOW_LEVEL_ORCHESTRATION, name, namespace)
 
     async def gone(self, kind: Kind, name: str, namespace: str | None, api: Any = None) -> None:
         await self.wait(api or self.api, kind, name, namespace, lambda obj: obj is None)
@@ -62,29 +75,25 @@ class Bed:
         try:
             async with asyncio.timeout(PATIENCE):
                 while True:
-                    listing = await api.list(kind, namespace, fields=f"metadata.name={name}")
-                    last = listing.items[0] if listing.items else None
-                    if test(last):
-                        return last
-                    stream = api.watch(kind, namespace, since=listing.resource_version, fields=f"metadata.name={name}")
-                    async for change in stream:
-                        if change.type == "BOOKMARK":
-                            continue
-                        last = None if change.type == "DELETED" else change.object
-                        if test(last):
-                            return last
+                    with contextlib.suppress(Unreachable, Expired):
+                        async for last in _states(api, kind, name, namespace):
+                            if test(last):
+                                return last
+                    await asyncio.sleep(0.05)  # the server ended the watch, or is away
         except TimeoutError:
             status = (last or {}).get("status")
             raise AssertionError(f"{kind.kind} {name} never got there; last seen: {status}") from None
 
-    async def workload(self, cluster: str, orchestration: str) -> Any:
+    async def workload(self, cluster: str, orchestration: str, namespace: str = "default") -> Any:
         """A client for a workload cluster, from its kubeconfig Secret."""
-        import base64
+        return await self.client(f"{orchestration}-{cluster}-kubeconfig", namespace)
 
-        name = f"{orchestration}-{cluster}"
+    async def client(self, secret: str, namespace: str = "default") -> Any:
+        """A client from a kubeconfig Secret."""
+        name = f"{namespace}/{secret}"
         if name not in self._clients:
-            secret = await self.api.get(kinds.SECRET, f"{name}-kubeconfig", "default")
-            text = base64.b64decode(secret["data"]["value"]).decode()
+            found = await self.api.get(kinds.SECRET, secret, namespace)
+            text = base64.b64decode(found["data"]["value"]).decode()
             self._clients[name] = connect(text, name=name, transports=self.transports)
         return self._clients[name]
 
@@ -99,6 +108,16 @@ class Bed:
         except NotFound:
             return False
         return True
+
+
+async def _states(api: Any, kind: Kind, name: str, namespace: str | None) -> AsyncIterator[Object | None]:
+    """The object as it is, and at every change; None when it is not there."""
+    listing = await api.list(kind, namespace, fields=f"metadata.name={name}")
+    yield listing.items[0] if listing.items else None
+    stream = api.watch(kind, namespace, since=listing.resource_version, fields=f"metadata.name={name}")
+    async for change in stream:
+        if change.type != "BOOKMARK":
+            yield None if change.type == "DELETED" else change.object
 
 
 def is_ready(obj: Object | None) -> bool:

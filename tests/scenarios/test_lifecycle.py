@@ -32,7 +32,10 @@ PEER = [{"containerPort": 80, "clusterPort": 80}]
 
 
 async def test_a_cluster_with_an_application_comes_up_and_goes(bed: Bed) -> None:
-    await bed.apply("o", {"clusters": [cluster("green", packages=[])], "apps": [app("shop", "green", component("web", expose=PEER))]})
+    await bed.apply(
+        "o",
+        {"clusters": [cluster("green", packages=[])], "apps": [app("shop", "green", component("web", expose=PEER))]},
+    )
     obj = await bed.ready("o")
     assert obj["status"]["summary"] == {"clusters": "1/1", "links": "0/0", "apps": "1/1"}
     green = await bed.workload("green", "o")
@@ -40,7 +43,13 @@ async def test_a_cluster_with_an_application_comes_up_and_goes(bed: Bed) -> None
     assert [pod["status"]["phase"] for pod in pods.items] == ["Running"]
     await bed.api.delete(LOW_LEVEL_ORCHESTRATION, "o", "default")
     await bed.gone(LOW_LEVEL_ORCHESTRATION, "o", "default")
-    for kind in (kinds.CLUSTER, kinds.MACHINE, kinds.OPENSTACK_CLUSTER, kinds.OPENSTACK_MACHINE_TEMPLATE, kinds.HELM_CHART_PROXY):
+    for kind in (
+        kinds.CLUSTER,
+        kinds.MACHINE,
+        kinds.OPENSTACK_CLUSTER,
+        kinds.OPENSTACK_MACHINE_TEMPLATE,
+        kinds.HELM_CHART_PROXY,
+    ):
         assert (await bed.api.list(kind)).items == [], kind.kind
     assert bed.engine_cluster("green", "o") is None
 
@@ -52,7 +61,10 @@ async def test_an_application_spans_two_linked_clusters_and_is_recalled(bed: Bed
     obj = await bed.ready("o")
     assert obj["status"]["links"][0]["phase"] == "Connected"
     green, rose = await bed.workload("green", "o"), await bed.workload("rose", "o")
-    here = {labels_of(p)["continuo.dev/component"]: p["spec"]["nodeName"] for p in (await green.list(kinds.POD, "shop")).items}
+    here = {
+        labels_of(p)["continuo.dev/component"]: p["spec"]["nodeName"]
+        for p in (await green.list(kinds.POD, "shop")).items
+    }
     assert here["db"] == "o-rose", "at home the component is bound to the virtual node"
     there = (await rose.list(kinds.POD, "shop")).items
     assert [labels_of(pod)["continuo.dev/component"] for pod in there] == ["db"]
@@ -82,14 +94,20 @@ async def test_scaling_and_upgrading_a_cluster(bed: Bed) -> None:
     await bed.ready("o")
     versions = {m["spec"]["version"] for m in (await bed.api.list(kinds.MACHINE)).items}
     assert versions == {"v1.35.0"}
-    await bed.apply("o", {"clusters": [{**spec, "kubernetes-version": "v1.35.0", "control-plane-count": 1, "worker-machine-count": 1}]})
+    await bed.apply(
+        "o",
+        {"clusters": [{**spec, "kubernetes-version": "v1.35.0", "control-plane-count": 1, "worker-machine-count": 1}]},
+    )
     await bed.ready("o")
     await bed.until("o", lambda obj: is_ready(obj))
     assert len((await bed.api.list(kinds.MACHINE)).items) == 2
 
 
 async def test_drift_is_repaired(bed: Bed) -> None:
-    await bed.apply("o", {"clusters": [cluster("green", packages=[])], "apps": [app("shop", "green", component("web", expose=PEER))]})
+    await bed.apply(
+        "o",
+        {"clusters": [cluster("green", packages=[])], "apps": [app("shop", "green", component("web", expose=PEER))]},
+    )
     await bed.ready("o")
     green = await bed.workload("green", "o")
     before = await green.get(kinds.DEPLOYMENT, "web", "shop")
@@ -97,7 +115,9 @@ async def test_drift_is_repaired(bed: Bed) -> None:
     uid = before["metadata"]["uid"]
     await bed.wait(green, kinds.DEPLOYMENT, "web", "shop", lambda o: o is not None and o["metadata"]["uid"] != uid)
     await green.patch(kinds.DEPLOYMENT, "web", {"spec": {"replicas": 5, "minReadySeconds": 1}}, "shop")
-    mended = await bed.wait(green, kinds.DEPLOYMENT, "web", "shop", lambda o: o is not None and o["spec"]["replicas"] == 1)
+    mended = await bed.wait(
+        green, kinds.DEPLOYMENT, "web", "shop", lambda o: o is not None and o["spec"]["replicas"] == 1
+    )
     assert mended["spec"]["minReadySeconds"] == 1, "a foreign field is left alone"
     machines = (await bed.api.list(kinds.MACHINE)).items
     worker = next(m for m in machines if "md-0" in m["metadata"]["name"])
