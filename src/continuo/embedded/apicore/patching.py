@@ -9,8 +9,9 @@ from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.machinery import apply as ssa
 from continuo.embedded.machinery import patch as patches
+from continuo.embedded.machinery.lastapplied import may_upgrade
 from continuo.embedded.port import PatchKind, Write
-from continuo.resources.errors import BadRequest, UnsupportedMediaType
+from continuo.resources.errors import BadRequest, Conflict, UnsupportedMediaType
 from continuo.resources.meta import Object
 
 
@@ -86,14 +87,28 @@ def _apply_to(
     if old is None and (uid := applied["metadata"].get("uid")):
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise failures.conflict(served.kind, name, why)
-    merged = ssa.server_side_apply(
-        old, applied, manager=write.manager, schema=served.schema, force=write.force, time=state.stamp(),
-        subresource=subresource, api_version=served.api_version, status_apart=served.type.status,
-    )  # fmt: skip
+    merged = _merged(state, served, old, applied, write, subresource)
     managed = merged["metadata"].get("managedFields") or []
     if old is None:
         return creating.create(state, merged, write, managed)
     return writing.replace(state, served, old, merged, write, subresource, managed)
+
+
+def _merged(
+    state: State, served: Served, old: Object | None, applied: Object, write: Write, subresource: str
+) -> Object:
+    def apply(force: bool) -> Object:
+        return ssa.server_side_apply(
+            old, applied, manager=write.manager, schema=served.schema, force=force, time=state.stamp(),
+            subresource=subresource, api_version=served.api_version, status_apart=served.type.status,
+        )  # fmt: skip
+
+    try:
+        return apply(write.force)
+    except Conflict as conflict:
+        if old is None or not may_upgrade(old, write.manager, conflict, served.schema):
+            raise
+        return apply(True)
 
 
 def _configuration(served: Served, name: str, namespace: str, body: Any) -> Object:
