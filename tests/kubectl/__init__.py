@@ -1,0 +1,1 @@
+"""The real kubectl, as its users meet the embedded engine with it."""
