@@ -14,6 +14,7 @@ from continuo.cli.host import Host
 from continuo.embedded.standins.settings import Settings
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
+from continuo.orchestrator.settings import Settings as OperatorSettings
 from continuo.resources import kinds
 from continuo.resources.errors import Expired, NotFound, Unreachable
 from continuo.resources.meta import Kind, Object, is_true
@@ -142,7 +143,7 @@ async def engine() -> AsyncIterator[Host]:
 @pytest.fixture
 async def bed(engine: Host) -> AsyncIterator[Bed]:
     """The engine with its operator."""
-    operator = engine.operator()
+    operator = engine.operator(OperatorSettings(lost_after=0.5, retry_first=0.2))
     task = asyncio.create_task(operator.run())
     bed = Bed(engine)
     await bed.credentials()

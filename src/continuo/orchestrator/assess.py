@@ -223,7 +223,7 @@ def app_objects(seen: ClusterSeen, key: Key, app: str) -> AppSeen:
     deployments: dict[str, Object] = {}
     objects: dict[tuple[str, str], Object] = {}
     for obj in _of_app(caches.list(kinds.DEPLOYMENT, app), key):
-        deployments[labels_of(obj).get(naming.COMPONENT, obj["metadata"]["name"])] = obj
+        deployments[obj["metadata"]["name"]] = obj
     for kind in _NAMESPACED:
         for obj in _of_app(caches.list(kind, app), key):
             objects[(kind.kind, obj["metadata"]["name"])] = obj

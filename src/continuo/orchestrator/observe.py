@@ -6,7 +6,7 @@ here scans a cluster: objects are found by key or by the index of their orchestr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -188,7 +188,7 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
     orchestration = decoded if decoded is not None else decode(obj)
     key = (orchestration.namespace, orchestration.name)
     management = world.management()
-    made = _made_by_cluster(management, key)
+    made = _made_by_cluster(management, key, [spec.name for spec in orchestration.spec.clusters])
     adopted = adopted_secrets(obj, orchestration)
     names = dict.fromkeys([spec.name for spec in orchestration.spec.clusters] + sorted({*made, *adopted}))
     clusters = {
@@ -210,14 +210,28 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
     )
 
 
-def _made_by_cluster(management: Caches, key: Key) -> dict[str, dict[tuple[str, str], Object]]:
+def _made_by_cluster(
+    management: Caches, key: Key, declared: Sequence[str]
+) -> dict[str, dict[tuple[str, str], Object]]:
     found: dict[str, dict[tuple[str, str], Object]] = {}
     for kind in MANAGEMENT_KINDS:
         for obj in management.owned(kind, key):
-            cluster = labels_of(obj).get(naming.CLUSTER)
-            if cluster:
+            if cluster := _cluster_of(obj, key[1], declared):
                 found.setdefault(cluster, {})[(kind.kind, obj["metadata"]["name"])] = obj
     return found
+
+
+def _cluster_of(obj: Object, orchestration: str, declared: Sequence[str]) -> str | None:
+    """The cluster that our object belongs to: its label, if its name says the same; else a declared one that its name says.
+
+    Labels are easily edited, and an object of a cluster that is not declared is deleted.
+    """
+    said, name = labels_of(obj).get(naming.CLUSTER), obj["metadata"]["name"]
+    for cluster in (said, *sorted(declared, key=len, reverse=True)):
+        full = naming.cluster_name(orchestration, cluster) if cluster else None
+        if full and (name == full or name.startswith(f"{full}-")):
+            return cluster
+    return None
 
 
 def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object], adopted: str | None) -> ClusterSeen:

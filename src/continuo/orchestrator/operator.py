@@ -42,8 +42,6 @@ log = logging.getLogger(__name__)
 
 COALESCE = 0.05
 """Seconds to wait for more changes of the same orchestration before looking at it."""
-HEALTH = 5.0
-"""Seconds between looks at whether workload clusters still answer (in memory: no requests)."""
 
 
 class Operator:
@@ -67,7 +65,7 @@ class Operator:
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self.fleet = ClusterSet(workload_watches(), connect)
         self._register = Register()
-        self.world = LiveWorld(self._hub, self.fleet, self._register, self._loop_time)
+        self.world = LiveWorld(self._hub, self.fleet, self._register, self._loop_time, self.settings.lost_after)
         self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
         self.events = EventRecorder(management, "continuo", instance)
         self._memory: dict[Key, Memory] = {}
@@ -173,7 +171,7 @@ class Operator:
     async def _watch_health(self) -> None:
         """Notice workload clusters that fell silent, or answer again."""
         while True:
-            await asyncio.sleep(HEALTH)
+            await asyncio.sleep(self.settings.lost_after)  # a look into memory: no requests
             lost = {member.name for member in self.fleet if member.stale_since is not None}
             for name in lost - self._lost:
                 log.warning("workload cluster %s does not answer", name)

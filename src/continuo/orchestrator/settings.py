@@ -59,6 +59,8 @@ class Settings:
     charts: dict[str, Chart] = field(default_factory=lambda: dict(CHARTS))
     chart_values: dict[str, Object] = field(default_factory=dict)
     """Extra Helm values by package name, laid over ours."""
+    lost_after: float = 5.0
+    """Seconds for which a workload cluster may not answer before it counts as lost."""
     retry_first: float = 1.0
     retry_limit: float = 300.0
     """Seconds: the first and the longest wait between two tries of one failing item."""

@@ -16,9 +16,6 @@ from continuo.resources.meta import Key, Object, deleting, key_of, labels_of
 from continuo.resources.orchestration import LowLevelOrchestration
 from continuo.runtime.clusterset import ClusterSet, Member
 
-GRACE = 5.0
-"""Seconds for which a workload cluster may not answer before it counts as lost."""
-
 
 def member_name(namespace: str, secret: str) -> str:
     """The name under which a workload cluster is followed: its kubeconfig Secret."""
@@ -43,10 +40,11 @@ class LiveWorld:
         fleet: ClusterSet,
         declared: Register,
         clock: Callable[[], float],
+        lost_after: float,
     ) -> None:
         self._hub = hub
         self._management = CachedCluster(hub.caches())
-        self._fleet, self._declared, self._clock = fleet, declared, clock
+        self._fleet, self._declared, self._clock, self._grace = fleet, declared, clock, lost_after
         self._views: dict[str, tuple[Member, CachedCluster]] = {}
         self.started: set[Key] = set()
         """Clusters whose creation was written but not seen yet: they count as being provisioned."""
@@ -76,7 +74,7 @@ class LiveWorld:
 
     def _lost(self, member: Member) -> bool:
         since = member.stale_since
-        return since is not None and self._clock() - since > GRACE
+        return since is not None and self._clock() - since > self._grace
 
     def provisioning(self) -> frozenset[Key]:
         self.started -= {key for key in self.started if self._management.get(kinds.CLUSTER, key[1], key[0])}

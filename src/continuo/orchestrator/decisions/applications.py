@@ -77,7 +77,7 @@ def _live(seen: AppSeen, obj: Object) -> Object | None:
     if obj["kind"] == "Namespace":
         return seen.namespace
     if obj["kind"] == "Deployment":
-        return seen.deployments.get(labels_of(obj)[naming.COMPONENT])
+        return seen.deployments.get(obj["metadata"]["name"])
     return seen.objects.get((obj["kind"], obj["metadata"]["name"]))
 
 
@@ -213,8 +213,11 @@ def _stale(component: ComponentWanted, seen: AppSeen) -> list[Object]:
 def _dropped_components(draft: Draft, app: AppWanted, seen: AppSeen) -> None:
     """Components that are no longer declared: all of their objects go, the data too."""
     gone: dict[str, list[Object]] = {}
+    wanted = {(obj["kind"], obj["metadata"]["name"]) for c in app.components.values() for obj in c.objects}
     for obj in (*seen.deployments.values(), *seen.objects.values()):
         component = labels_of(obj).get(naming.COMPONENT)
+        if (obj["kind"], obj["metadata"]["name"]) in wanted:
+            continue  # whatever its label says now
         if component and component not in app.components and not deleting(obj):
             gone.setdefault(component, []).append(obj)
     for component, objects in sorted(gone.items()):

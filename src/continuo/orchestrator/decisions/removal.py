@@ -21,9 +21,9 @@ def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted) -> None
         if seen.workload.reach is not Reach.OK:
             continue
         for namespace in seen.owned(kinds.NAMESPACE, snapshot.key):
-            app = labels_of(namespace).get(naming.APPLICATION)
-            if not app:
+            if naming.APPLICATION not in labels_of(namespace):
                 continue
+            app = namespace["metadata"]["name"]  # as its label says, unless somebody edited it
             declared = wanted.apps.get(app)
             if declared is not None and declared.home == cluster:
                 continue
