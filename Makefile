@@ -28,6 +28,7 @@ check: $(STAMP)
 
 docs: $(STAMP)
 	@$(BIN)/python -m continuo.resources.docs
+	@$(BIN)/continuo install --crds-only > charts/continuo/crds/lowlevelorchestrations.charity-project.eu.yaml
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

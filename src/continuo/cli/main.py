@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"`continuo {cmd_name}` needs the Python package {error.name}; "
-                "install it with: pip install 'continuo[embedded,server]'"
+                "install Continuo with its extras, from a checkout: pip install '.[embedded,server]'"
             ) from error
         return command
 

@@ -21,6 +21,7 @@ OPERATOR, SERVER = "continuo-operator", "continuo-server"
 SERVER_TLS = "continuo-server-tls"
 """The Secret with the server's certificate: whoever issues it (cert-manager, a person) makes it."""
 _RBAC = "rbac.authorization.k8s.io"
+HEALTH_PORT = 8081
 _USER = 65532
 _FOLLOW = ("list", "watch")
 
@@ -101,7 +102,15 @@ def _by_group(of: Iterable[Kind]) -> list[list[Kind]]:
 
 # --- objects ----------------------------------------------------------------------------------------------------------
 def _operator(setup: Setup) -> list[Object]:
-    arguments = ["operator", "--leader-election", f"--lease-namespace={setup.namespace}"]
+    arguments = [
+        "operator", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
+    ]  # fmt: skip
+    container = {
+        **_container("operator", setup.image, arguments),
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 5},
+    }
     meta = _metadata("operator")
     return [
         kinds.SERVICE_ACCOUNT.new(OPERATOR, setup.namespace, metadata=meta),
@@ -109,7 +118,7 @@ def _operator(setup: Setup) -> list[Object]:
         _binding(kinds.CLUSTER_ROLE_BINDING, OPERATOR, setup.namespace, None, "operator"),
         kinds.ROLE.new(OPERATOR, setup.namespace, metadata=meta, rules=lease_rules()),
         _binding(kinds.ROLE_BINDING, OPERATOR, setup.namespace, setup.namespace, "operator"),
-        _deployment(OPERATOR, setup, setup.replicas, _container("operator", setup.image, arguments), []),
+        _deployment(OPERATOR, setup, setup.replicas, container, []),
     ]
 
 

@@ -26,6 +26,7 @@ from continuo.cli.failures import BadInput, Failed
 @click.option(
     "--max-provisioning", type=click.IntRange(1), default=10, show_default=True, help="Clusters created at once."
 )
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def operator(
     kubeconfig: Path | None,
@@ -34,11 +35,13 @@ def operator(
     leader_election: bool,
     base_domain: str,
     max_provisioning: int,
+    health_port: int | None,
     verbose: bool,
 ) -> None:
     """Run the controllers against a management cluster until stopped."""
     import uvloop
 
+    from continuo.cli.health import health_served
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
     from continuo.orchestrator.operator import Operator
@@ -71,7 +74,8 @@ def operator(
             work = asyncio.create_task(controllers.run())
         waiting = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            async with health_served(health_port, controllers.trouble):
+                await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
             if work.done() and not stop.is_set():
                 work.result()
                 raise Failed("the lease was lost; another replica works now")

@@ -53,6 +53,11 @@ class Attempts:
     def worked(self, step: Step) -> None:
         self._tries.pop(step.id, None)
 
+    def forgive(self) -> None:
+        """What failed may be tried at once; a step that fails again waits longer than before."""
+        for entry in self._tries.values():
+            entry.not_before = 0.0
+
     def keep_only(self, plan: Plan) -> None:
         """Forget steps that are no longer planned."""
         open_steps = {step.id for step in plan.steps}

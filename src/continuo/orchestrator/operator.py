@@ -12,7 +12,7 @@ import datetime
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from continuo.federation.model import LinkSettings
 from continuo.kube.port import Cluster
@@ -77,18 +77,27 @@ class Operator:
         self._queued: set[Key] = set()
         """Orchestrations that wait for a free place to create a cluster."""
         self._lost: set[str] = set()
+        self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @staticmethod
     def _loop_time() -> float:
         return asyncio.get_running_loop().time()
 
+    def trouble(self) -> str:
+        """Why the operator cannot work, as a sentence; empty while it can, or while another replica leads."""
+        if not self._running or self._hub.stale_since is None:
+            return ""
+        return f"the management cluster cannot be followed: {self._hub.trouble}"
+
     async def run(self) -> None:
         """Work until cancelled."""
+        self._running = True
         for kind, informer in self.informers.items():
             informer.on_change(self._management_changed(kind))
         self.fleet.on_change(self._workload_changed)
-        self.fleet.on_membership(lambda name, _: self._wake(self._users.get(name, ())))
+        self.fleet.on_membership(lambda name, _: self._retry(self._users.get(name, ())))
+        self._hub.on_recovery = lambda: self._retry(self._memory)
         self._hub.start()
         health = asyncio.create_task(self._watch_health(), name="health")
         try:
@@ -122,6 +131,13 @@ class Operator:
 
     def _wake(self, keys: object) -> None:
         for key in list(keys):  # type: ignore[call-overload]
+            self._add(key)
+
+    def _retry(self, keys: Iterable[Key]) -> None:
+        """A cluster is there, or there again: what failed without it need not wait for its turn."""
+        for key in list(keys):
+            if (memory := self._memory.get(key)) is not None:
+                memory.attempts.forgive()
             self._add(key)
 
     def _management_changed(self, kind: Kind) -> Callable[[Object | None, Object | None], None]:
