@@ -27,13 +27,21 @@ class Node:
     fields: dict[str, Node] = field(default_factory=dict)
     extra: Node | None = None
     items: Node | None = None
+    transitions: bool = False
+    """Whether a rule here or below looks at `oldSelf`."""
 
     def check(self, value: Any, old: Any, place: Place, errors: list[FieldError]) -> None:
-        """Evaluate the rules here and below; what is absent or null is not looked at."""
+        """Evaluate the rules here and below; what is absent or null is not looked at.
+
+        What a change left as it was is held to no rule but those about changes: it was accepted before.
+        """
         if value is None:
             return
+        same = old is not None and (value is old or value == old)
+        if same and not self.transitions:
+            return
         if self.rules:
-            self._evaluate(value, old, place, errors)
+            self._evaluate(value, old, place, errors, same)
         if isinstance(value, dict):
             before = old if isinstance(old, dict) else {}
             for name, child in value.items():
@@ -51,12 +59,15 @@ class Node:
             former = before.get(item_key(self.merge, item)) if before else None
             items.check(item, former, (place, index), errors)
 
-    def _evaluate(self, value: Any, old: Any, place: Place, errors: list[FieldError]) -> None:
+    def _evaluate(self, value: Any, old: Any, place: Place, errors: list[FieldError], same: bool) -> None:
+        rules = [rule for rule in self.rules if _applies(rule, old, same)]
+        if not rules:
+            return
         shown = value if self.convert is None else self.convert(value)
-        former = old if self.convert is None or old is None else self.convert(old)
-        for rule in self.rules:
-            if rule.transition and old is None and not rule.optional_old:
-                continue
+        former = None
+        if old is not None and any(rule.transition or rule.expression is not None for rule in rules):
+            former = old if self.convert is None else self.convert(old)
+        for rule in rules:
             try:
                 if rule.program.holds(shown, former):
                     continue
@@ -72,6 +83,13 @@ class Node:
     def _detail(self, rule: Rule, shown: Any, former: Any) -> str:
         said = rule.expression.text_of(shown, former) if rule.expression is not None else ""
         return said or rule.message or f"failed rule: {rule.text}"
+
+
+def _applies(rule: Rule, old: Any, same: bool) -> bool:
+    """Rules about a change need one; the others need something new."""
+    if rule.transition:
+        return old is not None or rule.optional_old
+    return not same
 
 
 def _given(value: Any) -> Any:
@@ -106,7 +124,9 @@ def compile_node(
     if isinstance(schema.get("items"), Mapping):
         loose = uncorrelated or ("" if node.merge.shape == "list" else path)
         node.items = compile_node(schema["items"], f"{path}.items", errors, uncorrelated=loose)
-    return node if node.rules or node.fields or node.extra or node.items else None
+    below_it = [*node.fields.values(), *(entry for entry in (node.extra, node.items) if entry is not None)]
+    node.transitions = any(rule.transition for rule in rules) or any(entry.transitions for entry in below_it)
+    return node if rules or below_it else None
 
 
 def _with_identity(schema: Mapping[str, Any]) -> Mapping[str, Any]:
