@@ -21,7 +21,7 @@ from continuo.runtime.informer import Informer, Watch
 
 log = logging.getLogger(__name__)
 
-Membership = Literal["added", "removed", "replaced"]
+Membership = Literal["added", "removed", "replaced", "recovered"]
 ChangeHandler = Callable[[str, Kind, Object | None, Object | None], None]
 """Called with (cluster name, kind, old, new)."""
 
@@ -45,6 +45,8 @@ class Member:
     def __init__(self, name: str, kubeconfig: str, cluster: Cluster, informers: Sequence[Informer]) -> None:
         self.name, self.kubeconfig, self.cluster = name, kubeconfig, cluster
         self.informers = tuple(informers)
+        self.on_recovery: Callable[[], None] = lambda: None
+        """Called when the cluster answers again; once per kind."""
         for informer in self.informers:
             informer.on_recovery = self._recovered
 
@@ -85,6 +87,7 @@ class Member:
         """Where one kind is answered the others are tried at once: together they had waited ever longer."""
         for informer in self.informers:
             informer.retry()
+        self.on_recovery()
 
     def start(self) -> None:
         """Follow everything, in tasks of the running loop."""
@@ -158,7 +161,7 @@ class ClusterSet:
         self._change_handlers.append(handler)
 
     def on_membership(self, handler: Callable[[str, Membership], None]) -> None:
-        """Call back when a cluster was added, removed, or got another client."""
+        """Call back when a cluster was added or removed, got another client, or answers again."""
         self._member_handlers.append(handler)
 
     async def put(self, name: str, kubeconfig: str) -> Member:
@@ -192,6 +195,7 @@ class ClusterSet:
         member = member_of(name, cluster, self._watches, kubeconfig=kubeconfig, backoff=self._backoff, rng=self._random)
         for informer in member.informers:
             informer.on_change(self._forwarder(name, informer.watch.kind))
+        member.on_recovery = lambda: self._announce(name, "recovered")
         member.start()
         return member
 
