@@ -6,10 +6,12 @@ from continuo.embedded.apicore import metadata as meta
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.machinery import schema as schemas
 from continuo.embedded.machinery.fields import FieldError
+from continuo.embedded.machinery.pruning import without_nulls
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest
 from continuo.resources.meta import Object
 
+_DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _HEAD = ("apiVersion", "kind", "metadata")
 
 
@@ -36,7 +38,10 @@ def shape(
         metadata = {name: value for name, value in metadata.items() if f"metadata.{name}" not in foreign}
     if unknown or foreign:
         _report([*foreign, *unknown] if served.type.builtin else sorted([*foreign, *unknown]), write)
-    if not served.type.builtin:
+    if served.type.builtin:
+        # (A definition's schema may say `default: null`.)
+        pruned = pruned if served.key == _DEFINITIONS else without_nulls(pruned)
+    else:
         filled = schemas.apply_defaults(schema, pruned)
         pruned = filled if subresource != "status" else {k: v for k, v in filled.items() if k in pruned}
     return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **kept, **pruned}

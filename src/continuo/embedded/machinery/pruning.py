@@ -60,3 +60,22 @@ def _prune_map(
 
 
 _NESTED = (dict, list)
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without fields that are null, which in built-in kinds means "not given"; shared where there are none."""
+    out = value
+    for name, child in value.items() if isinstance(value, dict) else enumerate(value):
+        if child.__class__ in _NESTED:
+            kept = without_nulls(child)
+        elif child is None and isinstance(value, dict):
+            kept = None
+        else:
+            continue
+        if kept is None or kept is not child:
+            out = value.copy() if out is value else out
+            if kept is None:
+                del out[name]
+            else:
+                out[name] = kept
+    return out
