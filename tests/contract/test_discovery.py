@@ -119,7 +119,8 @@ COLUMNS = {
     "pods": ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates"],
     "services": ["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector"],
     "events": ["Last Seen", "Type", "Reason", "Object", "Subobject", "Source", "Message", "First Seen", "Count", "Name"],
-    "persistentvolumeclaims": ["Name", "Status", "Volume", "Capacity", "Access Modes", "StorageClass", "VolumeAttributesClass", "Age", "VolumeMode"],
+    "persistentvolumeclaims": ["Name", "Status", "Volume", "Capacity",
+        "Access Modes", "StorageClass", "VolumeAttributesClass", "Age", "VolumeMode"],
 }  # fmt: skip
 
 

@@ -127,6 +127,15 @@ def test_deployments_default(api: Api, ns: str) -> None:
     assert created["metadata"]["generation"] == 1
 
 
+def test_null_is_as_good_as_nothing(api: Api, ns: str) -> None:
+    body = deployment("a")
+    body["spec"]["template"]["metadata"]["creationTimestamp"] = None
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = None
+    created = api.post(_apps(ns, "deployments"), body).ok()
+    assert not created["spec"]["template"]["metadata"].get("creationTimestamp")
+    assert "env" not in created["spec"]["template"]["spec"]["containers"][0]
+
+
 @pytest.mark.parametrize(("image", "policy"), [("app", "Always"), ("app:latest", "Always"), ("app:1", "IfNotPresent")])
 def test_when_images_are_pulled(api: Api, ns: str, image: str, policy: str) -> None:
     body = deployment("a")
@@ -161,7 +170,8 @@ def test_selectors_are_immutable_and_must_match(api: Api, ns: str) -> None:
         ({"name": "main", "image": "x", "imagePullPolicy": "Maybe"}, 'imagePullPolicy: Unsupported value: "Maybe"'),
         ({"name": "main", "image": "x", "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
          "resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"),
-        ({"name": "main", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}, 'volumeMounts[0].name: Not found: "v"'),
+        ({"name": "main", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+         'volumeMounts[0].name: Not found: "v"'),
         ({"name": "main", "image": "x", "env": [{"name": "", "value": "1"}]}, "env[0].name: Required value"),
     ],
 )  # fmt: skip
@@ -244,7 +254,8 @@ def test_events_are_the_same_in_both_groups(api: Api, ns: str) -> None:
     core, new = _v1(ns, "events"), f"/apis/events.k8s.io/v1/namespaces/{ns}/events"
     regarding = {"kind": "ConfigMap", "apiVersion": "v1", "name": "a", "namespace": ns}
     api.post(new, {
-        "metadata": {"name": "e"}, "regarding": regarding, "reason": "Placed", "note": "here", "type": "Normal", "action": "Place",
+        "metadata": {"name": "e"}, "regarding": regarding, "reason": "Placed", "note": "here", "type": "Normal",
+        "action": "Place",
         "reportingController": "example.org/c", "reportingInstance": "i", "eventTime": "2025-01-01T00:00:00.000001Z",
     }).ok()  # fmt: skip
     old = api.get(f"{core}/e").ok()
@@ -252,8 +263,20 @@ def test_events_are_the_same_in_both_groups(api: Api, ns: str) -> None:
     assert (old["reportingComponent"], old["eventTime"]) == ("example.org/c", "2025-01-01T00:00:00.000001Z")
     assert api.get(core, fieldSelector="involvedObject.name=a,reason=Placed").names == ["e"]
     assert api.get(new, fieldSelector="regarding.name=a").names == ["e"]
-    api.post(core, {"metadata": {"name": "f", "namespace": ns}, "involvedObject": regarding, "reason": "Old", "message": "there", "type": "Warning",
-                    "firstTimestamp": "2025-01-01T00:00:00Z", "lastTimestamp": "2025-01-01T00:00:00Z", "count": 2, "source": {"component": "x"}}).ok()  # fmt: skip
+    api.post(
+        core,
+        {
+            "metadata": {"name": "f", "namespace": ns},
+            "involvedObject": regarding,
+            "reason": "Old",
+            "message": "there",
+            "type": "Warning",
+            "firstTimestamp": "2025-01-01T00:00:00Z",
+            "lastTimestamp": "2025-01-01T00:00:00Z",
+            "count": 2,
+            "source": {"component": "x"},
+        },
+    ).ok()
     seen = api.get(f"{new}/f").ok()
     assert (seen["note"], seen["deprecatedCount"], seen["deprecatedSource"]) == ("there", 2, {"component": "x"})
 

@@ -40,10 +40,20 @@ def test_past_changes_are_replayed(api: Api, secrets: str) -> None:
 def test_without_a_version_the_present_comes_first(api: Api, secrets: str, query: dict[str, str]) -> None:
     for name in "ab":
         api.post(secrets, secret(name)).ok()
-    with api.watch(secrets, **query) as stream:
-        assert sorted(stream.some(2)) == [("ADDED", "a"), ("ADDED", "b")]
-        api.post(secrets, secret("c")).ok()
-        assert stream.some(1) == [("ADDED", "c")]
+    for _ in range(5):
+        with api.watch(secrets, **query) as stream:
+            first = stream.next()
+            assert first is not None
+            if first["type"] == "ERROR" and first["object"]["code"] == 504:
+                continue  # a busy server's cache has not caught up: clients ask again
+            assert sorted([("ADDED", first["object"]["metadata"]["name"]), *stream.some(1)]) == [
+                ("ADDED", "a"),
+                ("ADDED", "b"),
+            ]
+            api.post(secrets, secret("c")).ok()
+            assert stream.some(1) == [("ADDED", "c")]
+            return
+    raise AssertionError("no watch began")
 
 
 def test_it_ends_when_its_time_is_over(api: Api, secrets: str, a_secret: Object) -> None:

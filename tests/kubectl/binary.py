@@ -26,7 +26,11 @@ func main() { util.CheckErr(cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand())) 
 def find() -> str | None:
     """The kubectl to test with; None when there is none and none was asked to be built."""
     found = shutil.which("kubectl") or (str(CACHE) if CACHE.exists() else None)
-    if found is None and shutil.which("go") and (os.environ.get("CONTINUO_BUILD_KUBECTL") == "1" or os.environ.get("CI")):
+    if (
+        found is None
+        and shutil.which("go")
+        and (os.environ.get("CONTINUO_BUILD_KUBECTL") == "1" or os.environ.get("CI"))
+    ):
         found = _build()
     return found
 

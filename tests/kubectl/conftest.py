@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract.local import Loop
 
 from continuo.cli.host import Host
 from continuo.embedded.standins.settings import Flavor, Settings
 from continuo.embedded.standins.workload import NewNode, register
+from contract.local import Loop
 
 from . import binary
 from .client import Kubectl

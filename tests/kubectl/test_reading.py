@@ -78,7 +78,11 @@ def test_pages(filled: Kubectl, page: str) -> None:
 
 def test_describe(filled: Kubectl, orchestrations: Kubectl) -> None:
     service, config, orchestration, node, namespace = filled.together(
-        "describe service web", "describe cm one", "describe llorch example", "describe node rose-1", "describe ns default"
+        "describe service web",
+        "describe cm one",
+        "describe llorch example",
+        "describe node rose-1",
+        "describe ns default",
     )
     assert "80-8080  80/TCP" in service and "Type:" in service
     assert "k:\n----\n1" in config
@@ -118,7 +122,9 @@ def test_who_may_what(kubectl: Kubectl) -> None:
     kubectl.together("create role reader --verb=get,list --resource=pods", "create serviceaccount limited")
     kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={kubectl.namespace}:limited")
     limited = f"--as=system:serviceaccount:{kubectl.namespace}:limited"
-    mine, theirs, rules = kubectl.together("auth can-i delete pods", f"auth can-i list pods {limited}", f"auth can-i --list {limited}")
+    mine, theirs, rules = kubectl.together(
+        "auth can-i delete pods", f"auth can-i list pods {limited}", f"auth can-i --list {limited}"
+    )
     assert (mine, theirs) == ("yes\n", "yes\n")
     assert "pods" in rules and "[get list]" in rules
     assert kubectl.fails("auth", "can-i", "delete", "pods", limited) == "no\n"

@@ -44,7 +44,9 @@ def test_scaling(web: Kubectl) -> None:
     assert web("scale", "deployment/web", "--replicas=4") == "deployment.apps/web scaled\n"
     web("rollout", "status", "deployment/web", WAIT)
     assert web("get", "deployment", "web", "-o", "jsonpath={.status.availableReplicas}") == "4"
-    assert "Expected replicas to be 9, was 4" in web.fails("scale", "deployment/web", "--current-replicas=9", "--replicas=1")
+    assert "Expected replicas to be 9, was 4" in web.fails(
+        "scale", "deployment/web", "--current-replicas=9", "--replicas=1"
+    )
     web("scale", "deployment/web", "--replicas=2")
     web("wait", "--for=jsonpath={.status.replicas}=2", "deployment/web", WAIT)
 

@@ -155,8 +155,9 @@ async def test_kubectl_from_definition_to_deletion(running: Running, tmp_path: P
         assert "unchanged" in await kubectl("apply", "-f", "-", stdin=manifest % 2)
         wrong = await kubectl("apply", "-f", "-", stdin=manifest % 2 + "color: red\n", fails=True)
         assert 'unknown field "color"' in wrong
-        assert "conflict" in await kubectl("apply", "--server-side", "-f", "-", stdin=manifest % 3, fails=True)
-        await kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest % 3)
+        other = ("apply", "--server-side", "--field-manager=other", "-f", "-")
+        assert "conflict" in await kubectl(*other, stdin=manifest % 3, fails=True)
+        await kubectl(*other, "--force-conflicts", stdin=manifest % 3)
         await kubectl("scale", "widget", "a", "--replicas=5")
         table = await kubectl("get", "wd", "-o", "wide")
         assert table.split() == ["NAME", "REPLICAS", "READY", "NOTE", "AGE", "a", "5", "none", *table.split()[8:]]
