@@ -1,0 +1,170 @@
+"""The engine and the operator, each in a process of its own, so that the CPU of each is known.
+
+A child speaks JSON lines: it prints what it has to say, and answers the commands that it reads. The parent is the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used since it started."""
+
+    cpu: float
+    """Seconds, user and system."""
+    rss: float
+    """Resident MiB, now."""
+    requests: dict[str, int]
+    """Requests sent, by verb; of the operator."""
+
+    def __sub__(self, before: Usage) -> Usage:
+        verbs = {verb: count - before.requests.get(verb, 0) for verb, count in self.requests.items()}
+        return Usage(self.cpu - before.cpu, self.rss, {verb: count for verb, count in sorted(verbs.items()) if count})
+
+    @property
+    def calls(self) -> int:
+        """All requests together."""
+        return sum(self.requests.values())
+
+
+class Child:
+    """A process of this module, and the conversation with it."""
+
+    def __init__(self, role: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.processes", role, *arguments]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.pid = self._process.pid
+        self.hello = self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a benchmark's process ended: {self._process.args}")
+        return json.loads(line)
+
+    def ask(self, command: str) -> Any:
+        """Send a command and wait for its answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        return self._read()
+
+    def usage(self) -> Usage:
+        """What it has used until now."""
+        return Usage(**self.ask("usage"))
+
+    def stop(self) -> None:
+        """End it and wait for its end."""
+        with contextlib.suppress(OSError):
+            self._process.communicate(timeout=60)  # closes its input, which is the sign
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+@contextlib.contextmanager
+def engine(**settings: Any) -> Iterator[Child]:
+    """An engine with its stand-ins on a disk; `hello["kubeconfig"]` is the management cluster's."""
+    with TemporaryDirectory(prefix="continuo-benchmark-") as data:
+        child = Child("engine", data, json.dumps(settings))
+        try:
+            yield child
+        finally:
+            child.stop()
+
+
+@contextlib.contextmanager
+def operator(kubeconfig: str, **settings: Any) -> Iterator[Child]:
+    """The operator, as `continuo operator` runs it."""
+    child = Child("operator", kubeconfig, json.dumps(settings))
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+# --- the children ---
+
+
+def _usage(requests: Callable[[], Counter[str]]) -> dict[str, Any]:
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    rss = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return {"cpu": spent.ru_utime + spent.ru_stime, "rss": rss, "requests": dict(requests())}
+
+
+async def _converse(hello: Any, requests: Callable[[], Counter[str]]) -> None:
+    """Answer commands until the input ends."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    print(json.dumps(hello), flush=True)
+    while line := await reader.readline():
+        command = line.decode().strip()
+        if command != "usage":
+            raise SystemExit(f"no such command: {command}")
+        print(json.dumps(_usage(requests)), flush=True)
+
+
+async def _engine(data: str, settings: dict[str, Any]) -> None:
+    from continuo.cli.host import Host
+    from continuo.embedded.standins.settings import Settings
+
+    host = Host(Path(data), port=0, standins=Settings(**settings), seed=1)
+    await host.start()
+    try:
+        await _converse({"kubeconfig": host.engine.kubeconfig("management")}, Counter)
+    finally:
+        await host.stop()
+
+
+async def _operator(kubeconfig: str, settings: dict[str, Any]) -> None:
+    from continuo.cli.host import local_operator
+    from continuo.orchestrator.settings import Settings
+
+    controllers = local_operator(kubeconfig, Settings(**settings))
+
+    def requests() -> Counter[str]:
+        clusters: list[Any] = [controllers.management, *(member.cluster for member in controllers.fleet)]
+        return sum((cluster.requests for cluster in clusters), Counter())
+
+    work = asyncio.create_task(controllers.run())
+    try:
+        await _converse({}, requests)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await controllers.management.close()
+
+
+def main() -> None:
+    """The entry of a child."""
+    import logging
+
+    import uvloop
+
+
+    logging.basicConfig(level=logging.ERROR)
+    role, subject, settings = sys.argv[1:]
+    uvloop.run({"engine": _engine, "operator": _operator}[role](subject, json.loads(settings)))
+
+
+if __name__ == "__main__":
+    main()
