@@ -111,18 +111,22 @@ def link_settings_for(
 ) -> LinkSettings:
     """The settings of one link: which end's gateway listens, how it is exposed, on whose shared address.
 
-    A gateway that exists stays where it is. Otherwise the end with a load balancer listens, the second when both have
-    one; without any the gateway is reached through a node's port.
+    A gateway that exists stays where it is, and on an adopted cluster as it is. Otherwise the end with a load balancer
+    listens (an adopted cluster has one unless its `packages` leave it out), the second when both have one; without any
+    the gateway is reached through a node's port.
     """
     declared = {end.name: wanted.clusters.get(end.name) for end in (first, second)}
-    balanced = {
-        name: c is None or c.spec.existing or "loadbalancer" in c.spec.package_set for name, c in declared.items()
-    }
+    balanced = {name: c is None or "loadbalancer" in c.spec.package_set for name, c in declared.items()}
     server = settings.server
     if server == "auto" and first.gateway_server is None and second.gateway_server is None:
         server = "first" if balanced[first.name] and not balanced[second.name] else "second"
     listener = first if server == "first" or first.gateway_server is not None else second
     cluster = declared[listener.name]
+    if listener.gateway_server is not None and (cluster is None or cluster.spec.existing):
+        # Another orchestration may have made it and know better; two that differ would undo each other's writes.
+        spec = listener.gateway_server.get("spec") or {}
+        kept = (spec.get("endpoint") or {}).get("serviceType") or settings.service_type
+        return replace(settings, server=server, service_type=kept, service_annotations=spec.get("serviceAnnotations") or {})
     annotations = packages.shared_address(cluster.spec) if cluster is not None and not cluster.spec.existing else {}
     return replace(
         settings,
