@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from continuo.resources.errors import Expired, NotFound, Unreachable
 from continuo.resources.meta import Kind, Object, is_true
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
-PATIENCE = 60.0
+PATIENCE = float(os.environ.get("CONTINUO_PATIENCE", "60"))
 """Seconds after which something that has to happen counts as never happening: a bound on failure, not an expectation."""
 
 
