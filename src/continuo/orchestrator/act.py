@@ -68,10 +68,14 @@ class Attempts:
         """Step id -> why its last try failed."""
         return {step: entry.message for step, entry in self._tries.items()}
 
-    def next_retry(self, now: float) -> float | None:
-        """Seconds until the first failed step may be tried again."""
-        times = [entry.not_before for entry in self._tries.values()]
-        return max(0.0, min(times) - now) if times else None
+    def next_retry(self, plan: Plan, now: float) -> float | None:
+        """Seconds until the first failed step may be tried again.
+
+        Steps that wait for others do not count: what they wait for will say when to look again.
+        """
+        runnable = {step.id for step in plan.runnable()}
+        times = [entry.not_before for name, entry in self._tries.items() if name in runnable]
+        return max(self.first / 2, min(times) - now) if times else None
 
 
 def fingerprint(step: Step) -> str:

@@ -193,11 +193,13 @@ def existing_links(snapshot: Snapshot) -> set[tuple[str, str]]:
         caches = seen.workload.caches
         if caches is None or seen.workload.reach is not Reach.OK:
             continue
-        for space in caches.owned(kinds.NAMESPACE, snapshot.key):
+        for space in caches.tenants():
             peer = labels_of(space).get("liqo.io/remote-cluster-id") or ""
             ours = naming.cluster_name(snapshot.key[1], "")
             other = by_id.get(peer) or (peer.removeprefix(ours) if peer.startswith(ours) else None)
-            if labels_of(space).get("liqo.io/tenant-namespace") == "true" and other:
+            # Whoever had a link made to a cluster that we created: when nobody needs it, it is ours to remove.
+            ours_to_remove = _is_ours(space, snapshot.key) or (not seen.adopted and _by_continuo(space))
+            if other and ours_to_remove:
                 found.add(naming.pair(name, other))
         for foreign in caches.list(kinds.FOREIGN_CLUSTER):
             peer = foreign["spec"]["clusterID"]
@@ -239,6 +241,10 @@ def app_objects(seen: ClusterSeen, key: Key, app: str) -> AppSeen:
 
 def _of_app(found: object, key: Key) -> list[Object]:
     return [obj for obj in found if _is_ours(obj, key)]  # type: ignore[attr-defined]
+
+
+def _by_continuo(obj: Object) -> bool:
+    return labels_of(obj).get(naming.MANAGED_BY) == "continuo"
 
 
 def _is_ours(obj: Object, key: Key) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from continuo.federation import names
+from continuo.federation import names as federation_names
 from continuo.federation import watches as federation_watches
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming, states
@@ -40,11 +41,20 @@ def _by_provisioning(obj: Object) -> Iterable[Hashable]:
     return (True,) if not states.initialized(obj) and not deleting(obj) else ()
 
 
+def _by_tenant(obj: Object) -> Iterable[Hashable]:
+    """The namespaces that stand for links, under one key."""
+    return (True,) if labels_of(obj).get(federation_names.TENANT_NAMESPACE) == "true" else ()
+
+
 INDEXERS = {"namespace": _by_namespace, "orchestration": _by_orchestration, "cluster": _by_cluster}
 
 
 def _management_indexers(kind: Kind) -> Mapping[str, Indexer]:
     return {**INDEXERS, "provisioning": _by_provisioning} if kind is kinds.CLUSTER else INDEXERS
+
+
+def _workload_indexers(kind: Kind) -> Mapping[str, Indexer]:
+    return {**INDEXERS, "tenant": _by_tenant} if kind is kinds.NAMESPACE else INDEXERS
 
 
 def owner_of(obj: Object) -> Key | None:
@@ -87,10 +97,10 @@ def management_watches() -> tuple[Watch, ...]:
 def workload_watches() -> tuple[Watch, ...]:
     """What the operator follows in every workload cluster: its own objects, links, entrances, pods that do not run."""
     managed = naming.SELECT_MANAGED
-    ours = [Watch(kind, labels=managed, indexers=INDEXERS) for kind in APPLICATION_KINDS]
+    ours = [Watch(kind, labels=managed, indexers=_workload_indexers(kind)) for kind in APPLICATION_KINDS]
     optional = [Watch(kind, labels=managed, indexers=INDEXERS, optional=True) for kind in (*GATEWAY_KINDS, *POOL_KINDS)]
     links = [
-        Watch(watch.kind, watch.namespace, watch.labels, watch.fields, INDEXERS, optional=True)
+        Watch(watch.kind, watch.namespace, watch.labels, watch.fields, _workload_indexers(watch.kind), optional=True)
         for watch in federation_watches.WATCHES
     ]
     pods = Watch(kinds.POD, None, managed, "status.phase!=Running", INDEXERS, _pod_summary)
@@ -124,6 +134,9 @@ class CachedCluster:
 
     def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
         return self._indexed(kind, "cluster", (namespace, cluster))
+
+    def tenants(self) -> Iterable[Object]:
+        return self._indexed(kinds.NAMESPACE, "tenant", True)
 
     def put(self, kind: Kind, obj: Object) -> None:
         """Add an object that is about to be there, to caches that follow nothing."""

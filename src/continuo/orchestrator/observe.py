@@ -48,6 +48,10 @@ class Caches(Protocol):
         """The objects that carry the labels of that orchestration (namespace, name)."""
         ...
 
+    def tenants(self) -> Iterable[Object]:
+        """Liqo's tenant namespaces: each stands for a link."""
+        ...
+
     def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
         """The objects labelled with that Cluster API cluster name: Machines, HelmReleaseProxies."""
         ...

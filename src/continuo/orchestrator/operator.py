@@ -222,7 +222,7 @@ class Operator:
             await self._hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
             self._add(key)
         await self._write_status(obj, status)
-        return Result(memory.attempts.next_retry(self._loop_time()))
+        return Result(memory.attempts.next_retry(plan, self._loop_time()))
 
     async def _round(self, snapshot: Snapshot, memory: Memory) -> tuple[Plan, Object]:
         wanted = memory.oriented(snapshot, self.settings)

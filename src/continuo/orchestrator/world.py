@@ -93,21 +93,21 @@ class LiveWorld:
 class Register:
     """Which orchestrations use which cluster (named by its kubeconfig Secret), and which links between them they need."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_left: Callable[[set[Key]], None] = lambda _: None) -> None:
+        self._on_left = on_left
+        """Told the orchestrations that use a cluster or a link which another one has left."""
         self._holders: dict[tuple[Key, Key], set[Key]] = {}
         self._held: dict[Key, set[tuple[Key, Key]]] = {}
         self._users: dict[Key, set[Key]] = {}
         self._used: dict[Key, set[Key]] = {}
 
-    def put(self, orchestration: Key, secrets: Iterable[Key] = (), links: Iterable[tuple[Key, Key]] = ()) -> set[Key]:
-        """Replace what an orchestration declares; without arguments it is forgotten.
-
-        Returns the other orchestrations that use a cluster which this one has left.
-        """
+    def put(self, orchestration: Key, secrets: Iterable[Key] = (), links: Iterable[tuple[Key, Key]] = ()) -> None:
+        """Replace what an orchestration declares; without arguments it is forgotten."""
         pairs = {(min(pair), max(pair)) for pair in links}
-        replace_items(self._holders, self._held, orchestration, pairs)
-        left = replace_items(self._users, self._used, orchestration, set(secrets))
-        return {user for secret in left for user in self._users.get(secret, ())}
+        left = {secret for pair in _replace(self._holders, self._held, orchestration, pairs) for secret in pair}
+        left |= _replace(self._users, self._used, orchestration, set(secrets))
+        if others := {user for secret in left for user in self._users.get(secret, ())} - {orchestration}:
+            self._on_left(others)
 
     def holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         """Other orchestrations that need the link."""
