@@ -104,8 +104,8 @@ class Register:
     def put(self, orchestration: Key, secrets: Iterable[Key] = (), links: Iterable[tuple[Key, Key]] = ()) -> None:
         """Replace what an orchestration declares; without arguments it is forgotten."""
         pairs = {(min(pair), max(pair)) for pair in links}
-        left = {secret for pair in _replace(self._holders, self._held, orchestration, pairs) for secret in pair}
-        left |= _replace(self._users, self._used, orchestration, set(secrets))
+        left = {secret for pair in replace_items(self._holders, self._held, orchestration, pairs) for secret in pair}
+        left |= replace_items(self._users, self._used, orchestration, set(secrets))
         if others := {user for secret in left for user in self._users.get(secret, ())} - {orchestration}:
             self._on_left(others)
 
