@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from continuo.federation import state
+from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
-from continuo.orchestrator.drift import drift
+from continuo.orchestrator.drift import accepted, drift
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.orient import Wanted, orient
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
-from continuo.resources.meta import Object
+from continuo.resources.meta import Object, annotations_of, key_of
 from continuo.resources.orchestration import LowLevelOrchestration
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -24,6 +28,8 @@ class Memory:
     _decoded: tuple[Object, LowLevelOrchestration] | None = None
     _wanted: tuple[object, Wanted] | None = None
     _compared: dict[int, tuple[Object, str | None, tuple[str, ...]]] = field(default_factory=dict)
+    _accepted: dict[tuple[str, str, str], tuple[str | None, Object]] = field(default_factory=dict)
+    """By (kind, namespace, name): the declaration's hash, and the declaration as a webhook changed it."""
 
     def decoded(self, obj: Object, decode: Callable[[Object], LowLevelOrchestration]) -> LowLevelOrchestration:
         """The typed form, decoded once per version."""
@@ -46,8 +52,26 @@ class Memory:
         if known is not None and known[0] is desired and known[1] == version and live is not None:
             return known[2]
         found = drift(desired, live)
+        if found and live is not None:
+            mark, taken = self._accepted.get(_identity(desired), (None, desired))
+            if mark == annotations_of(desired).get(naming.APPLIED):
+                found = drift(taken, live)
         self._compared[id(desired)] = (desired, version, found)
         return found
+
+    def took(self, desired: Object, answer: Object) -> None:
+        """The server answered our apply: if it keeps the declaration in another form, that form is no drift."""
+        found = drift(desired, answer)
+        if not found or found == ("declaration",):
+            self._accepted.pop(_identity(desired), None)
+            return
+        log.info("%s %s is kept in another form than declared: %s", desired["kind"], key_of(desired), ", ".join(found))
+        self._accepted[_identity(desired)] = (annotations_of(desired).get(naming.APPLIED), accepted(desired, answer))
+        self._compared.pop(id(desired), None)
+
+
+def _identity(desired: Object) -> tuple[str, str, str]:
+    return (desired["kind"], *key_of(desired))
 
 
 def _facts(snapshot: Snapshot) -> object:

@@ -64,7 +64,7 @@ class Operator:
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self.fleet = ClusterSet(workload_watches(), connect)
-        self._register = Register()
+        self._register = Register(self._wake)
         self.world = LiveWorld(self._hub, self.fleet, self._register, self._loop_time, self.settings.lost_after)
         self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
         self.events = EventRecorder(management, "continuo", instance)
@@ -235,7 +235,7 @@ class Operator:
             if (member := self.fleet.get(member_name(snapshot.key[0], seen.secret))) is not None
         }
         await act(
-            plan, clients, memory.attempts, lambda write, answer: self._learn(snapshot, write, answer),
+            plan, clients, memory.attempts, lambda write, answer: self._learn(snapshot, memory, write, answer),
             now=self._loop_time, concurrency=self.settings.write_concurrency,
         )  # fmt: skip
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -254,8 +254,9 @@ class Operator:
                     waiting = True
         (self._queued.add if waiting else self._queued.discard)(snapshot.key)
 
-    def _learn(self, snapshot: Snapshot, write: Write, answer: Object) -> None:
+    def _learn(self, snapshot: Snapshot, memory: Memory, write: Write, answer: Object) -> None:
         """Put the answer of an apply into the cache that will see it anyway, so that it is not written twice."""
+        memory.took(write.object, answer)
         if write.cluster == "":
             informer = self.informers.get(write.kind)
         else:
