@@ -6,7 +6,7 @@ Pure. A problem belongs to one item and blocks only that item.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from continuo.federation import offloading, state
 from continuo.orchestrator import naming
@@ -85,7 +85,7 @@ def orient(snapshot: Snapshot, settings: Settings) -> Wanted:
     namespace, name = snapshot.key
     spec = snapshot.orchestration.spec
     wanted = {c.name: _cluster(namespace, name, c, snapshot, settings) for c in spec.clusters}
-    taken = _PortPlan()
+    taken = _PublicPlan(settings)
     apps = {app.name: _app(snapshot, app, wanted, taken, settings) for app in spec.apps}
     return Wanted(wanted, _links(snapshot, apps), apps)
 
@@ -161,13 +161,30 @@ def place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, Cluster
     return app.cluster
 
 
-class _PortPlan:
-    """Who holds which port of each cluster's shared public address."""
+class _PublicPlan:
+    """Who holds which port of each cluster's shared public address, and which DNS name."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._holders: dict[tuple[str, str, int], str] = {}
+        self._hosts: dict[tuple[str, str], str] = {}
 
     def claim(self, cluster: str, app: AppSpec, component: ComponentSpec) -> Problem | None:
+        """Take what the component needs, or say who has it."""
+        return self._ports(cluster, app, component) or self._names(cluster, app, component)
+
+    def _names(self, cluster: str, app: AppSpec, component: ComponentSpec) -> Problem | None:
+        for host in exposure.hosts(app, component, self._settings).values():
+            holder = self._hosts.get((cluster, host))
+            if holder:
+                return Problem(
+                    "HostConflict",
+                    f"host {host} on cluster {cluster} is served by {holder} already; choose another host",
+                )
+            self._hosts[(cluster, host)] = f"component {app.name}/{component.name}"
+        return None
+
+    def _ports(self, cluster: str, app: AppSpec, component: ComponentSpec) -> Problem | None:
         for expose in component.expose:
             if not expose.is_public or exposure.is_web(component, expose):
                 continue
@@ -187,7 +204,7 @@ def _app(
     snapshot: Snapshot,
     app: AppSpec,
     wanted: Mapping[str, ClusterWanted],
-    taken: _PortPlan,
+    taken: _PublicPlan,
     settings: Settings,
 ) -> AppWanted:
     namespace, orchestration = snapshot.key
@@ -200,6 +217,7 @@ def _app(
         )
         for component in app.components
     }
+    shared = _shared(snapshot, app)
     remotes = tuple(sorted({cluster for cluster in places.values() if cluster != app.cluster}))
     remote_ids = [ids[name] for name in remotes]
     home_id = ids[app.cluster]
@@ -216,11 +234,35 @@ def _app(
         spec=app,
         home=app.cluster,
         remotes=remotes,
-        shared=_shared(snapshot, app),
+        shared=shared,
         offloading=offload,
-        components=components,
+        components=_without_clashes(app, shared, components),
         problem=_app_problem(snapshot, app, declared),
     )
+
+
+def _without_clashes(
+    app: AppSpec, shared: tuple[Object, ...], components: Mapping[str, ComponentWanted]
+) -> dict[str, ComponentWanted]:
+    """Names are joined from parts, so two components may mean one object (`a` with `b-c`, `a-b` with `c`).
+
+    The first has it; the other one is refused, or they would overwrite each other for ever.
+    """
+    holders = {(obj["kind"], obj["metadata"]["name"]): "what the application's components share" for obj in shared}
+    found: dict[str, ComponentWanted] = {}
+    for name, component in components.items():
+        made = [(obj["kind"], obj["metadata"]["name"]) for obj in component.objects]
+        clash = next((key for key in made if key in holders), None)
+        if clash is None:
+            holders.update(dict.fromkeys(made, f"component {app.name}/{name}"))
+            found[name] = component
+            continue
+        message = (
+            f"component {app.name}/{name} needs {clash[0]} {clash[1]}, which belongs to {holders[clash]}; "
+            "rename the component, or what its name was joined with"
+        )
+        found[name] = replace(component, objects=(), problem=Problem("NameConflict", message))
+    return found
 
 
 def _liqo_id(seen: ClusterSeen | None) -> str | None:
@@ -270,7 +312,7 @@ def _component(
     cluster: str,
     ids: Mapping[str, str | None],
     home: ClusterWanted | None,
-    taken: _PortPlan,
+    taken: _PublicPlan,
     settings: Settings,
 ) -> ComponentWanted:
     namespace, orchestration = snapshot.key

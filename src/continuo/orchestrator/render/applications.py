@@ -72,12 +72,13 @@ def secrets_used(component: ComponentSpec) -> tuple[SecretUse, ...]:
 
 def copy_secret(source: Object, app: AppSpec, labels: dict[str, str]) -> Object:
     """The Secret as it is needed in the application's namespace."""
+    content = {"data": dict(source["data"])} if source.get("data") else {}
     return kinds.SECRET.new(
         source["metadata"]["name"],
         app.name,
         metadata={"labels": labels},
         type=source.get("type") or "Opaque",
-        data=dict(source.get("data") or {}),
+        **content,
     )
 
 
@@ -125,12 +126,12 @@ def _variables(component: ComponentSpec) -> list[Object]:
             source = {"name": f"{component.name}-env", "key": variable.name}
             rendered.append({"name": variable.name, "valueFrom": {"secretKeyRef": source}})
         else:
-            rendered.append({"name": variable.name, "value": variable.value or ""})
+            rendered.append({"name": variable.name, **({"value": variable.value} if variable.value else {})})
     return rendered
 
 
 def claim_name(component: ComponentSpec, volume: str) -> str:
-    return f"{component.name}-{naming.slug(volume, 40)}"
+    return f"{component.name}-{volume}"
 
 
 def _claims(app: AppSpec, component: ComponentSpec, labels: dict[str, str]) -> list[Object]:
@@ -153,13 +154,12 @@ def _volumes(component: ComponentSpec) -> tuple[list[Object], list[Object]]:
     volumes: list[Object] = []
     mounts: list[Object] = []
     for volume in component.storage:
-        name = naming.slug(volume.name, 40)
         if volume.kind == "persistent":
             source: Object = {"persistentVolumeClaim": {"claimName": claim_name(component, volume.name)}}
         else:
             source = {"emptyDir": {"sizeLimit": volume.size}}
-        volumes.append({"name": name, **source})
-        mounts.append({"name": name, "mountPath": volume.mount_path})
+        volumes.append({"name": volume.name, **source})
+        mounts.append({"name": volume.name, "mountPath": volume.mount_path})
     return volumes, mounts
 
 
@@ -174,7 +174,9 @@ def _deployment(
     if variables := _variables(component):
         container["env"] = variables
     if component.expose:
-        ports = {(e.container_port, exposure.transport(e)): exposure.port_name(e) for e in component.expose}
+        ports: dict[tuple[int, str], str] = {}
+        for expose, name in exposure.port_names(component).items():
+            ports.setdefault((expose.container_port, exposure.transport(expose)), name)
         container["ports"] = [
             {"name": name, "containerPort": port, "protocol": transport} for (port, transport), name in ports.items()
         ]

@@ -6,6 +6,9 @@ gets Gateway API objects, one that only has an IngressClass gets an Ingress.
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from continuo.orchestrator import naming
@@ -43,24 +46,52 @@ def transport(expose: Expose) -> str:
     return "UDP" if expose.protocol == "UDP" else "TCP"
 
 
-def port_name(expose: Expose) -> str:
-    """A port's name: the exposure's own, or made from protocol and number (at most 15 characters)."""
-    return naming.slug(expose.name or "", 15) or f"{expose.protocol.lower()}-{expose.cluster_port}"
+def port_names(component: ComponentSpec) -> dict[Expose, str]:
+    """A name for each port, as containers and Services want them: unique, at most 15 characters, with a letter.
+
+    The exposure's own name as far as it fits, else one made from protocol and number.
+    """
+    found: dict[Expose, str] = {}
+    taken: set[str] = set()
+    for expose in component.expose:
+        name = next(name for name in _candidates(expose) if name not in taken)
+        taken.add(name)
+        found[expose] = name
+    return found
 
 
-def host(app: AppSpec, component: ComponentSpec, expose: Expose, settings: Settings) -> str:
-    return expose.host or f"{component.name}.{app.name}.{settings.base_domain}"
+def _candidates(expose: Expose) -> Iterator[str]:
+    own, number = naming.slug(expose.name or "", 15), str(expose.cluster_port)
+    if re.search("[a-z]", own):
+        yield own
+        yield f"{own[: 14 - len(number)].rstrip('-')}-{number}"
+    yield f"{expose.protocol.lower()}-{number}"
+    yield from (f"p{count}-{number}" for count in itertools.count(1))
+
+
+def hosts(app: AppSpec, component: ComponentSpec, settings: Settings) -> dict[Expose, str]:
+    """The DNS name of each public HTTP port: the declared one, else the component's own, which one port can have."""
+    found: dict[Expose, str] = {}
+    usual = f"{component.name}.{app.name}.{settings.base_domain}"
+    for expose in component.expose:
+        if expose.is_public and is_web(component, expose):
+            free = usual if usual not in found.values() else f"port-{expose.cluster_port}.{usual}"
+            found[expose] = expose.host or free
+    return found
 
 
 def urls(app: AppSpec, component: ComponentSpec, settings: Settings) -> tuple[Url, ...]:
     """The addresses of a component, inside and outside."""
     found: list[Url] = []
-    for expose in component.expose:
+    public = hosts(app, component, settings)
+    for expose, name in port_names(component).items():
+        if not (expose.is_peered or expose.is_public):
+            continue  # it has no Service
         inside = f"{component.name}.{app.name}.svc.cluster.local:{expose.cluster_port}"
-        found.append(Url(port_name(expose), f"{transport(expose).lower()}://{inside}"))
-        if expose.is_public and is_web(component, expose):
+        found.append(Url(name, f"{transport(expose).lower()}://{inside}"))
+        if expose in public:
             scheme = "https" if component.tls or expose.protocol == "HTTPS" else "http"
-            found.append(Url(f"{port_name(expose)}-public", f"{scheme}://{host(app, component, expose, settings)}/"))
+            found.append(Url(f"{name}-public", f"{scheme}://{public[expose]}/"))
     return tuple(found)
 
 
@@ -80,22 +111,23 @@ def render_exposure(
     peered = [expose for expose in component.expose if expose.is_peered or expose.is_public]
     if not peered:
         return []
-    objects = [_service(app, component.name, labels, selector, peered)]
+    objects = [_service(app, component, labels, selector, peered)]
     direct = [expose for expose in peered if expose.is_public and not is_web(component, expose)]
     if direct:
-        objects.append(_load_balancer(app, component.name, labels, selector, direct, address))
-    web = [expose for expose in peered if expose.is_public and is_web(component, expose)]
+        objects.append(_load_balancer(app, component, labels, selector, direct, address))
+    web = any(expose.is_public and is_web(component, expose) for expose in peered)
     if web and entrance.gateway_class:
-        objects += _gateway(app, component, labels, web, entrance.gateway_class, settings)
+        objects += _gateway(app, component, labels, entrance.gateway_class, settings)
     elif web:
-        objects.append(_ingress(app, component, labels, web, entrance.ingress_class, settings))
+        objects.append(_ingress(app, component, labels, entrance.ingress_class, settings))
     return objects
 
 
-def _ports(exposes: list[Expose]) -> list[Object]:
+def _ports(component: ComponentSpec, exposes: list[Expose]) -> list[Object]:
+    names = port_names(component)
     return [
         {
-            "name": port_name(expose),
+            "name": names[expose],
             "port": expose.cluster_port,
             "targetPort": expose.container_port,
             "protocol": transport(expose),
@@ -105,36 +137,35 @@ def _ports(exposes: list[Expose]) -> list[Object]:
 
 
 def _service(
-    app: AppSpec, name: str, labels: dict[str, str], selector: dict[str, str], exposes: list[Expose]
+    app: AppSpec, component: ComponentSpec, labels: dict[str, str], selector: dict[str, str], exposes: list[Expose]
 ) -> Object:
-    spec: Object = {"type": "ClusterIP", "selector": selector, "ports": _ports(exposes)}
-    return kinds.SERVICE.new(name, app.name, metadata={"labels": labels}, spec=spec)
+    spec: Object = {"type": "ClusterIP", "selector": selector, "ports": _ports(component, exposes)}
+    return kinds.SERVICE.new(component.name, app.name, metadata={"labels": labels}, spec=spec)
 
 
 def _load_balancer(
     app: AppSpec,
-    name: str,
+    component: ComponentSpec,
     labels: dict[str, str],
     selector: dict[str, str],
     exposes: list[Expose],
     address: dict[str, str],
 ) -> Object:
     metadata: Object = {"labels": labels, "annotations": dict(address)}
-    spec: Object = {"type": "LoadBalancer", "selector": selector, "ports": _ports(exposes)}
-    return kinds.SERVICE.new(f"{name}-public", app.name, metadata=metadata, spec=spec)
+    spec: Object = {"type": "LoadBalancer", "selector": selector, "ports": _ports(component, exposes)}
+    return kinds.SERVICE.new(f"{component.name}-public", app.name, metadata=metadata, spec=spec)
 
 
 def _ingress(
     app: AppSpec,
     component: ComponentSpec,
     labels: dict[str, str],
-    exposes: list[Expose],
     ingress_class: str | None,
     settings: Settings,
 ) -> Object:
     rules = [
         {
-            "host": host(app, component, expose, settings),
+            "host": host,
             "http": {
                 "paths": [
                     {
@@ -145,14 +176,14 @@ def _ingress(
                 ]
             },
         }
-        for expose in exposes
+        for expose, host in hosts(app, component, settings).items()
     ]
     spec: Object = {"rules": rules}
     if ingress_class:
         spec["ingressClassName"] = ingress_class
     if component.tls:
-        hosts = sorted({rule["host"] for rule in rules})  # type: ignore[type-var]
-        spec["tls"] = [{"hosts": hosts, "secretName": component.tls.name}]
+        served = sorted(set(hosts(app, component, settings).values()))
+        spec["tls"] = [{"hosts": served, "secretName": component.tls.name}]
     return kinds.INGRESS.new(component.name, app.name, metadata={"labels": labels}, spec=spec)
 
 
@@ -160,14 +191,14 @@ def _gateway(
     app: AppSpec,
     component: ComponentSpec,
     labels: dict[str, str],
-    exposes: list[Expose],
     gateway_class: str,
     settings: Settings,
 ) -> list[Object]:
     listeners: list[Object] = []
     routes: list[Object] = []
-    for expose in exposes:
-        name, hostname = port_name(expose), host(app, component, expose, settings)
+    names = port_names(component)
+    for expose, hostname in hosts(app, component, settings).items():
+        name = names[expose]
         listener: Object = {
             "name": name,
             "hostname": hostname,
