@@ -76,9 +76,15 @@ def decide_unlinking(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessmen
 
 
 def _was_declared(snapshot: Snapshot, pair: tuple[str, str]) -> bool:
-    """Whether the user took it out of `spec.links`: then it is worth saying that it stays."""
-    reported = (snapshot.object.get("status") or {}).get("links") or ()
-    return any(naming.pair(*entry["clusters"]) == pair and entry.get("reason") != "Implied" for entry in reported)
+    """Whether the user took it out of `spec.links`: then it is worth saying that it stays.
+
+    Only a connected link tells: before and after, its reason says how far it is, whether it was declared or implied.
+    """
+    for entry in (snapshot.object.get("status") or {}).get("links") or ():
+        if naming.pair(*entry["clusters"]) == pair:
+            reason = entry.get("reason")
+            return bool(reason == "InUse" or (entry.get("phase") == "Connected" and reason != "Implied"))
+    return False
 
 
 def _rests_on(draft: Draft, snapshot: Snapshot) -> tuple[str, ...]:
