@@ -36,13 +36,25 @@ class View:
         return orchestration_tree(self.object, self._machines(), self.times, time.monotonic())
 
     def _machines(self) -> Mapping[str, Sequence[Object]]:
-        prefix = f"{self.object['metadata']['name']}-"
         found: dict[str, list[Object]] = {}
-        for machine in self.machines.values():
-            cluster = labels_of(machine).get("cluster.x-k8s.io/cluster-name", "")
-            if cluster.startswith(prefix):
-                found.setdefault(cluster[len(prefix) :], []).append(machine)
+        for machine in self.own_machines():
+            found.setdefault(_cluster_of(machine)[len(self._prefix) :], []).append(machine)
         return found
+
+    def own_machines(self) -> list[Object]:
+        """The machines of this orchestration's clusters: its namespace may hold others'."""
+        status = (self.object.get("status") or {}).get("clusters") or ()
+        spec = (self.object.get("spec") or {}).get("clusters") or ()
+        own = {self._prefix + str(entry["name"]) for entry in (*spec, *status)}
+        return [machine for machine in self.machines.values() if _cluster_of(machine) in own]
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.object['metadata']['name']}-"
+
+
+def _cluster_of(machine: Object) -> str:
+    return str(labels_of(machine).get("cluster.x-k8s.io/cluster-name", ""))
 
 
 async def follow(cluster: Any, obj: Object, console: Console, *, timeout: float, machines: bool = True) -> View:
@@ -94,7 +106,7 @@ async def _lines(view: View, changed: asyncio.Event, console: Console) -> None:
 def _items(view: View) -> list[tuple[str, str, str]]:
     status = view.object.get("status") or {}
     found: list[tuple[str, str, str]] = []
-    for machine in view.machines.values():
+    for machine in view.own_machines():
         ready = is_true(machine, "NodeReady") or is_true(machine, "Ready")
         phase = "Ready" if ready else str((machine.get("status") or {}).get("phase") or "Pending")
         found.append((f"machine {machine['metadata']['name']}", phase, ""))

@@ -20,7 +20,10 @@ from continuo.cli.output import make_console, print_data
 )  # fmt: skip
 @run
 async def plan(target: Target, path: str, output: str) -> int:
-    """Show what applying a file would change: exit code 0 for no change, 2 for changes."""
+    """Show what applying a file would change.
+
+    Exit code 0: no change. 2: changes. 1: no change, because what is asked for is refused.
+    """
     from continuo.cli.files import read_documents
 
     documents = read_documents(path)
@@ -34,7 +37,9 @@ async def plan(target: Target, path: str, output: str) -> int:
             console.print(plan_tree(name, found))
     else:
         print_data([{"name": name, **found} for name, found in plans], output)
-    return 2 if any(found["changes"] for _, found in plans) else 0
+    if any(found["changes"] for _, found in plans):
+        return 2
+    return 1 if any(found["refusals"] for _, found in plans) else 0
 
 
 async def plans_for(cluster: Any, documents: list[Any], namespace: str) -> list[tuple[str, dict[str, Any]]]:

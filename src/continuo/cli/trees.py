@@ -177,6 +177,8 @@ def plan_tree(name: str, plan: Mapping[str, Any]) -> Tree:
     steps = plan["steps"]
     count = sum(step["action"] != "wait" for step in steps)
     title = f"{name}: {count} change{'s' if count != 1 else ''}" if count else f"{name}: no change"
+    if plan["refusals"]:
+        title += f", {len(plan['refusals'])} refused"
     tree = Tree(Text(title, style="bold"), guide_style="bright_black")
     for step in steps:
         colour = _COLOURS.get(step["action"], "yellow")
