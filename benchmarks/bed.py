@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Iterable
-from types import TracebackType
 from typing import Any
 
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
-from continuo.resources.meta import Kind, Object, is_true
+from continuo.resources.meta import Object, is_true
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.informer import Informer, Watch
 
@@ -34,7 +33,7 @@ class Bed:
         await self.api.apply(secret, manager="benchmark")
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for client in self._clients:
             await client.close()
 
@@ -144,8 +143,3 @@ async def add_applications(bed: Bed, pairs: list[str], count: int) -> None:
         for number in range(count)
     )
     await bounded(jobs, 16)
-
-
-def kind_counter(kind: Kind) -> Watch:
-    """A watch of all objects of a kind."""
-    return Watch(kind)

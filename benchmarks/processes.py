@@ -124,9 +124,11 @@ async def _converse(hello: Any, requests: Callable[[], Counter[str]]) -> None:
 
 
 async def _engine(data: str, settings: dict[str, Any]) -> None:
+    from continuo.cli import tuning
     from continuo.cli.host import Host
     from continuo.embedded.standins.settings import Settings
 
+    tuning.settle()
     host = Host(Path(data), port=0, standins=Settings(**settings), seed=1)
     await host.start()
     try:
@@ -136,9 +138,11 @@ async def _engine(data: str, settings: dict[str, Any]) -> None:
 
 
 async def _operator(kubeconfig: str, settings: dict[str, Any]) -> None:
+    from continuo.cli import tuning
     from continuo.cli.host import local_operator
     from continuo.orchestrator.settings import Settings
 
+    tuning.settle()
     controllers = local_operator(kubeconfig, Settings(**settings))
 
     def requests() -> Counter[str]:

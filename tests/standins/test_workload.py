@@ -382,3 +382,19 @@ def test_ten_times_the_pods_do_not_cost_more_writes_each(make_world: Any) -> Non
     assert per_pod[1] < 3.5
 
 
+def test_a_large_burst_of_pods_says_no_more_than_a_budget_of_events(make_world: Any) -> None:
+    world = make_world(settings=Settings(events_burst=10, events_rate=1.0))
+    api = world.engine.create_cluster("green")
+    world.start(workload_standin(world.engine, rng=world.rng, settings=world.settings))
+    world.node(api, "n0")
+    for number in range(50):
+        api.create(POD.new(f"p{number}", "default", spec=template()["spec"]))
+    world.run(2)
+    assert len(running(pods(api))) == 50
+    said = [event for event in api.list(CORE_EVENT, "default") if event["involvedObject"]["kind"] == "Pod"]
+    assert 10 <= len(said) <= 13
+    world.run(5)
+    api.create(POD.new("late", "default", spec=template()["spec"]))
+    world.run(2)
+    late = {e["reason"] for e in api.list(CORE_EVENT, "default") if e["involvedObject"]["name"] == "late"}
+    assert late == {"Scheduled", "Pulled", "Started"}, "after the burst pods are heard again"

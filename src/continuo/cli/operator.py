@@ -41,6 +41,7 @@ def operator(
     """Run the controllers against a management cluster until stopped."""
     import uvloop
 
+    from continuo.cli import tuning
     from continuo.cli.health import health_served
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
@@ -85,6 +86,7 @@ def operator(
             await asyncio.gather(work, waiting, return_exceptions=True)
             await management.close()
 
+    tuning.settle()
     try:
         uvloop.run(main())
     except BadRequest as error:

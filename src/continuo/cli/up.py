@@ -88,6 +88,7 @@ def start_detached(data: Path, *, port: int | None = None, operator: bool = True
 def _foreground(data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None) -> None:
     import uvloop
 
+    from continuo.cli import tuning
     from continuo.cli.host import Host, serve
     from continuo.embedded.standins.settings import Settings
 
@@ -117,6 +118,7 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
         finally:
             places.forget_running(data)
 
+    tuning.settle()
     uvloop.run(main())
 
 

@@ -60,6 +60,9 @@ class Settings:
     """An image whose name contains one of these cannot be pulled (ErrImagePull, ImagePullBackOff)."""
     events_per_owner: int = 3
     """Pods of one ReplicaSet (or other owner) beyond this many get no Scheduled/Pulled/Started events."""
+    events_rate: float = 20.0
+    events_burst: int = 200
+    """Events about pods per second and cluster; what a large rollout would say beyond that is dropped."""
     events_kept: int = 1000
     """Events kept per cluster; the oldest go first."""
 

@@ -13,6 +13,23 @@ from continuo.resources.kinds import CORE_EVENT
 from continuo.resources.meta import Key, Object, key_of
 
 
+class Budget:
+    """So many per second, and some more at once after a quiet time."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._left, self._at = burst, 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether there is one left."""
+        self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
 class EventSink:
     """Writes core/v1 Events of one cluster."""
 
@@ -22,6 +39,7 @@ class EventSink:
         self._order: deque[tuple[tuple[str, str, str], Key]] = deque()
         self._per_owner: Counter[tuple[str, str]] = Counter()
         self._number = 0
+        self._budget = Budget(settings.events_rate, settings.events_burst)
 
     def start(self) -> None:
         """Take up the events that are stored, so that they are counted on and age out."""
@@ -35,7 +53,7 @@ class EventSink:
             self._order.append((identity, key_of(event)))
 
     def pod(self, pod: Object, kind: str, reason: str, message: str, component: str) -> None:
-        """An event about a pod, unless its owner's pods had enough of that reason already."""
+        """An event about a pod, unless its owner's pods had enough of that reason already, or all pods together had."""
         owner = controller_of(pod)
         if owner is not None:
             slot = (owner["uid"], reason)
@@ -44,6 +62,8 @@ class EventSink:
             if len(self._per_owner) > 50_000:
                 self._per_owner.clear()
             self._per_owner[slot] += 1
+        if kind == "Normal" and not self._budget.take(self._engine.now()):
+            return
         self.emit(pod, kind, reason, message, component)
 
     def emit(self, about: Object, kind: str, reason: str, message: str, component: str) -> None:
