@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from continuo.orchestrator.caches import workload_watches
 from continuo.orchestrator.observe import Reach
 from continuo.orchestrator.plan import Action
 from continuo.resources import kinds
@@ -147,6 +148,31 @@ def test_a_namespace_of_somebody_else_is_not_taken() -> None:
     (refusal,) = bench.plan.refusals
     assert refusal.reason == "NamespaceTaken"
     assert bench.workloads["o-green"].all(kinds.DEPLOYMENT)[0]["metadata"]["namespace"] == "desk"
+
+
+def test_namespaces_of_others_are_followed_too() -> None:
+    (watch,) = (watch for watch in workload_watches() if watch.kind is kinds.NAMESPACE)
+    assert watch.labels is None  # or kube-system would be free to take, and to delete with the application
+
+
+def test_a_namespace_that_lost_its_labels_is_mended() -> None:
+    bench = running(WEB)
+    bench.workloads["o-green"].edit(kinds.NAMESPACE, "shop", "", lambda obj: obj["metadata"].pop("labels"))
+    assert bench.plan.refusals == ()
+    bench.settle()
+    assert labels_of(bench.workloads["o-green"].get(kinds.NAMESPACE, "shop"))["continuo.dev/orchestration"] == "o"
+
+
+def test_the_twin_of_an_application_that_moves_home_is_no_stranger() -> None:
+    clusters = [cluster("green"), cluster("rose")]
+    bench = Bench({"clusters": clusters, "apps": [app("shop", "green", WEB)]})
+    bench.settle()
+    bench.workloads["o-rose"].put(kinds.NAMESPACE, kinds.NAMESPACE.new("shop"))
+    bench.declare({"clusters": clusters, "apps": [app("shop", "rose", WEB)]})
+    assert bench.plan.refusals == ()
+    bench.run()
+    (refusal,) = bench.plan.refusals  # Liqo would have removed its twin by now
+    assert refusal.reason == "NamespaceTaken"
 
 
 def test_a_lost_cluster_degrades_and_stops_nothing_else() -> None:

@@ -27,7 +27,7 @@ def _by_namespace(obj: Object) -> Iterable[Hashable]:
 
 
 def _by_orchestration(obj: Object) -> Iterable[Hashable]:
-    owner = owner_of(obj)
+    owner = naming.owner(obj)
     return (owner,) if owner is not None else ()
 
 
@@ -55,13 +55,6 @@ def _management_indexers(kind: Kind) -> Mapping[str, Indexer]:
 
 def _workload_indexers(kind: Kind) -> Mapping[str, Indexer]:
     return {**INDEXERS, "tenant": _by_tenant} if kind is kinds.NAMESPACE else INDEXERS
-
-
-def owner_of(obj: Object) -> Key | None:
-    """The orchestration (namespace, name) that an object carries as labels."""
-    labels = labels_of(obj)
-    name = labels.get(naming.ORCHESTRATION)
-    return (labels.get(naming.ORCHESTRATION_NAMESPACE, ""), name) if name else None
 
 
 def _pod_summary(obj: Object) -> Object:
@@ -97,11 +90,16 @@ def management_watches() -> tuple[Watch, ...]:
 def workload_watches() -> tuple[Watch, ...]:
     """What the operator follows in every workload cluster: its own objects, links, entrances, pods that do not run."""
     managed = naming.SELECT_MANAGED
-    ours = [Watch(kind, labels=managed, indexers=_workload_indexers(kind)) for kind in APPLICATION_KINDS]
+    # All namespaces: an application must not take over, and one day delete, one that somebody else made.
+    ours = [
+        Watch(kind, labels=None if kind is kinds.NAMESPACE else managed, indexers=_workload_indexers(kind))
+        for kind in APPLICATION_KINDS
+    ]
     optional = [Watch(kind, labels=managed, indexers=INDEXERS, optional=True) for kind in (*GATEWAY_KINDS, *POOL_KINDS)]
     links = [
         Watch(watch.kind, watch.namespace, watch.labels, watch.fields, _workload_indexers(watch.kind), optional=True)
         for watch in federation_watches.WATCHES
+        if watch.kind is not kinds.NAMESPACE
     ]
     pods = Watch(kinds.POD, None, managed, "status.phase!=Running", INDEXERS, _pod_summary)
     nodes = Watch(kinds.NODE, labels=f"{names.TYPE}!={names.VIRTUAL_NODE_TYPE}", indexers=INDEXERS, trim=_node_summary)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from continuo.resources.meta import Object
+from continuo.resources.meta import Object, annotations_of, labels_of
 
 MANAGER = "continuo"
 """The one field manager of server-side apply."""
@@ -49,6 +49,19 @@ def cluster_name(orchestration: str, cluster: str) -> str:
 def owner_labels(namespace: str, orchestration: str) -> dict[str, str]:
     """The labels that say to which orchestration an object belongs."""
     return {MANAGED_BY: "continuo", ORCHESTRATION: orchestration, ORCHESTRATION_NAMESPACE: namespace}
+
+
+def owner(obj: Object) -> tuple[str, str] | None:
+    """The orchestration (namespace, name) that an object carries as labels."""
+    labels = labels_of(obj)
+    name = labels.get(ORCHESTRATION)
+    return (labels.get(ORCHESTRATION_NAMESPACE, ""), name) if name else None
+
+
+def made_for(obj: Object, orchestration: tuple[str, str]) -> bool:
+    """Whether an object of a name that we want is ours: by its labels, or, where somebody removed them, by our mark."""
+    found = owner(obj)
+    return found == orchestration or (found is None and APPLIED in annotations_of(obj))
 
 
 def digest(value: Any, length: int = 8) -> str:

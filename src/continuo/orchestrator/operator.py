@@ -19,7 +19,7 @@ from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts, act
 from continuo.orchestrator.assess import assess
-from continuo.orchestrator.caches import CLUSTER_NAME, management_watches, owner_of, workload_watches
+from continuo.orchestrator.caches import CLUSTER_NAME, management_watches, workload_watches
 from continuo.orchestrator.decide import decide
 from continuo.orchestrator.decisions.removal import left_clusters
 from continuo.orchestrator.memo import Memory
@@ -151,7 +151,7 @@ class Operator:
                 return
             elif kind is kinds.SECRET:
                 self._wake(self._secret_users.get(key_of(obj), ()))
-            elif (owner := owner_of(obj)) is not None:
+            elif (owner := naming.owner(obj)) is not None:
                 self._add(owner)
                 if kind is kinds.CLUSTER:
                     self._wake(self._queued)
@@ -172,13 +172,13 @@ class Operator:
         """Machines and releases carry the cluster's name; the cluster says whose it is."""
         name = labels_of(obj).get(CLUSTER_NAME)
         cluster = self.informers[kinds.CLUSTER].cache.get((key_of(obj)[0], name)) if name else None
-        owner = owner_of(cluster) if cluster is not None else None
+        owner = naming.owner(cluster) if cluster is not None else None
         if owner is not None:
             self._add(owner)
 
     def _workload_changed(self, cluster: str, kind: Kind, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
-        owner = owner_of(obj) if obj is not None else None
+        owner = naming.owner(obj) if obj is not None else None
         if owner is not None:
             self._add(owner)
         if owner is None or (kind is kinds.NAMESPACE and new is None):  # what goes may be what others wait for
@@ -262,8 +262,9 @@ class Operator:
         else:
             seen = snapshot.clusters[write.cluster]
             member = self.fleet.get(member_name(snapshot.key[0], seen.secret))
-            informer = member.informer_for(write.kind, naming.SELECT_MANAGED) if member is not None else None
-        if informer is not None and owner_of(answer) is not None:
+            labels = None if write.kind is kinds.NAMESPACE else naming.SELECT_MANAGED
+            informer = member.informer_for(write.kind, labels) if member is not None else None
+        if informer is not None and naming.owner(answer) is not None:
             informer.learn(answer)
 
     async def _follow(self, key: Key, obj: Object, orchestration: LowLevelOrchestration) -> None:

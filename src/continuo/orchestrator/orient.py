@@ -14,7 +14,7 @@ from continuo.orchestrator.observe import ClusterSeen, Snapshot
 from continuo.orchestrator.render import applications, clusters, exposure, packages
 from continuo.orchestrator.settings import RESERVED_PORTS, Settings
 from continuo.resources import kinds
-from continuo.resources.meta import Object
+from continuo.resources.meta import Object, deleting
 from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec
 
 
@@ -290,19 +290,26 @@ def _app_problem(snapshot: Snapshot, app: AppSpec, declared: Mapping[str, Cluste
             "ClusterUnknown",
             f"application {app.name} names cluster {app.cluster}; declared clusters: {known}",
         )
-    seen = snapshot.clusters.get(app.cluster)
+    live = _namespace(snapshot.clusters.get(app.cluster), app.name)
+    if live is None or deleting(live) or naming.made_for(live, snapshot.key) or _moves(snapshot, app):
+        return None
+    owner = "/".join(naming.owner(live) or ())
+    return Problem(
+        "NamespaceTaken",
+        f"namespace {app.name} on cluster {app.cluster} belongs to "
+        f"{f'orchestration {owner}' if owner else 'somebody else'}; rename the application",
+    )
+
+
+def _namespace(seen: ClusterSeen | None, name: str) -> Object | None:
     caches = seen.workload.caches if seen else None
-    live = caches.get(kinds.NAMESPACE, app.name) if caches is not None else None
-    if live is not None:
-        owner = (live["metadata"].get("labels") or {}).get(naming.ORCHESTRATION)
-        owner_namespace = (live["metadata"].get("labels") or {}).get(naming.ORCHESTRATION_NAMESPACE)
-        if (owner_namespace, owner) != snapshot.key:
-            return Problem(
-                "NamespaceTaken",
-                f"namespace {app.name} on cluster {app.cluster} belongs to "
-                f"{f'orchestration {owner_namespace}/{owner}' if owner else 'somebody else'}; rename the application",
-            )
-    return None
+    return caches.get(kinds.NAMESPACE, name) if caches is not None else None
+
+
+def _moves(snapshot: Snapshot, app: AppSpec) -> bool:
+    """Whether it still lives on another cluster: then the namespace here is the twin that Liqo made of that one."""
+    others = (_namespace(seen, app.name) for name, seen in snapshot.clusters.items() if name != app.cluster)
+    return any(space is not None and naming.owner(space) == snapshot.key for space in others)
 
 
 def _component(
