@@ -36,6 +36,8 @@ def run(main: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
         except (Invalid, BadRequest) as error:
             raise BadInput(str(error)) from error
         except ApiError as error:
+            if "failed to create typed patch object" in str(error):  # an API server's 500 for two items of one name
+                raise BadInput(str(error)) from error
             raise Failed(str(error)) from error
         except KeyboardInterrupt:
             raise click.Abort from None

@@ -65,9 +65,9 @@ def _text(path: Path) -> str:
     try:
         if str(path) == "-":
             return sys.stdin.read()
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
+        return path.read_text(encoding="utf-8", errors="surrogateescape")  # the converter says where it is not UTF-8
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _pair(entry: str) -> tuple[str, str]:
