@@ -224,6 +224,25 @@ def test_a_kind_that_comes_a_moment_after_its_announcement_is_found() -> None:
     run(main())
 
 
+def test_a_kind_that_is_installed_is_told_even_while_there_is_no_object_of_it() -> None:
+    async def main() -> None:
+        cluster, told = Double(), []
+        cluster.unserved.add(WIDGET)
+        informer, _ = following(cluster, optional=True)
+        informer.on_recovery = lambda: told.append("here")
+        await informer.synced.wait()
+        informer.wake()
+        await settle(5)
+        assert told == []
+        cluster.unserved.clear()
+        informer.wake()
+        await settle()
+        assert told == ["here"]
+        await informer.stop()
+
+    run(main())
+
+
 def test_indexes_follow_every_change() -> None:
     async def main() -> None:
         cluster = Double()

@@ -75,7 +75,7 @@ class Informer:
         self.served = True
         """False while an optional kind is not installed."""
         self.on_recovery: Callable[[], None] = lambda: None
-        """Called when the server answers again."""
+        """Called when the server answers again, or serves the kind at last."""
         self.lists = 0
         self._backoff, self._random = backoff or Backoff(base=0.5, cap=30.0), rng or random.Random()
         self._handlers: list[Handler] = []
@@ -161,6 +161,7 @@ class Informer:
         watch = self.watch
         listing = await self.cluster.list(watch.kind, watch.namespace, labels=watch.labels, fields=watch.fields)
         self.lists += 1
+        came = not self.served
         self._answered()
         gone = set(self.cache.keys())
         for item in listing.items:
@@ -169,6 +170,8 @@ class Informer:
             self._drop(key)
         self._version = listing.resource_version
         self.synced.set()
+        if came:
+            self.on_recovery()  # with no object of the kind nothing else tells those who missed it
 
     async def _follow(self, since: str) -> None:
         watch = self.watch
