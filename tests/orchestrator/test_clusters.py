@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.plan import Action
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
 
-from .worlds import Bench, cluster
+from .worlds import Bench, app, cluster, component
 
 
 def test_a_new_cluster_is_created_whole_and_ordered_by_need() -> None:
@@ -162,3 +163,40 @@ def test_a_provider_that_is_not_installed_is_named_with_those_that_are() -> None
     assert "control-plane provider k3s" in refusal.message
     assert "(kubeadm, microk8s)" in refusal.message
     assert {step.target.name for step in plan.steps if step.action is Action.CREATE} == {"green"}
+
+
+def test_a_cluster_of_the_same_name_that_is_not_ours_is_left_alone() -> None:
+    bench = Bench({"clusters": [cluster("green")], "apps": [app("shop", "green", component("web"))]})
+    bench.management.put(kinds.CLUSTER, kinds.CLUSTER.new("o-green", "default", spec={"paused": True}))
+    assert bench.run() == []
+    (refusal,) = bench.plan.refusals
+    assert refusal.message == "Cluster o-green exists and is not ours; rename cluster green"
+    bench.delete()
+    assert bench.plan.steps == ()
+    assert bench.management.get(kinds.CLUSTER, "o-green", "default")["spec"] == {"paused": True}
+
+
+def test_two_orchestrations_whose_names_join_to_one_cluster_do_not_fight() -> None:
+    first = Bench({"clusters": [cluster("b-c")]}, name="a")
+    second = Bench({"clusters": [cluster("c")]}, name="a-b")
+    second.management = first.management
+    first.settle()
+    assert second.run() == []
+    (refusal,) = second.plan.refusals
+    assert "Cluster a-b-c exists and is cluster b-c of orchestration default/a" in refusal.message
+    assert first.plan.steps == ()
+
+
+def test_a_cluster_that_lost_its_labels_is_mended() -> None:
+    bench = Bench({"clusters": [cluster("green")]})
+    bench.settle()
+    bench.management.edit(kinds.CLUSTER, "o-green", "default", lambda obj: obj["metadata"].pop("labels"))
+    assert bench.plan.refusals == ()
+    bench.settle()
+    assert bench.management.get(kinds.CLUSTER, "o-green", "default")["metadata"]["labels"]["continuo.dev/cluster"]
+
+
+def test_other_peoples_clusters_are_followed_but_take_no_place() -> None:
+    (watch,) = (watch for watch in management_watches() if watch.kind is kinds.CLUSTER)
+    assert watch.labels is None
+    assert list(watch.indexers["provisioning"](kinds.CLUSTER.new("x", "default"))) == []

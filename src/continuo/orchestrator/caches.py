@@ -38,7 +38,8 @@ def _by_cluster(obj: Object) -> Iterable[Hashable]:
 
 def _by_provisioning(obj: Object) -> Iterable[Hashable]:
     """Clusters on their way to a first control plane, under one key: how many there are bounds new ones."""
-    return (True,) if not states.initialized(obj) and not deleting(obj) else ()
+    ours = naming.owner(obj) is not None
+    return (True,) if ours and not states.initialized(obj) and not deleting(obj) else ()
 
 
 def _by_tenant(obj: Object) -> Iterable[Hashable]:
@@ -74,8 +75,14 @@ def _node_summary(obj: Object) -> Object:
 
 def management_watches() -> tuple[Watch, ...]:
     """What the operator follows in the management cluster."""
+    # All Clusters: one of the name that we would give, made by somebody else, is not ours to change and delete.
     ours = [
-        Watch(kind, labels=naming.SELECT_MANAGED, indexers=_management_indexers(kind), optional=True)
+        Watch(
+            kind,
+            labels=None if kind is kinds.CLUSTER else naming.SELECT_MANAGED,
+            indexers=_management_indexers(kind),
+            optional=True,
+        )
         for kind in MANAGEMENT_KINDS
     ]
     return (

@@ -124,6 +124,9 @@ class ClusterSeen:
     guests: tuple[Key, ...] = ()
     """Other orchestrations that use the cluster as an existing one."""
 
+    stranger: Object | None = None
+    """A Cluster of that name which is not the orchestration's."""
+
     @property
     def cluster(self) -> Object | None:
         """The Cluster API Cluster."""
@@ -214,9 +217,7 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
     )
 
 
-def _made_by_cluster(
-    management: Caches, key: Key, declared: Sequence[str]
-) -> dict[str, dict[tuple[str, str], Object]]:
+def _made_by_cluster(management: Caches, key: Key, declared: Sequence[str]) -> dict[str, dict[tuple[str, str], Object]]:
     found: dict[str, dict[tuple[str, str], Object]] = {}
     for kind in MANAGEMENT_KINDS:
         for obj in management.owned(kind, key):
@@ -247,6 +248,7 @@ def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object]
         labels_of(release).get("helmreleaseproxy.addons.cluster.x-k8s.io/helmchartproxy-name", ""): release
         for release in management.of_cluster(kinds.HELM_RELEASE_PROXY, namespace, full_name)
     }
+    namesake = management.get(kinds.CLUSTER, full_name, namespace) if adopted is None else None
     return ClusterSeen(
         name=name,
         full_name=full_name,
@@ -259,6 +261,7 @@ def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object]
         workload=world.workload(namespace, secret),
         adopted=adopted is not None,
         guests=world.users((namespace, secret), key),
+        stranger=namesake if namesake is not None and not naming.made_for(namesake, key) else None,
     )
 
 

@@ -155,10 +155,19 @@ class Operator:
                 self._add(owner)
                 if kind is kinds.CLUSTER:
                     self._wake(self._queued)
+                    self._name_freed(obj, new)
+            elif kind is kinds.CLUSTER:
+                self._name_freed(obj, new)
             else:
                 self._machine_changed(obj)
 
         return changed
+
+    def _name_freed(self, obj: Object, new: Object | None) -> None:
+        """A Cluster is gone: others may have waited for its name."""
+        if new is None:
+            namespace, name = key_of(obj)
+            self._wake(self._users.get(member_name(namespace, f"{name}-kubeconfig"), ()))
 
     def _orchestration_changed(self, old: Object | None, new: Object | None) -> None:
         """Our own status writes are no reason to look again."""

@@ -12,7 +12,7 @@ from continuo.orchestrator.plan import MANAGEMENT, Action, Draft, Step, Target, 
 from continuo.orchestrator.render import clusters
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
-from continuo.resources.meta import Kind, Object, deleting, key_of
+from continuo.resources.meta import Kind, Object, deleting, key_of, labels_of
 from continuo.resources.orchestration import PackagePhase
 
 Compare = Callable[[Object, Object | None], tuple[str, ...]]
@@ -68,10 +68,22 @@ def decide_clusters(
             if not state.usable:
                 draft.add(_wait(name, state))
             continue
+        if seen.stranger is not None:
+            _refuse_stranger(draft, name, seen.stranger)
+            continue
         if seen.cluster is None and not _taken(snapshot, seen):
             budget -= 1
         _one(draft, snapshot, name, seen, cluster, state, compare, queued=seen.cluster is None and budget < 0)
         _packages(draft, name, seen, cluster, assessment.packages[name], compare)
+
+
+def _refuse_stranger(draft: Draft, name: str, stranger: Object) -> None:
+    """Names are joined from two, so `a` with `b-c` and `a-b` with `c` mean one Cluster; or a person made it."""
+    owner = "/".join(naming.owner(stranger) or ())
+    whose = f"is cluster {labels_of(stranger).get(naming.CLUSTER)} of orchestration {owner}" if owner else "is not ours"
+    target, (_, full_name) = Target("cluster", name), key_of(stranger)
+    draft.refuse(target, "NameTaken", f"Cluster {full_name} exists and {whose}; rename cluster {name}")
+    draft.add(Step(step_id(name), Action.WAIT, target, waits_for=f"the name {full_name} to be free"))
 
 
 def _taken(snapshot: Snapshot, seen: ClusterSeen) -> bool:
