@@ -99,6 +99,7 @@ class Controller(Generic[K]):
                 await self._one(key)
             finally:
                 queue.done(key)
+            await asyncio.sleep(0)  # a key that is always ready must not starve signals, timers and watches
 
     async def _one(self, key: K) -> None:
         stats, started = self.stats, self._clock()
