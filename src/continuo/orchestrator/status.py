@@ -23,6 +23,12 @@ from continuo.orchestrator.states import ClusterState
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import AppPhase, ClusterPhase, LinkPhase, PackagePhase, Phase
 
+REASON_LIMIT, MESSAGE_LIMIT, ITEMS_LIMIT = 128, 1024, 128
+"""What the schema of the status allows, or less: a status that the API server refuses would never be told."""
+
+MANY, SHORT = 256, 160
+"""So many items, with long messages, would not fit into one object: from there on they are cut to this."""
+
 Failures = Mapping[str, str]
 """Step id -> the sentence of its last failed try."""
 
@@ -43,6 +49,9 @@ def derive_status(
     clusters = [entry for entry in found if entry is not None]
     links = [_link(pair, progress, wanted, assessment, told) for pair, progress in sorted(assessment.links.items())]
     apps = [_app(app, assessment, told, settings) for app in wanted.apps.values()] + _leaving(plan, wanted)
+    clusters, links, apps = clusters[:ITEMS_LIMIT], links[: 2 * ITEMS_LIMIT], apps[:ITEMS_LIMIT]
+    _shorten(clusters, "packages")
+    _shorten(apps, "components")
     _keep_times(old.get("clusters"), clusters, now)
     for entry, before in _matched(old.get("clusters"), clusters):
         _keep_times((before or {}).get("packages"), entry.get("packages") or [], now)
@@ -82,8 +91,23 @@ class _Told:
         return next((self.failures[step] for step in ids if step in self.failures), None)
 
 
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def _shorten(entries: list[Object], parts: str) -> None:
+    """Cut the messages of many items, and of their parts, further."""
+    if sum(1 + len(entry.get(parts) or ()) for entry in entries) <= MANY:
+        return
+    for entry in entries:
+        for item in (entry, *(entry.get(parts) or ())):
+            if "message" in item:
+                item["message"] = _cut(item["message"], SHORT)
+
+
 def _entry(name: str, phase: str, reason: str, message: str, **more: Any) -> Object:
-    fields = {"name": name, "phase": str(phase), "reason": reason, "message": message, **more}
+    told = {"reason": _cut(reason, REASON_LIMIT), "message": _cut(message, MESSAGE_LIMIT)}
+    fields = {"name": name, "phase": str(phase), **told, **more}
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 
@@ -167,7 +191,8 @@ def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, assessm
     elif phase in (LinkPhase.PENDING, LinkPhase.UNPEERING) and (waits := _waits(told.steps.get(link_id(pair)), told)):
         message = waits
     latency = assessment.latencies.get(pair)
-    fields = {"clusters": list(pair), "phase": str(phase), "reason": reason, "message": message, "latency": latency}
+    told_by = {"reason": _cut(reason, REASON_LIMIT), "message": _cut(message, MESSAGE_LIMIT)}
+    fields = {"clusters": list(pair), "phase": str(phase), **told_by, "latency": latency}
     return {key: value for key, value in fields.items() if value}
 
 
@@ -309,7 +334,7 @@ def _conclude(
     status["conditions"] = [
         _condition(before, "Ready", ready, reason, message, snapshot, now),
         _condition(before, "Reconciling", reconciling, "Working" if reconciling else "Settled", working, snapshot, now),
-        _condition(before, "Stalled", bool(stuck), "NeedsAttention" if stuck else "None", "; ".join(stuck)[:4000],
+        _condition(before, "Stalled", bool(stuck), "NeedsAttention" if stuck else "None", "; ".join(stuck),
                    snapshot, now),
     ]  # fmt: skip
 
@@ -333,5 +358,5 @@ def _condition(
         "lastTransitionTime": since,
     }
     if message:
-        entry["message"] = message
+        entry["message"] = _cut(message, 4 * MESSAGE_LIMIT)
     return entry

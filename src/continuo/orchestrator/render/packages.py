@@ -58,7 +58,7 @@ def _proxy(
         "releaseName": chart.release,
         "namespace": chart.namespace,
         "reconcileStrategy": "Continuous",
-        "options": {"wait": True, "timeout": "10m", "install": {"createNamespace": True}},
+        "options": {"wait": True, "timeout": "10m0s", "install": {"createNamespace": True}},
     }
     if values:
         body["valuesTemplate"] = yaml.safe_dump(values, sort_keys=True)
