@@ -164,7 +164,6 @@ def main() -> None:
 
     import uvloop
 
-
     logging.basicConfig(level=logging.ERROR)
     role, subject, settings = sys.argv[1:]
     uvloop.run({"engine": _engine, "operator": _operator}[role](subject, json.loads(settings)))
