@@ -35,6 +35,9 @@ RESTART_GAP: Final = 1_000_000
 """Versions skipped at each start: far more than can be handed out between two commits."""
 _GATHER_SECONDS: Final = 0.01
 
+_CHECKPOINT_PAGES: Final = 16_384
+"""Pages of 4 KiB: moving the log into the file waits for the disk, and writers wait for that."""
+
 _Row = tuple[int, str, str, str]
 _Step = tuple[Literal["put"], _Row, Object | None] | tuple[Literal["cluster"], tuple[int, str, str], None] | tuple[
     Literal["drop"], tuple[int], None
@@ -202,6 +205,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=30)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
+    db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     return db
 
 
