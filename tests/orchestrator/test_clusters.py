@@ -200,3 +200,33 @@ def test_other_peoples_clusters_are_followed_but_take_no_place() -> None:
     (watch,) = (watch for watch in management_watches() if watch.kind is kinds.CLUSTER)
     assert watch.labels is None
     assert list(watch.indexers["provisioning"](kinds.CLUSTER.new("x", "default"))) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ({"public_ip": "203.0.113.7"}, {"public_ip": "203.0.113.8"}, "public-ip 203.0.113.8 (it has 203.0.113.7)"),
+        ({}, {"public_ip": "203.0.113.8"}, "public-ip 203.0.113.8 (it has none)"),
+        ({"external_network": "n1"}, {}, "external-network none (it has n1)"),
+    ],
+)
+def test_what_the_provider_fixed_is_refused_and_stops_no_other_change(before: dict, after: dict, says: str) -> None:
+    bench = Bench({"clusters": [cluster("green", **before)]})
+    bench.settle()
+    made = bench.management.get(kinds.OPENSTACK_CLUSTER, "o-green", "default")["spec"]
+    bench.declare({"clusters": [cluster("green", worker_machine_count=2, **after)]})
+    _, _, plan = bench.look()
+    assert [(refusal.reason, says in refusal.message) for refusal in plan.refusals] == [("Immutable", True)]
+    bench.settle()
+    assert bench.management.get(kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default")["spec"]["replicas"] == 2
+    assert bench.management.get(kinds.OPENSTACK_CLUSTER, "o-green", "default")["spec"] == made
+
+
+def test_defaults_that_the_provider_adds_are_not_taken_over() -> None:
+    bench = Bench({"clusters": [cluster("green")]})
+    bench.settle()
+    bench.management.edit(
+        kinds.OPENSTACK_CLUSTER, "o-green", "default",
+        lambda obj: obj["spec"]["apiServerLoadBalancer"].update(network={"id": "x"}),
+    )  # fmt: skip
+    assert bench.plan.steps == ()

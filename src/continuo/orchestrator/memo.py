@@ -11,7 +11,7 @@ from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
 from continuo.orchestrator.drift import accepted, drift
 from continuo.orchestrator.observe import Snapshot
-from continuo.orchestrator.orient import Wanted, orient
+from continuo.orchestrator.orient import FIXED, Wanted, orient
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
 from continuo.resources.meta import Object, annotations_of, key_of
@@ -82,8 +82,9 @@ def _facts(snapshot: Snapshot) -> object:
         caches = seen.workload.caches
         endpoint = ((seen.cluster or {}).get("spec") or {}).get("controlPlaneEndpoint")
         liqo = state.cluster_id(caches) if caches is not None else None
-        balancer = ((seen.infrastructure or {}).get("spec") or {}).get("apiServerLoadBalancer")
-        clusters.append((name, liqo, str(endpoint), str(balancer), seen.workload.entrance))
+        infrastructure = (seen.infrastructure or {}).get("spec") or {}
+        fixed = str([infrastructure.get(field) for field in FIXED])
+        clusters.append((name, liqo, str(endpoint), fixed, seen.workload.entrance))
     secrets = tuple(sorted((name, obj["metadata"].get("resourceVersion")) for name, obj in snapshot.secrets.items()))
     return (
         metadata.get("uid"),

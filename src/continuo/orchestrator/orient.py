@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from continuo.federation import offloading, state
 from continuo.orchestrator import naming
+from continuo.orchestrator.drift import differences
 from continuo.orchestrator.observe import ClusterSeen, Snapshot
 from continuo.orchestrator.render import applications, clusters, exposure, packages
 from continuo.orchestrator.settings import RESERVED_PORTS, Settings
 from continuo.resources import kinds
-from continuo.resources.meta import Object, deleting
+from continuo.resources.meta import Object, annotations_of, deleting
 from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec
 
 
@@ -114,36 +115,36 @@ def _endpoint_address(seen: ClusterSeen | None) -> str | None:
     return endpoint.get("host") or None
 
 
+FIXED = ("apiServerFloatingIP", "apiServerLoadBalancer", "externalNetwork", "managedSubnets")
+"""Fields of an OpenStackCluster that its provider lets nobody change."""
+
+
 def _keep_immutable(objects: clusters.ClusterObjects, seen: ClusterSeen | None) -> clusters.ClusterObjects:
-    """The load balancer of the API cannot be switched later: keep what the cluster was created with."""
+    """Declare for what cannot change later what the cluster was created with: else every other change is refused too."""
     live = seen.infrastructure if seen else None
     if live is None:
         return objects
-    infrastructure = objects.supporting[0]
-    created = (live.get("spec") or {}).get("apiServerLoadBalancer")
-    if created is None or created == infrastructure["spec"].get("apiServerLoadBalancer"):
+    infrastructure, made = objects.supporting[0], live.get("spec") or {}
+    declared = infrastructure["spec"]
+    differing = [
+        field for field in FIXED if (field in declared or field in made) and _differs(declared.get(field), made, field)
+    ]
+    if not differing:
         return objects
-    metadata = {**infrastructure["metadata"]}
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != naming.APPLIED}
-    if annotations:
-        metadata["annotations"] = annotations
-    else:
-        metadata.pop("annotations", None)
+    spec = {field: value for field, value in declared.items() if field not in differing}
+    spec |= {field: made[field] for field in differing if field in made}
+    annotations = {k: v for k, v in annotations_of(infrastructure).items() if k != naming.APPLIED}
+    metadata = {key: value for key, value in infrastructure["metadata"].items() if key != "annotations"}
     kept = {
         **infrastructure,
-        "metadata": metadata,
-        "spec": {
-            **infrastructure["spec"],
-            "apiServerLoadBalancer": {"enabled": bool(created.get("enabled"))},
-        },
+        "metadata": metadata | ({"annotations": annotations} if annotations else {}),
+        "spec": spec,
     }
-    return clusters.ClusterObjects(
-        objects.name,
-        (naming.sealed(kept), *objects.supporting[1:]),
-        objects.control_plane,
-        objects.workers,
-        objects.cluster,
-    )
+    return replace(objects, supporting=(naming.sealed(kept), *objects.supporting[1:]))
+
+
+def _differs(declared: object, made: Object, field: str) -> bool:
+    return declared is None or field not in made or bool(tuple(differences(declared, made[field])))
 
 
 def place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, ClusterSpec]) -> str:

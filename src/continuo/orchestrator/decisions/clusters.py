@@ -118,7 +118,9 @@ def _one(
     if seen.cluster is None:
         _create(draft, snapshot, name, wanted, queued=queued)
         return
-    problem = version_problem(name, seen, wanted)
+    problem, late = version_problem(name, seen, wanted), fixed_problem(name, seen, wanted)
+    if late is not None:
+        draft.refuse(target, "Immutable", late)
     if problem is not None:
         draft.refuse(target, "VersionSkew", problem)
     else:
@@ -148,6 +150,21 @@ def provider_problem(snapshot: Snapshot, wanted: ClusterWanted) -> str | None:
         f"cluster {wanted.spec.name} needs {' and '.join(sorted(lacking))}, which the management cluster does not have; "
         f"install it, or choose a kubernetes-type that is installed ({', '.join(installed) or 'none is'})"
     )
+
+
+def fixed_problem(name: str, seen: ClusterSeen, wanted: ClusterWanted) -> str | None:
+    """Which wish comes too late: the infrastructure provider fixes the cluster's way in from outside when it is made."""
+    if seen.infrastructure is None or wanted.objects is None:
+        return None
+    made, spec = seen.infrastructure.get("spec") or {}, wanted.spec
+    wishes = (
+        ("public-ip", spec.public_ip, made.get("apiServerFloatingIP")),
+        ("external-network", spec.external_network, (made.get("externalNetwork") or {}).get("id")),
+    )
+    late = [f"{field} {wish or 'none'} (it has {has or 'none'})" for field, wish, has in wishes if wish != has]
+    if not late:
+        return None
+    return f"cluster {name} cannot get {' and '.join(late)} any more: put it back, or declare another cluster"
 
 
 def _create(draft: Draft, snapshot: Snapshot, name: str, wanted: ClusterWanted, *, queued: bool) -> None:
