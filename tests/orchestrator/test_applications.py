@@ -78,6 +78,45 @@ def test_secret_variables_never_stand_in_the_deployment() -> None:
         fresh.run()
 
 
+def template(bench: Bench, name: str) -> dict:
+    return bench.workloads["o-green"].get(kinds.DEPLOYMENT, name, "shop")["spec"]["template"]
+
+
+def put_secret(bench: Bench, **data: str) -> None:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    bench.management.put(kinds.SECRET, kinds.SECRET.new("s", "default", type="Opaque", data=encoded))
+
+
+def test_a_rotated_secret_means_new_pods_for_those_who_read_it_and_for_nobody_else() -> None:
+    reads = {"variables": [{"name": "P", "secret": {"name": "s", "key": "used"}}]}
+    components = [component("db", env=reads), component("web")]
+    bench = Bench({"clusters": [cluster("green")], "apps": [app("shop", "green", *components)]})
+    put_secret(bench, used="1", other="1")
+    bench.settle()
+    before = {name: template(bench, name) for name in ("db", "web")}
+    put_secret(bench, used="1", other="2")
+    bench.settle()
+    assert {name: template(bench, name) for name in ("db", "web")} == before
+    put_secret(bench, used="2", other="2")
+    bench.settle()
+    assert template(bench, "db") != before["db"]
+    assert template(bench, "web") == before["web"]
+    assert "annotations" not in before["web"]["metadata"]
+
+
+def test_another_secret_value_in_the_declaration_means_new_pods() -> None:
+    def spec(value: str) -> dict:
+        env = {"is-secret": True, "variables": [{"name": "P", "value": value}]}
+        return {"clusters": [cluster("green")], "apps": [app("shop", "green", component("db", env=env))]}
+
+    bench = Bench(spec("one"))
+    bench.settle()
+    before = template(bench, "db")
+    bench.declare(spec("two"))
+    bench.settle()
+    assert template(bench, "db") != before
+
+
 def test_a_missing_secret_stops_only_its_component() -> None:
     wants = component("web", registry={"secret": "pull"})
     bench = Bench({"clusters": [cluster("green")], "apps": [app("shop", "green", wants, component("db"))]})

@@ -91,12 +91,16 @@ def render_component(
     entrance: exposure.Entrance,
     address: Mapping[str, str],
     settings: Settings,
+    environment: str = "",
 ) -> tuple[Object, ...]:
-    """All objects of one component except copied Secrets; each carries its own hash."""
+    """All objects of one component except copied Secrets; each carries its own hash.
+
+    `environment` stands for the values in Secrets: pods read them once, so another mark means new pods.
+    """
     labels = component_labels(namespace, orchestration, app, component)
     selector = {naming.APPLICATION: app.name, naming.COMPONENT: component.name}
     objects = [*_environment(app, component, labels), *_claims(app, component, labels)]
-    objects.append(_deployment(app, component, labels, selector, place))
+    objects.append(_deployment(app, component, labels, selector, place, environment))
     objects += exposure.render_exposure(app, component, labels, selector, entrance, dict(address), settings)
     return tuple(naming.sealed(obj) for obj in objects)
 
@@ -112,6 +116,23 @@ def _environment(app: AppSpec, component: ComponentSpec, labels: dict[str, str])
     }
     secret = kinds.SECRET.new(f"{component.name}-env", app.name, metadata={"labels": labels}, type="Opaque", data=data)
     return [secret] if data else []
+
+
+def environment_mark(component: ComponentSpec, secrets: Mapping[str, Object], salt: str) -> str:
+    """A hash of the values that the component's environment takes from Secrets; empty when there are none.
+
+    Salted, because it stands in the open, where nobody may try short passwords against it.
+    """
+    if not component.env:
+        return ""
+    values: list[list[str | None]] = []
+    for variable in component.env.variables:
+        if variable.secret:
+            data = (secrets.get(variable.secret.name) or {}).get("data") or {}
+            values.append([variable.name, data.get(variable.secret.key)])
+        elif component.env.is_secret:
+            values.append([variable.name, variable.value])
+    return naming.digest([salt, values], 16) if values else ""
 
 
 def _variables(component: ComponentSpec) -> list[Object]:
@@ -164,7 +185,12 @@ def _volumes(component: ComponentSpec) -> tuple[list[Object], list[Object]]:
 
 
 def _deployment(
-    app: AppSpec, component: ComponentSpec, labels: dict[str, str], selector: dict[str, str], place: Place
+    app: AppSpec,
+    component: ComponentSpec,
+    labels: dict[str, str],
+    selector: dict[str, str],
+    place: Place,
+    environment: str,
 ) -> Object:
     container: Object = {"name": component.name, "image": component.image}
     if component.command:
@@ -193,6 +219,9 @@ def _deployment(
         pod["volumes"] = volumes
     if component.registry:
         pod["imagePullSecrets"] = [{"name": component.registry.secret}]
+    template: Object = {"labels": labels}
+    if environment:
+        template["annotations"] = {naming.ENVIRONMENT: environment}
     return kinds.DEPLOYMENT.new(
         component.name,
         app.name,
@@ -200,6 +229,6 @@ def _deployment(
         spec={
             "replicas": component.replicas,
             "selector": {"matchLabels": selector},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": template, "spec": pod},
         },
     )
