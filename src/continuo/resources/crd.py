@@ -37,10 +37,19 @@ _NAMES_RULE = {
 }
 
 
+_DOTS_RULE = {
+    "rule": "!self.metadata.name.contains('.') || !has(self.spec.clusters) || "
+    "self.spec.clusters.all(c, c.provider == 'existing')",
+    "message": "the object's name has a dot, and NAME-CLUSTER becomes a Liqo cluster ID, which may not: "
+    "use letters, digits and dashes in metadata.name",
+    "fieldPath": ".spec.clusters",
+}
+
+
 def open_api_schema() -> Object:
     """The `openAPIV3Schema` of the kind."""
     return {
-        "x-kubernetes-validations": [_NAMES_RULE],
+        "x-kubernetes-validations": [_NAMES_RULE, _DOTS_RULE],
         "type": "object",
         "description": DESCRIPTION,
         "required": ["spec"],
