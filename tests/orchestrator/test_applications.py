@@ -75,6 +75,7 @@ def test_secret_variables_never_stand_in_the_deployment() -> None:
     for _ in range(4):
         shown = str(fresh.plan.to_json()) + str(fresh.object["status"])
         assert "hunter2" not in shown and encoded not in shown
+        assert secret["metadata"]["annotations"]["continuo.dev/applied"] not in shown
         fresh.run()
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from continuo.resources.meta import Kind, Object, key_of
+from continuo.orchestrator import naming
+from continuo.resources.meta import Kind, Object, annotations_of, key_of
 
 MANAGEMENT = ""
 """The name of the management cluster in a Write."""
@@ -131,8 +132,8 @@ def _step_json(step: Step) -> dict[str, Any]:
 
 def _write_json(write: Write) -> dict[str, Any]:
     obj = write.object
-    if write.kind.kind == "Secret" and "data" in obj:
-        obj = {**obj, "data": dict.fromkeys(obj["data"], "(hidden)")}
+    if write.kind.kind == "Secret":
+        obj = _without_content(obj)
     namespace, name = key_of(obj)
     shown: dict[str, Any] = {
         "cluster": write.cluster or "management",
@@ -144,6 +145,13 @@ def _write_json(write: Write) -> dict[str, Any]:
     if write.op == "apply":
         shown["object"] = obj
     return shown
+
+
+def _without_content(secret: Object) -> Object:
+    """A Secret without its values, and without our hash of them, against which short values could be tried."""
+    hidden: Object = {field: dict.fromkeys(secret[field], "(hidden)") for field in ("data", "stringData") if field in secret}
+    annotations = {key: "(hidden)" if key == naming.APPLIED else v for key, v in annotations_of(secret).items()}
+    return {**secret, **hidden, "metadata": {**secret["metadata"], "annotations": annotations}}
 
 
 @dataclass(slots=True)
