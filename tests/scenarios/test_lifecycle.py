@@ -156,3 +156,18 @@ async def test_a_failing_item_blocks_no_other_and_says_why(bed: Bed) -> None:
     blue = next(c for c in obj["status"]["clusters"] if c["name"] == "blue")
     assert blue["phase"] == "Provisioning"
     assert "none" in next(a for a in obj["status"]["apps"] if a["name"] == "bad")["message"]
+
+
+async def test_more_workers_are_scaling_and_no_loss(bed: Bed) -> None:
+    phases: set[str] = set()
+
+    def scaled(obj: dict) -> bool:
+        phases.add(obj["status"]["clusters"][0]["phase"])
+        return obj["status"]["clusters"][0].get("workersReady") == 3 and obj["status"]["phase"] == "Ready"
+
+    await bed.apply("o", {"clusters": [cluster("green")]})
+    await bed.ready("o")
+    await bed.apply("o", {"clusters": [{**cluster("green"), "worker-machine-count": 3}]})
+    await bed.until("o", scaled)
+    assert "Scaling" in phases
+    assert "Degraded" not in phases

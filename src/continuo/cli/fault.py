@@ -78,11 +78,13 @@ async def _find(
             if kind in kinds_of and (found := await _named(management, kind, namespace, what)) is not None:
                 return management, kind, found["metadata"]["name"], namespace
         raise BadInput(f"no cluster or machine {what} in namespace {namespace}")
-    first, slash, second = what.partition("/")
+    first, slash, second = what.rpartition("/")  # the first may be orchestration/cluster
     if not slash:
         raise BadInput(f"the target of {name} has to be written as two names with a slash, such as green/rose")
     workload = await _workload(management, namespace, first)
     if name == faults.LINK_DOWN:
+        orchestration, within, _ = first.partition("/")
+        second = f"{orchestration}-{second}" if within else second
         peer = await _named(management, kinds.CLUSTER, namespace, second)
         return workload, kinds.FOREIGN_CLUSTER, (peer or {"metadata": {"name": second}})["metadata"]["name"], None
     kind = kinds.NODE if name == faults.NOT_READY else kinds.NAMESPACE

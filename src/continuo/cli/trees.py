@@ -191,7 +191,7 @@ def plan_tree(name: str, plan: Mapping[str, Any]) -> Tree:
         if step["needs"]:
             node.add(Text(f"after {', '.join(step['needs'])}", style="bright_black"))
         if step["waitsFor"]:
-            node.add(Text(f"waiting: {step['waitsFor']}", style="bright_black"))
+            node.add(Text(f"waiting: {step['waitsFor'].removeprefix('waiting for ')}", style="bright_black"))
         for write in step["writes"]:
             where = f"{write['namespace']}/{write['name']}" if write["namespace"] else write["name"]
             node.add(Text(f"{write['op']} {write['kind']} {where} on {write['cluster']}", style="bright_black"))

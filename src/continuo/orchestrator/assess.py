@@ -45,7 +45,7 @@ class Assessment:
 
 def assess(snapshot: Snapshot, wanted: Wanted, link_settings: LinkSettings) -> Assessment:
     """Read every item's state."""
-    before = states.phases_before(snapshot.object.get("status"))
+    before = states.phases_before(snapshot.object.get("status"), snapshot.clusters)
     clusters = {
         name: states.cluster_state(seen, wanted.clusters.get(name), before.get(name))
         for name, seen in snapshot.clusters.items()

@@ -364,10 +364,21 @@ def _trouble(pods: Iterable[Object]) -> tuple[str, str] | None:
     return None
 
 
-def phases_before(status: Object | None) -> Mapping[str, ClusterPhase]:
-    """Each cluster's last reported phase, by name."""
+def phases_before(status: Object | None, clusters: Mapping[str, ClusterSeen]) -> Mapping[str, ClusterPhase]:
+    """Each cluster's last reported phase, by name; `Scaling` where other counts are wanted since."""
     found: dict[str, ClusterPhase] = {}
     for entry in (status or {}).get("clusters") or ():
         if entry.get("phase") in ClusterPhase._value2member_map_:
-            found[entry["name"]] = ClusterPhase(entry["phase"])
+            phase = ClusterPhase(entry["phase"])
+            seen = clusters.get(entry["name"])
+            scaled = phase is ClusterPhase.READY and seen is not None and _counts_differ(entry, seen)
+            found[entry["name"]] = ClusterPhase.SCALING if scaled else phase
     return found
+
+
+def _counts_differ(entry: Object, seen: ClusterSeen) -> bool:
+    """Cluster API counts a machine from the moment it is asked for, so its own counts do not tell scaling from a loss."""
+    if seen.cluster is None:
+        return False
+    control_plane, workers = (_counts(part)[1] for part in _parts(seen))
+    return (entry.get("controlPlaneDesired") or 0, entry.get("workersDesired") or 0) != (control_plane, workers)
