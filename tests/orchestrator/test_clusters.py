@@ -9,7 +9,7 @@ from continuo.orchestrator.plan import Action
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
 
-from .worlds import Bench, app, cluster, component
+from .worlds import NOW, Bench, app, cluster, component
 
 
 def test_a_new_cluster_is_created_whole_and_ordered_by_need() -> None:
@@ -230,3 +230,20 @@ def test_defaults_that_the_provider_adds_are_not_taken_over() -> None:
         lambda obj: obj["spec"]["apiServerLoadBalancer"].update(network={"id": "x"}),
     )  # fmt: skip
     assert bench.plan.steps == ()
+
+
+def test_a_namespace_that_cannot_go_holds_up_only_its_own_cluster_and_says_why() -> None:
+    bench = Bench({"clusters": [cluster("green"), cluster("rose")], "apps": [app("shop", "green", component("web"))]})
+    bench.settle()
+    remaining = {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "finalizer x in 1 resource"}
+
+    def stuck(obj: dict) -> None:
+        obj["metadata"]["deletionTimestamp"] = NOW
+        obj["status"] = {"conditions": [remaining]}
+
+    bench.workloads["o-green"].edit(kinds.NAMESPACE, "shop", "", stuck)
+    bench.delete()
+    assert bench.run() == ["cluster/rose"]
+    steps = bench.steps()
+    assert steps["cluster/green"].needs == ("application/shop",)
+    assert steps["application/shop"].waits_for == "namespace shop to be deleted (finalizer x in 1 resource)"

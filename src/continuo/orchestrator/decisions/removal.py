@@ -43,10 +43,19 @@ def _undeploy(draft: Draft, seen: ClusterSeen, app: str, namespace: Object, iden
         draft.add(Step(f"{identity}/withdraw", Action.WAIT, target, waits_for="the namespace to be withdrawn"))
     needs = (f"{identity}/withdraw",) if offloading is not None else ()
     if deleting(namespace):
-        draft.add(Step(identity, Action.WAIT, target, (), needs, waits_for=f"namespace {app} to be deleted"))
+        draft.add(Step(identity, Action.WAIT, target, (), needs, waits_for=_until_gone(namespace)))
     else:
         writes = (delete(seen.name, namespace),)
         draft.add(Step(identity, Action.DELETE, target, writes, needs, f"namespace {app} of {seen.name}"))
+
+
+def _until_gone(namespace: Object) -> str:
+    """What a namespace that is being deleted still waits for, in its own words."""
+    told = f"namespace {namespace['metadata']['name']} to be deleted"
+    for entry in (namespace.get("status") or {}).get("conditions") or ():
+        if entry.get("status") == "True" and entry.get("message"):
+            return f"{told} ({entry['message']})"
+    return told
 
 
 def decide_unlinking(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: Assessment) -> None:
@@ -178,10 +187,13 @@ def _guests(seen: ClusterSeen, snapshot: Snapshot) -> list[str]:
 def _still_on(draft: Draft, snapshot: Snapshot, name: str, assessment: Assessment) -> tuple[str, ...]:
     """The open steps that empty the cluster: links that end there, applications that leave it or move off it."""
     needs = [link_id(pair) for pair in assessment.links if name in pair]
-    wanted_home = {app.name: app.cluster for app in snapshot.orchestration.spec.apps} if not snapshot.deleting else {}
+    # A remote cluster of an application is emptied before its link goes, so that only homes count here.
+    seen = snapshot.clusters[name]
+    at_home = {space["metadata"]["name"] for space in seen.owned(kinds.NAMESPACE, snapshot.key)}
     for step in draft.steps:
         leaving = step.target.kind == "application" and (
-            step.target.name not in wanted_home or step.id.endswith((f"/leave/{name}", "/withdraw"))
+            (step.target.name in at_home and not _declared(snapshot, step.target.name))
+            or step.id.endswith((f"/leave/{name}", "/withdraw"))
         )
         moving = step.target.kind in ("component", "application") and (
             step.action in (Action.MOVE, Action.RECALL) or step.id == offload_id(step.target.name)
