@@ -34,7 +34,7 @@ APPLIED = "continuo.dev/applied"
 """Annotation: the hash of what was applied, so that a field we no longer declare is noticed and dropped."""
 
 ENVIRONMENT = "continuo.dev/environment"
-"""Annotation of pods: a salted hash of what their environment takes from Secrets."""
+"""Annotation of pods: a salted, slow hash of what their environment takes from Secrets."""
 
 ADOPTED = "continuo.dev/adopted"
 """Annotation of an orchestration: its adopted clusters and their kubeconfig Secrets, kept until nothing of ours is there."""

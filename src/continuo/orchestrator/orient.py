@@ -339,7 +339,7 @@ def _component(
         seen.workload.entrance if seen else exposure.Entrance(),
         packages.shared_address(home.spec) if home else {},
         settings,
-        applications.environment_mark(component, snapshot.secrets, str(snapshot.orchestration.metadata.get("uid"))),
+        applications.environment_mark(app, component, snapshot.secrets),
     )
     return ComponentWanted(component, cluster, objects)
 

@@ -7,6 +7,8 @@ virtual node of its cluster, or any real node when it stays at home.
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -118,10 +120,10 @@ def _environment(app: AppSpec, component: ComponentSpec, labels: dict[str, str])
     return [secret] if data else []
 
 
-def environment_mark(component: ComponentSpec, secrets: Mapping[str, Object], salt: str) -> str:
+def environment_mark(app: AppSpec, component: ComponentSpec, secrets: Mapping[str, Object]) -> str:
     """A hash of the values that the component's environment takes from Secrets; empty when there are none.
 
-    Salted, because it stands in the open, where nobody may try short passwords against it.
+    It stands in the open, so it is salted and slow: short passwords shall not be tried against it by the million.
     """
     if not component.env:
         return ""
@@ -132,7 +134,8 @@ def environment_mark(component: ComponentSpec, secrets: Mapping[str, Object], sa
             values.append([variable.name, data.get(variable.secret.key)])
         elif component.env.is_secret:
             values.append([variable.name, variable.value])
-    return naming.digest([salt, values], 16) if values else ""
+    salt = f"{app.name}/{component.name}"
+    return hashlib.pbkdf2_hmac("sha256", json.dumps(values).encode(), salt.encode(), 1000, 8).hex() if values else ""
 
 
 def _variables(component: ComponentSpec) -> list[Object]:
