@@ -6,14 +6,23 @@ Run as a program. Each line on standard input is a kubeconfig path: an operator 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from pathlib import Path
 
 import continuo.cli.operator
 import continuo.orchestrator.operator
+from continuo.resources.orchestration import decode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from resources.bad_orchestrations import GOOD
 
 
 def main() -> None:
+    decode(GOOD)  # what is made on first use is made once
+    gc.collect()
+    gc.freeze()
     pid = 0
     for line in sys.stdin:
         kubeconfig = line.strip()

@@ -6,7 +6,6 @@ no object is created twice, and after the deletion none is left behind. The seed
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from collections import Counter
@@ -21,7 +20,7 @@ from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import kinds
 from continuo.resources.meta import Object, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from scenarios.conftest import Bed
+from scenarios.conftest import Bed, is_ready
 
 from .victims import Nursery, Victim, Witness
 
@@ -66,7 +65,7 @@ def anyio_backend() -> str:
 async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Witness, Victim]]:
     seed = int(os.environ.get("CONTINUO_SEED", "20261122"))
     print(f"seed {seed}, {KILLS} kills")
-    host = Host(None, standins=Settings(speed=2.0), seed=seed)
+    host = Host(None, standins=Settings(speed=3.0), seed=seed)
     await host.start()
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(host.engine.kubeconfig("management"), encoding="utf-8")
@@ -85,27 +84,25 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Witness, Victim]]:
 async def test_killed_at_any_moment_it_converges(world: tuple[Bed, Witness, Victim]) -> None:
     bed, witness, victim = world
 
-    def share() -> int:
-        return max(0, min(KILLS // len(STORY) + 4, KILLS - victim.kills))
+    def declared() -> Object | None:
+        return bed.host.engine.management.find(LOW_LEVEL_ORCHESTRATION, "o", "default")
 
     while victim.kills < KILLS:
         for number, spec in enumerate(STORY):
             witness.forget()
-            torture = asyncio.create_task(victim.torture(share()))
             await bed.apply("o", spec)
-            await torture
+            await victim.torture(min(KILLS // len(STORY) + 2, KILLS - victim.kills), lambda: is_ready(declared()))
             obj = await bed.ready("o")
             assert witness.twice() == [], f"made twice in act {number}"
             _check(bed, spec, obj)
             await victim.end()
-        torture = asyncio.create_task(victim.torture(share()))
         await bed.api.delete(LOW_LEVEL_ORCHESTRATION, "o", "default")
-        await torture
+        await victim.torture(KILLS // len(STORY), lambda: declared() is None)
         await bed.gone(LOW_LEVEL_ORCHESTRATION, "o", "default")
         _check_nothing_left(bed)
         await victim.end()
     print(f"{victim.kills} kills, {victim.at_writes} of them at a write of its own")
-    assert victim.at_writes > 0
+    assert victim.at_writes > KILLS // 5
 
 
 def _check(bed: Bed, spec: Object, obj: Object) -> None:

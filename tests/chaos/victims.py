@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -97,9 +98,6 @@ class Victim:
     between two steps of a machine; after a random number of them. Time plays no part in these choices.
     """
 
-    QUIET = 1.0
-    """Seconds without any change after which there is nothing left to disturb."""
-
     def __init__(self, nursery: Nursery, kubeconfig: Path, witness: Witness, rng: random.Random) -> None:
         self._nursery, self._kubeconfig, self._rng = nursery, kubeconfig, rng
         self.kills = self.at_writes = 0
@@ -130,27 +128,25 @@ class Victim:
     async def _buried(self) -> None:
         assert await self._nursery.ask("") == -signal.SIGKILL, "the operator ended by itself"
 
-    async def torture(self, kills: int) -> None:
-        """Kill it so many times, or until it has nothing to do any more; then let one live."""
+    async def torture(self, kills: int, done: Callable[[], bool]) -> None:
+        """Kill it so many times, or until what it works at is done; then let one live."""
         for _ in range(kills):
             await self.live()
             self._at_write = self._rng.random() < 0.5
-            self._left = self._rng.randint(1, 6 if self._at_write else 20)
-            while self._pid and await self._something_happens():
-                pass
+            self._left = self._rng.randint(1, 4 if self._at_write else 20)
+            while self._pid and not done():
+                await self._something()
             if self._pid:
                 self._left = 0
                 return
             await self._buried()
         await self.live()
 
-    async def _something_happens(self) -> bool:
+    async def _something(self) -> None:
+        """Wait for a change; a while at most, for time makes no difference to what is done."""
         self._changed.clear()
-        try:
-            await asyncio.wait_for(self._changed.wait(), self.QUIET)
-        except TimeoutError:
-            return False
-        return True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), 1.0)
 
     async def end(self) -> None:
         """Kill the one that lives."""
