@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -39,6 +40,7 @@ _CHECKPOINT_PAGES: Final = 16_384
 """Pages of 4 KiB: moving the log into the file waits for the disk, and writers wait for that."""
 
 _Row = tuple[int, str, str, str]
+_Full = tuple[int, str, str, str, bytes]
 _Step = tuple[Literal["put"], _Row, Object | None] | tuple[Literal["cluster"], tuple[int, str, str], None] | tuple[
     Literal["drop"], tuple[int], None
 ]
@@ -222,6 +224,26 @@ def _runs(steps: list[_Step]) -> Iterator[list[_Step]]:
     yield run
 
 
+_PORTIONS: Final = (64, 16, 4, 1)
+
+
+def _portions(rows: list[_Full]) -> Iterator[list[_Full]]:
+    """Rows that go into one statement. Each statement gives the interpreter to the loop's thread, and waits to get it
+    back: a statement per row made every commit wait that often.
+    """
+    start = 0
+    for size in _PORTIONS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+@lru_cache(maxsize=len(_PORTIONS))
+def _insert(rows: int) -> str:
+    values = ", ".join(["(?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT OR REPLACE INTO objects (cluster, resource, namespace, name, body) VALUES {values}"
+
+
 def _write(db: sqlite3.Connection, run: list[_Step]) -> None:
     last: dict[_Row, Object | None] = {}
     for step in run:
@@ -233,10 +255,9 @@ def _write(db: sqlite3.Connection, run: list[_Step]) -> None:
         else:
             last[step[1]] = step[2]
     encode = msgspec.json.Encoder().encode
-    db.executemany(
-        "INSERT OR REPLACE INTO objects (cluster, resource, namespace, name, body) VALUES (?, ?, ?, ?, ?)",
-        [(*row, encode(obj)) for row, obj in last.items() if obj is not None],
-    )
+    rows = [(*row, encode(obj)) for row, obj in last.items() if obj is not None]
+    for some in _portions(rows):
+        db.execute(_insert(len(some)), [value for row in some for value in row])
     db.executemany(
         "DELETE FROM objects WHERE cluster = ? AND resource = ? AND namespace = ? AND name = ?",
         [row for row, obj in last.items() if obj is None],
