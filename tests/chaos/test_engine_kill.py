@@ -98,7 +98,7 @@ async def test_the_engine_is_killed_and_nothing_is_lost(world: tuple[Engine, Bed
             assert engine.url == url
 
     await bed.apply("o", SPAN)
-    await kills(2)
+    await kills(1)
     await bed.ready("o")
     uids = {c["metadata"]["uid"] for c in (await bed.api.list(kinds.CLUSTER)).items}
     assert len(uids) == 2
