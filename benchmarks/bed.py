@@ -136,6 +136,13 @@ async def make_pairs(bed: Bed, count: int, *, workers: int = 1) -> list[str]:
     return names
 
 
+async def remove_applications(bed: Bed, pairs: list[str], count: int) -> None:
+    """Withdraw them again, and wait until they are gone."""
+    jobs = (bed.declare(pairs[number % len(pairs)], {"apps": []}, f"caller-{number:04d}") for number in range(count))
+    await bounded(jobs, 16)
+    await bed.ready(0, len(pairs))
+
+
 async def add_applications(bed: Bed, pairs: list[str], count: int) -> None:
     """Declare so many applications, spread over the pairs, each by a caller of its own."""
     jobs = (

@@ -47,6 +47,7 @@ class Child:
     """A process of this module, and the conversation with it."""
 
     def __init__(self, role: str, *arguments: str) -> None:
+        self._role = role
         command = [sys.executable, "-m", "benchmarks.processes", role, *arguments]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -58,7 +59,7 @@ class Child:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"a benchmark's process ended: {self._process.args}")
+            raise SystemExit(f"the benchmark's process {self._role} ended")
         return json.loads(line)
 
     def ask(self, command: str) -> Any:
@@ -91,9 +92,9 @@ def engine(**settings: Any) -> Iterator[Child]:
 
 
 @contextlib.contextmanager
-def operator(kubeconfig: str, **settings: Any) -> Iterator[Child]:
-    """The operator, as `continuo operator` runs it."""
-    child = Child("operator", kubeconfig, json.dumps(settings))
+def operator(of: Child, **settings: Any) -> Iterator[Child]:
+    """The operator of an engine, as `continuo operator` runs it."""
+    child = Child("operator", of.hello["kubeconfig"], json.dumps(settings))
     try:
         yield child
     finally:
