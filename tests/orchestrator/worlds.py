@@ -120,7 +120,7 @@ class Bench:
             store.drop(write.kind, name, namespace)
             if write.kind is kinds.NAMESPACE:
                 for kind, (cache, *_) in store.caches.items():
-                    for key in [key for key in cache.keys() if key[0] == name]:
+                    for key in [key for key in cache.keys() if key[0] == name]:  # noqa: SIM118 - a cache iterates over its objects
                         store.drop(kind, key[1], key[0])
             return
         known = store.caches[write.kind][0].get((namespace, name))
