@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from statistics import fmean
 
 import uvloop
 
@@ -21,7 +22,7 @@ from benchmarks.report import Bar, Report
 SIZES = "10:2,100:10,500:50"
 ENOUGH = 200
 """Small sizes are repeated until about so many applications were measured."""
-MOST_ROUNDS = 9
+MOST_ROUNDS = 20
 MOST_GROWTH = 1.2
 SPEED = 100.0
 
@@ -63,7 +64,7 @@ async def measure(applications: int, clusters: int) -> tuple[Cost, float]:
                 costs.append(await _wave(bed, engine, operator, pairs, applications))
                 if number + 1 < rounds:
                     await remove_applications(bed, pairs, applications)
-    return _least(costs), bring_up
+    return _mean(costs), bring_up
 
 
 async def _wave(bed: Bed, engine: processes.Child, operator: processes.Child, pairs: list[str], count: int) -> Cost:
@@ -82,15 +83,14 @@ async def _wave(bed: Bed, engine: processes.Child, operator: processes.Child, pa
     )
 
 
-def _least(costs: list[Cost]) -> Cost:
-    """The least disturbed measurements; of the calls, which nothing disturbs, the middle one."""
-    calls = sorted(costs, key=lambda cost: cost.calls)[len(costs) // 2]
+def _mean(costs: list[Cost]) -> Cost:
+    """Over all rounds: the least of many short ones would leave out what comes round rarely."""
     return Cost(
-        min(cost.milliseconds for cost in costs),
-        min(cost.operator_cpu for cost in costs),
-        min(cost.engine_cpu for cost in costs),
-        calls.calls,
-        calls.verbs,
+        fmean(cost.milliseconds for cost in costs),
+        fmean(cost.operator_cpu for cost in costs),
+        fmean(cost.engine_cpu for cost in costs),
+        fmean(cost.calls for cost in costs),
+        costs[-1].verbs,
     )
 
 
