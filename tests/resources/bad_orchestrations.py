@@ -312,10 +312,16 @@ _COMPONENTS = (
 )  # fmt: skip
 
 _WHOLE = (
-    Case("two names too long together", ((("metadata", "name"), "a-name-of-exactly-forty-six-characters-in-all-"[:45] + "x"),),
-         ("spec.clusters", "together longer than 50 characters", "shorten one of them")),
-    Case("a dot in the object's name", ((("metadata", "name"), "my.shop"),),
-         ("spec.clusters", "the object's name has a dot", "use letters, digits and dashes")),
+    Case(
+        "two names too long together",
+        ((("metadata", "name"), "a-name-of-exactly-forty-six-characters-in-all-"[:45] + "x"),),
+        ("spec.clusters", "together longer than 50 characters", "shorten one of them"),
+    ),
+    Case(
+        "a dot in the object's name",
+        ((("metadata", "name"), "my.shop"),),
+        ("spec.clusters", "the object's name has a dot", "use letters, digits and dashes"),
+    ),
     Case("no spec", ((("spec",), DELETE),), ("spec", "Required value")),
     Case("spec as list", ((("spec",), []),), ("spec", "must be of type object")),
 )

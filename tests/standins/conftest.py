@@ -69,9 +69,7 @@ class World:
     def run(self, seconds: float = 5.0, watch: Callable[[], None] | None = None) -> None:
         self.time.run(seconds, watch)
 
-    def node(
-        self, api: Any, name: str, *, cpu: int = 4, memory: int = 8192, pods: int = 110, **more: Any
-    ) -> Any:
+    def node(self, api: Any, name: str, *, cpu: int = 4, memory: int = 8192, pods: int = 110, **more: Any) -> Any:
         number = len(api.list(NODE)) + 1
         labels = {"node.continuo.dev/network": "builtin", **more.pop("labels", {})}
         return register(

@@ -80,7 +80,11 @@ def test_a_cluster_comes_up_step_by_step(capi: Any) -> None:
     def watch() -> None:
         status = cluster(capi).get("status") or {}
         done = status.get("initialization") or {}
-        now = (bool(done.get("infrastructureProvisioned")), bool(done.get("controlPlaneInitialized")), len(machines(capi)))
+        now = (
+            bool(done.get("infrastructureProvisioned")),
+            bool(done.get("controlPlaneInitialized")),
+            len(machines(capi)),
+        )
         if not steps or steps[-1] != now:
             steps.append(now)
 
@@ -165,7 +169,12 @@ def test_even_control_planes_are_refused(capi: Any, replicas: int, subresource: 
     words = "cannot be an even number when etcd is stacked" if replicas else "cannot be 0"
     with pytest.raises(Invalid, match=words):
         capi.engine.management.patch(
-            KUBEADM_CONTROL_PLANE, "green-cp", "default", "merge", {"spec": {"replicas": replicas}}, subresource=subresource
+            KUBEADM_CONTROL_PLANE,
+            "green-cp",
+            "default",
+            "merge",
+            {"spec": {"replicas": replicas}},
+            subresource=subresource,
         )
 
 
@@ -248,7 +257,11 @@ def test_deletion_goes_in_order_and_leaves_nothing(capi: Any) -> None:
             reasons.append(entry["reason"])
 
     capi.run(10, watch)
-    assert reasons == ["WaitingForWorkersDeletion", "WaitingForControlPlaneDeletion", "WaitingForInfrastructureDeletion"]
+    assert reasons == [
+        "WaitingForWorkersDeletion",
+        "WaitingForControlPlaneDeletion",
+        "WaitingForInfrastructureDeletion",
+    ]
     assert "green" not in {api.name for api in capi.engine.clusters()}
     assert left(management) == {"Secret green-cloud-config"}
 
@@ -308,7 +321,11 @@ def test_an_order_of_creation_does_not_matter(capi: Any) -> None:
 
 def test_the_providers_are_listed(capi: Any) -> None:
     found = {(entry["type"], entry["providerName"]) for entry in capi.engine.management.list(CAPI_PROVIDER)}
-    assert {("CoreProvider", "cluster-api"), ("InfrastructureProvider", "openstack"), ("AddonProvider", "helm")} <= found
+    assert {
+        ("CoreProvider", "cluster-api"),
+        ("InfrastructureProvider", "openstack"),
+        ("AddonProvider", "helm"),
+    } <= found
     assert {name for kind, name in found if kind == "ControlPlaneProvider"} == {"kubeadm", "k3s", "microk8s"}
 
 
@@ -390,7 +407,10 @@ def test_random_changes_converge_and_leave_nothing(make_world: Callable[..., Any
             world.start(*all_standins(world.engine, rng=world.rng, settings=world.settings))
     world.run(60)
     found = cluster(world)["status"]
-    assert (found["controlPlane"]["readyReplicas"], found["workers"]["readyReplicas"]) == (want["plane"], want["workers"])
+    assert (found["controlPlane"]["readyReplicas"], found["workers"]["readyReplicas"]) == (
+        want["plane"],
+        want["workers"],
+    )
     assert len(machines(world)) == len(world.engine.cluster("green").list(NODE)) == want["plane"] + want["workers"]
     assert {m["spec"]["version"] for m in machines(world)} == {f"v1.{want['version']}.0"}
     management.delete(CLUSTER, "green", "default")
@@ -404,5 +424,3 @@ def test_an_idle_management_cluster_writes_nothing(capi: Any) -> None:
     before = {api.name: api.version for api in capi.engine.clusters()}
     capi.run(40)
     assert {api.name: api.version for api in capi.engine.clusters()} == before
-
-

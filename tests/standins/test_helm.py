@@ -29,7 +29,9 @@ from continuo.resources.kinds import (
 )
 from continuo.resources.meta import Object, condition, is_true
 
-DATA = {"Cluster": {"metadata": {"name": "green"}, "spec": {"clusterNetwork": {"pods": {"cidrBlocks": ["10.244.0.0/16"]}}}}}
+DATA = {
+    "Cluster": {"metadata": {"name": "green"}, "spec": {"clusterNetwork": {"pods": {"cidrBlocks": ["10.244.0.0/16"]}}}}
+}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,10 @@ def test_the_label_switches_it_off_and_on(addons: Any) -> None:
     [
         (proxy("nonsense"), 'chart "nonsense" not found'),
         (proxy("liqo", values="a: 1"), "clusterID is required"),
-        ({**proxy("metallb"), "spec": {**proxy("metallb")["spec"], "repoURL": "http://plain"}}, "must start with https"),
+        (
+            {**proxy("metallb"), "spec": {**proxy("metallb")["spec"], "repoURL": "http://plain"}},
+            "must start with https",
+        ),
     ],
 )
 def test_what_cannot_be_installed_says_why(addons: Any, made: Object, words: str) -> None:
@@ -197,14 +202,21 @@ def test_traefik_gives_addresses_to_ingresses_and_gateways(addons: Any) -> None:
 
 def test_a_resource_set_brings_the_network_plugin(addons: Any) -> None:
     management = addons.engine.management
-    pod = {"hostNetwork": True, "tolerations": [{"operator": "Exists"}], "containers": [{"name": "f", "image": "flannel"}]}
+    pod = {
+        "hostNetwork": True,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "f", "image": "flannel"}],
+    }
     labels = {"app": "flannel"}
     daemon = {
         "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kube-flannel-ds", "namespace": "kube-system"},
         "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }  # fmt: skip
     management.create(CONFIG_MAP.new("flannel", "default", data={"flannel.yaml": yaml.safe_dump(daemon)}))
-    spec = {"clusterSelector": {"matchLabels": {"cni": "flannel"}}, "resources": [{"kind": "ConfigMap", "name": "flannel"}]}
+    spec = {
+        "clusterSelector": {"matchLabels": {"cni": "flannel"}},
+        "resources": [{"kind": "ConfigMap", "name": "flannel"}],
+    }
     management.create(CLUSTER_RESOURCE_SET.new("cni", "default", spec=spec))
     for obj in cluster_objects("green", labels={"cni": "flannel"}):
         management.create(obj)

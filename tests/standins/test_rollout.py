@@ -58,9 +58,7 @@ def test_a_control_plane_converges_one_machine_at_a_time(seed: int) -> None:
             members.append(Member(f"m{number}", True, False))
             number += 1
         elif action is not None:
-            members = [
-                Member(m.name, m.current, m.healthy, m.deleting or m.name == action.name) for m in members
-            ]
+            members = [Member(m.name, m.current, m.healthy, m.deleting or m.name == action.name) for m in members]
             assert any(member.healthy and not member.deleting for member in members)
         elif any(member.deleting for member in members):
             members = [member for member in members if not member.deleting]

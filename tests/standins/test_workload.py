@@ -97,7 +97,9 @@ def test_a_rolling_update_keeps_its_bounds(world: Any, cluster: Any) -> None:
     assert max(alive for alive, _ in seen) <= 6
     assert min(ready for _, ready in seen) >= 4
     assert {pod["spec"]["containers"][0]["image"] for pod in pods(cluster)} == {"nginx:2"}
-    assert cluster.get(DEPLOYMENT, "web", "default")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
+    assert (
+        cluster.get(DEPLOYMENT, "web", "default")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
+    )
 
 
 def test_recreate_never_runs_both_versions(world: Any, cluster: Any) -> None:
@@ -195,7 +197,10 @@ def test_a_missing_secret_holds_a_pod_up_until_it_appears(world: Any, cluster: A
     assert waiting == {"reason": "CreateContainerConfigError", "message": 'secret "db" not found'}
     cluster.create(SECRET.new("db", "default", data={"other": "eA=="}))
     world.run()
-    assert "couldn't find key password" in pods(cluster)[0]["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
+    assert (
+        "couldn't find key password"
+        in pods(cluster)[0]["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
+    )
     update(cluster, SECRET, "db", lambda obj: {**obj, "data": {"password": "eA=="}})
     world.run()
     assert len(running(pods(cluster))) == 1
@@ -206,9 +211,7 @@ def test_an_image_that_cannot_be_pulled(world: Any, cluster: Any) -> None:
     world.run()
     update(cluster, DEPLOYMENT, "web", with_image("registry.test/does-not-exist:1"))
     world.run(5)
-    reasons = {
-        pod["status"]["containerStatuses"][0]["state"].get("waiting", {}).get("reason") for pod in pods(cluster)
-    }
+    reasons = {pod["status"]["containerStatuses"][0]["state"].get("waiting", {}).get("reason") for pod in pods(cluster)}
     assert reasons == {None, "ImagePullBackOff"}
     assert len(running(pods(cluster))) == 2
     update(cluster, DEPLOYMENT, "web", with_image("nginx:1"))
@@ -269,7 +272,9 @@ def test_one_address_is_shared_until_ports_collide(world: Any, cluster: Any) -> 
         world.run(1)
     world.run()
     assert [address(cluster, name) for name in "abcd"] == ["203.0.113.10", "203.0.113.10", "", ""]
-    failed = {e["involvedObject"]["name"] for e in cluster.list(CORE_EVENT, "default") if e["reason"] == "AllocationFailed"}
+    failed = {
+        e["involvedObject"]["name"] for e in cluster.list(CORE_EVENT, "default") if e["reason"] == "AllocationFailed"
+    }
     assert failed == {"c", "d"}
     cluster.delete(SERVICE, "a", "default")
     world.run()
@@ -311,13 +316,20 @@ def test_pods_of_a_removed_node_move(world: Any, cluster: Any) -> None:
 
 def test_a_stateful_set_starts_in_order_and_a_daemon_set_is_everywhere(world: Any, cluster: Any) -> None:
     order: list[str] = []
-    database = {"replicas": 3, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": template("db")}
+    database = {
+        "replicas": 3,
+        "serviceName": "db",
+        "selector": {"matchLabels": {"app": "db"}},
+        "template": template("db"),
+    }
     agent = {"selector": {"matchLabels": {"app": "agent"}}, "template": template("agent")}
     cluster.create(STATEFUL_SET.new("db", "default", spec=database))
     cluster.create(DAEMON_SET.new("agent", "default", spec=agent))
 
     def watch() -> None:
-        order.extend(p["metadata"]["name"] for p in running(pods(cluster, app="db")) if p["metadata"]["name"] not in order)
+        order.extend(
+            p["metadata"]["name"] for p in running(pods(cluster, app="db")) if p["metadata"]["name"] not in order
+        )
 
     world.run(5, watch)
     assert order == ["db-0", "db-1", "db-2"]

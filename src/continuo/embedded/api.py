@@ -93,8 +93,10 @@ class ClusterApi:
         served = self._served(kind)
         group, plural = served.key
         for change in self.state.log.since(since):
-            if change.kind.plural == plural and change.kind.group == group and (
-                not namespace or change.object["metadata"].get("namespace") == namespace
+            if (
+                change.kind.plural == plural
+                and change.kind.group == group
+                and (not namespace or change.object["metadata"].get("namespace") == namespace)
             ):
                 yield _viewed(served, change)
 

@@ -125,9 +125,7 @@ EVENT_TABLE: Final = ("", "events")
 @cache
 def builtin_types() -> tuple[ResourceType, ...]:
     """Every built-in resource type, in the order of discovery."""
-    return tuple(
-        _resource_type(group, version, row) for (group, version), rows in _GROUPS.items() for row in rows
-    )
+    return tuple(_resource_type(group, version, row) for (group, version), rows in _GROUPS.items() for row in rows)
 
 
 def _resource_type(group: str, version: str, row: _Row) -> ResourceType:
@@ -141,4 +139,3 @@ def _resource_type(group: str, version: str, row: _Row) -> ResourceType:
         scale=_SCALE if row.scale else None,
         selectable=row.selectable,
     )
-

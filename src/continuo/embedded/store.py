@@ -41,9 +41,11 @@ _CHECKPOINT_PAGES: Final = 16_384
 
 _Row = tuple[int, str, str, str]
 _Full = tuple[int, str, str, str, bytes]
-_Step = tuple[Literal["put"], _Row, Object | None] | tuple[Literal["cluster"], tuple[int, str, str], None] | tuple[
-    Literal["drop"], tuple[int], None
-]
+_Step = (
+    tuple[Literal["put"], _Row, Object | None]
+    | tuple[Literal["cluster"], tuple[int, str, str], None]
+    | tuple[Literal["drop"], tuple[int], None]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,9 @@ def link_settings_for(
         # Another orchestration may have made it and know better; two that differ would undo each other's writes.
         spec = listener.gateway_server.get("spec") or {}
         kept = (spec.get("endpoint") or {}).get("serviceType") or settings.service_type
-        return replace(settings, server=server, service_type=kept, service_annotations=spec.get("serviceAnnotations") or {})
+        return replace(
+            settings, server=server, service_type=kept, service_annotations=spec.get("serviceAnnotations") or {}
+        )
     annotations = packages.shared_address(cluster.spec) if cluster is not None and not cluster.spec.existing else {}
     return replace(
         settings,

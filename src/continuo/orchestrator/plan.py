@@ -149,7 +149,9 @@ def _write_json(write: Write) -> dict[str, Any]:
 
 def _without_content(secret: Object) -> Object:
     """A Secret without its values, and without our hash of them, against which short values could be tried."""
-    hidden: Object = {field: dict.fromkeys(secret[field], "(hidden)") for field in ("data", "stringData") if field in secret}
+    hidden: Object = {
+        field: dict.fromkeys(secret[field], "(hidden)") for field in ("data", "stringData") if field in secret
+    }
     annotations = {key: "(hidden)" if key == naming.APPLIED else v for key, v in annotations_of(secret).items()}
     return {**secret, **hidden, "metadata": {**secret["metadata"], "annotations": annotations}}
 

@@ -41,18 +41,14 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 CLUSTER = Kind("cluster.x-k8s.io", "v1beta2", "Cluster", "clusters", short_names=("cl",))
 MACHINE = Kind("cluster.x-k8s.io", "v1beta2", "Machine", "machines", short_names=("ma",))
 MACHINE_SET = Kind("cluster.x-k8s.io", "v1beta2", "MachineSet", "machinesets", short_names=("ms",))
-MACHINE_DEPLOYMENT = Kind(
-    "cluster.x-k8s.io", "v1beta2", "MachineDeployment", "machinedeployments", short_names=("md",)
-)
+MACHINE_DEPLOYMENT = Kind("cluster.x-k8s.io", "v1beta2", "MachineDeployment", "machinedeployments", short_names=("md",))
 MACHINE_HEALTH_CHECK = Kind(
     "cluster.x-k8s.io", "v1beta2", "MachineHealthCheck", "machinehealthchecks", short_names=("mhc",)
 )
 KUBEADM_CONTROL_PLANE = Kind(
     "controlplane.cluster.x-k8s.io", "v1beta2", "KubeadmControlPlane", "kubeadmcontrolplanes", short_names=("kcp",)
 )
-KTHREES_CONTROL_PLANE = Kind(
-    "controlplane.cluster.x-k8s.io", "v1beta2", "KThreesControlPlane", "kthreescontrolplanes"
-)
+KTHREES_CONTROL_PLANE = Kind("controlplane.cluster.x-k8s.io", "v1beta2", "KThreesControlPlane", "kthreescontrolplanes")
 MICROK8S_CONTROL_PLANE = Kind(
     "controlplane.cluster.x-k8s.io", "v1beta1", "MicroK8sControlPlane", "microk8scontrolplanes", short_names=("mcp",)
 )
@@ -97,12 +93,8 @@ FOREIGN_CLUSTER = Kind(
 TENANT = Kind("authentication.liqo.io", "v1beta1", "Tenant", "tenants", short_names=("tn",))
 IDENTITY = Kind("authentication.liqo.io", "v1beta1", "Identity", "identities", short_names=("id",))
 RENEW = Kind("authentication.liqo.io", "v1beta1", "Renew", "renews")
-RESOURCE_SLICE = Kind(
-    "authentication.liqo.io", "v1beta1", "ResourceSlice", "resourceslices", short_names=("rslice",)
-)
-VIRTUAL_NODE = Kind(
-    "offloading.liqo.io", "v1beta1", "VirtualNode", "virtualnodes", short_names=("vn", "vnode")
-)
+RESOURCE_SLICE = Kind("authentication.liqo.io", "v1beta1", "ResourceSlice", "resourceslices", short_names=("rslice",))
+VIRTUAL_NODE = Kind("offloading.liqo.io", "v1beta1", "VirtualNode", "virtualnodes", short_names=("vn", "vnode"))
 VK_OPTIONS_TEMPLATE = Kind(
     "offloading.liqo.io", "v1beta1", "VkOptionsTemplate", "vkoptionstemplates", short_names=("vkot",)
 )

@@ -105,7 +105,11 @@ def test_missing_objects_are_named(api: ClusterApi) -> None:
 
 def test_lists_are_in_key_order_and_filtered(api: ClusterApi) -> None:
     api.create(NAMESPACE.new("b"))
-    for namespace, name, labels in (("default", "z", {"a": "1"}), ("b", "y", {"a": "1", "b": "2"}), ("default", "a", {})):
+    for namespace, name, labels in (
+        ("default", "z", {"a": "1"}),
+        ("b", "y", {"a": "1", "b": "2"}),
+        ("default", "a", {}),
+    ):
         api.create(CONFIG_MAP.new(name, namespace, metadata={"labels": labels}))
     names = lambda found: [obj["metadata"]["name"] for obj in found]  # noqa: E731
     assert names(api.list(CONFIG_MAP)) == ["y", "a", "z"]
@@ -138,7 +142,11 @@ def test_an_update_with_a_stale_version_conflicts(api: ClusterApi) -> None:
 
 def test_identity_survives_an_update(api: ClusterApi) -> None:
     made = api.create(config(a="1"))
-    foreign = {"creationTimestamp": "2001-01-01T00:00:00Z", "generation": 9, "deletionTimestamp": "2001-01-01T00:00:00Z"}
+    foreign = {
+        "creationTimestamp": "2001-01-01T00:00:00Z",
+        "generation": 9,
+        "deletionTimestamp": "2001-01-01T00:00:00Z",
+    }
     new = api.update(CONFIG_MAP.new("c", "default", data={"a": "2"}, metadata=foreign))
     for name in ("uid", "creationTimestamp"):
         assert new["metadata"][name] == made["metadata"][name]

@@ -161,7 +161,9 @@ async def test_roles_grant_in_their_namespace_and_changes_count_at_once(admin: C
 
 async def test_resource_names_and_wildcards(admin: Client) -> None:
     jane = admin.as_user("jane", "team")
-    rule = _role("one", "ClusterRole", apiGroups=["*"], resources=["secrets", "*/scale"], resourceNames=["a"], verbs=["*"])
+    rule = _role(
+        "one", "ClusterRole", apiGroups=["*"], resources=["secrets", "*/scale"], resourceNames=["a"], verbs=["*"]
+    )
     await admin.post(f"{RBAC}/clusterroles", rule)
     subject = {"kind": "Group", "name": "team"}
     await admin.post(f"{RBAC}/clusterrolebindings", _binding("one", subject, "ClusterRoleBinding", "ClusterRole"))

@@ -36,7 +36,9 @@ def _pair(key: str, value: str | bytes) -> bytes:
 def test_a_config_map() -> None:
     labels = field(11, _pair("a", "1")) + field(11, _pair("b", ""))
     metadata = field(1, "c") + field(3, "default") + field(7, 3) + field(8, b"") + labels
-    found = decode(body("v1", "ConfigMap", field(1, metadata), field(2, _pair("k", "v")), field(3, _pair("b", b"\xff"))))
+    found = decode(
+        body("v1", "ConfigMap", field(1, metadata), field(2, _pair("k", "v")), field(3, _pair("b", b"\xff")))
+    )
     assert found == {
         "apiVersion": "v1",
         "kind": "ConfigMap",

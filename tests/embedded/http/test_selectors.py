@@ -44,7 +44,9 @@ def test_label_selectors(text: str, labels: dict, matches: bool) -> None:
     assert all(term.matches(labels) for term in parse_labels(text)) is matches
 
 
-@pytest.mark.parametrize("text", ["a b", "a in", "a in (", "a in (b", "=a", "a,,b", "a,", "a in b", "a=&", "!", "a>b", "a<"])
+@pytest.mark.parametrize(
+    "text", ["a b", "a in", "a in (", "a in (b", "=a", "a,,b", "a,", "a in b", "a=&", "!", "a>b", "a<"]
+)
 def test_wrong_label_selectors_are_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="is wrong"):
         parse_labels(text)

@@ -111,9 +111,7 @@ async def test_a_version_older_than_the_log_is_410_within_the_stream(clock: Cloc
     await engine.stop()
 
 
-async def test_a_client_that_falls_behind_is_told_to_list_again(
-    admin: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_falls_behind_is_told_to_list_again(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching.Watch.__init__, "__defaults__", (3,))
     version = await _version(admin)
     async with admin.watch(f"{WATCH}&resourceVersion={version}") as stream:

@@ -213,7 +213,12 @@ async def test_scale_reads_and_writes_replicas(widgets: Client) -> None:
 async def test_a_pod_is_bound_once_and_evicted(admin: Client) -> None:
     await admin.post("/api/v1/nodes", {"metadata": {"name": "n1"}})
     await admin.post(PODS, _pod("p"))
-    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n1"},
+    }
     assert (await admin.post(f"{PODS}/p/binding", binding)).status == 201
     assert (await admin.get(f"{PODS}/p")).json["spec"]["nodeName"] == "n1"
     assert (await admin.post(f"{PODS}/p/binding", binding)).status == 409

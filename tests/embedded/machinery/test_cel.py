@@ -99,12 +99,16 @@ def test_what_a_change_left_alone_is_held_to_rules_about_changes_only() -> None:
     even = {"rule": "self.n % 2 == 0", "message": "be even"}
     item = {**an_object({"name": TEXT, "n": {"type": "integer"}}, even), "required": ["name"]}
     keyed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-    schema = an_object({"l": {"type": "array", "items": item, **keyed}}, {"rule": "self.l.size() < 3", "message": "few"})
+    schema = an_object(
+        {"l": {"type": "array", "items": item, **keyed}}, {"rule": "self.l.size() < 3", "message": "few"}
+    )
     odd = {"name": "a", "n": 1}
     assert said(schema, {"l": [odd]}) == ["l[0]: Invalid value: be even"]
     assert said(schema, {"l": [odd]}, {"l": [dict(odd)]}) == []
     assert said(schema, {"l": [{"name": "b", "n": 3}, odd]}, {"l": [odd]}) == ["l[0]: Invalid value: be even"]
-    growing = an_object({"spec": an_object({"n": {"type": "integer"}}, {"rule": "self.n > oldSelf.n", "message": "grow"})})
+    growing = an_object(
+        {"spec": an_object({"n": {"type": "integer"}}, {"rule": "self.n > oldSelf.n", "message": "grow"})}
+    )
     assert said(growing, {"spec": {"n": 1}}, {"spec": {"n": 1}}) == ["spec: Invalid value: grow"]
 
 

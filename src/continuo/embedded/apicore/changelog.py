@@ -50,9 +50,7 @@ class ChangeLog:
         self._size += size
         bounds, entries = self._bounds, self._entries
         while (
-            len(entries) > bounds.entries
-            or self._size > bounds.size
-            or now - entries[0][2] > bounds.seconds
+            len(entries) > bounds.entries or self._size > bounds.size or now - entries[0][2] > bounds.seconds
         ) and len(entries) > 1:
             oldest, freed, _ = entries.popleft()
             self._size -= freed

@@ -51,7 +51,9 @@ def create(state: State, obj: Object, write: Write, managed: list[Any] | None = 
     if served.table.get(namespace, metadata["name"]) is not None:
         raise failures.already_exists(served.kind, metadata["name"])
     metadata["managedFields"] = (
-        managed if managed is not None else fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
+        managed
+        if managed is not None
+        else fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
     )
     if not metadata["managedFields"]:
         del metadata["managedFields"]

@@ -63,9 +63,7 @@ def check(crd: Object, old: Object | None) -> Iterator[FieldError]:
     names = spec.get("names") or {}
     expected = f"{names.get('plural', '')}.{spec.get('group', '')}"
     if crd["metadata"].get("name") != expected:
-        yield invalid_value(
-            "metadata.name", crd["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group'
-        )
+        yield invalid_value("metadata.name", crd["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group')
     yield from _check_names(spec, names)
     yield from _check_versions(spec.get("versions") or [], old)
     if (spec.get("conversion") or {}).get("strategy", "None") != "None":

@@ -27,9 +27,7 @@ class Deletion:
 def delete(state: State, served: Served, namespace: str, name: str, asked: Deletion) -> Object:
     """Mark or remove; returns the last state."""
     if asked.propagation not in ("Background", "Foreground", "Orphan"):
-        raise BadRequest(
-            f'invalid propagation policy "{asked.propagation}": must be Background, Foreground or Orphan'
-        )
+        raise BadRequest(f'invalid propagation policy "{asked.propagation}": must be Background, Foreground or Orphan')
     old = writing.current(served, namespace, name)
     _preconditions(served, old["metadata"], asked)
     if served.strategy.refuse_delete is not None and (why := served.strategy.refuse_delete(old)):

@@ -52,9 +52,7 @@ def already_exists(kind: Kind, name: str) -> AlreadyExists:
 
 def conflict(kind: Kind, name: str, why: str) -> Conflict:
     """A precondition does not hold."""
-    return Conflict(
-        f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}', details=details(kind, name)
-    )
+    return Conflict(f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}', details=details(kind, name))
 
 
 def deletion_conflict(kind: Kind, name: str, why: str) -> Conflict:

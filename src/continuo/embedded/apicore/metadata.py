@@ -55,8 +55,7 @@ _VALUE_RULE: Final = (
 _LABEL_NAMED: Final = frozenset({("", "namespaces")})
 _LABEL_1035_NAMED: Final = frozenset({("", "services")})
 _PATH_NAMED: Final = frozenset(
-    ("rbac.authorization.k8s.io", plural)
-    for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+    ("rbac.authorization.k8s.io", plural) for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 ) | {("", "events"), ("events.k8s.io", "events")}
 
 

@@ -15,9 +15,7 @@ _DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _HEAD = ("apiVersion", "kind", "metadata")
 
 
-def shape(
-    served: Served, obj: Object, write: Write, subresource: str = "", old: Object | None = None
-) -> Object:
+def shape(served: Served, obj: Object, write: Write, subresource: str = "", old: Object | None = None) -> Object:
     """Without unknown fields, with the schema's defaults. `field_validation` decides what unknown fields mean."""
     if write.trusted or (schema := served.schema) is None:
         return obj
@@ -56,9 +54,7 @@ def _report(unknown: list[str], write: Write) -> None:
     write.warnings.extend(message for message in messages if message not in write.warnings)
 
 
-def problems(
-    served: Served, new: Object, old: Object | None, write: Write, subresource: str = ""
-) -> list[FieldError]:
+def problems(served: Served, new: Object, old: Object | None, write: Write, subresource: str = "") -> list[FieldError]:
     """What the schema and the rules have against the object; the rules are asked only when the schema is content."""
     if write.trusted or (schema := served.schema) is None or _untouched(new, old):
         return []

@@ -23,9 +23,7 @@ def offered(served: Served) -> tuple[str, ...]:
     found = ["status"] if served.type.status else []
     if served.type.scale is not None:
         found.append("scale")
-    found += {PODS: ["binding", "eviction"], NAMESPACES: ["finalize"], _SIGNING: ["approval"]}.get(
-        served.key, []
-    )
+    found += {PODS: ["binding", "eviction"], NAMESPACES: ["finalize"], _SIGNING: ["approval"]}.get(served.key, [])
     return tuple(found)
 
 

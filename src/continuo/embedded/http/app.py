@@ -106,5 +106,3 @@ def _no_answer(scope: Mapping[str, Any], outage: str) -> Response | None:
         abort()
         return None
     return error_response(ServiceUnavailable(f"the API server is not available: {outage}"))
-
-

@@ -92,9 +92,7 @@ def _binding(role: str, *groups: str) -> Object:
 def default_objects() -> Iterator[Object]:
     """All of them, roles before the bindings that name them."""
     reviews = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]
-    yield _role(
-        "cluster-admin", [_rule(["*"], ["*"], ["*"]), {"nonResourceURLs": ["*"], "verbs": ["*"]}]
-    )
+    yield _role("cluster-admin", [_rule(["*"], ["*"], ["*"]), {"nonResourceURLs": ["*"], "verbs": ["*"]}])
     yield _aggregating("admin", list(_admin()), None)
     yield _aggregating("edit", list(_edit()), "admin")
     yield _aggregating("view", list(_view()), "edit")

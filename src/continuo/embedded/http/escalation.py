@@ -49,7 +49,9 @@ def _may(call: Call, wanted: Attributes) -> bool:
 
 
 def _require(call: Call, rules: Iterable[Object], obj: Object) -> None:
-    missing = [rule for rule in rules if not all(_may(call, wanted) for wanted in _spelled(rule, call.target.namespace))]
+    missing = [
+        rule for rule in rules if not all(_may(call, wanted) for wanted in _spelled(rule, call.target.namespace))
+    ]
     if missing:
         user = call.request.user
         groups = ", ".join(f'"{group}"' for group in user.groups)

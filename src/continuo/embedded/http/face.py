@@ -110,7 +110,9 @@ class ClusterFace:
         wanted = Attributes(verb, target.group, target.plural, target.subresource, namespace, target.name)
         self._authorizer.require(request.user, wanted)
         resource = self.api.resource(target.group, target.version, target.plural)
-        if bool(target.namespace) > resource.kind.namespaced or _lacks_namespace(target, resource.kind.namespaced, verb):
+        if bool(target.namespace) > resource.kind.namespaced or _lacks_namespace(
+            target, resource.kind.namespaced, verb
+        ):
             raise NotFound("the server could not find the requested resource")
         call = Call(self._context, request, target, resource, verb)
         if target.subresource:

@@ -140,9 +140,7 @@ def _path(group: str, version: str) -> str:
 
 def _accepts_json(request: Request) -> bool:
     header = request.header(b"accept")
-    return not header or any(
-        entry.media in ("application/json", "application/*", "*/*") for entry in accepted(header)
-    )
+    return not header or any(entry.media in ("application/json", "application/*", "*/*") for entry in accepted(header))
 
 
 def component_name(resource: ResourceType) -> str:
@@ -154,7 +152,9 @@ def component_name(resource: ResourceType) -> str:
 
 
 def _builtin_names(group: str, version: str) -> dict[str, str]:
-    return {name.rpartition(".")[2]: name for name, schema in definitions(group, version).items() if _is_of(schema, group)}
+    return {
+        name.rpartition(".")[2]: name for name, schema in definitions(group, version).items() if _is_of(schema, group)
+    }
 
 
 def _is_of(schema: Mapping[str, Any], group: str) -> bool:

@@ -37,4 +37,6 @@ def forbidden(verb: str, field: str, why: str) -> Invalid:
 def unsupported(verb: str, field: str, value: str, *supported: str) -> Invalid:
     """The option has none of the values that it may have."""
     known = ", ".join(f'"{entry}"' for entry in supported)
-    return invalid_option(verb, field, "FieldValueNotSupported", f"Unsupported value: {value}: supported values: {known}")
+    return invalid_option(
+        verb, field, "FieldValueNotSupported", f"Unsupported value: {value}: supported values: {known}"
+    )

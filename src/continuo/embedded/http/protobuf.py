@@ -115,7 +115,9 @@ _SERVICE: Table = {
     10: Field("externalName"),
 }  # fmt: skip
 _LABELS = _one("selector", {1: Field("matchLabels", "map")})
-_BACKEND: Table = {4: _one("service", {1: Field("name"), 2: _one("port", {1: Field("name"), 2: Field("number", "int")})})}
+_BACKEND: Table = {
+    4: _one("service", {1: Field("name"), 2: _one("port", {1: Field("name"), 2: Field("number", "int")})})
+}
 _INGRESS_PATH: Table = {1: Field("path"), 2: _one("backend", _BACKEND), 3: Field("pathType")}
 _INGRESS: Table = {
     1: _one("defaultBackend", _BACKEND),

@@ -38,7 +38,9 @@ def list_(call: Call) -> Response:
     else:
         _not_in_the_future(call)
         objects, metadata = _present(call, selection, limit)
-    return json_response(shape_list(objects, call.resource, shape, metadata, call.context.now()), 200, _deprecation(call))
+    return json_response(
+        shape_list(objects, call.resource, shape, metadata, call.context.now()), 200, _deprecation(call)
+    )
 
 
 def _deprecation(call: Call) -> tuple[tuple[bytes, bytes], ...]:

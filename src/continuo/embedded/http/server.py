@@ -134,7 +134,9 @@ class Server:
         """The address of a cluster's API."""
         return f"{self.base_url}/clusters/{cluster}"
 
-    def kubeconfig(self, url: str, cluster: str, user: str = "admin", groups: tuple[str, ...] = ("system:masters",)) -> str:
+    def kubeconfig(
+        self, url: str, cluster: str, user: str = "admin", groups: tuple[str, ...] = ("system:masters",)
+    ) -> str:
         """A kubeconfig (YAML) with a token for the user; what the engine hands out."""
         token = self.tokens.issue(cluster, user, groups)
         return kubeconfig(cluster, url, self.authority.ca_pem, token, user=user)

@@ -116,9 +116,7 @@ def table(
     }
 
 
-def shape_object(
-    obj: Object, resource: ResourceType, shape: Shape, now: float, *, headers: bool = True
-) -> Object:
+def shape_object(obj: Object, resource: ResourceType, shape: Shape, now: float, *, headers: bool = True) -> Object:
     """One object in the asked form."""
     obj = versioned(obj, resource.kind.api_version)
     if shape.form == "json":

@@ -176,7 +176,9 @@ def delete_options(call: Call, given: Any = None) -> DeleteOptions:
     if "propagationPolicy" not in body and body.get("orphanDependents"):
         propagation = "Orphan"
     if propagation not in ("Background", "Foreground", "Orphan"):
-        raise unsupported("delete", "propagationPolicy", f'"{propagation}"', "Foreground", "Background", "Orphan", "nil")
+        raise unsupported(
+            "delete", "propagationPolicy", f'"{propagation}"', "Foreground", "Background", "Orphan", "nil"
+        )
     grace = body.get("gracePeriodSeconds")
     if grace is None:
         grace = call.request.number("gracePeriodSeconds")

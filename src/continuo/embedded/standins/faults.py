@@ -104,9 +104,7 @@ class Faults:
         """Put the fault on one object (in the management cluster unless a workload cluster is named)."""
         return self._annotate(name, kind, object_name, namespace, cluster, argument)
 
-    def heal(
-        self, name: str, kind: Kind, object_name: str, namespace: str = "", *, cluster: str = ""
-    ) -> Object:
+    def heal(self, name: str, kind: Kind, object_name: str, namespace: str = "", *, cluster: str = "") -> Object:
         """Take the fault off the object."""
         return self._annotate(name, kind, object_name, namespace, cluster, None)
 
@@ -117,9 +115,7 @@ class Faults:
         for name, kinds in TARGETS.items():
             for kind in kinds:
                 if kind.resource in served:
-                    found += [
-                        (name, kind, obj) for obj in api.list(kind) if PREFIX + name in annotations_of(obj)
-                    ]
+                    found += [(name, kind, obj) for obj in api.list(kind) if PREFIX + name in annotations_of(obj)]
         return found
 
     def _annotate(

@@ -107,13 +107,9 @@ def with_owner(obj: Object, owner: Object, *, controller: bool = False) -> Objec
     if any(entry["uid"] == uid for entry in have):
         return obj
     kept = [
-        entry
-        for entry in have
-        if not (entry["kind"] == owner["kind"] and entry["name"] == owner["metadata"]["name"])
+        entry for entry in have if not (entry["kind"] == owner["kind"] and entry["name"] == owner["metadata"]["name"])
     ]
-    return with_meta(
-        obj, ownerReferences=[*kept, owner_reference(owner, controller=controller, block=controller)]
-    )
+    return with_meta(obj, ownerReferences=[*kept, owner_reference(owner, controller=controller, block=controller)])
 
 
 def controller_of(obj: Object) -> Object | None:

@@ -96,10 +96,7 @@ class ResourceSets:
                 objects = list(self._objects(reference, found["metadata"]["namespace"]))
                 digest = short_hash(objects)
                 old = before.get(reference["name"])
-                again = (
-                    found["spec"].get("strategy", "ApplyOnce") == "Reconcile"
-                    and (old or {}).get("hash") != digest
-                )
+                again = found["spec"].get("strategy", "ApplyOnce") == "Reconcile" and (old or {}).get("hash") != digest
                 if old is None or not old["applied"] or again:
                     for obj in objects:
                         _put(remote, obj)

@@ -34,12 +34,16 @@ def check_container(container: Object, where: str, volumes: Container[str | None
 
 
 def _check_resources(resources: Object, where: str) -> Iterator[FieldError]:
-    limits = {name: _quantity(value, f"{where}.limits.{name}") for name, value in (resources.get("limits") or {}).items()}
+    limits = {
+        name: _quantity(value, f"{where}.limits.{name}") for name, value in (resources.get("limits") or {}).items()
+    }
     for name, value in (resources.get("requests") or {}).items():
         asked = _quantity(value, f"{where}.requests.{name}")
         if name in limits and asked > limits[name]:
             limit = resources["limits"][name]
-            yield invalid_value(f"{where}.requests", str(value), f"must be less than or equal to {name} limit of {limit}")
+            yield invalid_value(
+                f"{where}.requests", str(value), f"must be less than or equal to {name} limit of {limit}"
+            )
 
 
 def _quantity(value: object, where: str) -> Fraction:

@@ -169,7 +169,9 @@ def check(service: Object, old: Object | None) -> Iterator[FieldError]:
     elif before.get("clusterIP") and address != before["clusterIP"] and before.get("type") != "ExternalName":
         yield invalid_value("spec.clusterIPs[0]", [address], "may not change once set")
     elif old is None and address and address != "None" and not _is_address(address):
-        yield invalid_value("spec.clusterIPs[0]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+        yield invalid_value(
+            "spec.clusterIPs[0]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        )
     if not spec.get("ports") and address != "None" and type_ != "ExternalName":
         yield required("spec.ports")
     yield from _check_ports(spec)

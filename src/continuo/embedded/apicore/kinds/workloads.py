@@ -143,9 +143,7 @@ def _replicas_status(_obj: Object) -> Object:
     return {"replicas": 0}
 
 
-DEPLOYMENT: Final = Strategy(
-    defaults=_deployment, status=lambda _: {}, check=_check_selecting, generation=True
-)
+DEPLOYMENT: Final = Strategy(defaults=_deployment, status=lambda _: {}, check=_check_selecting, generation=True)
 REPLICA_SET: Final = Strategy(
     defaults=_filler({"replicas": 1}), status=_replicas_status, check=_check_selecting, generation=True
 )
@@ -162,6 +160,4 @@ DAEMON_SET: Final = Strategy(
 JOB: Final = Strategy(
     defaults=_filler(_JOB), status=lambda _: {}, prepare=_prepare_job, check=_check_job, generation=True
 )
-CRON_JOB: Final = Strategy(
-    defaults=_filler(_CRON_JOB), status=lambda _: {}, check=_check_cron_job, generation=True
-)
+CRON_JOB: Final = Strategy(defaults=_filler(_CRON_JOB), status=lambda _: {}, check=_check_cron_job, generation=True)

@@ -31,11 +31,7 @@ def admit(operation: str, kind: Kind, new: Object, old: Object | None) -> Object
         return _control_plane(kind, new)
     if kind.resource == MACHINE_DEPLOYMENT.resource:
         return _machine_deployment(new)
-    if (
-        kind.resource == OPENSTACK_MACHINE_TEMPLATE.resource
-        and old is not None
-        and new.get("spec") != old.get("spec")
-    ):
+    if kind.resource == OPENSTACK_MACHINE_TEMPLATE.resource and old is not None and new.get("spec") != old.get("spec"):
         refuse(
             kind, new, "spec.template.spec", "FieldValueInvalid",
             "Invalid value: OpenStackMachineTemplate spec.template.spec field is immutable. "

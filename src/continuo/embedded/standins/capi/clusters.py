@@ -75,11 +75,7 @@ def _outage(world: World, cluster: Object) -> None:
 def _copy_endpoint(world: World, cluster: Object, infrastructure: Object) -> Object:
     endpoint = infrastructure["spec"].get("controlPlaneEndpoint") or {}
     ready = (infrastructure.get("status") or {}).get("ready")
-    if (
-        not ready
-        or not endpoint.get("host")
-        or (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host")
-    ):
+    if not ready or not endpoint.get("host") or (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host"):
         return cluster
     return world.save({**cluster, "spec": {**cluster["spec"], "controlPlaneEndpoint": endpoint}}, cluster)
 
@@ -101,11 +97,7 @@ def _delete(world: World, key: Key, cluster: Object) -> None:
     world.delete(MACHINE_SET, [entry for entry in sets if not entry["metadata"].get("ownerReferences")])
     world.delete(MACHINE, [entry for entry in workers if not entry["metadata"].get("ownerReferences")])
     if deployments or sets or workers:
-        what = (
-            f"* MachineDeployments: {_names(deployments)}"
-            if deployments
-            else f"* Machines: {_names(workers)}"
-        )
+        what = f"* MachineDeployments: {_names(deployments)}" if deployments else f"* Machines: {_names(workers)}"
         _report(world, cluster, "WaitingForWorkersDeletion", message=what)
         return
     plane = control_plane_of(world, cluster)
@@ -144,15 +136,12 @@ def _counters(objects: Sequence[Object]) -> Object:
         ("upToDateReplicas", "updatedReplicas"),
     ):  # fmt: skip
         made[name] = sum(
-            (entry.get("status") or {}).get(name, (entry.get("status") or {}).get(older, 0))
-            for entry in objects
+            (entry.get("status") or {}).get(name, (entry.get("status") or {}).get(older, 0)) for entry in objects
         )
     return made
 
 
-def _report(
-    world: World, cluster: Object, reason: str, *, message: str = "", is_paused: bool = False
-) -> None:
+def _report(world: World, cluster: Object, reason: str, *, message: str = "", is_paused: bool = False) -> None:
     key = (cluster["metadata"]["namespace"], cluster["metadata"]["name"])
     infrastructure, plane = infrastructure_of(world, cluster), control_plane_of(world, cluster)
     deployments = world.machine_deployments.of_cluster(key)
@@ -173,9 +162,7 @@ def _report(
         status["failureDomains"] = [{"name": name, **value} for name, value in domains.items()]
     fresh = _conditions(world, cluster, infrastructure, plane, deployments, provisioned, initialized)
     going = deleting(cluster)
-    fresh.append(
-        cond("Deleting", going, (reason or "DeletionInProgress") if going else "NotDeleting", message)
-    )
+    fresh.append(cond("Deleting", going, (reason or "DeletionInProgress") if going else "NotDeleting", message))
     world.report(cluster, status, [_available(fresh), *fresh, paused_condition(is_paused)])
 
 
@@ -190,9 +177,7 @@ def _phase(cluster: Object, infrastructure: Object | None, provisioned: bool) ->
 def _initialized(plane: Object | None) -> bool:
     if plane is None:
         return False
-    return initialization(plane, "controlPlaneInitialized") or bool(
-        (plane.get("status") or {}).get("initialized")
-    )
+    return initialization(plane, "controlPlaneInitialized") or bool((plane.get("status") or {}).get("initialized"))
 
 
 _NEEDED = ("RemoteConnectionProbe", "InfrastructureReady", "ControlPlaneAvailable", "WorkersAvailable")
@@ -275,11 +260,7 @@ def _mirrored(name: str, objects: Sequence[Object], theirs: str, missing: str = 
     notes = []
     for entry in bad:
         found = condition(entry, theirs)
-        text = (
-            (found or {}).get("message")
-            or (found or {}).get("reason")
-            or f"condition {theirs} not yet reported"
-        )
+        text = (found or {}).get("message") or (found or {}).get("reason") or f"condition {theirs} not yet reported"
         notes.append(f"* {entry['kind']} {entry['metadata']['name']}: {text}")
     return cond(name, False, "NotAvailable" if theirs == "Available" else "NotReady", "\n".join(notes))
 

@@ -41,9 +41,7 @@ def reconcile(world: World, distribution: Distribution, key: Key) -> None:
 
 
 def _own_template(world: World, plane: Object, cluster: Object) -> None:
-    template = world.find(
-        OPENSTACK_MACHINE_TEMPLATE, (plane["metadata"]["namespace"], infrastructure_template(plane))
-    )
+    template = world.find(OPENSTACK_MACHINE_TEMPLATE, (plane["metadata"]["namespace"], infrastructure_template(plane)))
     if template is not None:
         world.adopt(template, cluster)
 
@@ -59,9 +57,7 @@ def is_current(plane: Object, machine: Object) -> bool:
 
 
 def _surge(plane: Object) -> int:
-    strategy = (
-        (plane["spec"].get("rollout") or {}).get("strategy") or plane["spec"].get("rolloutStrategy") or {}
-    )
+    strategy = (plane["spec"].get("rollout") or {}).get("strategy") or plane["spec"].get("rolloutStrategy") or {}
     value = (strategy.get("rollingUpdate") or {}).get("maxSurge", 1)
     return 0 if str(value) == "0" and plane["spec"].get("replicas", 1) >= 3 else 1
 
@@ -77,9 +73,7 @@ def _members(plane: Object, owned: Sequence[Object]) -> list[Member]:
 
 
 def _step(world: World, distribution: Distribution, plane: Object, cluster: Object) -> None:
-    step = next_step(
-        plane["spec"].get("replicas", 1), _members(plane, world.machines.owned(plane)), _surge(plane)
-    )
+    step = next_step(plane["spec"].get("replicas", 1), _members(plane, world.machines.owned(plane)), _surge(plane))
     if step is None:
         return
     if step.action == "delete":
@@ -161,9 +155,7 @@ def _flag(name: str, busy: bool, yes: str, no: str, message: str = "") -> Object
     return cond(name, busy, yes if busy else no, message if busy else "")
 
 
-def _conditions(
-    plane: Object, owned: Sequence[Object], joined: int, ready: int, current: int
-) -> list[Object]:
+def _conditions(plane: Object, owned: Sequence[Object], joined: int, ready: int, current: int) -> list[Object]:
     desired, total = plane["spec"].get("replicas", 1), len(owned)
     going = deleting(plane)
     unready = [entry["metadata"]["name"] for entry in owned if not is_true(entry, "Ready")]
@@ -178,9 +170,7 @@ def _conditions(
         ),
         cond("CertificatesAvailable", True, "Available"),
         cond("EtcdClusterHealthy", joined > 0, "Healthy" if joined else "ControlPlaneNotInitialized"),
-        cond(
-            "ControlPlaneComponentsHealthy", joined > 0, "Healthy" if joined else "ControlPlaneNotInitialized"
-        ),
+        cond("ControlPlaneComponentsHealthy", joined > 0, "Healthy" if joined else "ControlPlaneNotInitialized"),
         cond("MachinesReady", not unready, "Ready" if not unready else "NotReady", note),
         cond("MachinesUpToDate", current == total, "UpToDate" if current == total else "NotUpToDate"),
         _flag(
@@ -209,9 +199,7 @@ def _conditions(
     ]
 
 
-def _older_contract(
-    plane: Object, fresh: Sequence[Object], owned: Sequence[Object], ready: int
-) -> list[Object]:
+def _older_contract(plane: Object, fresh: Sequence[Object], owned: Sequence[Object], ready: int) -> list[Object]:
     """K3s and MicroK8s: the conditions of the v1beta1 contract, with severities."""
     by_type = {entry["type"]: entry for entry in fresh}
     desired = plane["spec"].get("replicas", 1)

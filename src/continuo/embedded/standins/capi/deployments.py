@@ -57,9 +57,7 @@ def _own_templates(world: World, found: Object, cluster: Object) -> None:
         world.adopt(template, cluster)
     bootstrap = (spec.get("bootstrap") or {}).get("configRef") or {}
     distribution = BY_TEMPLATE.get(bootstrap.get("kind", ""))
-    configuration = (
-        world.find(distribution.template, (namespace, bootstrap["name"])) if distribution else None
-    )
+    configuration = world.find(distribution.template, (namespace, bootstrap["name"])) if distribution else None
     if configuration is not None:
         world.adopt(configuration, cluster)
 
@@ -74,9 +72,7 @@ def _roll(world: World, found: Object) -> None:
         new = world.create(_new_set(found, hashed))
     old = [entry for entry in owned if entry["metadata"]["name"] != new["metadata"]["name"]]
     strategy = ((spec.get("rollout") or {}).get("strategy") or {}).get("rollingUpdate") or {}
-    limits = bounds(
-        spec.get("replicas", 1), strategy.get("maxSurge", 1), strategy.get("maxUnavailable", 0), default=0
-    )
+    limits = bounds(spec.get("replicas", 1), strategy.get("maxSurge", 1), strategy.get("maxUnavailable", 0), default=0)
     changes = step(
         limits,
         _generation(world, new),
@@ -113,9 +109,7 @@ def _new_set(found: Object, hashed: str) -> Object:
 
 
 def _generation(world: World, machine_set: Object) -> Generation:
-    ready = sum(
-        is_true(entry, "Ready") and not deleting(entry) for entry in world.machines.owned(machine_set)
-    )
+    ready = sum(is_true(entry, "Ready") and not deleting(entry) for entry in world.machines.owned(machine_set))
     return Generation(machine_set["metadata"]["name"], machine_set["spec"].get("replicas", 0), ready)
 
 
@@ -123,9 +117,7 @@ def _report(world: World, found: Object, *, is_paused: bool = False) -> None:
     sets = world.machine_sets.owned(found)
     owned = [machine for entry in sets for machine in world.machines.owned(entry)]
     desired = found["spec"].get("replicas", 1)
-    hashed = short_hash(
-        [_rolled(found["spec"]["template"]), (found["spec"].get("rollout") or {}).get("after", "")]
-    )
+    hashed = short_hash([_rolled(found["spec"]["template"]), (found["spec"].get("rollout") or {}).get("after", "")])
     current = sum(labels_of(entry).get(HASH_LABEL) == hashed for entry in owned)
     status, fresh = summary(found, owned, desired, current)
     limits = ((found["spec"].get("rollout") or {}).get("strategy") or {}).get("rollingUpdate") or {}
@@ -146,15 +138,11 @@ def _phase(status: Object, desired: int) -> str:
     return "ScalingDown" if status["replicas"] > desired else "Running"
 
 
-def summary(
-    found: Object, owned: Sequence[Object], desired: int, current: int
-) -> tuple[Object, list[Object]]:
+def summary(found: Object, owned: Sequence[Object], desired: int, current: int) -> tuple[Object, list[Object]]:
     """Counters and conditions that MachineDeployments and MachineSets share."""
     ready, total, going = sum(is_true(entry, "Ready") for entry in owned), len(owned), deleting(found)
     unready = [entry["metadata"]["name"] for entry in owned if not is_true(entry, "Ready")]
-    selector = ",".join(
-        f"{k}={v}" for k, v in sorted((found["spec"]["selector"].get("matchLabels") or {}).items())
-    )
+    selector = ",".join(f"{k}={v}" for k, v in sorted((found["spec"]["selector"].get("matchLabels") or {}).items()))
     status: Object = {
         "replicas": total, "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current,
         "selector": selector,
@@ -233,7 +221,9 @@ def _preflight(world: World, found: Object, cluster: Object) -> str:
     version = ((plane or {}).get("status") or {}).get("version")
     if plane is not None and version and version != plane["spec"]["version"]:
         name = f"{plane['kind']} {plane['metadata']['name']}"
-        return f"{name} is upgrading from {version} to {plane['spec']['version']} (ControlPlaneIsStable preflight check)"
+        return (
+            f"{name} is upgrading from {version} to {plane['spec']['version']} (ControlPlaneIsStable preflight check)"
+        )
     return ""
 
 

@@ -71,9 +71,7 @@ def _ensure_parts(world: World, key: Key, machine: Object) -> Object | None:
     distribution = distribution_of(machine)
     if world.find(distribution.config, key) is None:
         metadata = {"labels": labels_of(machine), "ownerReferences": [owner_reference(machine)]}
-        world.create(
-            distribution.config.new(key[1], key[0], metadata=metadata, spec=_configuration(world, machine))
-        )
+        world.create(distribution.config.new(key[1], key[0], metadata=metadata, spec=_configuration(world, machine)))
     server = world.find(OPENSTACK_MACHINE, key)
     if server is None:
         wanted = (key[0], machine["metadata"]["annotations"][TEMPLATE])
@@ -114,7 +112,9 @@ def _bootstrap(world: World, key: Key, machine: Object, cluster: Object) -> Obje
     if config is None:
         return machine
     if world.find(SECRET, key) is None:
-        script = f"## template: jinja\n#cloud-config\n# {distribution.name} {'init' if first else 'join'} for {key[1]}\n"
+        script = (
+            f"## template: jinja\n#cloud-config\n# {distribution.name} {'init' if first else 'join'} for {key[1]}\n"
+        )
         data = {
             "value": base64.b64encode(script.encode()).decode(),
             "format": base64.b64encode(b"cloud-config").decode(),
@@ -168,17 +168,11 @@ def _join(world: World, machine: Object, cluster: Object, server: Object | None)
 
 
 def _may_be_first(world: World, machine: Object, cluster: Object) -> bool:
-    others = [
-        entry
-        for entry in world.machines.of_cluster(key_of(cluster))
-        if has_node(entry) and not deleting(entry)
-    ]
+    others = [entry for entry in world.machines.of_cluster(key_of(cluster)) if has_node(entry) and not deleting(entry)]
     return is_control_plane(machine) and not others
 
 
-def _new_node(
-    world: World, machine: Object, cluster: Object, server: Object, distribution: Distribution
-) -> NewNode:
+def _new_node(world: World, machine: Object, cluster: Object, server: Object, distribution: Distribution) -> NewNode:
     network = (cluster["spec"].get("clusterNetwork") or {}).get("pods") or {}
     labels = {"node.kubernetes.io/instance-type": str(server["spec"].get("flavor", ""))}
     control_plane = is_control_plane(machine)
@@ -248,9 +242,7 @@ def _report(
     up = bool(((server or {}).get("status") or {}).get("ready"))
     status: Object = {"phase": _phase(machine, data, up, node)}
     status["initialization"] = {
-        name: True
-        for name, good in (("bootstrapDataSecretCreated", data), ("infrastructureProvisioned", up))
-        if good
+        name: True for name, good in (("bootstrapDataSecretCreated", data), ("infrastructureProvisioned", up)) if good
     }
     if up and server is not None:
         status["addresses"] = server["status"].get("addresses") or []
@@ -298,14 +290,10 @@ def _conditions(
     if going:
         ready = cond("Ready", False, "Deleting", f"* Deleting: Machine {name} is being deleted")
     elif bad:
-        ready = cond(
-            "Ready", False, "NotReady", "\n".join(f"* {entry['type']}: {entry['message']}" for entry in bad)
-        )
+        ready = cond("Ready", False, "NotReady", "\n".join(f"* {entry['type']}: {entry['message']}" for entry in bad))
     else:
         ready = cond("Ready", True, "Ready")
-    available = cond(
-        "Available", ready["status"] == "True", "Available" if ready["status"] == "True" else "NotReady"
-    )
+    available = cond("Available", ready["status"] == "True", "Available" if ready["status"] == "True" else "NotReady")
     return [*made, ready, available, cond("UpToDate", True, "UpToDate"), paused_condition(is_paused)]
 
 
@@ -321,9 +309,7 @@ def _infrastructure(machine: Object, server: Object | None) -> Object:
     if (server.get("status") or {}).get("ready"):
         return cond("InfrastructureReady", True, "Ready")
     entries = (server.get("status") or {}).get("conditions") or ()
-    message = next(
-        (entry["message"] for entry in entries if entry["type"] == "Ready"), "OpenStackMachine is not ready"
-    )
+    message = next((entry["message"] for entry in entries if entry["type"] == "Ready"), "OpenStackMachine is not ready")
     return cond("InfrastructureReady", False, "NotReady", message)
 
 
@@ -333,25 +319,18 @@ def _node_conditions(machine: Object, cluster: Object | None, node: Object | Non
         message = "Waiting for a Node with the machine's providerID to exist"
         reason = "NodeDoesNotExist" if up else "InspectionFailed"
         if has_node(machine):
-            message = (
-                f"Node {machine['status']['nodeRef']['name']} has been deleted while the Machine still exists"
-            )
+            message = f"Node {machine['status']['nodeRef']['name']} has been deleted while the Machine still exists"
             reason = "NodeDeleted"
         elif up and not distribution_of(machine).joins and initialization(cluster, "controlPlaneInitialized"):
             message = (
                 "The node does not join: MicroK8s refuses a node whose hostname does not resolve to its address; "
                 "use one node only"
             )
-        return [
-            cond(name, "Unknown" if not up else False, reason, message)
-            for name in ("NodeHealthy", "NodeReady")
-        ]
+        return [cond(name, "Unknown" if not up else False, reason, message) for name in ("NodeHealthy", "NodeReady")]
     if is_true(node, "Ready"):
         return [cond("NodeHealthy", True, "NodeHealthy"), cond("NodeReady", True, "NodeReady")]
     entries = (node.get("status") or {}).get("conditions") or ()
-    message = next(
-        (entry["message"] for entry in entries if entry["type"] == "Ready"), "Node has no conditions yet"
-    )
+    message = next((entry["message"] for entry in entries if entry["type"] == "Ready"), "Node has no conditions yet")
     return [
         cond("NodeHealthy", False, "NodeNotHealthy", f"* Node.Ready: {message}"),
         cond("NodeReady", False, "NodeNotReady", message),

@@ -90,7 +90,9 @@ def _credentials_problem(world: World, found: Object) -> str:
         return f"identityRef.type {identity['type']} is not available here; use a Secret."
     secret = world.api.find(SECRET, name, namespace)
     if secret is None:
-        return f'secret "{name}" not found: create it in namespace {namespace} with a clouds.yaml that has cloud "{cloud}"'
+        return (
+            f'secret "{name}" not found: create it in namespace {namespace} with a clouds.yaml that has cloud "{cloud}"'
+        )
     if "clouds.yaml" not in (secret.get("data") or {}):
         return f'secret "{name}" has no key clouds.yaml'
     return ""
@@ -134,9 +136,7 @@ def _network_status(found: Object) -> Object:
 
 def _delete_cluster(world: World, key: Key, found: Object) -> None:
     left = [
-        entry
-        for entry in world.infrastructure.of_cluster(cluster_key(found))
-        if entry["kind"] == "OpenStackMachine"
+        entry for entry in world.infrastructure.of_cluster(cluster_key(found)) if entry["kind"] == "OpenStackMachine"
     ]
     if left:
         return  # the network cannot go while servers use it; their end brings us back
@@ -172,9 +172,7 @@ def reconcile_machine(world: World, key: Key) -> None:
         return
     deployment = _deployment_of(world, machine)
     if _never_up(machine, deployment, cluster):
-        _report(
-            world, found, "BUILD", "InstanceNotReady", "Instance is not ready: the server stays in BUILD."
-        )
+        _report(world, found, "BUILD", "InstanceNotReady", "Instance is not ready: the server stays in BUILD.")
         return
     active = (found.get("status") or {}).get("instanceState") == "ACTIVE"
     if not active and not world.waited(found, "boot", world.settings.vm_boot, machine, deployment, cluster):
@@ -234,6 +232,4 @@ def clone_server(template: Object, machine: Object) -> Object:
         "finalizers": [MACHINE_FINALIZER],
     }
     name, namespace = key_of(machine)[1], key_of(machine)[0]
-    return OPENSTACK_MACHINE.new(
-        name, namespace, metadata=metadata, spec=template["spec"]["template"]["spec"]
-    )
+    return OPENSTACK_MACHINE.new(name, namespace, metadata=metadata, spec=template["spec"]["template"]["spec"])

@@ -44,9 +44,7 @@ def _authority(name: str, now: float) -> dict[str, bytes]:
 
 def _account_keys() -> dict[str, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {"tls.crt": public, "tls.key": _pem_key(key)}
 
 

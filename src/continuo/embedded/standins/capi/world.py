@@ -187,9 +187,7 @@ class World:
         generation = obj["metadata"].get("generation", 1)
         old = (current.get("status") or {}).get("conditions")
         made = conditions(old, fresh, self.now())
-        self.api.set_status(
-            current, {**status, "observedGeneration": generation, "conditions": made}, "manager"
-        )
+        self.api.set_status(current, {**status, "observedGeneration": generation, "conditions": made}, "manager")
 
     # --- time ------------------------------------------------------------------------------------------------------
 

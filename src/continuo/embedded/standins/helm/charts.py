@@ -88,9 +88,7 @@ def _network(daemon: str, image: str) -> Callable[[Release], list[Object]]:
 def _metallb(release: Release) -> list[Object]:
     labels = _labels(release, "controller", "metallb")
     return [
-        deployment(
-            f"{release.name}-controller", release.namespace, labels, "quay.io/metallb/controller:v0.15.2"
-        ),
+        deployment(f"{release.name}-controller", release.namespace, labels, "quay.io/metallb/controller:v0.15.2"),
         daemon_set(f"{release.name}-speaker", release.namespace, "quay.io/metallb/speaker:v0.15.2"),
     ]
 
@@ -201,16 +199,12 @@ def _state_metrics(release: Release) -> list[Object]:
 
 def _strimzi(release: Release) -> list[Object]:
     labels = {"name": "strimzi-cluster-operator", "strimzi.io/kind": "cluster-operator"}
-    return [
-        deployment("strimzi-cluster-operator", release.namespace, labels, "quay.io/strimzi/operator:1.2.0")
-    ]
+    return [deployment("strimzi-cluster-operator", release.namespace, labels, "quay.io/strimzi/operator:1.2.0")]
 
 
 LIQO = "liqo"
 CHARTS: Mapping[str, Chart] = {
-    "flannel": Chart(
-        ("flannel-io.github.io",), _network("kube-flannel-ds", "ghcr.io/flannel-io/flannel:v0.28.9")
-    ),
+    "flannel": Chart(("flannel-io.github.io",), _network("kube-flannel-ds", "ghcr.io/flannel-io/flannel:v0.28.9")),
     "tigera-operator": Chart(
         ("docs.tigera.io", "docs.projectcalico.org"), _network("calico-node", "quay.io/calico/node:v3.32.0")
     ),

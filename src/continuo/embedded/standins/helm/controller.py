@@ -191,9 +191,7 @@ class HelmAddons:
     def _delete(self, found: Iterable[Object]) -> None:
         for entry in list(found):
             if not deleting(entry):
-                self._api.delete(
-                    HELM_RELEASE_PROXY, entry["metadata"]["name"], entry["metadata"]["namespace"]
-                )
+                self._api.delete(HELM_RELEASE_PROXY, entry["metadata"]["name"], entry["metadata"]["namespace"])
 
     def _put(self, proxy: Object, cluster: Object, existing: Object | None) -> str:
         """Create or update the release of one cluster; returns the problem with its values."""
@@ -233,9 +231,7 @@ class HelmAddons:
         key = key_of(proxy)
         owned = self._releases_of(key)
         lagging = [entry["spec"]["clusterRef"]["name"] for entry in owned if not is_true(entry, "Ready")]
-        specs = cond(
-            "HelmReleaseProxySpecsUpToDate", not problem, "" if not problem else "ValueParsingFailed", problem
-        )
+        specs = cond("HelmReleaseProxySpecsUpToDate", not problem, "" if not problem else "ValueParsingFailed", problem)
         done = not problem and not lagging and len(owned) == sum(not deleting(entry) for entry in chosen)
         note = problem or (f"not ready on {', '.join(sorted(lagging))}" if lagging else "")
         all_ready = cond("HelmReleaseProxiesReady", done, "" if done else "HelmReleaseProxiesNotReady", note)
@@ -289,17 +285,13 @@ class HelmAddons:
             self._failed(proxy, revision, str(error))
             return
         if missing:
-            self._progress(
-                proxy, "pending-install" if revision <= 1 else "pending-upgrade", revision, missing
-            )
+            self._progress(proxy, "pending-install" if revision <= 1 else "pending-upgrade", revision, missing)
         else:
             ready = [cond(name, True) for name in ("Ready", "ClusterAvailable", "HelmReleaseReady")]
             self._report(proxy, {"status": "deployed", "revision": revision}, ready)
 
     def _waiting(self, proxy: Object, cluster: Object | None) -> None:
-        note = (
-            "Cluster does not exist" if cluster is None else "Waiting for the control plane to be initialized"
-        )
+        note = "Cluster does not exist" if cluster is None else "Waiting for the control plane to be initialized"
         if cluster is not None and fault(cluster, API_OUTAGE) is not None:
             note = "The cluster's API does not answer"
         fresh = [
@@ -309,11 +301,7 @@ class HelmAddons:
         ]  # fmt: skip
         self._report(
             proxy,
-            {
-                name: value
-                for name, value in (proxy.get("status") or {}).items()
-                if name in ("status", "revision")
-            },
+            {name: value for name, value in (proxy.get("status") or {}).items() if name in ("status", "revision")},
             fresh,
         )
 

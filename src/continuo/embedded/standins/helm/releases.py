@@ -84,9 +84,7 @@ def install(api: Api, release: Release, rng: Random) -> int:
     for obj in made:
         metadata = obj["metadata"]
         api.patch(_KINDS[obj["kind"]], metadata["name"], metadata.get("namespace", ""), "apply", obj, _WRITE)
-    references = [
-        [obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] for obj in made
-    ]
+    references = [[obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] for obj in made]
     for kind, namespace, name in _objects_of(api, release.name, release.namespace):
         if [kind, namespace, name] not in references:
             _drop(api, _KINDS[kind], name, namespace)
@@ -97,9 +95,7 @@ def _install_liqo(api: Api, release: Release, rng: Random) -> None:
     cluster = value(release.values, "discovery.config.clusterID") or ""
     if not cluster:
         raise ChartError("execution error at (liqo/templates): discovery.config.clusterID is required")
-    cidrs: Any = value(release.values, "ipam.podCIDRs") or [
-        value(release.values, "ipam.podCIDR") or "10.244.0.0/16"
-    ]
+    cidrs: Any = value(release.values, "ipam.podCIDRs") or [value(release.values, "ipam.podCIDR") or "10.244.0.0/16"]
     service = value(release.values, "ipam.serviceCIDR") or "10.96.0.0/12"
     liqo.install(api, cluster, cidrs[0], service, rng=rng)
 
@@ -121,9 +117,7 @@ def _record(api: Api, release: Release, references: Sequence[Sequence[str]]) -> 
     data = {"release": base64.b64encode(json.dumps(content).encode()).decode()}
     name = f"sh.helm.release.v1.{release.name}.v{revision}"
     api.create(
-        SECRET.new(
-            name, release.namespace, metadata={"labels": labels}, type="helm.sh/release.v1", data=data
-        ),
+        SECRET.new(name, release.namespace, metadata={"labels": labels}, type="helm.sh/release.v1", data=data),
         Write(manager="helm"),
     )
     return revision
@@ -155,10 +149,7 @@ def _drop(api: Api, kind: Kind, name: str, namespace: str) -> None:
 
 def waiting_for(api: Api, release: Release) -> str:
     """What of the release is not running yet; empty when all of it is."""
-    parts = [
-        (obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        for obj in objects(release)
-    ]
+    parts = [(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) for obj in objects(release)]
     if release.chart == LIQO:
         parts = [
             (DEPLOYMENT.kind, release.namespace, entry["metadata"]["name"])

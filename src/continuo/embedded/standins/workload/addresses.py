@@ -24,9 +24,7 @@ def next_network(cluster_cidr: str, taken: Iterable[str], pods: int) -> str:
     whole = ipaddress.IPv4Network(cluster_cidr, strict=False)
     prefix = max(node_prefix(pods), whole.prefixlen)
     used = [ipaddress.IPv4Network(entry) for entry in taken if entry]
-    starts = {
-        int(network.network_address) >> (32 - prefix) for network in used if network.prefixlen >= prefix
-    }
+    starts = {int(network.network_address) >> (32 - prefix) for network in used if network.prefixlen >= prefix}
     larger = [network for network in used if network.prefixlen < prefix]
     first = int(whole.network_address) >> (32 - prefix)
     for number in range(first, first + 2 ** (prefix - whole.prefixlen)):

@@ -179,9 +179,7 @@ class Deployments:
         changes = step(limits, self._generation(new), [self._generation(entry) for entry in old])
         for entry in (new, *old):
             if entry["metadata"]["name"] in changes:
-                self._scale(
-                    found, self._api.get(REPLICA_SET, *_name_first(entry)), changes[entry["metadata"]["name"]]
-                )
+                self._scale(found, self._api.get(REPLICA_SET, *_name_first(entry)), changes[entry["metadata"]["name"]])
 
     def _scale_old_down(self, found: Object) -> None:
         for entry in self._old(found, self._newest(found, self._hash(found))):
@@ -193,9 +191,7 @@ class Deployments:
             return
         self._api.update({**replica_set, "spec": {**replica_set["spec"], "replicas": replicas}}, _WRITE)
         direction = "up" if replicas > before else "down"
-        message = (
-            f"Scaled {direction} replica set {replica_set['metadata']['name']} from {before} to {replicas}"
-        )
+        message = f"Scaled {direction} replica set {replica_set['metadata']['name']} from {before} to {replicas}"
         self._events.emit(found, "Normal", "ScalingReplicaSet", message, NAME)
 
     def _trim(self, found: Object, new: Object) -> None:
@@ -226,16 +222,12 @@ class Deployments:
         status["conditions"] = self._conditions(found, new, total, updated, ready)
         self._api.set_status(found, status, "kube-controller-manager")
 
-    def _conditions(
-        self, found: Object, new: Object | None, total: int, updated: int, ready: int
-    ) -> list[Object]:
+    def _conditions(self, found: Object, new: Object | None, total: int, updated: int, ready: int) -> list[Object]:
         spec, now = found["spec"], timestamp(self._engine.now())
         desired = spec.get("replicas", 1)
         rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
         limits = bounds(desired, rolling.get("maxSurge"), rolling.get("maxUnavailable"), default="25%")
-        least = desired - (
-            limits.unavailable if (spec.get("strategy") or {}).get("type") != "Recreate" else 0
-        )
+        least = desired - (limits.unavailable if (spec.get("strategy") or {}).get("type") != "Recreate" else 0)
         available = (
             cond("Available", True, "MinimumReplicasAvailable", "Deployment has minimum availability.")
             if ready >= least
@@ -263,12 +255,8 @@ class Deployments:
         result = []
         for entry in conditions(old, [available, progress], now):
             known = before.get(entry["type"])
-            same = known is not None and all(
-                known.get(part) == entry[part] for part in ("status", "reason", "message")
-            )
-            result.append(
-                {**entry, "lastUpdateTime": known.get("lastUpdateTime", now) if same and known else now}
-            )
+            same = known is not None and all(known.get(part) == entry[part] for part in ("status", "reason", "message"))
+            result.append({**entry, "lastUpdateTime": known.get("lastUpdateTime", now) if same and known else now})
         return result
 
 

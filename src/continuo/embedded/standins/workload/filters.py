@@ -55,9 +55,7 @@ def preference(spec: Object, name: str, labels: dict[str, str]) -> int:
     return sum(entry["weight"] for entry in preferred if _term_matches(entry["preference"], name, labels))
 
 
-def refusal(
-    spec: Object, name: str, labels: dict[str, str], taints: Iterable[Object], cordoned: bool
-) -> str | None:
+def refusal(spec: Object, name: str, labels: dict[str, str], taints: Iterable[Object], cordoned: bool) -> str | None:
     """Why the node is out for this pod whatever its load, in the scheduler's words; None when it is not."""
     tolerations = spec.get("tolerations") or ()
     if cordoned and not tolerated({"key": UNSCHEDULABLE, "effect": "NoSchedule"}, tolerations):

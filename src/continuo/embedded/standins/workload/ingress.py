@@ -38,12 +38,8 @@ class Ingresses:
         service = change.object
         if name in INGRESS_CONTROLLERS.values() and service["spec"].get("type") == "LoadBalancer":
             gone = change.type == "DELETED"
-            ingress = (
-                [] if gone else ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-            )
-            plain = [
-                {field: entry[field] for field in ("ip", "hostname") if field in entry} for entry in ingress
-            ]
+            ingress = [] if gone else ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+            plain = [{field: entry[field] for field in ("ip", "hostname") if field in entry} for entry in ingress]
             if self._addresses.get(name, []) != plain:
                 self._addresses[name] = plain
                 self._all()
@@ -98,9 +94,7 @@ class Ingresses:
         self._api.set_status(obj, {"loadBalancer": {"ingress": addresses} if addresses else {}}, controller)
 
     def _default_class(self) -> Object | None:
-        return next(
-            (c for c in stored(self._api, INGRESS_CLASS) if annotations_of(c).get(_DEFAULT) == "true"), None
-        )
+        return next((c for c in stored(self._api, INGRESS_CLASS) if annotations_of(c).get(_DEFAULT) == "true"), None)
 
     # --- Gateway API ----------------------------------------------------------------------------------------------
 

@@ -132,9 +132,9 @@ class Kubelets:
         elif status.get("phase") == "Running":
             if key not in self._ips:
                 self._remember_ip(key, name, status)
-            elif change.previous is not None and change.previous["metadata"].get("generation") != pod[
-                "metadata"
-            ].get("generation"):
+            elif change.previous is not None and change.previous["metadata"].get("generation") != pod["metadata"].get(
+                "generation"
+            ):
                 self._work.add(("look", key))
         elif status.get("phase") not in ("Succeeded", "Failed") and key not in self._held_up:
             self._batch("start", key, self._starting, self._settings.image_pull)
@@ -148,9 +148,7 @@ class Kubelets:
 
     def on_namespace(self, change: StoredChange) -> None:
         """The fault `image-pull` of a namespace came or went."""
-        if change.previous is not None and fault(change.previous, IMAGE_PULL) != fault(
-            change.object, IMAGE_PULL
-        ):
+        if change.previous is not None and fault(change.previous, IMAGE_PULL) != fault(change.object, IMAGE_PULL):
             name = change.object["metadata"]["name"]
             for key in [entry for entry in self._held_up if entry[0] == name]:
                 self._work.add(("look", key))
@@ -215,9 +213,7 @@ class Kubelets:
         self._api.set_status(pod, podstatus.running(pod, machine.ip, ip, now), NAME)
         image = pod["spec"]["containers"][0].get("image", "")
         self._events.pod(pod, "Normal", "Pulled", f'Successfully pulled image "{image}"', NAME)
-        self._events.pod(
-            pod, "Normal", "Started", f"Started container {pod['spec']['containers'][0]['name']}", NAME
-        )
+        self._events.pod(pod, "Normal", "Started", f"Started container {pod['spec']['containers'][0]['name']}", NAME)
         if pod["spec"].get("restartPolicy", "Always") != "Always":
             owner = controller_of(pod)
             if owner is not None and owner["kind"] == "Job":

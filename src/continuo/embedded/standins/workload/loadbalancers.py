@@ -52,9 +52,7 @@ def contains(pool: Object, address: str) -> bool:
 
 
 def _ports(service: Object) -> frozenset[PortKey]:
-    return frozenset(
-        (port.get("protocol", "TCP"), port["port"]) for port in service["spec"].get("ports") or ()
-    )
+    return frozenset((port.get("protocol", "TCP"), port["port"]) for port in service["spec"].get("ports") or ())
 
 
 def _terms(service: Object) -> tuple[str, str]:

@@ -24,9 +24,7 @@ from continuo.resources.kinds import LEASE, NODE, POD
 from continuo.resources.meta import Object, key_of, labels_of
 
 BUILTIN_NETWORK = "node.continuo.dev/network"
-CNI_DAEMON_SETS = frozenset(
-    {"kube-flannel-ds", "calico-node", "cilium", "antrea-agent", "kindnet", "weave-net"}
-)
+CNI_DAEMON_SETS = frozenset({"kube-flannel-ds", "calico-node", "cilium", "antrea-agent", "kindnet", "weave-net"})
 _WRITE = Write(manager="kubelet", trusted=True)
 _LEASES = "kube-node-lease"
 _NOT_READY_TAINT = "node.kubernetes.io/not-ready"
@@ -219,11 +217,7 @@ class Nodes:
             self._work.forget(name, "evict")
             return
         now = timestamp(self._engine.now())
-        pods = [
-            pod
-            for key in list(self._pods_on(name))
-            if (pod := self._api.find(POD, key[1], key[0])) is not None
-        ]
+        pods = [pod for key in list(self._pods_on(name)) if (pod := self._api.find(POD, key[1], key[0])) is not None]
         for pod in pods:
             if pod_ready(pod):
                 self._api.set_status(pod, podstatus.unreachable(pod, now), "kube-controller-manager")
@@ -234,9 +228,7 @@ class Nodes:
         taint = {"key": _UNREACHABLE_TAINT, "effect": "NoExecute"}
         for pod in pods:
             lasting = [
-                entry
-                for entry in pod["spec"].get("tolerations") or ()
-                if entry.get("tolerationSeconds") is None
+                entry for entry in pod["spec"].get("tolerations") or () if entry.get("tolerationSeconds") is None
             ]
             owner = controller_of(pod)
             stays = tolerated(taint, lasting) or (owner is not None and owner["kind"] == "DaemonSet")

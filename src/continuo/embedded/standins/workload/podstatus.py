@@ -19,10 +19,7 @@ def quality_of_service(spec: Object) -> str:
         resources = container.get("resources") or {}
         requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
         any_set = any_set or bool(requests or limits)
-        if not all(
-            limits.get(name) and requests.get(name, limits[name]) == limits[name]
-            for name in ("cpu", "memory")
-        ):
+        if not all(limits.get(name) and requests.get(name, limits[name]) == limits[name] for name in ("cpu", "memory")):
             guaranteed = False
     return "BestEffort" if not any_set else "Guaranteed" if guaranteed else "Burstable"
 
@@ -116,8 +113,7 @@ def finished(pod: Object, now: str) -> Object:
         }
     }
     status["containerStatuses"] = [
-        {**entry, "state": ended, "ready": False, "started": False}
-        for entry in status.get("containerStatuses") or ()
+        {**entry, "state": ended, "ready": False, "started": False} for entry in status.get("containerStatuses") or ()
     ]
     return status
 
@@ -129,14 +125,10 @@ def held_up(pod: Object, host_ip: str, now: str, why: Callable[[Object], Waiting
     for container in spec["containers"]:
         waiting = why(container)
         if waiting is None:
-            entries.append(
-                _container(container, uid, {"running": {"startedAt": now}}, ready=True, started=True)
-            )
+            entries.append(_container(container, uid, {"running": {"startedAt": now}}, ready=True, started=True))
             continue
         names.append(container["name"])
-        state: dict[str, Any] = {
-            "waiting": {"reason": waiting[0], **({"message": waiting[1]} if waiting[1] else {})}
-        }
+        state: dict[str, Any] = {"waiting": {"reason": waiting[0], **({"message": waiting[1]} if waiting[1] else {})}}
         entries.append(_container(container, uid, state, ready=False, started=False))
     status = _base(pod, host_ip, "", now)
     message = f"containers with unready status: [{' '.join(names)}]"

@@ -39,9 +39,5 @@ def of_volumes(spec: Object) -> Iterator[Reference]:
         for source in (volume.get("projected") or {}).get("sources") or ():
             for field, kind in (("secret", SECRET), ("configMap", CONFIG_MAP)):
                 reference = source.get(field)
-                if (
-                    reference
-                    and not reference.get("optional")
-                    and reference.get("name") != "kube-root-ca.crt"
-                ):
+                if reference and not reference.get("optional") and reference.get("name") != "kube-root-ca.crt":
                     yield kind, reference["name"], ""

@@ -36,9 +36,7 @@ def share(value: int | str | None, total: int, *, up: bool, default: str | int) 
     return -(-product // 100) if up else product // 100
 
 
-def bounds(
-    desired: int, surge: int | str | None, unavailable: int | str | None, *, default: int | str
-) -> Bounds:
+def bounds(desired: int, surge: int | str | None, unavailable: int | str | None, *, default: int | str) -> Bounds:
     """Resolve percentages; never both zero, or nothing could ever move."""
     more = share(surge, desired, up=True, default=1 if isinstance(default, int) else default)
     fewer = share(unavailable, desired, up=False, default=default)

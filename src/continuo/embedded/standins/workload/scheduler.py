@@ -209,9 +209,7 @@ class Scheduler:
         except Exception:
             self.pool.release(key)
             raise
-        self._events.pod(
-            pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {room.name}", NAME
-        )
+        self._events.pod(pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {room.name}", NAME)
 
     def _no_room(self, key: Key, pod: Object, group: PodClass) -> None:
         self._waiting_in[key] = group
@@ -224,7 +222,5 @@ class Scheduler:
         ]
         entries = conditions(old, new, timestamp(self._engine.now()))
         if entries != old:
-            self._api.set_status(
-                pod, {**(pod.get("status") or {}), "phase": "Pending", "conditions": entries}, NAME
-            )
+            self._api.set_status(pod, {**(pod.get("status") or {}), "phase": "Pending", "conditions": entries}, NAME)
             self._events.pod(pod, "Warning", "FailedScheduling", message, NAME)

@@ -95,11 +95,7 @@ class DaemonSets:
             served.add(node)
             if labels_of(pod).get(REVISION_LABEL) != revision:
                 stale.append(key)
-        if (
-            stale
-            and not nodes - served
-            and (found["spec"].get("updateStrategy") or {}).get("type") != "OnDelete"
-        ):
+        if stale and not nodes - served and (found["spec"].get("updateStrategy") or {}).get("type") != "OnDelete":
             self._api.delete(POD, stale[0][1], stale[0][0])
         template = _labelled({**found["spec"]["template"], "spec": spec}, {REVISION_LABEL: revision})
         for node in sorted(nodes - served):
@@ -224,8 +220,6 @@ class Jobs:
         if done >= completions:
             status["completionTime"] = now
             message = "Reached expected number of succeeded pods"
-            fresh = [
-                cond(name, True, "CompletionsReached", message) for name in ("SuccessCriteriaMet", "Complete")
-            ]
+            fresh = [cond(name, True, "CompletionsReached", message) for name in ("SuccessCriteriaMet", "Complete")]
             status["conditions"] = conditions(before.get("conditions"), fresh, now)
         self._api.set_status(found, status, _MANAGER)
