@@ -18,7 +18,7 @@ demo: $(STAMP)
 	@$(BIN)/continuo demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check src tests benchmarks
