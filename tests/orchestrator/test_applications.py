@@ -228,3 +228,20 @@ def test_a_lost_cluster_degrades_and_stops_nothing_else() -> None:
     assert bench.run() == ["component/a/x"]
     phases = {entry["name"]: entry["phase"] for entry in bench.object["status"]["clusters"]}
     assert phases == {"green": "Ready", "rose": "Degraded"}
+
+
+def test_a_copied_secret_whose_type_changed_is_deleted_and_made_anew() -> None:
+    env = {"variables": [{"name": "S", "secret": {"name": "s", "key": "k"}}]}
+    bench = Bench({"clusters": [cluster("green")], "apps": [app("shop", "green", component("web", env=env))]})
+    bench.management.put(kinds.SECRET, kinds.SECRET.new("s", "default", type="Opaque", data={"k": "eA=="}))
+    bench.settle()
+    bench.management.put(kinds.SECRET, kinds.SECRET.new("s", "default", type="example.org/s", data={"k": "eA=="}))
+    step = bench.steps()["application/shop"]
+    assert [str(write) for write in step.writes] == ["delete Secret shop/s", "apply Secret shop/s"]
+    assert step.writes[1].object["type"] == "example.org/s"
+    # Killed in between: what is missing is applied.
+    bench.workloads["o-green"].drop(kinds.SECRET, "s", "shop")
+    assert [str(write) for write in bench.steps()["application/shop"].writes] == ["apply Secret shop/s"]
+    bench.settle()
+    bench.management.put(kinds.SECRET, kinds.SECRET.new("s", "default", type="example.org/s", data={"k": "eQ=="}))
+    assert [str(write) for write in bench.steps()["application/shop"].writes] == ["apply Secret shop/s"]

@@ -112,3 +112,70 @@ def test_an_empty_variable_and_an_empty_secret_leave_no_empty_fields() -> None:
     (container,) = store.get(kinds.DEPLOYMENT, "web", "shop")["spec"]["template"]["spec"]["containers"]
     assert container["env"][0] == {"name": "EMPTY"}
     assert "data" not in store.get(kinds.SECRET, "s", "shop")
+
+
+def gateway_class(name: str, controller: str, accepted: str | None = None) -> Object:
+    obj = kinds.GATEWAY_CLASS.new(name, spec={"controllerName": controller})
+    if accepted is not None:
+        obj["status"] = {"conditions": [{"type": "Accepted", "status": accepted}]}
+    return obj
+
+
+TRAEFIK, ENVOY = "traefik.io/gateway-controller", "gateway.envoyproxy.io/gatewayclass-controller"
+
+
+@pytest.mark.parametrize(
+    ("classes", "chosen", "ports"),
+    [
+        ([], None, (80, 443)),
+        ([gateway_class("traefik", TRAEFIK)], "traefik", (8000, 8443)),
+        ([gateway_class("envoy", ENVOY)], "envoy", (80, 443)),
+        ([gateway_class("traefik", ENVOY, "True")], "traefik", (80, 443)),
+        ([gateway_class("a", ENVOY), gateway_class("b", TRAEFIK, "True")], "b", (8000, 8443)),
+        ([gateway_class("a", ENVOY, "Unknown"), gateway_class("b", ENVOY)], "a", (80, 443)),
+        ([gateway_class("a", ENVOY, "False"), gateway_class("b", TRAEFIK)], "b", (8000, 8443)),
+        ([gateway_class("a", ENVOY, "False")], None, (80, 443)),
+    ],
+)
+def test_the_served_gateway_class_is_chosen_with_its_ports(
+    classes: list[Object], chosen: str | None, ports: tuple[int, int]
+) -> None:
+    found = exposure.entrance(classes, [])
+    assert (found.gateway_class, (found.web_ports.http, found.web_ports.https)) == (chosen, ports)
+
+
+@pytest.mark.parametrize(
+    ("controller", "secured", "port"),
+    [(TRAEFIK, True, 8443), (TRAEFIK, False, 8000), (ENVOY, True, 443), (ENVOY, False, 80)],
+)
+def test_gateways_listen_where_their_controller_does(controller: str, secured: bool, port: int) -> None:
+    tls = {"tls": {"name": "certificate"}} if secured else {}
+    web = component("web", expose=[{"containerPort": 80, "clusterPort": 80, **HTTP}], **tls)
+    spec = {"clusters": [cluster("green")], "apps": [app("shop", "green", web)]}
+    shop = decode_spec(spec).apps[0]
+    entrance = exposure.entrance([gateway_class("web", controller)], [])
+    objects = exposure.render_exposure(shop, shop.components[0], {}, {}, entrance, {}, Settings())
+    (gateway,) = (obj for obj in objects if obj["kind"] == "Gateway")
+    assert [listener["port"] for listener in gateway["spec"]["listeners"]] == [port]
+
+
+def test_https_without_a_certificate_is_told_as_what_it_is() -> None:
+    bare = component("web", expose=[port(443, protocol="HTTPS", **{"is-public": True})])
+    bench = Bench({"clusters": [cluster("green")], "apps": [app("shop", "green", bare)]})
+    bench.settle()
+    bench.look()
+    (told,) = bench.object["status"]["apps"][0]["components"]
+    assert told["phase"] == "Running"
+    assert told["message"] == (
+        "public HTTPS port 443: served as plain HTTP, because the component has no certificate; set tls"
+    )
+    assert [url["url"] for url in told["urls"]][-1] == "http://web.shop.apps.continuo.local/"
+    bench.management.put(kinds.SECRET, kinds.SECRET.new("certificate", "default", type="kubernetes.io/tls"))
+    bench.declare(
+        {"clusters": [cluster("green")], "apps": [app("shop", "green", {**bare, "tls": {"name": "certificate"}})]}
+    )
+    bench.settle()
+    bench.look()
+    (told,) = bench.object["status"]["apps"][0]["components"]
+    assert "message" not in told
+    assert [url["url"] for url in told["urls"]][-1] == "https://web.shop.apps.continuo.local/"

@@ -271,6 +271,13 @@ def test_a_public_web_port_with_a_certificate_speaks_https() -> None:
     assert component(conversion)["expose"][0]["protocol"] == "HTTPS" and "protocol-assumed" in codes(conversion)
 
 
+def test_https_without_a_certificate_is_a_warning() -> None:
+    text = changed(("        protocol: HTTP\n", "        protocol: HTTPS\n"))
+    assert codes(converted(text)) == ["certificate-missing"]
+    with_one = converted(text, inputs={"tls_cert": CERT, "tls_key": KEY})
+    assert "certificate-missing" not in codes(with_one)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -11,6 +11,7 @@ from continuo.federation import watches as federation_watches
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming, states
 from continuo.orchestrator.observe import APPLICATION_KINDS, GATEWAY_KINDS, MANAGEMENT_KINDS, POOL_KINDS
+from continuo.orchestrator.render import exposure
 from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
@@ -164,20 +165,8 @@ def _distinct(objects: Iterable[Object]) -> Iterable[Object]:
 
 
 def entrance(caches: CachedCluster) -> Entrance:
-    """Which class serves traffic from outside; the first by name when there are several."""
-    gateways = sorted(obj["metadata"]["name"] for obj in caches.list(kinds.GATEWAY_CLASS))
-    marked = "ingressclass.kubernetes.io/is-default-class"
-    classes = sorted(
-        caches.list(kinds.INGRESS_CLASS),
-        key=lambda obj: (
-            (obj["metadata"].get("annotations") or {}).get(marked) != "true",
-            obj["metadata"]["name"],
-        ),
-    )
-    return Entrance(
-        gateway_class=gateways[0] if gateways else None,
-        ingress_class=classes[0]["metadata"]["name"] if classes else None,
-    )
+    """How traffic from outside comes in."""
+    return exposure.entrance(caches.list(kinds.GATEWAY_CLASS), caches.list(kinds.INGRESS_CLASS))
 
 
 async def list_once(cluster: Cluster, watches: Sequence[Watch]) -> CachedCluster:

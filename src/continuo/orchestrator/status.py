@@ -17,7 +17,7 @@ from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.orient import AppWanted, ClusterWanted, Wanted
 from continuo.orchestrator.plan import Action, Plan, Step
 from continuo.orchestrator.render import clusters as cluster_render
-from continuo.orchestrator.render.exposure import urls
+from continuo.orchestrator.render.exposure import urls, without_certificate
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.states import ClusterState
 from continuo.resources.meta import Object
@@ -252,6 +252,8 @@ def _component(app: AppWanted, name: str, assessment: Assessment, told: _Told, s
         offloading = any(need.startswith("link/") or need.endswith("/offload") for need in step.needs)
         phase = AppPhase.OFFLOADING if offloading else AppPhase.PENDING
         reason, message = "Waiting", waits
+    elif phase is AppPhase.RUNNING:
+        message = message or without_certificate(component.spec)
     found = [{"name": url.name, "url": url.url} for url in urls(app.spec, component.spec, settings)]
     return _entry(
         name, phase, reason, message, cluster=component.cluster, ready=f"{state.ready}/{component.spec.replicas}",

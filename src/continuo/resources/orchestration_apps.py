@@ -51,7 +51,13 @@ class Expose(Struct, frozen=True, kw_only=True, rename="kebab"):
     is_peered: Annotated[bool, doc("Reachable by the application's other components, on every linked cluster.")] = True
     container_port: Annotated[Port, doc("The port that the container listens on.")] = field(name="containerPort")
     cluster_port: Annotated[Port, doc("The port of the component's Service.")] = field(name="clusterPort")
-    protocol: Annotated[Protocol, doc("What is spoken on the port.")] = Protocol.TCP
+    protocol: Annotated[
+        Protocol,
+        doc(
+            "What is spoken on the port. A public `HTTPS` port needs the component's `tls`: without a certificate it is "
+            "served as plain HTTP, and the status says so."
+        ),
+    ] = Protocol.TCP
     host: Annotated[HostName | None, doc("The DNS name under which a public HTTP(S) port is served.")] = None
 
 

@@ -75,6 +75,10 @@ def exposures(
             problems.add(
                 "protocol-assumed", message, point.at, node=point.key, hint="write protocol: HTTPS", severity="warning"
             )  # fmt: skip
+        if exposure.public and exposure.protocol == "HTTPS" and not tls:
+            message = f"{point.key}: public port {point.port} (HTTPS) has no certificate and is served as plain HTTP."
+            hint = "give the certificate as input (tls_cert, tls_key) or name its Secret (tls_secret)"
+            problems.add("certificate-missing", message, point.at, node=point.key, hint=hint, severity="warning")
         found[component.key] = (*found.get(component.key, ()), exposure)
     return found
 

@@ -67,7 +67,7 @@ def _shared(draft: Draft, app: AppWanted, seen: AppSeen, compare: Compare) -> No
     if not changed:
         return
     action = Action.CREATE if seen.namespace is None else Action.UPDATE
-    writes = tuple(apply(app.home, obj) for obj in changed)
+    writes = _applied(app, changed, seen)
     needs = _open(draft, [step_id(app.home)])
     told = ", ".join(f"{obj['kind']} {obj['metadata']['name']}" for obj in changed[:4])
     draft.add(Step(app_id(app.spec.name), action, target, writes, needs, f"{told} on {app.home}"))
@@ -79,6 +79,17 @@ def _live(seen: AppSeen, obj: Object) -> Object | None:
     if obj["kind"] == "Deployment":
         return seen.deployments.get(obj["metadata"]["name"])
     return seen.objects.get((obj["kind"], obj["metadata"]["name"]))
+
+
+def _applied(app: AppWanted, objects: Iterable[Object], seen: AppSeen) -> tuple[Write, ...]:
+    """The writes that bring objects about; a Secret cannot change its type, so it is deleted and made anew."""
+    writes: list[Write] = []
+    for obj in objects:
+        live = _live(seen, obj)
+        if live is not None and obj["kind"] == "Secret" and live.get("type", "Opaque") != obj["type"]:
+            writes.append(delete(app.home, live))
+        writes.append(apply(app.home, obj))
+    return tuple(writes)
 
 
 def offload_id(app: str) -> str:
@@ -169,7 +180,7 @@ def _component(
     stale = _stale(component, seen)
     if changed or stale:
         action, detail = _action(app, component, live, changed, compare)
-        writes = (*(apply(app.home, obj) for obj in changed), *(delete(app.home, obj) for obj in stale))
+        writes = (*_applied(app, changed, seen), *(delete(app.home, obj) for obj in stale))
         draft.add(Step(identity, action, target, writes, needs, detail))
         return
     state = assessment.components[(app.spec.name, name)]

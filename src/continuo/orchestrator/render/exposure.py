@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
-from continuo.resources.meta import Object
+from continuo.resources.meta import Object, annotations_of, condition
 from continuo.resources.orchestration import AppSpec, ComponentSpec, Expose
 
 HTTP = ("HTTP", "HTTPS")
 TLS_PORTS = (443, 8443)
+
+
+@dataclass(frozen=True, slots=True)
+class WebPorts:
+    """The ports on which a Gateway's listeners take HTTP and HTTPS."""
+
+    http: int = 80
+    https: int = 443
+
+
+TRAEFIK_CONTROLLER = "traefik.io/gateway-controller"
+TRAEFIK_PORTS = WebPorts(8000, 8443)
+"""Traefik's listeners name its own entry points; its Service maps the public 80 and 443 to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,37 @@ class Entrance:
 
     gateway_class: str | None = None
     ingress_class: str | None = None
+    web_ports: WebPorts = WebPorts()
+    """Where the Gateways of that class listen."""
+
+
+def entrance(gateway_classes: Iterable[Object], ingress_classes: Iterable[Object]) -> Entrance:
+    """Which class serves traffic from outside.
+
+    Of GatewayClasses the first by name that its controller has accepted, else the first that no controller has refused;
+    of IngressClasses the default one, else the first by name.
+    """
+    gateways = sorted((obj for obj in gateway_classes if _accepted(obj) != "False"), key=_accepted_first)
+    ingresses = sorted(ingress_classes, key=_default_first)
+    controller = (gateways[0].get("spec") or {}).get("controllerName") if gateways else None
+    return Entrance(
+        gateway_class=gateways[0]["metadata"]["name"] if gateways else None,
+        ingress_class=ingresses[0]["metadata"]["name"] if ingresses else None,
+        web_ports=TRAEFIK_PORTS if controller == TRAEFIK_CONTROLLER else WebPorts(),
+    )
+
+
+def _accepted(gateway_class: Object) -> str:
+    return (condition(gateway_class, "Accepted") or {}).get("status", "Unknown")
+
+
+def _accepted_first(gateway_class: Object) -> tuple[bool, str]:
+    return _accepted(gateway_class) != "True", gateway_class["metadata"]["name"]
+
+
+def _default_first(ingress_class: Object) -> tuple[bool, str]:
+    marked = annotations_of(ingress_class).get("ingressclass.kubernetes.io/is-default-class")
+    return marked != "true", ingress_class["metadata"]["name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +124,17 @@ def hosts(app: AppSpec, component: ComponentSpec, settings: Settings) -> dict[Ex
     return found
 
 
+def without_certificate(component: ComponentSpec) -> str:
+    """A sentence about public HTTPS ports of a component that has no certificate; empty when there are none."""
+    if component.tls:
+        return ""
+    bare = [str(expose.cluster_port) for expose in component.expose if expose.is_public and expose.protocol == "HTTPS"]
+    ports = f"port{'s' if len(bare) > 1 else ''} {', '.join(bare)}"
+    return (
+        f"public HTTPS {ports}: served as plain HTTP, because the component has no certificate; set tls" if bare else ""
+    )
+
+
 def urls(app: AppSpec, component: ComponentSpec, settings: Settings) -> tuple[Url, ...]:
     """The addresses of a component, inside and outside."""
     found: list[Url] = []
@@ -90,7 +145,7 @@ def urls(app: AppSpec, component: ComponentSpec, settings: Settings) -> tuple[Ur
         inside = f"{component.name}.{app.name}.svc.cluster.local:{expose.cluster_port}"
         found.append(Url(name, f"{transport(expose).lower()}://{inside}"))
         if expose in public:
-            scheme = "https" if component.tls or expose.protocol == "HTTPS" else "http"
+            scheme = "https" if component.tls else "http"
             found.append(Url(f"{name}-public", f"{scheme}://{public[expose]}/"))
     return tuple(found)
 
@@ -117,7 +172,7 @@ def render_exposure(
         objects.append(_load_balancer(app, component, labels, selector, direct, address))
     web = any(expose.is_public and is_web(component, expose) for expose in peered)
     if web and entrance.gateway_class:
-        objects += _gateway(app, component, labels, entrance.gateway_class, settings)
+        objects += _gateway(app, component, labels, entrance.gateway_class, entrance.web_ports, settings)
     elif web:
         objects.append(_ingress(app, component, labels, entrance.ingress_class, settings))
     return objects
@@ -192,6 +247,7 @@ def _gateway(
     component: ComponentSpec,
     labels: dict[str, str],
     gateway_class: str,
+    ports: WebPorts,
     settings: Settings,
 ) -> list[Object]:
     listeners: list[Object] = []
@@ -202,8 +258,7 @@ def _gateway(
         listener: Object = {
             "name": name,
             "hostname": hostname,
-            # The controller's own entry points; it maps the shared address's 80 and 443 to them.
-            "port": 8443 if component.tls else 8000,
+            "port": ports.https if component.tls else ports.http,
             "protocol": "HTTPS" if component.tls else "HTTP",
             "allowedRoutes": {"namespaces": {"from": "Same"}},
         }
