@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from continuo.resources.orchestration import decode
+from continuo.orchestrator.render.exposure import urls
+from continuo.orchestrator.settings import Settings
+from continuo.resources.orchestration import AppPhase, AppStatus, ComponentStatus, Url, decode
 from continuo.tosca.clusters import read_clusters, targets
 from continuo.tosca.convert import Conversion, Options, convert_text
 from continuo.tosca.deployment import documents, orchestration, to_yaml
+from continuo.tosca.outputs import compute
+from continuo.tosca.reader import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOLDEN = Path(__file__).parent / "golden"
@@ -96,3 +100,35 @@ def test_the_clusters_file_of_the_example_fits_it() -> None:
     document = orchestration(conversion, clusters=clusters, name="tours", namespace="media")
     assert decode(document).spec.clusters[0].datacenter == "porto-edge"
     assert (document["metadata"]["name"], document["metadata"]["namespace"]) == ("tours", "media")
+
+
+OUTPUTS = {
+    "vr-tour-creator": {
+        "EditorCP_url": "https://cyango-cloud-editor.cyango-cloud-studio.apps.continuo.local/",
+        "StoryCP_url": "https://cyango-story-express.cyango-cloud-studio.apps.continuo.local/",
+        "cyango-database_cluster": "green",
+    },
+    "video-streaming": {
+        "ServerCP_url": "tcp://ffserver.streaming.svc.cluster.local:8090",
+        "ffserver_cluster": "rose",
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUTS))
+def test_the_outputs_are_known_once_it_runs(name: str) -> None:
+    """With the addresses that the orchestrator gives, under the names that it makes of `EditorCP` and `ServerCP`."""
+    blueprint = read(EXAMPLES.joinpath(f"{name}.yaml").read_bytes(), inputs=INPUTS.get(name, {})).blueprint
+    app = decode(documents(convert(name))[-1]).spec.apps[0]
+    assert blueprint is not None
+    components = tuple(
+        ComponentStatus(
+            name=component.name,
+            phase=AppPhase.RUNNING,
+            cluster=component.cluster_selector,
+            urls=tuple(Url(name=url.name, url=url.url) for url in urls(app, component, Settings())),
+        )
+        for component in app.components
+    )
+    status = AppStatus(name=app.name, phase=AppPhase.RUNNING, namespace=app.name, components=components)
+    assert compute(blueprint, status) == OUTPUTS[name]

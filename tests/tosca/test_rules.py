@@ -348,3 +348,36 @@ def test_outputs_come_from_the_status() -> None:
     }
     pending = AppStatus(name="shop", phase=AppPhase.PENDING)
     assert compute(blueprint, pending) == {}
+
+
+@pytest.mark.parametrize(
+    ("urls", "address"),
+    [
+        ({"webcp": "tcp://web.shop.svc.cluster.local:8080"}, "tcp://web.shop.svc.cluster.local:8080"),
+        ({"webcp": "tcp://web.shop.svc.cluster.local:8080", "webcp-public": "https://w.org/"}, "https://w.org/"),
+        ({"tcp-1": "tcp://web:8080", "webcp": "tcp://web:9", "webcp-public": "http://other/"}, "tcp://web:8080"),
+        ({"webcp": "udp://web:8080", "x": "tcp://web:8080", "x-public": "http://w.org/"}, "http://w.org/"),
+        ({"webcp": "http://w.org:99999999/"}, "http://w.org:99999999/"),
+        ({"other": "tcp://web:9"}, None),
+    ],
+)
+def test_an_output_finds_its_port_whatever_its_name_became(urls: dict[str, str], address: str | None) -> None:
+    blueprint = read(changed((END, "\n  outputs:\n    at: { value: { get_attribute: [WebCP, url] } }\n"))).blueprint
+    assert blueprint is not None
+    listed = tuple(Url(name=name, url=url) for name, url in urls.items())
+    web = ComponentStatus(name="web", phase=AppPhase.RUNNING, urls=listed)
+    status = AppStatus(name="shop", phase=AppPhase.RUNNING, components=(web,))
+    assert compute(blueprint, status).get("at") == address
+
+
+def test_an_output_may_call_a_template_by_its_name() -> None:
+    renamed = changed(
+        ("    WebCP:\n", "    WebPoint:\n"),
+        (END, "\n  outputs:\n    at: { value: { get_attribute: [WebCP, url] } }\n"),
+    )
+    blueprint = read(renamed).blueprint
+    assert blueprint is not None
+    web = ComponentStatus(name="web", phase=AppPhase.RUNNING, urls=(Url(name="webcp", url="tcp://web:8080"),))
+    assert (
+        compute(blueprint, AppStatus(name="shop", phase=AppPhase.RUNNING, components=(web,)))["at"] == "tcp://web:8080"
+    )

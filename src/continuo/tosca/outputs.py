@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
-from continuo.resources.orchestration import AppStatus, ClusterSpec
-from continuo.tosca.blueprint import Blueprint
+from continuo.resources.orchestration import AppStatus, ClusterSpec, Url
+from continuo.tosca.blueprint import Blueprint, Component, ConnectionPoint
 from continuo.tosca.cursor import Cursor
 from continuo.tosca.functions import Functions, called
 from continuo.tosca.names import port_name, slug
@@ -87,18 +88,43 @@ def _attributes(blueprint: Blueprint, status: AppStatus, datacenters: Mapping[st
         if component.external or current is None:
             continue
         cluster = current.cluster or ""
-        found[component.key, "namespace"] = status.namespace or ""
+        _put(found, component, "namespace", status.namespace or "")
         found[component.host, "deployment.cluster"] = cluster
         for attribute in ("datacenter", "datacenter.name", "deployment.datacenter"):
             found[component.host, attribute] = datacenters.get(cluster, "")
     for point in blueprint.points.values():
-        current = (
-            seen.get(slug(blueprint.components[point.binding].name)) if point.binding in blueprint.components else None
-        )
-        for url in current.urls if current else ():
-            if url.name == (port_name(point.name) or port_name(point.key)):
-                found[point.key, "url"] = url.url
+        owner = blueprint.components.get(point.binding)
+        current = seen.get(slug(owner.name)) if owner is not None else None
+        if current is not None:
+            _put(found, point, "url", _url(point, current.urls))
     return found
+
+
+def _put(found: dict[tuple[str, str], str], template: Component | ConnectionPoint, attribute: str, value: str) -> None:
+    """Under the template's key, and under its name where that is no other template's key."""
+    found[template.key, attribute] = value
+    found.setdefault((template.name, attribute), value)
+
+
+def _url(point: ConnectionPoint, urls: Sequence[Url]) -> str:
+    """The address for everybody where the port has one, else the one inside of the clusters.
+
+    Kubernetes has its own rules for the names of ports (lower case, short, unique), so the port's number tells which is
+    meant, where an address has one; the name does where none has.
+    """
+    addresses = {url.name.lower(): url.url for url in urls}
+    listening = (name for name, url in addresses.items() if point.port is not None and _listens(url, point))
+    name = next(listening, (port_name(point.name) or port_name(point.key)).lower())
+    return addresses.get(f"{name}-public") or addresses.get(name, "")
+
+
+def _listens(url: str, point: ConnectionPoint) -> bool:
+    """Whether it is the address inside of the clusters of the port: `tcp://web.shop.svc.cluster.local:8080`."""
+    try:
+        address = urlsplit(url)
+        return (address.scheme, address.port) == ("udp" if point.protocol == "UDP" else "tcp", point.port)
+    except ValueError:
+        return False  # the status is anybody's text: a port that is none belongs to nobody
 
 
 def _value(node: Node, attributes: Mapping[tuple[str, str], str]) -> str:

@@ -61,7 +61,7 @@ def entrance(gateway_classes: Iterable[Object], ingress_classes: Iterable[Object
 
 
 def _accepted(gateway_class: Object) -> str:
-    return (condition(gateway_class, "Accepted") or {}).get("status", "Unknown")
+    return str((condition(gateway_class, "Accepted") or {}).get("status"))
 
 
 def _accepted_first(gateway_class: Object) -> tuple[bool, str]:
