@@ -215,8 +215,8 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
         "```yaml\n# Not a heading\n[e](nowhere.md)\n```\n[f](#not-a-heading) ![g](nowhere.svg) `[h](code.md)`\n"
     )
     assert [sentence.partition("page.md:")[2] for sentence in dead_links(page)] == [
-        "11: #not-a-heading has no such heading",
-        "11: nowhere.svg is not there",
+        "12: #not-a-heading has no such heading",
+        "12: nowhere.svg is not there",
     ]
 
 
