@@ -1,0 +1,79 @@
+"""Nodes that only exist in the API: kwok renews their leases and brings their pods to Ready."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from continuo.resources import kinds
+from continuo.resources.errors import AlreadyExists, Expired, Unreachable
+from continuo.resources.meta import Object
+from continuo.testbed import flags
+from continuo.testbed.errors import NotReady
+
+if TYPE_CHECKING:
+    from continuo.kube.client import KubeCluster
+    from continuo.testbed.cluster import RealCluster
+
+READY_SECONDS = 60.0
+
+
+def node(name: str) -> Object:
+    """A node that kwok is to play; as large as a small server."""
+    size = {"cpu": "16", "memory": "64Gi", "pods": "250", "ephemeral-storage": "200Gi"}
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "type": "kwok"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "status": {"capacity": size, "allocatable": size, "nodeInfo": {"kubeletVersion": "kwok"}},
+    }
+
+
+async def simulate_nodes(cluster: RealCluster, count: int) -> None:
+    """Run kwok for the cluster, create its nodes, and wait until they are Ready."""
+    program = cluster.tools.need("kwok")
+    config = cluster.folder / "kwok.yaml"
+    config.write_text("", encoding="utf-8")  # without one it would read the user's own
+    await cluster.run("kwok", flags.kwok(program, cluster.kubeconfig_file, config))
+    client = cluster.client()
+    try:
+        names = [f"{cluster.name}-node-{number}" for number in range(1, count + 1)]
+        for name in names:
+            await _create(client, node(name))
+        async with asyncio.timeout(READY_SECONDS):
+            await nodes_ready(client, set(names))
+    except TimeoutError as error:
+        raise NotReady(f"the nodes of cluster {cluster.name} are not Ready after {READY_SECONDS:g} s") from error
+    finally:
+        await client.close()
+
+
+async def _create(client: KubeCluster, obj: Object) -> None:
+    try:
+        await client.create(obj)
+    except AlreadyExists:
+        return  # of an earlier run on the same data
+
+
+async def nodes_ready(client: KubeCluster, names: set[str]) -> None:
+    """Return when all these nodes are Ready."""
+    while True:
+        listing = await client.list(kinds.NODE)
+        waiting = names - {item["metadata"]["name"] for item in listing.items if is_ready(item)}
+        if not waiting:
+            return
+        try:
+            async for change in client.watch(kinds.NODE, since=listing.resource_version):
+                name = change.object["metadata"].get("name", "")
+                waiting = waiting - {name} if is_ready(change.object) else waiting | ({name} & names)
+                if not waiting:
+                    return
+        except (Expired, Unreachable):
+            continue  # list again
+
+
+def is_ready(obj: Object) -> bool:
+    """Whether a node or a pod says that it is Ready."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

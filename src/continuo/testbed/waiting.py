@@ -1,0 +1,27 @@
+"""Waiting for something to become true: asked with growing pauses, given up when it cannot become true any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from continuo.testbed.errors import NotReady
+
+_FIRST, _LONGEST = 0.02, 0.5
+
+Probe = Callable[[], Awaitable[str | None]]
+"""Answers None when it is so, else what is still missing, in words that fit after "is not ready: "."""
+
+
+async def until(probe: Probe, what: str, timeout: float) -> None:
+    """Return as soon as the probe says None; raises NotReady with its last answer when the time is over."""
+    last = "nothing was seen yet"
+    try:
+        async with asyncio.timeout(timeout):
+            pause = _FIRST
+            while (answer := await probe()) is not None:
+                last = answer
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST)
+    except TimeoutError as error:
+        raise NotReady(f"{what} is not ready after {timeout:g} s: {last}") from error
