@@ -20,7 +20,7 @@ from continuo.cli.up import start_detached
 from continuo.resources import kinds
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from scenarios.conftest import Bed
+from scenarios.beds import Bed
 
 from .test_kill import GREEN, LINK, ROSE, app
 

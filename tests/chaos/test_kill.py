@@ -20,7 +20,7 @@ from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import kinds
 from continuo.resources.meta import Object, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from scenarios.conftest import Bed, is_ready
+from scenarios.beds import Bed, is_ready
 
 from .victims import Nursery, Victim, Witness
 

@@ -10,7 +10,7 @@ from continuo.embedded.standins import faults
 from continuo.resources import kinds
 from continuo.resources.meta import Object, labels_of
 
-from .conftest import Bed, is_ready
+from .beds import Bed, is_ready
 from .specs import PEER, app, cluster, component, item
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +38,7 @@ def _note(found: dict[str, str], items: list[Object]) -> None:
     found.update({e["reason"]: e["note"] for e in items if e["regarding"]["kind"] == "LowLevelOrchestration"})
 
 
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
 async def test_a_machine_that_never_comes_up(bed: Bed) -> None:
     await bed.apply("o", {"clusters": [cluster("green"), cluster("rose")]})
     await bed.wait(bed.api, kinds.CLUSTER, "o-rose", "default", lambda obj: obj is not None)
@@ -54,6 +55,7 @@ async def test_a_machine_that_never_comes_up(bed: Bed) -> None:
     assert "rose" in told["ClusterReady"] or "green" in told["ClusterReady"]
 
 
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
 async def test_slow_provisioning_delays_only_the_slow_one(bed: Bed) -> None:
     web = app("shop", "green", component("web", "green"))
     late = app("late", "rose", component("web", "rose"))
@@ -69,6 +71,7 @@ async def test_slow_provisioning_delays_only_the_slow_one(bed: Bed) -> None:
     assert bed.engine_cluster("rose", "o") is None
 
 
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
 async def test_an_api_that_goes_away_and_comes_back(bed: Bed) -> None:
     apps = [app("shop", "green", component("web", expose=PEER)), app("other", "rose", component("web"))]
     await bed.apply("o", {"clusters": [cluster("green"), cluster("rose")], "apps": apps})
@@ -87,6 +90,7 @@ async def test_an_api_that_goes_away_and_comes_back(bed: Bed) -> None:
     await bed.ready("o")
 
 
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
 async def test_a_link_that_drops_and_recovers(bed: Bed) -> None:
     shop = app("shop", "green", component("web", "green"), component("db", "rose", expose=PEER))
     await bed.apply("o", {"clusters": [GREEN, ROSE], "links": [["green", "rose"]], "apps": [shop]})
@@ -101,6 +105,7 @@ async def test_a_link_that_drops_and_recovers(bed: Bed) -> None:
     await bed.ready("o")
 
 
+@pytest.mark.embedded_only(reason="simulated nodes of a real cluster pull no images")
 async def test_an_image_that_cannot_be_pulled(bed: Bed) -> None:
     bad = {**component("bad"), "image": "registry.example.org/does-not-exist:1"}
     await bed.apply("o", {"clusters": [cluster("green")], "apps": [app("shop", "green", component("web"), bad)]})
@@ -118,6 +123,7 @@ async def test_an_image_that_cannot_be_pulled(bed: Bed) -> None:
     assert "registry.example.org/does-not-exist:1" not in images
 
 
+@pytest.mark.creates
 async def test_foreign_edits_of_cluster_api_objects_are_undone(bed: Bed) -> None:
     await bed.apply("o", {"clusters": [cluster("green")]})
     await bed.ready("o")

@@ -8,7 +8,7 @@ from continuo.resources import kinds
 from continuo.resources.meta import labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
-from .conftest import Bed, is_ready
+from .beds import Bed, is_ready
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_a_cluster_with_an_application_comes_up_and_goes(bed: Bed) -> None
         kinds.HELM_CHART_PROXY,
     ):
         assert (await bed.api.list(kind)).items == [], kind.kind
-    assert bed.engine_cluster("green", "o") is None
+    assert await bed.is_gone("green", "o")
 
 
 async def test_an_application_spans_two_linked_clusters_and_is_recalled(bed: Bed) -> None:
@@ -65,7 +65,7 @@ async def test_an_application_spans_two_linked_clusters_and_is_recalled(bed: Bed
         labels_of(p)["continuo.dev/component"]: p["spec"]["nodeName"]
         for p in (await green.list(kinds.POD, "shop")).items
     }
-    assert here["db"] == "o-rose", "at home the component is bound to the virtual node"
+    assert here["db"] == bed.liqo_id("rose", "o"), "at home the component is bound to the virtual node"
     there = (await rose.list(kinds.POD, "shop")).items
     assert [labels_of(pod)["continuo.dev/component"] for pod in there] == ["db"]
     for side in (green, rose):
@@ -82,6 +82,7 @@ async def test_an_application_spans_two_linked_clusters_and_is_recalled(bed: Bed
     assert [d["metadata"]["name"] for d in (await green.list(kinds.DEPLOYMENT, "shop")).items] == ["web"]
 
 
+@pytest.mark.creates
 async def test_scaling_and_upgrading_a_cluster(bed: Bed) -> None:
     await bed.apply("o", {"clusters": [cluster("green", packages=[])]})
     await bed.ready("o")
@@ -119,6 +120,12 @@ async def test_drift_is_repaired(bed: Bed) -> None:
         green, kinds.DEPLOYMENT, "web", "shop", lambda o: o is not None and o["spec"]["replicas"] == 1
     )
     assert mended["spec"]["minReadySeconds"] == 1, "a foreign field is left alone"
+
+
+@pytest.mark.creates
+async def test_a_machine_that_is_deleted_is_replaced(bed: Bed) -> None:
+    await bed.apply("o", {"clusters": [cluster("green", packages=[])]})
+    await bed.ready("o")
     machines = (await bed.api.list(kinds.MACHINE)).items
     worker = next(m for m in machines if "md-0" in m["metadata"]["name"])
     await bed.api.delete(kinds.MACHINE, worker["metadata"]["name"], "default")
@@ -141,6 +148,7 @@ async def test_parallel_callers_each_apply_their_own_application(bed: Bed) -> No
     assert {entry["name"] for entry in obj["status"]["apps"]} == {f"a{i}" for i in range(20) if i != 7}
 
 
+@pytest.mark.embedded_only(reason="credentials of OpenStack are what fails")
 async def test_a_failing_item_blocks_no_other_and_says_why(bed: Bed) -> None:
     await bed.apply("o", {
         "clusters": [cluster("green", packages=[]), cluster("blue", packages=[], cloud={"secret": "missing"})],
@@ -158,6 +166,7 @@ async def test_a_failing_item_blocks_no_other_and_says_why(bed: Bed) -> None:
     assert "none" in next(a for a in obj["status"]["apps"] if a["name"] == "bad")["message"]
 
 
+@pytest.mark.creates
 async def test_more_workers_are_scaling_and_no_loss(bed: Bed) -> None:
     phases: set[str] = set()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import Bed
+from .beds import Bed
 from .specs import PEER, app, cluster, component, item
 
 pytestmark = pytest.mark.anyio

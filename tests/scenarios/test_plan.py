@@ -13,12 +13,13 @@ from continuo.orchestrator.preview import preview
 from continuo.resources.meta import Object, annotations_of, key_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
-from .conftest import Bed
+from .beds import Bed
 from .specs import PEER, app, cluster, component
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.embedded_only(reason="it looks into the engine for every object")
 async def test_the_operator_applies_exactly_the_planned_objects(engine: Host) -> None:
     bed, witness = Bed(engine), Witness(engine)
     await bed.credentials()

@@ -15,12 +15,13 @@ from continuo.resources import kinds
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.leases import LeaderElection, LeaseSettings
 
-from .conftest import Bed
+from .beds import Bed
 from .specs import app, cluster, component
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.embedded_only(reason="it starts operators of its own")
 async def test_one_of_two_operators_works_and_the_other_takes_over(engine: Host) -> None:
     bed = Bed(engine)
     await bed.credentials()
@@ -64,10 +65,11 @@ async def test_one_of_two_operators_works_and_the_other_takes_over(engine: Host)
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 async def test_kubectl_apply_beside_server_side_apply_by_others(bed: Bed, tmp_path: Path) -> None:
     kubeconfig, file = tmp_path / "kubeconfig", tmp_path / "o.json"
-    kubeconfig.write_text(bed.host.engine.kubeconfig("management"), encoding="utf-8")
+    kubeconfig.write_text(bed.kubeconfig, encoding="utf-8")
 
     async def kubectl_apply(spec: dict, *options: str) -> None:
-        file.write_text(json.dumps(LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=spec)), encoding="utf-8")
+        placed = await bed.placed("o", spec)
+        file.write_text(json.dumps(LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=placed)), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             "kubectl", "--kubeconfig", str(kubeconfig), "apply", "-f", str(file), *options,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

@@ -12,7 +12,7 @@ from continuo.orchestrator.preview import preview
 from continuo.resources import kinds
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
-from .conftest import Bed
+from .beds import Bed
 from .specs import app, cluster, component, item
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ async def test_secrets_are_used_kept_up_to_date_and_never_shown(bed: Bed, caplog
     env = {"is-secret": True, "variables": [{"name": "DB_PASSWORD", "value": PASSWORD}]}
     web = component("web", env=env, registry={"secret": "registry"}, tls={"name": "certificate"}, expose=WEB)
     spec = {"clusters": [cluster("green")], "apps": [app("shop", "green", web)]}
-    plan = await preview(bed.api, LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=spec))
+    plan = await preview(bed.api, LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=await bed.placed("o", spec)))
     await bed.apply("o", spec)
     await bed.ready("o")
     green = await bed.workload("green", "o")
@@ -55,7 +55,9 @@ async def test_secrets_are_used_kept_up_to_date_and_never_shown(bed: Bed, caplog
     await bed.wait(green, kinds.SECRET, "certificate", "shop", lambda o: o is not None and o["data"]["tls.crt"] == two)
     obj = await bed.ready("o")
     status, events = json.dumps(obj["status"]), json.dumps((await bed.api.list(kinds.EVENT, "default")).items)
-    again = await preview(bed.api, LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=spec), manager="test")
+    again = await preview(
+        bed.api, LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=await bed.placed("o", spec)), manager="test"
+    )
     for said in (status, events, caplog.text, json.dumps(plan.to_json()), json.dumps(again.to_json())):
         for hidden in (PASSWORD, TOKEN, encoded(PASSWORD), encoded(TOKEN)):
             assert hidden not in said
@@ -74,6 +76,7 @@ async def test_a_missing_or_wrong_secret_is_said_and_healed(bed: Bed) -> None:
     await bed.ready("o")
 
 
+@pytest.mark.embedded_only(reason="its packages are installed by the stand-in of the Helm add-on provider")
 async def test_public_web_by_gateway_where_there_is_one_else_by_ingress(bed: Bed) -> None:
     clusters = [cluster("green", packages=["loadbalancer", "ingress"]), cluster("rose")]
     apps = [app("a", "green", component("web", expose=WEB)), app("b", "rose", component("web", expose=WEB))]
@@ -94,6 +97,7 @@ async def test_public_web_by_gateway_where_there_is_one_else_by_ingress(bed: Bed
     assert (await rose.list(kinds.INGRESS, "b")).items[0]["spec"]["rules"][0]["host"] == "web.b.apps.continuo.local"
 
 
+@pytest.mark.embedded_only(reason="its packages are installed by the stand-in of the Helm add-on provider")
 async def test_a_port_of_the_public_address_has_one_holder(bed: Bed) -> None:
     def public(port: int) -> list:
         return [{"containerPort": 1883, "clusterPort": port, "is-public": True}]

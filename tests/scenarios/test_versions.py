@@ -7,12 +7,13 @@ import pytest
 from continuo.resources import kinds
 from continuo.resources.errors import Invalid
 
-from .conftest import Bed
+from .beds import Bed
 from .specs import app, cluster, component, item
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.embedded_only(reason="the development provider knows kubeadm only")
 async def test_k3s_with_three_servers_and_microk8s_with_one(bed: Bed) -> None:
     edge = cluster("edge", kubernetes_type="k3s", control_plane_count=3)
     tiny = cluster("tiny", kubernetes_type="microk8s", worker_machine_count=0)
@@ -30,6 +31,7 @@ async def test_microk8s_has_one_node(bed: Bed, more: dict) -> None:
         await bed.apply("o", {"clusters": [cluster("tiny", kubernetes_type="microk8s", **more)]})
 
 
+@pytest.mark.creates
 async def test_versions_go_up_by_one_and_never_down(bed: Bed) -> None:
     await bed.apply("o", {"clusters": [cluster("green")]})
     await bed.ready("o")

@@ -1,0 +1,111 @@
+"""Real engines under the scenarios: whole clusters to adopt, and Cluster API's development provider to create with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import yaml
+
+from continuo.resources import kinds
+from continuo.resources.errors import NotFound
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+
+from .beds import Bed
+
+CREATED_ONLY = (
+    "kubernetes-version", "kubernetes-type", "control-plane-count", "worker-machine-count", "control-plane-flavor",
+    "worker-machine-flavor", "image", "public-ip", "pod-cidr", "service-cidr", "cloud", "external-network", "ssh-key",
+)  # fmt: skip
+DEV_CLUSTERS = "devclusters.infrastructure.cluster.x-k8s.io"
+
+
+class RealBed(Bed):
+    """The management cluster of `continuo up --engine kubernetes`, and its workload clusters as a pool."""
+
+    def __init__(self, kubeconfig: str, pool: list[str], *, creates: bool) -> None:
+        super().__init__(kubeconfig=kubeconfig)
+        self._free = list(pool)
+        self._taken: dict[tuple[str, str, str], str] = {}
+        self._creates = creates
+
+    @classmethod
+    async def open(cls, text: str, *, creates: bool) -> RealBed:
+        """On a clean management cluster. Skips what these engines lack."""
+        document = yaml.safe_load(text)
+        pool = [entry["name"] for entry in document["contexts"] if entry["name"] != document["current-context"]]
+        bed = cls(text, pool, creates=creates)
+        if creates and not await bed.exists(bed.api, kinds.CUSTOM_RESOURCE_DEFINITION, DEV_CLUSTERS):
+            await bed.close()
+            pytest.skip("real Cluster API with its development provider does not run here: make testbed")
+        await bed.clear()
+        return bed
+
+    async def clear(self) -> None:
+        """Withdraw every orchestration and wait until all that was made for them is gone."""
+        left = [obj["metadata"] for obj in (await self.api.list(LOW_LEVEL_ORCHESTRATION)).items]
+        await asyncio.gather(*(self._withdraw(meta["name"], meta["namespace"]) for meta in left))
+
+    async def _withdraw(self, name: str, namespace: str) -> None:
+        try:
+            await self.api.delete(LOW_LEVEL_ORCHESTRATION, name, namespace)
+        except NotFound:
+            return
+        await self.gone(LOW_LEVEL_ORCHESTRATION, name, namespace)
+
+    async def placed(self, name: str, spec: Object, namespace: str = "default") -> Object:
+        if "clusters" not in spec:
+            return spec
+        place = self._created if self._creates else self._adopted
+        return {**spec, "clusters": [await place(name, entry, namespace) for entry in spec["clusters"]]}
+
+    async def _created(self, _: str, entry: Object, __: str) -> Object:
+        return {**entry, "provider": "dev"}
+
+    async def _adopted(self, name: str, entry: Object, namespace: str) -> Object:
+        if entry.get("provider") == "existing":
+            return entry
+        if "liqo" in entry.get("packages", ()):
+            await self._needs_liqo(self._real(namespace, name, entry["name"]))
+        await self._share(self.secret(entry["name"], name, namespace), namespace)
+        kept = {key: value for key, value in entry.items() if key not in CREATED_ONLY}
+        return {**kept, "provider": "existing", "kubeconfig": self.secret(entry["name"], name, namespace)}
+
+    def _real(self, namespace: str, orchestration: str, cluster: str) -> str:
+        """The pool's cluster behind a declared one; the same one for as long as the scenario lasts."""
+        key = (namespace, orchestration, cluster)
+        if key not in self._taken:
+            if not self._free:
+                pytest.skip(f"needs more than the {len(self._taken)} workload clusters of this bed")
+            self._taken[key] = self._free.pop(0)
+        return self._taken[key]
+
+    async def _share(self, secret: str, namespace: str) -> None:
+        if namespace == "default":
+            return
+        found = await self.api.get(kinds.SECRET, secret, "default")
+        await self.api.apply(kinds.SECRET.new(secret, namespace, data=found["data"]), manager="test")
+
+    async def _needs_liqo(self, real: str) -> None:
+        api = await self.client(f"{real}-kubeconfig")
+        if not await self.exists(api, kinds.CUSTOM_RESOURCE_DEFINITION, "foreignclusters.core.liqo.io"):
+            pytest.skip("real Liqo does not run here: make testbed")
+
+    def secret(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
+        return f"{self._real(namespace, orchestration, cluster)}-kubeconfig"
+
+    def liqo_id(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
+        return self._real(namespace, orchestration, cluster)
+
+    def engine_cluster(self, cluster: str, orchestration: str) -> Any:
+        raise NotImplementedError("a real cluster can only be asked through its API")
+
+    async def is_gone(self, cluster: str, orchestration: str) -> bool:
+        """A created one with its Cluster object; an adopted one stays, without anything of ours."""
+        if self._creates:
+            return not await self.exists(self.api, kinds.CLUSTER, f"{orchestration}-{cluster}", "default")
+        api = await self.workload(cluster, orchestration)
+        ours = (await api.list(kinds.NAMESPACE, labels="continuo.dev/orchestration")).items
+        return not ours
