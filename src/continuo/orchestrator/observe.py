@@ -15,6 +15,7 @@ import msgspec
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.render.applications import secrets_used
+from continuo.orchestrator.render.clusters import INFRASTRUCTURES
 from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
 from continuo.resources.meta import Key, Kind, Object, annotations_of, labels_of
@@ -22,7 +23,8 @@ from continuo.resources.orchestration import LowLevelOrchestration, decode
 
 MANAGEMENT_KINDS: tuple[Kind, ...] = (
     kinds.CLUSTER, kinds.KUBEADM_CONTROL_PLANE, kinds.KTHREES_CONTROL_PLANE, kinds.MICROK8S_CONTROL_PLANE,
-    kinds.MACHINE_DEPLOYMENT, kinds.OPENSTACK_CLUSTER, kinds.OPENSTACK_MACHINE_TEMPLATE,
+    kinds.MACHINE_DEPLOYMENT, *(infrastructure.cluster for infrastructure in INFRASTRUCTURES),
+    *(infrastructure.machine_template for infrastructure in INFRASTRUCTURES),
     kinds.KUBEADM_CONFIG_TEMPLATE, kinds.KTHREES_CONFIG_TEMPLATE, kinds.MICROK8S_CONFIG_TEMPLATE,
     kinds.HELM_CHART_PROXY,
 )  # fmt: skip
@@ -257,12 +259,24 @@ def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object]
         machines=tuple(management.of_cluster(kinds.MACHINE, namespace, full_name)),
         releases=releases,
         kubeconfig=management.get(kinds.SECRET, secret, namespace),
-        infrastructure=made.get((kinds.OPENSTACK_CLUSTER.kind, full_name)),
+        infrastructure=_infrastructure(made, full_name),
         workload=world.workload(namespace, secret),
         adopted=adopted is not None,
         guests=world.users((namespace, secret), key),
         stranger=namesake if namesake is not None and not naming.made_for(namesake, key) else None,
     )
+
+
+def _infrastructure(made: Mapping[tuple[str, str], Object], full_name: str) -> Object | None:
+    """The infrastructure cluster, of whichever provider."""
+    found = (made.get((infrastructure.cluster.kind, full_name)) for infrastructure in INFRASTRUCTURES)
+    return next((obj for obj in found if obj is not None), None)
+
+
+def simulated(cluster: Object | None) -> bool:
+    """Whether a Cluster's machines are simulated: behind its kubeconfig is no API server that could be followed."""
+    reference = ((cluster or {}).get("spec") or {}).get("infrastructureRef") or {}
+    return reference.get("kind") == kinds.DEV_CLUSTER.kind
 
 
 def _shared_links(world: World, key: Key, clusters: Mapping[str, ClusterSeen]) -> frozenset[tuple[str, str]]:

@@ -29,7 +29,15 @@ from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.states import initialized
 from continuo.orchestrator.status import derive_status
 from continuo.orchestrator.transitions import transitions
-from continuo.orchestrator.world import LiveWorld, Register, declare, kubeconfig_text, member_name, replace_items
+from continuo.orchestrator.world import (
+    LiveWorld,
+    Register,
+    declare,
+    followed,
+    kubeconfig_text,
+    member_name,
+    replace_items,
+)
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
 from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
@@ -283,7 +291,7 @@ class Operator:
         await self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
         wanted = {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}}
         replace_items(self._secret_users, self._secret_uses, key, wanted)
-        for secret in secrets.values():
+        for secret in followed(secrets, orchestration, self.world.management()).values():
             await self._follow_one(namespace, secret)
 
     async def _follow_one(self, namespace: str, secret: str) -> None:

@@ -102,7 +102,7 @@ def _cluster(
     pool = packages.render_address_pool(namespace, orchestration, address) if address else ()
     return ClusterWanted(
         spec=spec,
-        objects=_keep_immutable(objects, seen),
+        objects=_keep_immutable(objects, seen, clusters.infrastructure_of(spec).fixed),
         packages=packages.render_packages(namespace, orchestration, spec, settings),
         pool=pool if "loadbalancer" in packages.packages_of(spec) else (),
     )
@@ -115,11 +115,13 @@ def _endpoint_address(seen: ClusterSeen | None) -> str | None:
     return endpoint.get("host") or None
 
 
-FIXED = ("apiServerFloatingIP", "apiServerLoadBalancer", "externalNetwork", "managedSubnets")
-"""Fields of an OpenStackCluster that its provider lets nobody change."""
+FIXED = tuple(name for infrastructure in clusters.INFRASTRUCTURES for name in infrastructure.fixed)
+"""Fields of infrastructure clusters that their provider lets nobody change."""
 
 
-def _keep_immutable(objects: clusters.ClusterObjects, seen: ClusterSeen | None) -> clusters.ClusterObjects:
+def _keep_immutable(
+    objects: clusters.ClusterObjects, seen: ClusterSeen | None, fixed: tuple[str, ...]
+) -> clusters.ClusterObjects:
     """Declare for what cannot change later what the cluster was created with: else every other change is refused too."""
     live = seen.infrastructure if seen else None
     if live is None:
@@ -127,7 +129,7 @@ def _keep_immutable(objects: clusters.ClusterObjects, seen: ClusterSeen | None) 
     infrastructure, made = objects.supporting[0], live.get("spec") or {}
     declared = infrastructure["spec"]
     differing = [
-        field for field in FIXED if (field in declared or field in made) and _differs(declared.get(field), made, field)
+        field for field in fixed if (field in declared or field in made) and _differs(declared.get(field), made, field)
     ]
     if not differing:
         return objects
@@ -156,7 +158,7 @@ def place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, Cluster
         return component.cluster_selector
     if component.placement_hint:
         tier = str(component.placement_hint).lower()
-        fitting = sorted(name for name, spec in declared.items() if str(spec.tier or "") == tier)
+        fitting = sorted(n for n, spec in declared.items() if str(spec.tier or "") == tier and not spec.simulated)
         if fitting and app.cluster not in fitting:
             return fitting[0]
     return app.cluster

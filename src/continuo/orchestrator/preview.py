@@ -21,7 +21,7 @@ from continuo.orchestrator.observe import Caches, Reach, Workload, observe
 from continuo.orchestrator.orient import orient
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
-from continuo.orchestrator.world import Register, cluster_secrets, declare, kubeconfig_text
+from continuo.orchestrator.world import Register, cluster_secrets, declare, followed, kubeconfig_text
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Invalid
 from continuo.resources.meta import Key, Object, key_of
@@ -73,7 +73,9 @@ async def preview(
     caches = await list_once(management, management_watches())
     for secret in secrets:
         caches.put(kinds.SECRET, _stored(secret, namespace))
-    wanted = sorted(set(cluster_secrets(accepted, decode(accepted), caches).values()))
+    orchestration = decode(accepted)
+    secrets_of = cluster_secrets(accepted, orchestration, caches)
+    wanted = sorted(set(followed(secrets_of, orchestration, caches).values()))
     found = await asyncio.gather(*(_look(caches, namespace, secret) for secret in wanted))
     world = ListedWorld(caches, dict(zip(((namespace, s) for s in wanted), found, strict=True)), _registered(caches))
     settings = settings or Settings()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from continuo.orchestrator import naming
-from continuo.orchestrator.observe import ClusterSeen, Reach
+from continuo.orchestrator.observe import ClusterSeen, Reach, simulated
 from continuo.orchestrator.orient import ClusterWanted
 from continuo.orchestrator.render import clusters
 from continuo.resources import kinds
@@ -119,12 +119,24 @@ def cluster_state(seen: ClusterSeen, wanted: ClusterWanted | None, before: Clust
         nodes_ready = False
         usable = _was_up(before) and seen.workload.reach is Reach.OK
         return _with(made_up, phase, reason, message, usable=usable, nodes_ready=nodes_ready)
+    if simulated(cluster):
+        return _simulated(made_up, cluster, before)
     if seen.workload.reach is not Reach.OK:
         phase = ClusterPhase.DEGRADED if _was_up(before) else ClusterPhase.PROVISIONING
         message = seen.workload.message or "connecting to the cluster's API"
         reason = "Unreachable" if seen.workload.reach is Reach.LOST else "Connecting"
         return _with(made_up, phase, reason, message, usable=False, nodes_ready=True)
     return _with_packages(made_up, seen, wanted, before)
+
+
+def _simulated(state: ClusterState, cluster: Object, before: ClusterPhase | None) -> ClusterState:
+    """Nothing is put on a simulated cluster, so its API is not followed: Cluster API says whether it answers."""
+    probe = condition(cluster, "RemoteConnectionProbe") or {}
+    if probe.get("status") != "False":
+        return _with(state, ClusterPhase.READY, "Ready", "", usable=True, nodes_ready=True)
+    phase = ClusterPhase.DEGRADED if _was_up(before) else ClusterPhase.PROVISIONING
+    message = str(probe.get("message") or "Cluster API cannot reach the cluster's API")
+    return _with(state, phase, str(probe.get("reason") or "Unreachable"), message, usable=False, nodes_ready=True)
 
 
 def _with(
@@ -288,7 +300,7 @@ def _blocker(seen: ClusterSeen) -> tuple[str, str]:
     if infrastructure is not None:
         for entry in (infrastructure.get("status") or {}).get("conditions") or ():
             if entry.get("status") == "False" and entry.get("message"):
-                return str(entry.get("reason") or entry["type"]), f"OpenStackCluster: {entry['message']}"
+                return str(entry.get("reason") or entry["type"]), f"{infrastructure['kind']}: {entry['message']}"
     waiting = [machine for machine in seen.machines if not is_true(machine, "NodeReady")]
     for machine in sorted(waiting, key=lambda m: str(m["metadata"].get("creationTimestamp"))):
         if said := _machine_message(machine):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.caches import CachedCluster, entrance
-from continuo.orchestrator.observe import Caches, Reach, Workload, adopted_secrets
+from continuo.orchestrator.observe import Caches, Reach, Workload, adopted_secrets, simulated
 from continuo.orchestrator.orient import place
 from continuo.resources import kinds
 from continuo.resources.meta import Key, Object, deleting, key_of, labels_of
@@ -152,6 +152,16 @@ def declare(
     links = [((key[0], secrets[a]), (key[0], secrets[b])) for a, b in pairs if a != b and a in secrets and b in secrets]
     register.put(key, ((key[0], secret) for secret in secrets.values()), links)
     return secrets
+
+
+def followed(secrets: dict[str, str], orchestration: LowLevelOrchestration, management: Caches) -> dict[str, str]:
+    """Those of the Secrets that lead to an API server: simulated clusters have none."""
+    declared = {spec.name for spec in orchestration.spec.clusters if spec.simulated}
+    found = {
+        name: management.get(kinds.CLUSTER, naming.cluster_name(orchestration.name, name), orchestration.namespace)
+        for name in secrets
+    }
+    return {name: secret for name, secret in secrets.items() if name not in declared and not simulated(found[name])}
 
 
 def cluster_secrets(obj: Object, orchestration: LowLevelOrchestration, management: Caches) -> dict[str, str]:

@@ -74,6 +74,9 @@ OPENSTACK_MACHINE_TEMPLATE = Kind(
     "infrastructure.cluster.x-k8s.io", "v1beta1", "OpenStackMachineTemplate", "openstackmachinetemplates",
     short_names=("osmt",),
 )  # fmt: skip
+DEV_CLUSTER = Kind("infrastructure.cluster.x-k8s.io", "v1beta2", "DevCluster", "devclusters")
+DEV_MACHINE = Kind("infrastructure.cluster.x-k8s.io", "v1beta2", "DevMachine", "devmachines")
+DEV_MACHINE_TEMPLATE = Kind("infrastructure.cluster.x-k8s.io", "v1beta2", "DevMachineTemplate", "devmachinetemplates")
 CAPI_PROVIDER = Kind("clusterctl.cluster.x-k8s.io", "v1alpha3", "Provider", "providers")
 HELM_CHART_PROXY = Kind(
     "addons.cluster.x-k8s.io", "v1alpha1", "HelmChartProxy", "helmchartproxies", short_names=("hcp",)

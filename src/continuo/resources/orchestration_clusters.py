@@ -42,8 +42,9 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     provider: Annotated[
         Provider,
         doc(
-            "Where the cluster comes from: `openstack` (created), `existing` (adopted with `kubeconfig`), or "
-            "`kubeadm`, `k3s`, `microk8s`: OpenStack with that bootstrap. Cannot change."
+            "Where the cluster comes from: `openstack` (created), `existing` (adopted with `kubeconfig`), `dev` "
+            "(created of simulated machines, by Cluster API's development provider), or `kubeadm`, `k3s`, "
+            "`microk8s`: OpenStack with that bootstrap. Cannot change."
         ),
     ] = Provider.OPENSTACK
     kubernetes_type: Annotated[
@@ -63,8 +64,10 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
         doc("Control-plane machines; odd, because etcd needs a majority.", format="int32"),
     ] = 1
     worker_machine_count: Annotated[int, Meta(ge=0, le=1000), doc("Worker machines.", format="int32")] = 0
-    control_plane_flavor: Annotated[Word, doc("OpenStack flavor of control-plane machines.")] = "m1.medium"
-    worker_machine_flavor: Annotated[Word, doc("OpenStack flavor of worker machines.")] = "m1.medium"
+    control_plane_flavor: Annotated[Word, doc("OpenStack flavor of control-plane machines; `dev` has none.")] = (
+        "m1.medium"
+    )
+    worker_machine_flavor: Annotated[Word, doc("OpenStack flavor of worker machines; `dev` has none.")] = "m1.medium"
     image: Annotated[
         Word | None,
         doc(
@@ -78,14 +81,18 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     ] = None
     datacenter: Annotated[Word | None, doc("The data centre that the cluster stands in.")] = None
     tier: Annotated[Tier | None, doc("Where in the continuum the cluster sits; `placement-hint` chooses by it.")] = None
-    packages: Annotated[
-        tuple[Package, ...],
-        many(
-            "Add-ons to install. `metallb` means `loadbalancer`, `nginx` means `ingress`.",
-            7,
-            list_type="set",
-        ),
-    ] = DEFAULT_PACKAGES
+    packages: (
+        Annotated[
+            tuple[Package, ...],
+            many(
+                "Add-ons to install. `metallb` means `loadbalancer`, `nginx` means `ingress`. Where absent: "
+                "`loadbalancer`, `ingress`, `liqo` and `prometheus`; none on `dev`, which runs no pods.",
+                7,
+                list_type="set",
+            ),
+        ]
+        | None
+    ) = None
     public_ip: Annotated[
         Ipv4 | None, doc("The one public IPv4 address that the cluster's services share, by port.")
     ] = None
@@ -98,7 +105,21 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     external_network: Annotated[Word | None, doc("ID of the OpenStack network that floating IPs come from.")] = None
     ssh_key: Annotated[Word | None, doc("OpenStack key pair put on the machines.")] = None
     failure_domain: Annotated[Word | None, doc("OpenStack availability zone of the workers.")] = None
-    cni: Annotated[Cni, doc("The network plugin of kubeadm clusters; k3s and microk8s bring their own.")] = Cni.FLANNEL
+    cni: Annotated[
+        Cni, doc("The network plugin of kubeadm clusters; k3s and microk8s bring their own, `dev` needs none.")
+    ] = Cni.FLANNEL
+    machine_startup: (
+        Annotated[
+            int,
+            Meta(ge=0, le=3600),
+            doc(
+                "Seconds that a simulated machine takes to start; only with `provider: dev`. Changing it replaces "
+                "the machines.",
+                format="int32",
+            ),
+        ]
+        | None
+    ) = None
 
     @property
     def existing(self) -> bool:
@@ -106,15 +127,23 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
         return self.provider is Provider.EXISTING
 
     @property
+    def simulated(self) -> bool:
+        """Whether the cluster has machines in name only: its API serves the life cycle, and nothing runs on it."""
+        return self.provider is Provider.DEV
+
+    @property
     def bootstrap(self) -> Bootstrap | None:
         """The bootstrap provider, whichever field said so; None for an adopted cluster."""
         if self.existing:
             return None
-        if self.provider is not Provider.OPENSTACK:
+        if self.provider not in (Provider.OPENSTACK, Provider.DEV):
             return Bootstrap(self.provider.value)
         return self.kubernetes_type or Bootstrap.KUBEADM
 
     @property
     def package_set(self) -> frozenset[Package]:
-        """The packages under their own names, each once."""
-        return frozenset(CANONICAL_PACKAGE.get(package, package) for package in self.packages)
+        """The packages under their own names, each once; those of every cluster where none are named."""
+        named = self.packages
+        if named is None:
+            named = () if self.simulated else DEFAULT_PACKAGES
+        return frozenset(CANONICAL_PACKAGE.get(package, package) for package in named)

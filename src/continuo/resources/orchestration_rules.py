@@ -62,6 +62,19 @@ def _declared(list_: str, condition: str) -> str:
     return f"!has(self.{list_}) || [{names}].all(names, self.{list_}.all(x, {condition}))"
 
 
+def _not_dev(field: str, why: str) -> Rule:
+    """An optional field that means nothing for simulated machines."""
+    return Rule(
+        f"self.provider != 'dev' || !has(self.{field})", f"{why}: leave {field} out, or set provider openstack", field
+    )
+
+
+def _no_dev(list_: str, condition: str) -> str:
+    """Whether no entry of an optional list fulfils a condition on `names`, the names of the simulated clusters."""
+    names = "has(self.clusters) ? self.clusters.filter(k, k.provider == 'dev').map(k, k.name) : []"
+    return f"!has(self.{list_}) || [{names}].all(names, !self.{list_}.exists(x, {condition}))"
+
+
 _BOOTSTRAP = (
     "({0}.provider in ['kubeadm', 'k3s', 'microk8s'] ? {0}.provider : "
     "has({0}.kubernetes-type) ? {0}.kubernetes-type : 'kubeadm')"
@@ -87,7 +100,7 @@ _CLUSTER_RULES = (
     Rule("self.provider == oldSelf.provider", _CANNOT_CHANGE, "provider"),
     Rule(f"{_SELF} == {_OLD}", _CANNOT_CHANGE, "kubernetes-type"),
     Rule(
-        "!has(self.kubernetes-type) || self.provider in ['openstack', 'existing', self.kubernetes-type]",
+        "!has(self.kubernetes-type) || self.provider in ['openstack', 'existing', 'dev', self.kubernetes-type]",
         "contradicts provider, which names a bootstrap already: leave kubernetes-type out, or set provider openstack",
         "kubernetes-type",
     ),
@@ -107,6 +120,27 @@ _CLUSTER_RULES = (
         "self.provider == 'existing' || !has(self.kubeconfig)",
         "is only for clusters that exist already: set provider existing, or leave kubeconfig out",
         "kubeconfig",
+    ),
+    Rule(
+        f"self.provider != 'dev' || {_SELF} == 'kubeadm'",
+        "must be kubeadm with provider dev, whose simulated machines understand nothing else: leave "
+        "kubernetes-type out, or set provider openstack",
+        "kubernetes-type",
+    ),
+    Rule(
+        "self.provider != 'dev' || !has(self.packages) || size(self.packages) == 0",
+        "cannot be installed with provider dev, whose clusters run no pods: leave packages out, or set provider "
+        "openstack",
+        "packages",
+    ),
+    *(
+        _not_dev(field, "means nothing with provider dev, whose machines are simulated")
+        for field in ("image", "cloud", "external-network", "ssh-key", "failure-domain", "public-ip")
+    ),
+    Rule(
+        "self.provider == 'dev' || !has(self.machine-startup)",
+        "is only for simulated machines: set provider dev, or leave machine-startup out",
+        "machine-startup",
     ),
     Rule("self.cni == oldSelf.cni", _CANNOT_CHANGE, "cni"),
     _fixed("pod-cidr"),
@@ -173,6 +207,19 @@ _SPEC_RULES = (
     Rule(
         _declared("apps", "x.components.all(p, !has(p.cluster-selector) || p.cluster-selector in names)"),
         "has a cluster-selector that is not declared: name one of spec.clusters, or leave the selector out",
+        "apps",
+    ),
+    Rule(
+        _no_dev("links", "x[0] in names || x[1] in names"),
+        "joins a cluster of provider dev, which is simulated and runs no Liqo: link other clusters",
+        "links",
+    ),
+    Rule(
+        _no_dev(
+            "apps",
+            "x.cluster in names || x.components.exists(p, has(p.cluster-selector) && p.cluster-selector in names)",
+        ),
+        "has its home or a component on a cluster of provider dev, which is simulated and runs no pods: name another cluster",
         "apps",
     ),
 )

@@ -32,6 +32,7 @@ class Provider(StrEnum):
 
     OPENSTACK = "openstack"
     EXISTING = "existing"
+    DEV = "dev"
     KUBEADM = "kubeadm"
     K3S = "k3s"
     MICROK8S = "microk8s"

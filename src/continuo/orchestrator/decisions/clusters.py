@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from continuo.orchestrator import naming, states
 from continuo.orchestrator.assess import Assessment
-from continuo.orchestrator.observe import OWNED_KINDS, ClusterSeen, Reach, Snapshot
+from continuo.orchestrator.observe import MANAGEMENT_KINDS, OWNED_KINDS, ClusterSeen, Reach, Snapshot
 from continuo.orchestrator.orient import ClusterWanted, Wanted
 from continuo.orchestrator.plan import MANAGEMENT, Action, Draft, Step, Target, Write
 from continuo.orchestrator.render import clusters
@@ -20,12 +20,13 @@ Compare = Callable[[Object, Object | None], tuple[str, ...]]
 _KINDS: dict[str, Kind] = {
     kind.kind: kind
     for kind in (
-        kinds.CLUSTER, kinds.MACHINE_DEPLOYMENT, kinds.OPENSTACK_CLUSTER, kinds.OPENSTACK_MACHINE_TEMPLATE,
-        kinds.HELM_CHART_PROXY, *clusters.CONTROL_PLANES.values(), *clusters.BOOTSTRAPS.values(), *OWNED_KINDS,
-        kinds.NAMESPACE_OFFLOADING,
+        *MANAGEMENT_KINDS, *OWNED_KINDS, kinds.NAMESPACE_OFFLOADING,
     )
 }  # fmt: skip
-_TEMPLATES = {kinds.OPENSTACK_MACHINE_TEMPLATE.kind, *(kind.kind for kind in clusters.BOOTSTRAPS.values())}
+_TEMPLATES = {
+    *(infrastructure.machine_template.kind for infrastructure in clusters.INFRASTRUCTURES),
+    *(kind.kind for kind in clusters.BOOTSTRAPS.values()),
+}
 
 
 def kind_of(obj: Object) -> Kind:
@@ -131,7 +132,7 @@ def _one(
 
 _PROVIDERS = {
     "Cluster": "Cluster API itself",
-    "OpenStackCluster": "the infrastructure provider openstack",
+    **{entry.cluster.kind: f"the infrastructure provider {entry.name}" for entry in clusters.INFRASTRUCTURES},
     **{kind.kind: f"the control-plane provider {name}" for name, kind in clusters.CONTROL_PLANES.items()},
     **{kind.kind: f"the bootstrap provider {name}" for name, kind in clusters.BOOTSTRAPS.items()},
 }
@@ -146,9 +147,11 @@ def provider_problem(snapshot: Snapshot, wanted: ClusterWanted) -> str | None:
     if not lacking:
         return None
     installed = [name for name, kind in clusters.CONTROL_PLANES.items() if kind.kind not in snapshot.missing]
+    machines = [entry.name for entry in clusters.INFRASTRUCTURES if entry.cluster.kind not in snapshot.missing]
     return (
         f"cluster {wanted.spec.name} needs {' and '.join(sorted(lacking))}, which the management cluster does not have; "
-        f"install it, or choose a kubernetes-type that is installed ({', '.join(installed) or 'none is'})"
+        f"install it, or choose a kubernetes-type that is installed ({', '.join(installed) or 'none is'}), "
+        f"on infrastructure that is ({', '.join(machines) or 'none is'})"
     )
 
 
@@ -157,10 +160,7 @@ def fixed_problem(name: str, seen: ClusterSeen, wanted: ClusterWanted) -> str | 
     if seen.infrastructure is None or wanted.objects is None:
         return None
     made, spec = seen.infrastructure.get("spec") or {}, wanted.spec
-    wishes = (
-        ("public-ip", spec.public_ip, made.get("apiServerFloatingIP")),
-        ("external-network", spec.external_network, (made.get("externalNetwork") or {}).get("id")),
-    )
+    wishes = clusters.infrastructure_of(spec).wishes(spec, made)
     late = [f"{field} {wish or 'none'} (it has {has or 'none'})" for field, wish, has in wishes if wish != has]
     if not late:
         return None
@@ -173,7 +173,7 @@ def _create(draft: Draft, snapshot: Snapshot, name: str, wanted: ClusterWanted, 
         return
     spec = wanted.spec
     detail = (
-        f"openstack {clusters.bootstrap_of(spec)} {clusters.version_of(spec)}, "
+        f"{clusters.infrastructure_of(spec).name} {clusters.bootstrap_of(spec)} {clusters.version_of(spec)}, "
         f"control plane {spec.control_plane_count}, workers {spec.worker_machine_count}"
     ).strip()
     waits_for = f"a free place: {len(snapshot.provisioning)} clusters are being provisioned" if queued else ""

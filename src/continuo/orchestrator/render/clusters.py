@@ -1,4 +1,4 @@
-"""One declared cluster -> its Cluster API objects (OpenStack with kubeadm, K3s or MicroK8s).
+"""One declared cluster -> its Cluster API objects: whichever bootstrap provider, whichever infrastructure.
 
 Templates are immutable in Cluster API, so their names end in a hash of their content: a change makes a new template and
 moves the reference. Empty structures are left out, because the API refuses them. Defaults that admission webhooks would
@@ -10,10 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from continuo.orchestrator import naming
+from continuo.orchestrator.render.dev import DEV
+from continuo.orchestrator.render.infrastructure import Infrastructure
+from continuo.orchestrator.render.openstack import OPENSTACK
 from continuo.resources import kinds
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import ClusterSpec
 
+INFRASTRUCTURES: tuple[Infrastructure, ...] = (OPENSTACK, DEV)
 CONTROL_PLANES: dict[str, Kind] = {
     "kubeadm": kinds.KUBEADM_CONTROL_PLANE,
     "k3s": kinds.KTHREES_CONTROL_PLANE,
@@ -38,6 +42,11 @@ def bootstrap_of(spec: ClusterSpec) -> str:
     if spec.provider in CONTROL_PLANES:
         return str(spec.provider)
     return spec.kubernetes_type or "kubeadm"
+
+
+def infrastructure_of(spec: ClusterSpec) -> Infrastructure:
+    """Where the machines come from."""
+    return DEV if spec.simulated else OPENSTACK
 
 
 def version_of(spec: ClusterSpec) -> str:
@@ -74,22 +83,18 @@ class ClusterObjects:
 
 def render_cluster(namespace: str, orchestration: str, spec: ClusterSpec) -> ClusterObjects:
     """The Cluster API objects of a declared cluster; not for `provider: existing`."""
-    name = naming.cluster_name(orchestration, spec.name)
-    labels = {**naming.owner_labels(namespace, orchestration), naming.CLUSTER: spec.name}
-    control_template = _machine_template(namespace, name, "cp", labels, spec, spec.control_plane_flavor)
-    worker_template = _machine_template(namespace, name, "md-0", labels, spec, spec.worker_machine_flavor)
-    bootstrap = _bootstrap_template(namespace, name, labels, spec)
+    made = _Cluster(namespace, naming.cluster_name(orchestration, spec.name), orchestration, spec)
+    control_template = made.machine_template("cp", spec.control_plane_flavor)
+    worker_template = made.machine_template("md-0", spec.worker_machine_flavor)
+    bootstrap = made.bootstrap_template()
     return ClusterObjects(
-        name=name,
-        supporting=(
-            naming.sealed(_infrastructure(namespace, name, labels, spec)),
-            naming.sealed(control_template),
-            naming.sealed(worker_template),
-            naming.sealed(bootstrap),
+        name=made.name,
+        supporting=tuple(
+            naming.sealed(obj) for obj in (made.infrastructure(), control_template, worker_template, bootstrap)
         ),
-        control_plane=naming.sealed(_control_plane(namespace, name, labels, spec, control_template)),
-        workers=naming.sealed(_workers(namespace, name, labels, spec, worker_template, bootstrap)),
-        cluster=naming.sealed(_cluster(namespace, name, labels, spec)),
+        control_plane=naming.sealed(made.control_plane(control_template["metadata"]["name"])),
+        workers=naming.sealed(made.workers(worker_template["metadata"]["name"], bootstrap["metadata"]["name"])),
+        cluster=naming.sealed(made.cluster()),
     )
 
 
@@ -101,150 +106,113 @@ def _full_ref(kind: Kind, name: str) -> Object:
     return {"apiVersion": kind.api_version, "kind": kind.kind, "name": name}
 
 
-def _cluster(namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec) -> Object:
-    return kinds.CLUSTER.new(
-        name,
-        namespace,
-        metadata={"labels": {**labels, "continuo.dev/cluster-id": name}},
-        spec={
+class _Cluster:
+    """What the objects of one cluster have in common."""
+
+    def __init__(self, namespace: str, name: str, orchestration: str, spec: ClusterSpec) -> None:
+        self.namespace, self.name, self.spec = namespace, name, spec
+        self.labels = {**naming.owner_labels(namespace, orchestration), naming.CLUSTER: spec.name}
+        self.provider, self.bootstrap = infrastructure_of(spec), bootstrap_of(spec)
+
+    def _new(self, kind: Kind, name: str, spec: Object, **metadata: Object) -> Object:
+        return kind.new(name, self.namespace, metadata={"labels": self.labels, **metadata}, spec=spec)
+
+    def cluster(self) -> Object:
+        spec: Object = {
             "clusterNetwork": {
-                "pods": {"cidrBlocks": [pod_cidr(spec)]},
-                "services": {"cidrBlocks": [service_cidr(spec)]},
+                "pods": {"cidrBlocks": [pod_cidr(self.spec)]},
+                "services": {"cidrBlocks": [service_cidr(self.spec)]},
                 "serviceDomain": "cluster.local",
             },
-            "controlPlaneRef": _ref(CONTROL_PLANES[bootstrap_of(spec)], f"{name}-cp"),
-            "infrastructureRef": _ref(kinds.OPENSTACK_CLUSTER, name),
-        },
-    )
-
-
-def _infrastructure(namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec) -> Object:
-    cloud = spec.cloud
-    body: Object = {
-        "identityRef": {
-            "type": "Secret",
-            "name": cloud.secret if cloud else "openstack-cloud-config",
-            "cloudName": cloud.name if cloud else "openstack",
-        },
-        "managedSubnets": [{"cidr": "10.6.0.0/24", "dnsNameservers": ["9.9.9.9"]}],
-        "managedSecurityGroups": {"allowAllInClusterTraffic": True},
-    }
-    if spec.external_network:
-        body["externalNetwork"] = {"id": spec.external_network}
-    if spec.public_ip:
-        body["apiServerFloatingIP"] = spec.public_ip
-    if spec.control_plane_count == 1:
-        # Without Octavia the provider gives the API a floating IP and binds it to the only control-plane machine.
-        body["apiServerLoadBalancer"] = {"enabled": False}
-    else:
-        body["apiServerLoadBalancer"] = {"enabled": True}
-    return kinds.OPENSTACK_CLUSTER.new(name, namespace, metadata={"labels": labels}, spec=body)
-
-
-def _machine_template(
-    namespace: str, name: str, role: str, labels: dict[str, str], spec: ClusterSpec, flavor: str
-) -> Object:
-    image = spec.image or f"ubuntu-2204-kube-{version_of(spec).split('+')[0]}"
-    machine: Object = {"flavor": flavor, "image": {"filter": {"name": image}}}
-    if spec.ssh_key:
-        machine["sshKeyName"] = spec.ssh_key
-    body = {"template": {"spec": machine}}
-    return kinds.OPENSTACK_MACHINE_TEMPLATE.new(
-        f"{name}-{role}-{naming.digest(body)}", namespace, metadata={"labels": labels}, spec=body
-    )
-
-
-def _kubeadm_registration() -> Object:
-    return {
-        "nodeRegistration": {
-            "name": "{{ local_hostname }}",
-            "kubeletExtraArgs": [
-                {"name": "cloud-provider", "value": "external"},
-                {"name": "provider-id", "value": "openstack:///'{{ instance_id }}'"},
-            ],
+            "controlPlaneRef": _ref(CONTROL_PLANES[self.bootstrap], f"{self.name}-cp"),
+            "infrastructureRef": _ref(self.provider.cluster, self.name),
         }
-    }
+        return self._new(kinds.CLUSTER, self.name, spec, labels={**self.labels, "continuo.dev/cluster-id": self.name})
 
+    def infrastructure(self) -> Object:
+        notes = {"annotations": dict(self.provider.annotations)} if self.provider.annotations else {}
+        return self._new(self.provider.cluster, self.name, self.provider.cluster_spec(self.spec), **notes)
 
-def _bootstrap_template(namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec) -> Object:
-    bootstrap = bootstrap_of(spec)
-    config: Object
-    if bootstrap == "kubeadm":
-        config = {"joinConfiguration": _kubeadm_registration()}
-    elif bootstrap == "k3s":
-        config = {"agentConfig": {"kubeletArgs": ["provider-id=openstack:///{{ ds.meta_data.uuid }}"]}}
-    else:
-        config = {"clusterConfiguration": {"portCompatibilityRemap": True}}
-    body = {"template": {"spec": config}}
-    return BOOTSTRAPS[bootstrap].new(
-        f"{name}-md-0-{naming.digest(body)}", namespace, metadata={"labels": labels}, spec=body
-    )
+    def machine_template(self, role: str, flavor: str) -> Object:
+        body = {"template": {"spec": self.provider.machine_spec(self.spec, flavor, version_of(self.spec))}}
+        return self._new(self.provider.machine_template, f"{self.name}-{role}-{naming.digest(body)}", body)
 
+    def _registration(self) -> Object:
+        return {"nodeRegistration": self.provider.node_registration}
 
-def _control_plane(namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec, template: Object) -> Object:
-    bootstrap = bootstrap_of(spec)
-    template_name = template["metadata"]["name"]
-    body: Object = {"replicas": spec.control_plane_count, "version": version_of(spec)}
-    if bootstrap == "kubeadm":
-        body["machineTemplate"] = {
-            "spec": {
-                "infrastructureRef": _ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name),
-                "deletion": dict(DRAIN_TIMEOUTS),
-            }
+    def bootstrap_template(self) -> Object:
+        config: Object
+        if self.bootstrap == "kubeadm":
+            config = {"joinConfiguration": self._registration()}
+        elif self.bootstrap == "k3s":
+            config = {"agentConfig": {"kubeletArgs": list(self.provider.kubelet_args)}}
+        else:
+            config = {"clusterConfiguration": {"portCompatibilityRemap": True}}
+        body = {"template": {"spec": config}}
+        return self._new(BOOTSTRAPS[self.bootstrap], f"{self.name}-md-0-{naming.digest(body)}", body)
+
+    def control_plane(self, template: str) -> Object:
+        parts = {"kubeadm": self._kubeadm, "k3s": self._k3s, "microk8s": self._microk8s}
+        body = {"replicas": self.spec.control_plane_count, "version": version_of(self.spec)}
+        body |= parts[self.bootstrap](template)
+        return self._new(CONTROL_PLANES[self.bootstrap], f"{self.name}-cp", body)
+
+    def _kubeadm(self, template: str) -> Object:
+        config: Object = {"initConfiguration": self._registration(), "joinConfiguration": self._registration()}
+        if cloud := self.provider.cloud_provider:
+            arguments = [{"name": "cloud-provider", "value": cloud}]
+            config = {"clusterConfiguration": {"controllerManager": {"extraArgs": arguments}}, **config}
+        reference = _ref(self.provider.machine_template, template)
+        return {
+            "machineTemplate": {"spec": {"infrastructureRef": reference, "deletion": dict(DRAIN_TIMEOUTS)}},
+            "rollout": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}},
+            "kubeadmConfigSpec": config,
         }
-        body["rollout"] = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}
-        body["kubeadmConfigSpec"] = {
-            "clusterConfiguration": {
-                "controllerManager": {"extraArgs": [{"name": "cloud-provider", "value": "external"}]}
+
+    def _k3s(self, template: str) -> Object:
+        server: Object = {
+            "clusterCidr": pod_cidr(self.spec),
+            "serviceCidr": service_cidr(self.spec),
+            "disableComponents": ["servicelb", "traefik"],
+            "cloudProviderName": "external",
+            "disableCloudController": True,
+            **({"tlsSan": [self.spec.public_ip]} if self.spec.public_ip else {}),
+        }
+        return {
+            "machineTemplate": {"infrastructureRef": _full_ref(self.provider.machine_template, template)},
+            "kthreesConfigSpec": {
+                "serverConfig": server,
+                "agentConfig": {"kubeletArgs": list(self.provider.kubelet_args)},
             },
-            "initConfiguration": _kubeadm_registration(),
-            "joinConfiguration": _kubeadm_registration(),
         }
-    elif bootstrap == "k3s":
-        body["machineTemplate"] = {"infrastructureRef": _full_ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name)}
-        body["kthreesConfigSpec"] = {
-            "serverConfig": {
-                "clusterCidr": pod_cidr(spec),
-                "serviceCidr": service_cidr(spec),
-                "disableComponents": ["servicelb", "traefik"],
-                "cloudProviderName": "external",
-                "disableCloudController": True,
-                **({"tlsSan": [spec.public_ip]} if spec.public_ip else {}),
+
+    def _microk8s(self, template: str) -> Object:
+        return {
+            "upgradeStrategy": "SmartUpgrade",
+            "machineTemplate": {"infrastructureTemplate": _full_ref(self.provider.machine_template, template)},
+            "controlPlaneConfig": {
+                "clusterConfiguration": {"portCompatibilityRemap": True},
+                "initConfiguration": {"addons": ["dns"], "joinTokenTTLInSecs": 900000},
             },
-            "agentConfig": {"kubeletArgs": ["provider-id=openstack:///{{ ds.meta_data.uuid }}"]},
         }
-    else:
-        body["upgradeStrategy"] = "SmartUpgrade"
-        body["machineTemplate"] = {"infrastructureTemplate": _full_ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template_name)}
-        body["controlPlaneConfig"] = {
-            "clusterConfiguration": {"portCompatibilityRemap": True},
-            "initConfiguration": {"addons": ["dns"], "joinTokenTTLInSecs": 900000},
+
+    def workers(self, template: str, bootstrap: str) -> Object:
+        selector = {"cluster.x-k8s.io/cluster-name": self.name, "cluster.x-k8s.io/deployment-name": f"{self.name}-md-0"}
+        machine: Object = {
+            "clusterName": self.name,
+            "version": version_of(self.spec),
+            "bootstrap": {"configRef": _ref(BOOTSTRAPS[self.bootstrap], bootstrap)},
+            "infrastructureRef": _ref(self.provider.machine_template, template),
+            "deletion": dict(DRAIN_TIMEOUTS),
         }
-    return CONTROL_PLANES[bootstrap].new(f"{name}-cp", namespace, metadata={"labels": labels}, spec=body)
-
-
-def _workers(
-    namespace: str, name: str, labels: dict[str, str], spec: ClusterSpec, template: Object, bootstrap: Object
-) -> Object:
-    selector = {"cluster.x-k8s.io/cluster-name": name, "cluster.x-k8s.io/deployment-name": f"{name}-md-0"}
-    machine: Object = {
-        "clusterName": name,
-        "version": version_of(spec),
-        "bootstrap": {"configRef": _ref(BOOTSTRAPS[bootstrap_of(spec)], bootstrap["metadata"]["name"])},
-        "infrastructureRef": _ref(kinds.OPENSTACK_MACHINE_TEMPLATE, template["metadata"]["name"]),
-        "deletion": dict(DRAIN_TIMEOUTS),
-    }
-    if spec.failure_domain:
-        machine["failureDomain"] = spec.failure_domain
-    return kinds.MACHINE_DEPLOYMENT.new(
-        f"{name}-md-0",
-        namespace,
-        metadata={"labels": {**labels, "cluster.x-k8s.io/cluster-name": name}},
-        spec={
-            "clusterName": name,
-            "replicas": spec.worker_machine_count,
+        if self.spec.failure_domain:
+            machine["failureDomain"] = self.spec.failure_domain
+        body: Object = {
+            "clusterName": self.name,
+            "replicas": self.spec.worker_machine_count,
             "selector": {"matchLabels": selector},
             "rollout": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}},
             "template": {"metadata": {"labels": selector}, "spec": machine},
-        },
-    )
+        }
+        labels = {**self.labels, "cluster.x-k8s.io/cluster-name": self.name}
+        return self._new(kinds.MACHINE_DEPLOYMENT, f"{self.name}-md-0", body, labels=labels)

@@ -16,14 +16,13 @@ from continuo.resources import kinds
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import ClusterSpec
 
-ALIASES = {"metallb": "loadbalancer", "nginx": "ingress"}
 ORDER = ("cni", "loadbalancer", "ingress", "liqo", "prometheus", "kafka")
 
 
 def packages_of(spec: ClusterSpec) -> tuple[str, ...]:
     """The packages to install, in installation order, the network plugin included."""
-    wanted = {ALIASES.get(package, package) for package in spec.packages}
-    if clusters.bootstrap_of(spec) == "kubeadm" and spec.cni != "none":
+    wanted = {str(package) for package in spec.package_set}
+    if clusters.bootstrap_of(spec) == "kubeadm" and spec.cni != "none" and not spec.simulated:
         wanted.add("cni")
     return tuple(package for package in ORDER if package in wanted)
 

@@ -1,4 +1,4 @@
-"""What surrounds Cluster API's core: OpenStack machines, k3s and MicroK8s, add-ons, and the inventory."""
+"""What surrounds Cluster API's core: OpenStack and simulated machines, k3s and MicroK8s, add-ons, and the inventory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from continuo.resources.crds.build import (
     selector,
     text,
 )
-from continuo.resources.crds.cluster_api import CLUSTER_NAME, object_meta
+from continuo.resources.crds.cluster_api import BOTH_CONTRACTS, CLUSTER_NAME, object_meta
 from continuo.resources.meta import Object
 
 _OLD_CONTRACT = {"cluster.x-k8s.io/v1beta1": "v1beta1"}
@@ -140,6 +140,49 @@ def _openstack_machines() -> list[Object]:
             categories=_CATEGORIES, labels=_OLD_CONTRACT),
         crd(kinds.OPENSTACK_MACHINE_TEMPLATE, obj(("template",), (_FIXED_TEMPLATE,), template=template),
             categories=_CATEGORIES, labels=_OLD_CONTRACT),
+    ]  # fmt: skip
+
+
+def _dev_cluster() -> Object:
+    backend = obj(docker=anything(), inMemory=anything())
+    spec = obj(("backend",), controlPlaneEndpoint=_endpoint(), backend=backend)
+    status = obj(
+        initialization=obj(provisioned=flag()),
+        failureDomains=many(anything()),
+        conditions=conditions(),
+    )
+    columns: tuple[Column, ...] = (
+        ("CLUSTER", "string", CLUSTER_NAME),
+        ("PROVISIONED", "boolean", ".status.initialization.provisioned"),
+        AGE,
+    )
+    return crd(kinds.DEV_CLUSTER, spec, status, columns, categories=_CATEGORIES, labels=BOTH_CONTRACTS)
+
+
+def _dev_machine_spec() -> Object:
+    stage = obj(provisioning=obj(("startupDuration",), startupDuration=text(), startupJitter=text()))
+    in_memory = obj(vm=stage, node=stage, apiServer=stage, etcd=stage)
+    return obj(("backend",), providerID=text(least=1), backend=obj(docker=anything(), inMemory=in_memory))
+
+
+def _dev_machines() -> list[Object]:
+    status = obj(
+        initialization=obj(provisioned=flag()),
+        addresses=many(obj(("type", "address"), type=text(), address=text())),
+        conditions=conditions(),
+    )
+    columns: tuple[Column, ...] = (
+        ("CLUSTER", "string", CLUSTER_NAME),
+        _MACHINE,
+        ("PROVIDERID", "string", ".spec.providerID"),
+        AGE,
+    )
+    fixed = {**_FIXED_TEMPLATE, "message": _FIXED_TEMPLATE["message"].replace("OpenStack", "Dev")}
+    template = obj(("spec",), metadata=object_meta(), spec=_dev_machine_spec())
+    return [
+        crd(kinds.DEV_MACHINE, _dev_machine_spec(), status, columns, categories=_CATEGORIES, labels=BOTH_CONTRACTS),
+        crd(kinds.DEV_MACHINE_TEMPLATE, obj(("template",), (fixed,), template=template),
+            categories=_CATEGORIES, labels=BOTH_CONTRACTS),
     ]  # fmt: skip
 
 
@@ -324,10 +367,12 @@ def _inventory() -> list[Object]:
 
 
 def provider_crds() -> list[Object]:
-    """OpenStack, k3s, MicroK8s, the Helm add-on provider, and the inventory."""
+    """OpenStack, the development provider, k3s, MicroK8s, the Helm add-on provider, and the inventory."""
     return [
         _openstack_cluster(),
         *_openstack_machines(),
+        _dev_cluster(),
+        *_dev_machines(),
         *_k3s(),
         *_microk8s(),
         *_helm(),
