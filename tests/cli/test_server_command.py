@@ -52,7 +52,7 @@ def test_it_serves_and_ends_on_sigterm(tmp_path: Path) -> None:
         assert process.stderr is not None
         line = process.stderr.readline()
         assert line.startswith("serving the orchestrations of namespace default on http://127.0.0.1:")
-        url = line.split()[-1].removesuffix("/docs")
+        url = line.split()[-1]
         with urllib.request.urlopen(url + "/healthz", timeout=10) as answer:
             assert answer.read() == b"ok"
         with pytest.raises(urllib.error.HTTPError) as refused:

@@ -138,7 +138,7 @@ async def _serve(app: Any, host: str, port: int, tls: ssl.SSLContext | None, wha
     shown = f"[{host}]" if ":" in host else host
     # Not serve(): it raises the signal again when it has ended, and the process would seem to have failed.
     await face.startup([listener])
-    click.echo(f"serving {what} on {'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}/docs", err=True)
+    click.echo(f"serving {what} on {'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}", err=True)
     await face.main_loop()
     await face.shutdown([listener])
 

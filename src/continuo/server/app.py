@@ -54,7 +54,11 @@ def create_app(parts: Parts) -> FastAPI:
     async def admit(request: Request) -> Subject:
         return await parts.gate.admit(request.headers.get("authorization"))
 
-    app = FastAPI(title="Continuo", summary="Applications across the continuum, by TOSCA blueprint.", lifespan=lifespan)
+    # No page at /docs: FastAPI's loads its scripts from a public CDN, which management networks often cannot reach.
+    app = FastAPI(
+        title="Continuo", summary="Applications across the continuum, by TOSCA blueprint.", lifespan=lifespan,
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
     app.include_router(health_router(parts.applications.trouble))
     app.include_router(applications_router(parts.applications, admit))
     app.include_router(blueprints_router(parts.applications, admit))

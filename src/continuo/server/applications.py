@@ -16,10 +16,14 @@ from continuo.runtime.controller import Controller, Result
 from continuo.server.app_secrets import AppSecrets
 from continuo.server.entries import Entry, entries, finished, referenced_secrets, same
 from continuo.server.orchestrations import Orchestrations
+from continuo.server.preconditions import IfMatch
 from continuo.server.problems import Problem
 from continuo.server.subjects import Policy, Subject
 from continuo.tosca.clusters import targets
 from continuo.tosca.convert import Conversion, Options, convert_text
+
+ANY = IfMatch()
+"""No condition on what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,11 @@ class Applications:
             written = await self._write(obj, app, conversion, subject, fresh=fresh)
         return _entry(written, app["name"]), conversion
 
-    async def replace(self, subject: Subject, handle: str, submission: Submission) -> tuple[Entry, Conversion]:
+    async def replace(
+        self, subject: Subject, handle: str, submission: Submission, seen: IfMatch = ANY
+    ) -> tuple[Entry, Conversion]:
         """Give an application that exists a new blueprint, in place."""
-        before = self.get(subject, handle)
+        before = await self._current(subject, handle, seen)
         if before.going or before.spec is None:
             raise Problem(
                 409, "application-going", f"application {handle} is being removed; submit it again when it is gone"
@@ -130,17 +136,25 @@ class Applications:
             detail = f"the blueprint is of application {app['name']}, not of {before.name}: submit it as a new one"
             raise Problem(409, "name-differs", detail)
         async with self._lock(before.orchestration["metadata"]["name"], app["name"]):
-            written = await self._write(before.orchestration, app, conversion, owner, update=True)
+            written = await self._write(before.orchestration, app, conversion, owner, update=True, seen=seen)
         return _entry(written, app["name"]), conversion
 
-    async def delete(self, subject: Subject, handle: str) -> Entry:
+    async def delete(self, subject: Subject, handle: str, seen: IfMatch = ANY) -> Entry:
         """Take an application away; the answer is the same while it goes."""
-        entry = self.get(subject, handle)
+        entry = await self._current(subject, handle, seen)
         if not entry.going:
             name = entry.orchestration["metadata"]["name"]
             async with self._lock(name, entry.name):
-                await self._orchestrations.remove(name, entry.name, entry.handle)
+                await self._orchestrations.remove(name, entry.name, entry.handle, seen.check)
         return entry
+
+    async def _current(self, subject: Subject, handle: str, seen: IfMatch) -> Entry:
+        """The application; the newest there is where a condition depends on it, for watches may be late."""
+        entry = self.get(subject, handle)
+        if seen.tags is None:
+            return entry
+        await self._orchestrations.refresh(entry.orchestration["metadata"]["name"])
+        return self.get(subject, handle)
 
     async def _write(
         self,
@@ -151,12 +165,13 @@ class Applications:
         *,
         fresh: bool = False,
         update: bool = False,
+        seen: IfMatch = ANY,
     ) -> Object:
         """Secrets first, so that nothing is ever declared that cannot start; what failed leaves none behind."""
         name = obj["metadata"]["name"]
         made = {secret["metadata"]["name"] for secret in conversion.secrets}
         await self._secrets.check(referenced_secrets(app) - made, owner.name)
-        decide = functools.partial(self._admit, app=app, subject=owner, update=update)
+        decide = functools.partial(self._admit, app=app, subject=owner, update=update, seen=seen)
         if update:
             await self._fits(obj, app, decide)
         try:
@@ -185,7 +200,9 @@ class Applications:
         except NotFound as error:
             raise _no_orchestration(name) from error
 
-    def _admit(self, obj: Object, *, app: Object, subject: Subject, update: bool = False) -> Object | None:
+    def _admit(
+        self, obj: Object, *, app: Object, subject: Subject, update: bool = False, seen: IfMatch = ANY
+    ) -> Object | None:
         """The entry to write, None when it stands there already; raises the problem when it may not."""
         if deleting(obj):
             raise Problem(409, "orchestration-going", f"orchestration {obj['metadata']['name']} is being deleted")
@@ -195,6 +212,7 @@ class Applications:
         for entry in entries(obj):
             if entry.name == app["name"]:
                 self._may_take(entry, app, subject, update)
+                seen.check(entry)
                 if entry.spec is not None and same(entry.spec, app):
                     return None
             elif handle in (entry.handle, entry.name) or app["name"] == entry.handle:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -129,8 +128,3 @@ def _component(spec: Object, status: Object) -> Object:
     if status.get("ready"):
         shown["ready"] = status["ready"]
     return {**shown, "urls": status.get("urls") or []}
-
-
-def etag(body: Object) -> str:
-    """A strong validator of a view."""
-    return f'"{hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()[:32]}"'

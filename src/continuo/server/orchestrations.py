@@ -7,15 +7,16 @@ its decision was made on; when somebody else was quicker, the decision is made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from weakref import WeakValueDictionary
 
 from continuo.kube.port import Cluster
-from continuo.resources.errors import Conflict, Invalid
+from continuo.resources.errors import Conflict, Invalid, NotFound
 from continuo.resources.meta import Object, key_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.informer import Informer, Watch
-from continuo.server.entries import GOING, handles, owners
+from continuo.server.entries import GOING, Entry, entries, handles, owners
 from continuo.server.problems import busy
 
 ATTEMPTS = 24
@@ -104,25 +105,37 @@ class Orchestrations:
                     return written if dry_run else self._learn(written)
         raise busy(f"orchestration {name} is written by too many at once")
 
-    async def remove(self, name: str, app: str, handle: str) -> None:
-        """Take one entry away, and leave a mark until everything of it is cleaned up."""
+    async def remove(self, name: str, app: str, handle: str, check: Callable[[Entry], None]) -> None:
+        """Take one entry away, and leave a mark until everything of it is cleaned up.
+
+        What `check` raises about the entry passes through; then nothing was changed.
+        """
+        begun = False
         async with self._lock(name):
             for _ in range(ATTEMPTS):
                 current = await self._fetch(name)
+                for entry in entries(current) if not begun else ():
+                    if entry.name == app and not entry.going:
+                        check(entry)
                 try:
-                    if await self._removed(current, app, handle):
+                    written = await self._give_up(current, app, handle)
+                    begun = True
+                    if await self._cut_out(written, app):
                         return
                 except Conflict:
                     continue
         raise busy(f"orchestration {name} is written by too many at once")
 
-    async def _removed(self, current: Object, app: str, handle: str) -> bool:
-        """One try: applying nothing gives up our entry; fields that others set in it keep it alive, so it is cut out."""
+    async def _give_up(self, current: Object, app: str, handle: str) -> Object:
+        """Applying nothing gives up our entry."""
         body = self._body(current, annotations={GOING + app: handle})
         try:
-            written = self._learn(await self._cluster.apply(body, manager=manager_of(app)))
+            return self._learn(await self._cluster.apply(body, manager=manager_of(app)))
         except Invalid:
-            written = await self._mark(current, app, handle)
+            return await self._mark(current, app, handle)
+
+    async def _cut_out(self, written: Object, app: str) -> bool:
+        """Whether the entry is gone: fields that others set in it keep it alive, so it is cut out."""
         place = _place(written, app)
         if place is None:
             return True
@@ -152,6 +165,11 @@ class Orchestrations:
                 patch = {"metadata": {"resourceVersion": current["metadata"]["resourceVersion"],
                                       "annotations": {GOING + app: None}}}  # fmt: skip
                 self._learn(await self._cluster.patch(LOW_LEVEL_ORCHESTRATION, name, patch, self.namespace))
+
+    async def refresh(self, name: str) -> None:
+        """Read one orchestration anew; whoever asks about one that is gone is told so in time."""
+        with contextlib.suppress(NotFound):
+            await self._fetch(name)
 
     async def _fetch(self, name: str) -> Object:
         return self._learn(await self._cluster.get(LOW_LEVEL_ORCHESTRATION, name, self.namespace))

@@ -27,6 +27,7 @@ TITLES: Mapping[int, str] = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
+    412: "Changed meanwhile",
     413: "Body too large",
     415: "Media type not supported",
     422: "Cannot be processed",

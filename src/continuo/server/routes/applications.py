@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 
 from continuo.resources.meta import Object
 from continuo.server.applications import Applications
-from continuo.server.entries import Entry, etag, summary, view
+from continuo.server.entries import Entry, summary, view
 from continuo.server.models import Accepted, ApplicationLine, ApplicationState, ProblemBody, Verdict
+from continuo.server.preconditions import IfMatch, etag, tags_in
 from continuo.server.routes.blueprints import verdict
 from continuo.server.subjects import Subject
 from continuo.server.submissions import OPENAPI_BODY, receive
 from continuo.tosca.convert import Conversion
 
 PREFIX = "/amf/v1/applications"
+IfMatchHeader = Annotated[
+    str | None,
+    Header(alias="If-Match", description="Refuse with 412 unless the application is declared as under that ETag."),
+]
 Admit = Callable[[Request], Awaitable[Subject]]
 
 
@@ -52,26 +57,30 @@ def applications_router(applications: Applications, admit: Admit) -> APIRouter:
     @router.get("/{handle}", response_model=ApplicationState, responses=problems(401, 404, 503))
     async def one(handle: str, request: Request, subject: Subject = authenticated) -> Response:
         """State, reasons, places and addresses of one application."""
-        body = view(applications.get(subject, handle))
-        tag = etag(body)
+        entry = applications.get(subject, handle)
+        body = view(entry)
+        tag = etag(entry, body)
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
+        if tag.strip('"') in tags_in(request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)
         return JSONResponse(body, headers=headers)
 
     @router.put(
         "/{handle}", status_code=202, response_model=Accepted, openapi_extra=OPENAPI_BODY,
-        responses=problems(401, 404, 409, 413, 415, 422, 503),
+        responses=problems(401, 404, 409, 412, 413, 415, 422, 503),
     )  # fmt: skip
-    async def replace(handle: str, request: Request, subject: Subject = authenticated) -> Response:
+    async def replace(
+        handle: str, request: Request, subject: Subject = authenticated, if_match: IfMatchHeader = None
+    ) -> Response:
         """Give an application a new blueprint, in place."""
+        seen = IfMatch.read(if_match)
         received = await receive(request)
-        return _accepted(*await applications.replace(subject, handle, received.submission))
+        return _accepted(*await applications.replace(subject, handle, received.submission, seen))
 
-    @router.delete("/{handle}", status_code=202, response_model=Accepted, responses=problems(401, 404, 503))
-    async def delete(handle: str, subject: Subject = authenticated) -> Response:
+    @router.delete("/{handle}", status_code=202, response_model=Accepted, responses=problems(401, 404, 412, 422, 503))
+    async def delete(handle: str, subject: Subject = authenticated, if_match: IfMatchHeader = None) -> Response:
         """Remove an application. The answer is the same while it goes; afterwards it is unknown."""
-        entry = await applications.delete(subject, handle)
+        entry = await applications.delete(subject, handle, IfMatch.read(if_match))
         return JSONResponse(_reference(entry, "Undeploying"), 202)
 
     return router
