@@ -1,21 +1,25 @@
-"""`continuo up` and `continuo down`: the embedded engine in the foreground or in the background."""
+"""`continuo up` and `continuo down`: an engine in the foreground or in the background."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from continuo.cli import places
 from continuo.cli.failures import BadInput, Failed
+
+EMBEDDED, KUBERNETES = "embedded", "kubernetes"
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Where the state is kept; it survives restarts."
@@ -26,7 +30,11 @@ _DATA = click.option(
 @_DATA
 @click.option("--detach", is_flag=True, help="Run in the background and return when it is ready.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The HTTPS port; the last one where absent.")
-@click.option("--engine", "engine_kind", default="embedded", show_default=True, help="Which engine to run.")
+@click.option("--engine", default=EMBEDDED, show_default=True, help="embedded, or kubernetes: real clusters.")
+@click.option("--clusters", type=click.IntRange(0), help="With --engine kubernetes: workload clusters; 2 where absent.")
+@click.option(
+    "--nodes", type=click.IntRange(0, 1000), help="With --engine kubernetes: simulated nodes of each cluster."
+)
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
 @click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="How fast simulated machines come up.")
 @click.option("--ready-fd", type=int, hidden=True)
@@ -35,15 +43,16 @@ def up(
     data: Path | None,
     detach: bool,
     port: int | None,
-    engine_kind: str,
+    engine: str,
+    clusters: int | None,
+    nodes: int | None,
     operator: bool,
     speed: float,
     ready_fd: int | None,
     verbose: bool,
 ) -> None:
-    """Run the embedded engine: a management cluster, ready in a second."""
-    if engine_kind != "embedded":
-        raise BadInput(f"engine {engine_kind!r} is not known; this version runs `embedded`")
+    """Run an engine: the embedded one, ready in a second, or real clusters."""
+    _check(engine, clusters, nodes)
     data = data or places.default_data()
     running = places.find_running(data)
     if running is not None:
@@ -52,7 +61,10 @@ def up(
             f"continuo down --data {data}"
         )
     if detach:
-        start_detached(data, port=port, operator=operator, speed=speed)
+        wanted = ["--engine", engine]
+        wanted += [] if clusters is None else ["--clusters", str(clusters)]
+        wanted += [] if nodes is None else ["--nodes", str(nodes)]
+        start_detached(data, port=port, operator=operator, speed=speed, more=wanted)
         click.echo(_greeting(data, detached=True))
         return
     logging.basicConfig(
@@ -60,15 +72,28 @@ def up(
     )
     if not verbose:
         logging.getLogger("continuo.runtime").setLevel(logging.WARNING)
-    _foreground(data, port, operator, speed, ready_fd)
+    if engine == KUBERNETES:
+        _real(data, clusters, nodes, port, operator, ready_fd)
+    else:
+        _foreground(data, port, operator, speed, ready_fd)
 
 
-def start_detached(data: Path, *, port: int | None = None, operator: bool = True, speed: float = 1.0) -> None:
+def _check(engine: str, clusters: int | None, nodes: int | None) -> None:
+    if engine not in (EMBEDDED, KUBERNETES):
+        raise BadInput(f"engine {engine!r} is not known; there are `{EMBEDDED}` and `{KUBERNETES}`")
+    if engine == EMBEDDED and (clusters is not None or nodes is not None):
+        option = "--clusters" if clusters is not None else "--nodes"
+        raise BadInput(f"{option} needs --engine kubernetes; the embedded engine makes clusters as they are declared")
+
+
+def start_detached(
+    data: Path, *, port: int | None = None, operator: bool = True, speed: float = 1.0, more: Sequence[str] = ()
+) -> None:
     """Start an engine in the background; returns when it serves. Raises Failed with the end of its log."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "continuo.cli.main", "up", "--data", str(data), "--ready-fd", str(writing)]
-    command += ["--speed", str(speed), "--operator" if operator else "--no-operator"]
+    command += ["--speed", str(speed), "--operator" if operator else "--no-operator", *more]
     if port is not None:
         command += ["--port", str(port)]
     log_path = data / "engine.log"
@@ -102,17 +127,9 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
 
-        def ready() -> None:
-            places.write_running(data, places.Running(os.getpid(), host.server.base_url))
-            if ready_fd is None:
-                click.echo(_greeting(data, detached=False))
-            else:
-                with contextlib.suppress(OSError):
-                    os.write(ready_fd, b"ready")
-                os.close(ready_fd)
-
         try:
-            await serve(host, with_operator=operator, ready=ready, stop=stop)
+            announce = functools.partial(_announce, data, ready_fd)
+            await serve(host, with_operator=operator, ready=lambda: announce(host.server.base_url), stop=stop)
         except OSError as error:
             raise Failed(str(error.strerror or error)) from error
         finally:
@@ -120,6 +137,26 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
 
     tuning.settle()
     uvloop.run(main())
+
+
+def _real(
+    data: Path, clusters: int | None, nodes: int | None, port: int | None, operator: bool, ready_fd: int | None
+) -> None:
+    from continuo.cli.real import Wish, run_bed
+
+    wish = Wish(data, 2 if clusters is None else clusters, 1 if nodes is None else nodes, port, operator)
+    run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
+
+
+def _announce(data: Path, ready_fd: int | None, url: str) -> None:
+    """The engine serves: say so on disk, and to whoever waits for it."""
+    places.write_running(data, places.Running(os.getpid(), url))
+    if ready_fd is None:
+        click.echo(_greeting(data, detached=False))
+        return
+    with contextlib.suppress(OSError):
+        os.write(ready_fd, b"ready")
+    os.close(ready_fd)
 
 
 def _greeting(data: Path, *, detached: bool) -> str:
@@ -143,7 +180,10 @@ def down(data: Path | None, timeout: float) -> None:
     data = data or places.default_data()
     running = places.find_running(data)
     if running is None:
-        click.echo(f"no engine runs on {data}")
+        from continuo.cli.real import sweep
+
+        swept = sweep()
+        click.echo(f"no engine runs on {data}{'; removed what a killed testbed left' if swept else ''}")
         return
     stop_engine(running.pid, timeout)
     places.forget_running(data)

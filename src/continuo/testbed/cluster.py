@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,16 +12,21 @@ from continuo.kube.config import connect
 from continuo.resources.errors import ApiError
 from continuo.testbed import flags
 from continuo.testbed.credentials import (
-    ADMIN, CONTROLLER_MANAGER, KUBELET_CLIENT, SCHEDULER, Credentials, write_private,
+    ADMIN,
+    CONTROLLER_MANAGER,
+    KUBELET_CLIENT,
+    SCHEDULER,
+    Credentials,
+    write_private,
 )  # fmt: skip
 from continuo.testbed.etcd import Etcd
-from continuo.testbed.flags import LOOPBACK, Addresses, Tls
+from continuo.testbed.flags import LOOPBACK, Addresses, Store, Tls
 from continuo.testbed.pki import Subject
 from continuo.testbed.ports import Ports
 from continuo.testbed.processes import SERVERS, Crew
 from continuo.testbed.simulated import simulate_nodes
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
-from continuo.testbed.waiting import until
+from continuo.testbed.waiting import all_or_none, until
 
 READY_SECONDS = 120.0
 """Several API servers at once on a busy machine of two cores take their time."""
@@ -76,7 +80,6 @@ class RealCluster:
         """
         tools, setup = tools or find_tools(), setup or Setup()
         tools.check(CONTROL_PLANE if setup.scheduler else CONTROL_PLANE[:3])
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         owns, crew = crew is None, crew or Crew(f"alone-{uuid.uuid4().hex[:8]}", folder)
         try:
             ports = Ports(folder / "ports.json")
@@ -85,9 +88,7 @@ class RealCluster:
                 etcd = await Etcd.start(folder / "etcd", crew, tools, (taken["etcd"], taken["etcd-peer"]))
             addresses = addresses or Addresses(ports.take(("api",))["api"])
             credentials = Credentials.open(name, folder / "pki", addresses.url)
-            cluster = cls(
-                name, folder, addresses, credentials, credentials.kubeconfig(ADMIN), crew, tools, setup, owns
-            )
+            cluster = cls(name, folder, addresses, credentials, credentials.kubeconfig(ADMIN), crew, tools, setup, owns)
             await cluster._start(etcd)
         except BaseException:
             if owns:
@@ -130,7 +131,7 @@ class RealCluster:
             tasks.append(self.run("kube-scheduler", flags.scheduler(self.tools.need("kube-scheduler"), file)))
         if self.setup.nodes:
             tasks.append(simulate_nodes(self, self.setup.nodes))
-        await asyncio.gather(*tasks)
+        await all_or_none(tasks)
 
     async def _start_api_server(self, etcd: Etcd) -> None:
         authority, at = self.credentials.authority, self.addresses
@@ -139,8 +140,8 @@ class RealCluster:
         kubelet = authority.files("kubelet-client", KUBELET_CLIENT)
         certificate = authority.certificate_file
         argv = flags.api_server(
-            self.tools.need("kube-apiserver"), at, _reached(etcd, at), self.name, etcd.client, Tls(*server, certificate),
-            Tls(*kubelet, certificate), self.credentials.service_accounts(),
+            self.tools.need("kube-apiserver"), at, Store(_reached(etcd, at), self.name, etcd.client),
+            Tls(*server, certificate), Tls(*kubelet, certificate), self.credentials.service_accounts(),
         )  # fmt: skip
         await self.crew.start(
             f"kube-apiserver of {self.name}", [*self.setup.within, *argv, *self.setup.server_arguments],

@@ -41,7 +41,7 @@ class Addresses:
 
 
 def etcd(program: Path, data: Path, urls: Sequence[str], peer: str, tls: Tls) -> list[str]:
-    """etcd for all clusters of a bed. A testbed's data may be lost with the power, so it does not wait for the disk."""
+    """Etcd for all clusters of a bed. A testbed's data may be lost with the power, so it does not wait for the disk."""
     return [
         str(program),
         f"--data-dir={data}",
@@ -66,18 +66,25 @@ def etcd(program: Path, data: Path, urls: Sequence[str], peer: str, tls: Tls) ->
 
 
 def api_server(
-    program: Path, at: Addresses, etcd_url: str, prefix: str, etcd_tls: Tls, tls: Tls, kubelet: Tls, signing: tuple[Path, Path]
+    program: Path,
+    at: Addresses,
+    etcd_url: str,
+    prefix: str,
+    store.tls: Tls,
+    tls: Tls,
+    kubelet: Tls,
+    signing: tuple[Path, Path],
 ) -> list[str]:
     """kube-apiserver. `signing` is the key pair of service accounts, `kubelet` how it talks to kubelets."""
     private, public = signing
     reconciler = "lease" if at.advertised else "none"
     return [
         str(program),
-        f"--etcd-servers={etcd_url}",
-        f"--etcd-prefix=/{prefix}",
-        f"--etcd-cafile={etcd_tls.authority}",
-        f"--etcd-certfile={etcd_tls.certificate}",
-        f"--etcd-keyfile={etcd_tls.key}",
+        f"--etcd-servers={store.url}",
+        f"--etcd-prefix=/{store.prefix}",
+        f"--etcd-cafile={store.tls.authority}",
+        f"--etcd-certfile={store.tls.certificate}",
+        f"--etcd-keyfile={store.tls.key}",
         f"--bind-address={at.bind}",
         f"--secure-port={at.port}",
         f"--advertise-address={at.advertised or _NOWHERE}",

@@ -105,9 +105,7 @@ def _certificate(
     valid: datetime.timedelta,
 ) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    return (
-        builder.serial_number(x509.random_serial_number()).not_valid_before(now - _SKEW).not_valid_after(now + valid)
-    )
+    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - _SKEW).not_valid_after(now + valid)
 
 
 def _for_authority(builder: x509.CertificateBuilder, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

@@ -16,6 +16,7 @@ class Ports:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
             self._known = {str(name): int(port) for name, port in said.items()}

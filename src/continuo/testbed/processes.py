@@ -130,7 +130,9 @@ class Crew:
             _signal(process.pid, signal.SIGKILL)  # whatever it started and left
             if not restart:
                 return
-            log.warning("%s ended with code %s: %s; see %s", process.name, process.code, process.last_words(), process.log)
+            log.warning(
+                "%s ended with code %s: %s; see %s", process.name, process.code, process.last_words(), process.log
+            )
             pause = _FIRST_PAUSE if loop.time() - began > _LONGEST_PAUSE else pause
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -71,7 +71,7 @@ def within(namespaces: Iterable[Path]) -> Iterator[int]:
 
 def _all() -> Iterator[int]:
     try:
-        entries = os.listdir(PROC)
+        entries = [path.name for path in PROC.iterdir()]
     except OSError:
         return
     own = os.getpid()

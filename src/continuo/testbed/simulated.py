@@ -21,7 +21,12 @@ READY_SECONDS = 60.0
 def node(name: str) -> Object:
     """A node that kwok is to play; as large as a small server."""
     size = {"cpu": "16", "memory": "64Gi", "pods": "250", "ephemeral-storage": "200Gi"}
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "type": "kwok"}
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "type": "kwok",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Node",

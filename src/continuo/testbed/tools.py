@@ -44,9 +44,7 @@ class Tools:
         """Raise Missing when one of them is nowhere."""
         if lacking := self.missing(programs):
             verb = "is" if len(lacking) == 1 else "are"
-            raise Missing(
-                f"{', '.join(lacking)} {verb} missing on this machine; get them with: continuo testbed build"
-            )
+            raise Missing(f"{', '.join(lacking)} {verb} missing on this machine; get them with: continuo testbed build")
 
 
 def find_tools(cached: Iterable[Path] = (), environ: Mapping[str, str] = os.environ) -> Tools:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from continuo.testbed.errors import NotReady
+
+T = TypeVar("T")
 
 _FIRST, _LONGEST = 0.02, 0.5
 
@@ -25,3 +28,14 @@ async def until(probe: Probe, what: str, timeout: float) -> None:
                 pause = min(pause * 1.5, _LONGEST)
     except TimeoutError as error:
         raise NotReady(f"{what} is not ready after {timeout:g} s: {last}") from error
+
+
+async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results in order; the first failure ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
