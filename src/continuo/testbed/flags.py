@@ -65,15 +65,17 @@ def etcd(program: Path, data: Path, urls: Sequence[str], peer: str, tls: Tls) ->
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A cluster's part of an etcd."""
+
+    url: str
+    prefix: str
+    tls: Tls
+
+
 def api_server(
-    program: Path,
-    at: Addresses,
-    etcd_url: str,
-    prefix: str,
-    store.tls: Tls,
-    tls: Tls,
-    kubelet: Tls,
-    signing: tuple[Path, Path],
+    program: Path, at: Addresses, store: Store, tls: Tls, kubelet: Tls, signing: tuple[Path, Path]
 ) -> list[str]:
     """kube-apiserver. `signing` is the key pair of service accounts, `kubelet` how it talks to kubelets."""
     private, public = signing
