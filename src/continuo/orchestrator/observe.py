@@ -6,7 +6,7 @@ here scans a cluster: objects are found by key or by the index of their orchestr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -98,6 +98,10 @@ class World(Protocol):
 
     def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
         """Other orchestrations that use the cluster behind that kubeconfig Secret (namespace, name)."""
+        ...
+
+    def partners(self, secret: Key) -> Set[Key]:
+        """The clusters that any orchestration declares a link to, from the one behind that kubeconfig Secret."""
         ...
 
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
@@ -280,11 +284,14 @@ def simulated(cluster: Object | None) -> bool:
 
 
 def _shared_links(world: World, key: Key, clusters: Mapping[str, ClusterSeen]) -> frozenset[tuple[str, str]]:
-    names = sorted(clusters)
-    namespace = key[0]
-    return frozenset(
-        (a, b)
-        for i, a in enumerate(names)
-        for b in names[i + 1 :]
-        if world.link_holders((namespace, clusters[a].secret), (namespace, clusters[b].secret), key)
-    )
+    """Of every cluster's links the foreign ones, going through its partners or its siblings, whichever are fewer."""
+    names: dict[Key, list[str]] = {}
+    for name, seen in clusters.items():
+        names.setdefault((key[0], seen.secret), []).append(name)
+    found: set[tuple[str, str]] = set()
+    for secret, ours in names.items():
+        partners = world.partners(secret)
+        for other in partners if len(partners) < len(names) else names:
+            if other in names and other in partners and world.link_holders(secret, other, key):
+                found.update(naming.pair(a, b) for a in ours for b in names[other] if a != b)
+    return frozenset(found)

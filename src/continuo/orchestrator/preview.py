@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from continuo.federation.model import LinkSettings
 from continuo.kube.config import connect
@@ -47,6 +47,9 @@ class ListedWorld:
 
     def missing(self) -> frozenset[str]:
         return self._management.missing
+
+    def partners(self, secret: Key) -> Set[Key]:
+        return self._register.partners(secret)
 
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         return self._register.holders(a, b, besides)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import TypeVar
 
 from continuo.orchestrator import naming
@@ -86,6 +86,9 @@ class LiveWorld:
     def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
         return self._declared.users(secret, besides)
 
+    def partners(self, secret: Key) -> Set[Key]:
+        return self._declared.partners(secret)
+
     def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         return self._declared.holders(a, b, besides)
 
@@ -98,16 +101,34 @@ class Register:
         """Told the orchestrations that use a cluster or a link which another one has left."""
         self._holders: dict[tuple[Key, Key], set[Key]] = {}
         self._held: dict[Key, set[tuple[Key, Key]]] = {}
+        self._partners: dict[Key, set[Key]] = {}
         self._users: dict[Key, set[Key]] = {}
         self._used: dict[Key, set[Key]] = {}
 
     def put(self, orchestration: Key, secrets: Iterable[Key] = (), links: Iterable[tuple[Key, Key]] = ()) -> None:
         """Replace what an orchestration declares; without arguments it is forgotten."""
         pairs = {(min(pair), max(pair)) for pair in links}
-        left = {secret for pair in replace_items(self._holders, self._held, orchestration, pairs) for secret in pair}
+        dropped = replace_items(self._holders, self._held, orchestration, pairs)
+        for pair in dropped - self._holders.keys():
+            self._part(*pair)
+        for a, b in pairs:
+            self._partners.setdefault(a, set()).add(b)
+            self._partners.setdefault(b, set()).add(a)
+        left = {secret for pair in dropped for secret in pair}
         left |= replace_items(self._users, self._used, orchestration, set(secrets))
         if others := {user for secret in left for user in self._users.get(secret, ())} - {orchestration}:
             self._on_left(others)
+
+    def _part(self, a: Key, b: Key) -> None:
+        for one, other in ((a, b), (b, a)):
+            partners = self._partners.get(one, set())
+            partners.discard(other)
+            if not partners:
+                self._partners.pop(one, None)
+
+    def partners(self, secret: Key) -> Set[Key]:
+        """The clusters at the other ends of all links of one."""
+        return self._partners.get(secret, frozenset())
 
     def holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
         """Other orchestrations that need the link."""
