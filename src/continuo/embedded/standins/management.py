@@ -21,6 +21,7 @@ PROVIDERS = (
     ("bootstrap-microk8s", "BootstrapProvider", "v0.6.11", "capi-microk8s-bootstrap-system"),
     ("control-plane-microk8s", "ControlPlaneProvider", "v0.6.11", "capi-microk8s-control-plane-system"),
     ("infrastructure-openstack", "InfrastructureProvider", "v0.14.7", "capo-system"),
+    ("infrastructure-docker", "InfrastructureProvider", "v1.13.5", "capd-system"),
     ("addon-helm", "AddonProvider", "v0.6.4", "caaph-system"),
 )
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from continuo.embedded.port import Api
 from continuo.embedded.standins.capi.flavors import BY_CONTROL_PLANE
+from continuo.embedded.standins.capi.infrastructure import BY_TEMPLATE
 from continuo.resources.errors import Invalid
-from continuo.resources.kinds import MACHINE_DEPLOYMENT, OPENSTACK_MACHINE_TEMPLATE
+from continuo.resources.kinds import MACHINE_DEPLOYMENT
 from continuo.resources.meta import Kind, Object, labels_of
 
 CLUSTER_NAME = "cluster.x-k8s.io/cluster-name"
@@ -31,10 +32,10 @@ def admit(operation: str, kind: Kind, new: Object, old: Object | None) -> Object
         return _control_plane(kind, new)
     if kind.resource == MACHINE_DEPLOYMENT.resource:
         return _machine_deployment(new)
-    if kind.resource == OPENSTACK_MACHINE_TEMPLATE.resource and old is not None and new.get("spec") != old.get("spec"):
+    if kind.kind in BY_TEMPLATE and old is not None and new.get("spec") != old.get("spec"):
         refuse(
             kind, new, "spec.template.spec", "FieldValueInvalid",
-            "Invalid value: OpenStackMachineTemplate spec.template.spec field is immutable. "
+            f"Invalid value: {kind.kind} spec.template.spec field is immutable. "
             "Please create a new resource instead.",
         )  # fmt: skip
     return None

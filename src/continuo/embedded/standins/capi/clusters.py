@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from continuo.embedded.standins.capi import finalizers, machines
 from continuo.embedded.standins.capi.boot import engine_name
 from continuo.embedded.standins.capi.flavors import BY_CONTROL_PLANE
+from continuo.embedded.standins.capi.infrastructure import BY_CLUSTER, provisioned
 from continuo.embedded.standins.capi.world import (
     ENGINE_CLUSTER,
     World,
@@ -17,18 +18,19 @@ from continuo.embedded.standins.capi.world import (
 from continuo.embedded.standins.faults import API_OUTAGE, fault, set_outage
 from continuo.embedded.standins.objects import cond
 from continuo.resources.errors import NotFound
-from continuo.resources.kinds import CLUSTER, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, OPENSTACK_CLUSTER
+from continuo.resources.kinds import CLUSTER, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
 from continuo.resources.meta import Key, Object, annotations_of, condition, deleting, is_true
 
 FINALIZER = finalizers.CLUSTER
 
 
 def infrastructure_of(world: World, cluster: Object) -> Object | None:
-    """The OpenStackCluster that the Cluster refers to."""
+    """The infrastructure cluster that the Cluster refers to."""
     reference = cluster["spec"].get("infrastructureRef") or {}
-    if reference.get("kind") != OPENSTACK_CLUSTER.kind:
+    provider = BY_CLUSTER.get(reference.get("kind", ""))
+    if provider is None:
         return None
-    return world.find(OPENSTACK_CLUSTER, (cluster["metadata"]["namespace"], reference["name"]))
+    return world.find(provider.cluster, (cluster["metadata"]["namespace"], reference["name"]))
 
 
 def control_plane_of(world: World, cluster: Object) -> Object | None:
@@ -74,8 +76,11 @@ def _outage(world: World, cluster: Object) -> None:
 
 def _copy_endpoint(world: World, cluster: Object, infrastructure: Object) -> Object:
     endpoint = infrastructure["spec"].get("controlPlaneEndpoint") or {}
-    ready = (infrastructure.get("status") or {}).get("ready")
-    if not ready or not endpoint.get("host") or (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host"):
+    if (
+        not provisioned(infrastructure)
+        or not endpoint.get("host")
+        or (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host")
+    ):
         return cluster
     return world.save({**cluster, "spec": {**cluster["spec"], "controlPlaneEndpoint": endpoint}}, cluster)
 
@@ -108,8 +113,8 @@ def _delete(world: World, key: Key, cluster: Object) -> None:
         return
     infrastructure = infrastructure_of(world, cluster)
     if infrastructure is not None:
-        world.delete(OPENSTACK_CLUSTER, [infrastructure])
-        what = f"* OpenStackCluster: {infrastructure['metadata']['name']}"
+        world.delete(BY_CLUSTER[infrastructure["kind"]].cluster, [infrastructure])
+        what = f"* {infrastructure['kind']}: {infrastructure['metadata']['name']}"
         _report(world, cluster, "WaitingForInfrastructureDeletion", message=what)
         return
     _remove_api(world, cluster)
@@ -145,31 +150,29 @@ def _report(world: World, cluster: Object, reason: str, *, message: str = "", is
     key = (cluster["metadata"]["namespace"], cluster["metadata"]["name"])
     infrastructure, plane = infrastructure_of(world, cluster), control_plane_of(world, cluster)
     deployments = world.machine_deployments.of_cluster(key)
-    provisioned = initialization(cluster, "infrastructureProvisioned") or bool(
-        ((infrastructure or {}).get("status") or {}).get("ready")
-    )
+    there = initialization(cluster, "infrastructureProvisioned") or provisioned(infrastructure)
     initialized = initialization(cluster, "controlPlaneInitialized") or _initialized(plane)
-    flags = (("infrastructureProvisioned", provisioned), ("controlPlaneInitialized", initialized))
+    flags = (("infrastructureProvisioned", there), ("controlPlaneInitialized", initialized))
     status: Object = {
-        "phase": _phase(cluster, infrastructure, provisioned),
+        "phase": _phase(cluster, infrastructure, there),
         "controlPlane": _counters([plane] if plane is not None else []),
         "workers": _counters(deployments),
     }
-    if provisioned or initialized:
+    if there or initialized:
         status["initialization"] = {name: True for name, good in flags if good}
-    if provisioned and infrastructure is not None:
+    if there and infrastructure is not None:
         domains = (infrastructure.get("status") or {}).get("failureDomains") or {}
         status["failureDomains"] = [{"name": name, **value} for name, value in domains.items()]
-    fresh = _conditions(world, cluster, infrastructure, plane, deployments, provisioned, initialized)
+    fresh = _conditions(world, cluster, infrastructure, plane, deployments, there, initialized)
     going = deleting(cluster)
     fresh.append(cond("Deleting", going, (reason or "DeletionInProgress") if going else "NotDeleting", message))
     world.report(cluster, status, [_available(fresh), *fresh, paused_condition(is_paused)])
 
 
-def _phase(cluster: Object, infrastructure: Object | None, provisioned: bool) -> str:
+def _phase(cluster: Object, infrastructure: Object | None, there: bool) -> str:
     if deleting(cluster):
         return "Deleting"
-    if provisioned and (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host"):
+    if there and (cluster["spec"].get("controlPlaneEndpoint") or {}).get("host"):
         return "Provisioned"
     return "Provisioning" if infrastructure is not None else "Pending"
 
@@ -194,7 +197,7 @@ def _available(fresh: Sequence[Object]) -> Object:
 
 def _conditions(
     world: World, cluster: Object, infrastructure: Object | None, plane: Object | None, deployments: Sequence[Object],
-    provisioned: bool, initialized: bool,
+    there: bool, initialized: bool,
 ) -> list[Object]:  # fmt: skip
     silent = fault(cluster, API_OUTAGE) is not None
     probed = initialized and not silent and world.remote(cluster) is not None
@@ -205,7 +208,7 @@ def _conditions(
         "" if probed else "Remote connection not established yet",
     )
     return [
-        _infrastructure_ready(cluster, infrastructure, provisioned),
+        _infrastructure_ready(cluster, infrastructure, there),
         cond(
             "ControlPlaneInitialized",
             initialized,
@@ -235,19 +238,21 @@ def _conditions(
     ]
 
 
-def _infrastructure_ready(cluster: Object, infrastructure: Object | None, provisioned: bool) -> Object:
+def _infrastructure_ready(cluster: Object, infrastructure: Object | None, there: bool) -> Object:
     if infrastructure is not None:
         entry = condition(infrastructure, "Ready")
         if entry is not None and entry["status"] == "True":
             return cond("InfrastructureReady", True, "Ready")
-        note = entry["message"] if entry is not None else "OpenStackCluster has no status yet"
+        if entry is None and provisioned(infrastructure):
+            return cond("InfrastructureReady", True, "Provisioned")
+        note = entry["message"] if entry is not None else f"{infrastructure['kind']} has no status yet"
         return cond("InfrastructureReady", False, "NotReady", note)
     reference = cluster["spec"].get("infrastructureRef") or {}
-    if reference.get("kind") not in (None, OPENSTACK_CLUSTER.kind):
-        note = f"{reference['kind']} is not available here; use an OpenStackCluster"
+    if reference.get("kind", "OpenStackCluster") not in BY_CLUSTER:
+        note = f"{reference['kind']} is not available here; use {' or '.join(BY_CLUSTER)}"
     else:
-        note = f"OpenStackCluster {reference.get('name', '')} does not exist"
-    return cond("InfrastructureReady", False, "Deleted" if provisioned else "DoesNotExist", note)
+        note = f"{reference.get('kind', 'OpenStackCluster')} {reference.get('name', '')} does not exist"
+    return cond("InfrastructureReady", False, "Deleted" if there else "DoesNotExist", note)
 
 
 def _mirrored(name: str, objects: Sequence[Object], theirs: str, missing: str = "") -> Object:

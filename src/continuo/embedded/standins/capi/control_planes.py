@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from continuo.embedded.standins.capi import machines, secrets
 from continuo.embedded.standins.capi.admission import CLUSTER_NAME
 from continuo.embedded.standins.capi.decide import Member, next_step
-from continuo.embedded.standins.capi.flavors import Distribution, infrastructure_template
+from continuo.embedded.standins.capi.flavors import Distribution
+from continuo.embedded.standins.capi.infrastructure import BY_TEMPLATE, template_of
 from continuo.embedded.standins.capi.world import World, initialization, paused, paused_condition
 from continuo.embedded.standins.objects import cond, suffix
-from continuo.resources.kinds import MACHINE, OPENSTACK_MACHINE_TEMPLATE
+from continuo.resources.kinds import MACHINE
 from continuo.resources.meta import Key, Object, annotations_of, deleting, is_true, key_of
 
 DELETE_MACHINE = "cluster.x-k8s.io/delete-machine"
@@ -41,7 +42,11 @@ def reconcile(world: World, distribution: Distribution, key: Key) -> None:
 
 
 def _own_template(world: World, plane: Object, cluster: Object) -> None:
-    template = world.find(OPENSTACK_MACHINE_TEMPLATE, (plane["metadata"]["namespace"], infrastructure_template(plane)))
+    reference = template_of(plane)
+    provider = BY_TEMPLATE.get(reference.get("kind", ""))
+    if provider is None:
+        return
+    template = world.find(provider.template, (plane["metadata"]["namespace"], reference["name"]))
     if template is not None:
         world.adopt(template, cluster)
 
@@ -51,7 +56,7 @@ def is_current(plane: Object, machine: Object) -> bool:
     after = ((plane["spec"].get("rollout") or {}).get("after")) or plane["spec"].get("rolloutAfter") or ""
     return (
         machine["spec"].get("version") == plane["spec"]["version"]
-        and annotations_of(machine).get(machines.TEMPLATE) == infrastructure_template(plane)
+        and annotations_of(machine).get(machines.TEMPLATE) == template_of(plane).get("name", "")
         and annotations_of(machine).get(_ROLLOUT, "") >= after
     )
 
@@ -84,7 +89,7 @@ def _step(world: World, distribution: Distribution, plane: Object, cluster: Obje
     after = ((plane["spec"].get("rollout") or {}).get("after")) or plane["spec"].get("rolloutAfter") or ""
     machines.new_machine(
         world, f"{metadata['name']}-{suffix(world.rng)}", plane, cluster,
-        version=plane["spec"]["version"], distribution=distribution, infrastructure=infrastructure_template(plane),
+        version=plane["spec"]["version"], distribution=distribution, template=template_of(plane),
         labels={**labels, machines.CONTROL_PLANE: "", "cluster.x-k8s.io/control-plane-name": metadata["name"]},
         annotations={_ROLLOUT: after} if after else {},
     )  # fmt: skip

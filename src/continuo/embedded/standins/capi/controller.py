@@ -12,6 +12,8 @@ from continuo.embedded.standins.capi import (
     clusters,
     control_planes,
     deployments,
+    dev,
+    infrastructure,
     machines,
     openstack,
 )
@@ -26,9 +28,6 @@ from continuo.resources.kinds import (
     MACHINE_DEPLOYMENT,
     MACHINE_SET,
     NODE,
-    OPENSTACK_CLUSTER,
-    OPENSTACK_MACHINE,
-    OPENSTACK_MACHINE_TEMPLATE,
     SECRET,
 )
 from continuo.resources.meta import Key, Object, condition, key_of, labels_of
@@ -54,7 +53,7 @@ class NodeWatch:
 
 
 class ClusterApi:
-    """Cluster API with the kubeadm, K3s, MicroK8s and OpenStack providers."""
+    """Cluster API with the kubeadm, K3s, MicroK8s, OpenStack and development providers."""
 
     def __init__(self, engine: Engine, *, rng: Random, settings: Settings) -> None:
         self._engine = engine
@@ -73,6 +72,8 @@ class ClusterApi:
             "MachineSet": lambda key: deployments.reconcile_set(world, key),
             "OpenStackCluster": lambda key: openstack.reconcile_cluster(world, key),
             "OpenStackMachine": lambda key: openstack.reconcile_machine(world, key),
+            "DevCluster": lambda key: dev.reconcile_cluster(world, key),
+            "DevMachine": lambda key: dev.reconcile_machine(world, key),
         }
         for entry in ALL:
             self._handlers[entry.control_plane.kind] = self._plane_handler(entry.control_plane.kind)
@@ -83,9 +84,10 @@ class ClusterApi:
         follow = self._listeners.follow
         for kind, callback in (
             (MACHINE, self._on_machine), (MACHINE_SET, self._on_machine_set), (MACHINE_DEPLOYMENT, self._on_deployment),
-            (OPENSTACK_MACHINE, self._on_server), (OPENSTACK_CLUSTER, self._on_infrastructure),
+            *((entry.machine, self._on_server) for entry in infrastructure.ALL),
+            *((entry.cluster, self._on_infrastructure) for entry in infrastructure.ALL),
             *((entry.control_plane, self._on_plane) for entry in ALL), (CLUSTER, self._on_cluster),
-            (SECRET, self._on_secret), (OPENSTACK_MACHINE_TEMPLATE, self._on_template),
+            (SECRET, self._on_secret), *((entry.template, self._on_template) for entry in infrastructure.ALL),
         ):  # fmt: skip
             follow(kind, callback)
         self._nodes.start()
@@ -129,7 +131,7 @@ class ClusterApi:
             or change.previous["spec"] != machine["spec"]
             or _faults(change.previous) != _faults(machine)
         ):
-            world.work.add(("OpenStackMachine", *key_of(machine)))
+            world.work.add((machines.provider_of(machine).machine.kind, *key_of(machine)))
 
     def _plane_of(self, machine: Object) -> None:
         """The control plane waits for the last worker when the cluster goes."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from continuo.embedded.standins.capi import finalizers, machines
+from continuo.embedded.standins.capi import finalizers, infrastructure, machines
 from continuo.embedded.standins.capi.control_planes import DELETE_MACHINE
 from continuo.embedded.standins.capi.flavors import BY_CONTROL_PLANE, BY_TEMPLATE
 from continuo.embedded.standins.capi.world import World, initialization, paused, paused_condition
 from continuo.embedded.standins.objects import cond, controller_of, owner_reference, short_hash, suffix
 from continuo.embedded.standins.workload.rollout import Generation, bounds, step
-from continuo.resources.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, OPENSTACK_MACHINE_TEMPLATE
+from continuo.resources.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
 from continuo.resources.meta import Key, Object, annotations_of, deleting, is_true, labels_of
 
 DEPLOYMENT_FINALIZER = finalizers.MACHINE_DEPLOYMENT
@@ -52,7 +52,8 @@ def reconcile(world: World, key: Key) -> None:
 
 def _own_templates(world: World, found: Object, cluster: Object) -> None:
     namespace, spec = found["metadata"]["namespace"], found["spec"]["template"]["spec"]
-    template = world.find(OPENSTACK_MACHINE_TEMPLATE, (namespace, spec["infrastructureRef"]["name"]))
+    provider = infrastructure.BY_TEMPLATE.get(spec["infrastructureRef"].get("kind", ""))
+    template = world.find(provider.template, (namespace, spec["infrastructureRef"]["name"])) if provider else None
     if template is not None:
         world.adopt(template, cluster)
     bootstrap = (spec.get("bootstrap") or {}).get("configRef") or {}
@@ -233,7 +234,7 @@ def _create_machine(world: World, found: Object, cluster: Object) -> None:
     machines.new_machine(
         world, f"{found['metadata']['name']}-{suffix(world.rng)}", found, cluster,
         version=spec.get("version", "v1.34.0"), distribution=BY_TEMPLATE[bootstrap["kind"]],
-        infrastructure=spec["infrastructureRef"]["name"], bootstrap=bootstrap["name"],
+        template=spec["infrastructureRef"], bootstrap=bootstrap["name"],
         labels={
             **labels_of({"metadata": found["spec"]["template"].get("metadata") or {}}),
             "cluster.x-k8s.io/set-name": found["metadata"]["name"],

@@ -14,7 +14,7 @@ from continuo.resources.kinds import (
     MICROK8S_CONFIG_TEMPLATE,
     MICROK8S_CONTROL_PLANE,
 )
-from continuo.resources.meta import Kind, Object
+from continuo.resources.meta import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,3 @@ ALL = (KUBEADM, KTHREES, MICROK8S)
 BY_CONTROL_PLANE = {entry.control_plane.kind: entry for entry in ALL}
 BY_TEMPLATE = {entry.template.kind: entry for entry in ALL}
 BY_CONFIG = {entry.config.kind: entry for entry in ALL}
-
-
-def infrastructure_template(control_plane: Object) -> str:
-    """The name of the machine template that a control plane of any provider refers to."""
-    spec = control_plane["spec"]
-    machine = spec.get("machineTemplate") or {}
-    reference = (
-        (machine.get("spec") or {}).get("infrastructureRef")
-        or machine.get("infrastructureRef")
-        or machine.get("infrastructureTemplate")
-        or spec.get("infrastructureTemplate")
-        or {}
-    )
-    return str(reference.get("name", ""))

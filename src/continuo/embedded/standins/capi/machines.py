@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 
 from continuo.embedded.port import Api
-from continuo.embedded.standins.capi import finalizers, openstack
+from continuo.embedded.standins.capi import finalizers
 from continuo.embedded.standins.capi.boot import new_workload_cluster
 from continuo.embedded.standins.capi.flavors import BY_CONFIG, BY_CONTROL_PLANE, Distribution
+from continuo.embedded.standins.capi.infrastructure import BY_MACHINE, BY_TEMPLATE, Provider, provisioned
+from continuo.embedded.standins.capi.servers import clone_server, internal_address
 from continuo.embedded.standins.capi.world import World, initialization, paused, paused_condition
 from continuo.embedded.standins.objects import cond, controller_of, owner_reference
 from continuo.embedded.standins.settings import Flavor
 from continuo.embedded.standins.workload import NewNode, register
+from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
 from continuo.resources.errors import Conflict
-from continuo.resources.kinds import MACHINE, NODE, OPENSTACK_MACHINE, OPENSTACK_MACHINE_TEMPLATE, POD, SECRET
+from continuo.resources.kinds import MACHINE, NODE, POD, SECRET
 from continuo.resources.meta import Key, Object, deleting, is_true, key_of, labels_of
 
 FINALIZER = finalizers.MACHINE
@@ -27,6 +30,11 @@ BOOTSTRAP_TEMPLATE = "embedded.continuo.dev/bootstrap-template"
 def distribution_of(machine: Object) -> Distribution:
     """The provider that makes a node out of this machine."""
     return BY_CONFIG[machine["spec"]["bootstrap"]["configRef"]["kind"]]
+
+
+def provider_of(machine: Object) -> Provider:
+    """The provider of this machine's server."""
+    return BY_MACHINE[machine["spec"]["infrastructureRef"]["kind"]]
 
 
 def is_control_plane(machine: Object) -> bool:
@@ -72,14 +80,15 @@ def _ensure_parts(world: World, key: Key, machine: Object) -> Object | None:
     if world.find(distribution.config, key) is None:
         metadata = {"labels": labels_of(machine), "ownerReferences": [owner_reference(machine)]}
         world.create(distribution.config.new(key[1], key[0], metadata=metadata, spec=_configuration(world, machine)))
-    server = world.find(OPENSTACK_MACHINE, key)
+    provider = provider_of(machine)
+    server = world.find(provider.machine, key)
     if server is None:
         wanted = (key[0], machine["metadata"]["annotations"][TEMPLATE])
-        template = world.find(OPENSTACK_MACHINE_TEMPLATE, wanted)
+        template = world.find(provider.template, wanted)
         if template is None:
             world.missing_templates.setdefault(wanted, set()).add((MACHINE.kind, *key))
             return None
-        server = world.create(openstack.clone_server(template, machine))
+        server = world.create(clone_server(template, machine))
     elif (machine["spec"].get("bootstrap") or {}).get("dataSecretName"):
         world.enqueue(server)
     return server
@@ -148,7 +157,7 @@ def _config_status(world: World, config: Object, distribution: Distribution, nam
 def _join(world: World, machine: Object, cluster: Object, server: Object | None) -> Object | None:
     """The machine's node, registered once the server ran long enough."""
     provider = ((server or {}).get("spec") or {}).get("providerID")
-    if server is None or not provider or not (server.get("status") or {}).get("ready"):
+    if server is None or not provider or not provisioned(server):
         return None
     name = machine["metadata"]["name"]
     if machine["spec"].get("providerID") != provider:
@@ -178,8 +187,10 @@ def _new_node(world: World, machine: Object, cluster: Object, server: Object, di
     control_plane = is_control_plane(machine)
     if distribution.name == "microk8s":
         labels["microk8s.io/cluster"] = "true"
+    if provider_of(machine).networked:
+        labels[BUILTIN_NETWORK] = "builtin"
     return NewNode(
-        machine["metadata"]["name"], machine["spec"].get("version", "v1.34.0"), openstack.internal_address(server),
+        machine["metadata"]["name"], machine["spec"].get("version", "v1.34.0"), internal_address(server),
         _flavor(world, server), world.settings.pods_per_node,
         next(iter(network.get("cidrBlocks") or ()), "10.244.0.0/16"), server["spec"]["providerID"],
         control_plane, control_plane and distribution.name == "kubeadm", labels,
@@ -200,10 +211,10 @@ def _delete(world: World, key: Key, machine: Object, cluster: Object | None) -> 
     api = world.remote(cluster)
     if api is not None and cluster is not None and not deleting(cluster):
         _drain(api, key[1])
-    server = world.find(OPENSTACK_MACHINE, key)
+    server = world.find(provider_of(machine).machine, key)
     _report(world, machine, cluster, None)
     if server is not None:
-        world.delete(OPENSTACK_MACHINE, [server])
+        world.delete(provider_of(machine).machine, [server])
         return  # its end brings us back
     config = world.find(distribution_of(machine).config, key)
     if config is not None:
@@ -237,9 +248,9 @@ def _report(
     world: World, machine: Object, cluster: Object | None, node: Object | None, *, is_paused: bool = False
 ) -> None:
     key, before = key_of(machine), machine.get("status") or {}
-    server = world.find(OPENSTACK_MACHINE, key)
+    server = world.find(provider_of(machine).machine, key)
     data = bool(machine["spec"]["bootstrap"].get("dataSecretName"))
-    up = bool(((server or {}).get("status") or {}).get("ready"))
+    up = provisioned(server)
     status: Object = {"phase": _phase(machine, data, up, node)}
     status["initialization"] = {
         name: True for name, good in (("bootstrapDataSecretCreated", data), ("infrastructureProvisioned", up)) if good
@@ -298,18 +309,19 @@ def _conditions(
 
 
 def _infrastructure(machine: Object, server: Object | None) -> Object:
+    provider = provider_of(machine)
     if server is None:
         template = machine["metadata"]["annotations"].get(TEMPLATE, "")
         return cond(
             "InfrastructureReady",
             False,
             "DoesNotExist",
-            f"OpenStackMachine is not there: OpenStackMachineTemplate {template} does not exist",
+            f"{provider.machine.kind} is not there: {provider.template.kind} {template} does not exist",
         )
-    if (server.get("status") or {}).get("ready"):
+    if provisioned(server):
         return cond("InfrastructureReady", True, "Ready")
     entries = (server.get("status") or {}).get("conditions") or ()
-    message = next((entry["message"] for entry in entries if entry["type"] == "Ready"), "OpenStackMachine is not ready")
+    message = next((entry["message"] for entry in entries if entry["type"] == "Ready"), "it is not ready")
     return cond("InfrastructureReady", False, "NotReady", message)
 
 
@@ -339,12 +351,13 @@ def _node_conditions(machine: Object, cluster: Object | None, node: Object | Non
 
 def new_machine(
     world: World, name: str, owner: Object, cluster: Object, *, version: str, distribution: Distribution,
-    infrastructure: str, labels: dict[str, str], bootstrap: str = "", annotations: dict[str, str] | None = None,
+    template: Object, labels: dict[str, str], bootstrap: str = "", annotations: dict[str, str] | None = None,
 ) -> Object:  # fmt: skip
     """Create a Machine; its parts are made when it is looked at."""
     namespace = cluster["metadata"]["namespace"]
     if world.find(MACHINE, (namespace, name)) is not None:
         raise Conflict(f"Machine {namespace}/{name} exists already; another name is tried.")
+    server = BY_TEMPLATE[template["kind"]].machine
     spec = {
         "clusterName": cluster["metadata"]["name"],
         "version": version,
@@ -356,12 +369,12 @@ def new_machine(
             }
         },
         "infrastructureRef": {
-            "apiGroup": OPENSTACK_MACHINE.group,
-            "kind": OPENSTACK_MACHINE.kind,
+            "apiGroup": server.group,
+            "kind": server.kind,
             "name": name,
         },
     }
-    notes = {**(annotations or {}), TEMPLATE: infrastructure}
+    notes = {**(annotations or {}), TEMPLATE: template["name"]}
     if bootstrap:
         notes[BOOTSTRAP_TEMPLATE] = bootstrap
     metadata = {

@@ -10,17 +10,16 @@ import ipaddress
 import uuid
 
 from continuo.embedded.standins.capi import finalizers
+from continuo.embedded.standins.capi.servers import deployment_of, internal_address, never_up
 from continuo.embedded.standins.capi.world import World, cluster_key, paused
-from continuo.embedded.standins.faults import NEVER_UP, fault
-from continuo.embedded.standins.objects import cond, owner_reference
+from continuo.embedded.standins.objects import cond
 from continuo.resources.kinds import (
     MACHINE,
-    MACHINE_DEPLOYMENT,
     OPENSTACK_CLUSTER,
     OPENSTACK_MACHINE,
     SECRET,
 )
-from continuo.resources.meta import Key, Object, deleting, key_of
+from continuo.resources.meta import Key, Object, deleting
 
 CLUSTER_FINALIZER = finalizers.OPENSTACK_CLUSTER
 MACHINE_FINALIZER = finalizers.OPENSTACK_MACHINE
@@ -170,8 +169,8 @@ def reconcile_machine(world: World, key: Key) -> None:
     if not ((machine["spec"].get("bootstrap")) or {}).get("dataSecretName"):
         _report(world, found, "", "WaitingForBootstrapData", "The machine's bootstrap data is not there yet.")
         return
-    deployment = _deployment_of(world, machine)
-    if _never_up(machine, deployment, cluster):
+    deployment = deployment_of(world, machine)
+    if never_up(machine, deployment, cluster):
         _report(world, found, "BUILD", "InstanceNotReady", "Instance is not ready: the server stays in BUILD.")
         return
     active = (found.get("status") or {}).get("instanceState") == "ACTIVE"
@@ -183,19 +182,6 @@ def reconcile_machine(world: World, key: Key) -> None:
         spec = {**found["spec"], "providerID": f"openstack:///{instance}", "instanceID": instance}
         found = world.save({**found, "spec": spec}, found)
     _report(world, found, "ACTIVE", "", "", instance)
-
-
-def _deployment_of(world: World, machine: Object) -> Object | None:
-    name = (machine["metadata"].get("labels") or {}).get("cluster.x-k8s.io/deployment-name")
-    return world.find(MACHINE_DEPLOYMENT, (machine["metadata"]["namespace"], name)) if name else None
-
-
-def _never_up(machine: Object, *others: Object | None) -> bool:
-    for place in (machine, *others):
-        argument = fault(place, NEVER_UP)
-        if argument is not None and argument in ("", "true", machine["metadata"]["name"]):
-            return True
-    return False
 
 
 def _report(world: World, found: Object, state: str, reason: str, message: str, instance: str = "") -> None:
@@ -212,24 +198,3 @@ def _report(world: World, found: Object, state: str, reason: str, message: str, 
         cond("InstanceReady", good, reason, message, **({} if good else {"severity": "Info"})),
         cond("Ready", good, reason, message, **({} if good else {"severity": "Info"})),
     ])  # fmt: skip
-
-
-def internal_address(found: Object) -> str:
-    """A stable address in the cluster's subnet, from the machine's identity."""
-    number = uuid.UUID(found["metadata"]["uid"]).int
-    return f"10.6.{number % 254}.{number // 254 % 253 + 2}"
-
-
-def clone_server(template: Object, machine: Object) -> Object:
-    """The OpenStackMachine of a Machine, from the template."""
-    metadata = {
-        "labels": machine["metadata"].get("labels") or {},
-        "annotations": {
-            "cluster.x-k8s.io/cloned-from-name": template["metadata"]["name"],
-            "cluster.x-k8s.io/cloned-from-groupkind": "OpenStackMachineTemplate.infrastructure.cluster.x-k8s.io",
-        },
-        "ownerReferences": [owner_reference(machine)],
-        "finalizers": [MACHINE_FINALIZER],
-    }
-    name, namespace = key_of(machine)[1], key_of(machine)[0]
-    return OPENSTACK_MACHINE.new(name, namespace, metadata=metadata, spec=template["spec"]["template"]["spec"])

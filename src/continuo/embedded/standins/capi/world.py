@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from continuo.embedded.port import Api, Engine, StoredChange, Write
 from continuo.embedded.standins.base import Work, lookup
+from continuo.embedded.standins.capi import infrastructure
 from continuo.embedded.standins.capi.admission import CLUSTER_NAME
 from continuo.embedded.standins.capi.flavors import ALL
 from continuo.embedded.standins.faults import slowness
@@ -28,8 +29,6 @@ from continuo.resources.kinds import (
     MACHINE,
     MACHINE_DEPLOYMENT,
     MACHINE_SET,
-    OPENSTACK_CLUSTER,
-    OPENSTACK_MACHINE,
 )
 from continuo.resources.meta import Key, Kind, Object, annotations_of, key_of, labels_of
 
@@ -232,7 +231,8 @@ def reference(kind: Kind, name: str) -> Object:
 _KINDS: Mapping[str, Kind] = {
     kind.kind: kind
     for kind in (
-        CLUSTER, MACHINE, MACHINE_SET, MACHINE_DEPLOYMENT, OPENSTACK_CLUSTER, OPENSTACK_MACHINE,
+        CLUSTER, MACHINE, MACHINE_SET, MACHINE_DEPLOYMENT,
+        *(entry.cluster for entry in infrastructure.ALL), *(entry.machine for entry in infrastructure.ALL),
         *(entry.control_plane for entry in ALL), *(entry.config for entry in ALL),
     )
 }  # fmt: skip

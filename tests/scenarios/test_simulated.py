@@ -1,0 +1,54 @@
+"""Clusters of simulated machines (`provider: dev`): the life cycle alone, the same on every engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuo.resources import kinds
+from continuo.resources.errors import Invalid
+
+from .beds import Bed
+
+pytestmark = pytest.mark.anyio
+
+
+def simulated(name: str, **more) -> dict:
+    fields = {key.replace("_", "-"): value for key, value in more.items()}
+    return {"name": name, "provider": "dev", "kubernetes-version": "v1.34.2", "worker-machine-count": 1, **fields}
+
+
+async def test_a_simulated_cluster_comes_up_without_credentials_or_packages_and_goes(bed: Bed) -> None:
+    await bed.apply("s", {"clusters": [simulated("green")]})
+    obj = await bed.ready("s")
+    found = obj["status"]["clusters"][0]
+    assert (found["phase"], found["controlPlaneReady"], found["workersReady"]) == ("Ready", 1, 1)
+    assert not found.get("packages")
+    assert (await bed.api.list(kinds.HELM_CHART_PROXY)).items == []
+    await bed.remove("s")
+    for kind in (kinds.CLUSTER, kinds.MACHINE, kinds.DEV_CLUSTER, kinds.DEV_MACHINE, kinds.DEV_MACHINE_TEMPLATE):
+        assert (await bed.api.list(kind)).items == [], kind.kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"packages": ["liqo"]}, "packages"),
+        ({"kubernetes-type": "k3s"}, "must be kubeadm with provider dev"),
+        ({"image": "x"}, "image"),
+        ({"public-ip": "203.0.113.7"}, "public-ip"),
+        ({"provider": "openstack", "machine-startup": 5}, "only for simulated machines"),
+    ],
+)
+async def test_what_means_nothing_there_is_refused(bed: Bed, fields: dict, said: str) -> None:
+    with pytest.raises(Invalid, match=said):
+        await bed.apply("s", {"clusters": [{**simulated("green"), **fields}]})
+
+
+async def test_nothing_can_be_linked_to_it_or_run_on_it(bed: Bed) -> None:
+    other = {"name": "rose", "kubernetes-version": "v1.34.2"}
+    with pytest.raises(Invalid, match="runs no Liqo"):
+        await bed.apply("s", {"clusters": [simulated("green"), other], "links": [["green", "rose"]]})
+    web = {"name": "web", "image": "registry.example.org/web:1", "cluster-selector": "green"}
+    app = {"name": "shop", "owner": "ann", "cluster": "rose", "components": [web]}
+    with pytest.raises(Invalid, match="runs no pods"):
+        await bed.apply("s", {"clusters": [simulated("green"), other], "apps": [app]})
