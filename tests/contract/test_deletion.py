@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .objects import config_map, deployment, owned_by
+from .objects import Path, config_map, deployment, owned_by
 from .rest import JSON_PATCH, Api, Object
 
 OPTIONS = {"kind": "DeleteOptions", "apiVersion": "v1"}
@@ -197,3 +197,45 @@ def test_a_namespace_ends_with_everything_in_it(api: Api, new_namespace: Callabl
 def test_some_namespaces_stay(api: Api, name: str) -> None:
     message = api.delete(f"/api/v1/namespaces/{name}").fails(403, "Forbidden")
     assert message == f'namespaces "{name}" is forbidden: this namespace may not be deleted'
+
+
+BARE = "is neither a standard finalizer name nor is it fully qualified"
+
+
+@pytest.mark.parametrize("name", ["mine", "machine.example.org"])
+def test_bare_finalizers_are_for_custom_resources(api: Api, ns: str, maps: str, widgets: Path, name: str) -> None:
+    path = " including a path (/)" if "." in name else ""
+    body = {**widgets.new("bare", spec={"size": 1}), "metadata": {"name": "bare", "finalizers": [name]}}
+    reply = api.post(widgets(ns), body)
+    assert reply.ok()["metadata"]["finalizers"] == [name]
+    assert reply.warnings == [
+        f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name{path} to avoid accidental conflicts '
+        "with other finalizer writers"
+    ]
+    reply = api.patch(widgets(ns, "bare"), {"spec": {"size": 2}})
+    assert (reply.ok()["spec"]["size"], reply.warnings) == (2, [])
+    api.patch(widgets(ns, "bare"), {"metadata": {"finalizers": None}}).ok()
+    api.delete(widgets(ns, "bare"))
+    message = api.post(maps, config_map("bare", finalizers=[name])).fails(422, "Invalid")
+    assert message.endswith(f'metadata.finalizers[0]: Invalid value: "{name}": name {BARE}')
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("-x", ["name part must consist of"]),
+        ("a/b/c", ["a valid label key must consist of"]),
+        ("x/", ["name part must be non-empty", "name part must consist of"]),
+        ("/x", ["prefix part must be non-empty"]),
+        ("UPPER/x", ["prefix part a lowercase RFC 1123 subdomain must consist of"]),
+        ("x" * 64, ["name part must be no more than 63 bytes"]),
+    ],
+)
+def test_misspelled_finalizers(api: Api, ns: str, widgets: Path, name: str, says: list[str]) -> None:
+    body = {**widgets.new("bad", spec={"size": 1}), "metadata": {"name": "bad", "finalizers": [name]}}
+    reply = api.post(widgets(ns), body)
+    reply.fails(422, "Invalid")
+    causes = [cause["message"] for cause in reply.json["details"]["causes"]]
+    assert len(causes) == len(says)
+    for cause, words in zip(causes, says, strict=True):
+        assert cause.startswith(f'Invalid value: "{name}": {words}')

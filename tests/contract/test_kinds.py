@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from .objects import deployment
+from .objects import config_map, deployment
 from .rest import STRATEGIC, Api, Object
 
 
@@ -300,3 +300,15 @@ def test_pods_cannot_be_changed_much(api: Api, ns: str) -> None:
 def test_namespaces_names(api: Api) -> None:
     message = api.post("/api/v1/namespaces", {"metadata": {"name": "a.b"}}).fails(422, "Invalid")
     assert message == 'Namespace "a.b" is invalid: metadata.name: Invalid value: "a.b": must not contain dots'
+
+
+def test_empty_lists_and_maps_are_left_out(api: Api, ns: str, maps: str) -> None:
+    assert "data" not in api.post(maps, config_map("hollow", {})).ok()
+    path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+    body = deployment("hollow")
+    body["spec"]["template"]["spec"] |= {"volumes": [], "nodeSelector": {}, "securityContext": {}}
+    body["spec"]["template"]["spec"]["containers"][0] |= {"env": [], "resources": {"limits": {}}}
+    spec = api.post(path, body).ok()["spec"]["template"]["spec"]
+    assert "volumes" not in spec and "nodeSelector" not in spec
+    assert (spec["securityContext"], spec["containers"][0]["resources"]) == ({}, {})
+    assert "env" not in spec["containers"][0]

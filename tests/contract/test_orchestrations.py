@@ -16,7 +16,7 @@ from resources.bad_orchestrations import CASES, GOOD, Case
 
 from .conftest import established
 from .objects import CRDS
-from .rest import TABLE, Api, Object
+from .rest import TABLE, Api, Object, Reply
 
 COMPONENTS = 12
 
@@ -106,3 +106,50 @@ def test_many_writers_each_own_their_item(api: Api, kubeconfig: str, defined: No
     left = api.apply(path, KIND.new("shared", spec={}), "writer-3")
     assert left.status == 200
     assert len(left.json["spec"]["apps"]) == COMPONENTS - 1
+
+
+NOT_CHECKED = (
+    "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
+    "existing errors to complete validation"
+)
+
+
+def applied(api: Api, path: str, manager: str, **fields: object) -> Reply:
+    name = path.rpartition("/")[2]
+    return api.apply(
+        path, {"apiVersion": KIND.api_version, "kind": KIND.kind, "metadata": {"name": name}, **fields}, manager
+    )
+
+
+def test_empty_specifications_are_orchestrations(api: Api, ours: str) -> None:
+    for number, spec in enumerate(({}, {"clusters": []}, {"links": []}, {"clusters": [], "links": [], "apps": []})):
+        assert applied(api, f"{ours}/empty-{number}", "one", spec=spec).ok()["spec"] == spec
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "spec: Required value"),
+        ({"spec": None}, 'spec: Invalid value: "null": spec in body must be of type object: "null"'),
+        (
+            {"spec": {"clusters": None}},
+            'spec.clusters: Invalid value: "null": spec.clusters in body must be of type array: "null"',
+        ),
+    ],
+)
+def test_what_is_missing_or_null_is_told(api: Api, ours: str, fields: Object, says: str) -> None:
+    message = applied(api, f"{ours}/none", "one", **fields).fails(422, "Invalid")
+    assert message.endswith(f"is invalid: [{says}, {NOT_CHECKED}]")
+
+
+def test_the_last_owned_item_of_a_list(api: Api, ours: str) -> None:
+    path, cluster = f"{ours}/shrinking", {"name": "a", "kubernetes-version": "v1.34.2"}
+    applied(api, path, "one", spec={"clusters": [cluster]}).ok()
+    message = applied(api, path, "one", spec={"clusters": []}).fails(422, "Invalid")
+    assert "spec: Required value" in message
+    assert applied(api, path, "one", spec={}).ok()["spec"] == {}
+    applied(api, path, "one", spec={"clusters": [cluster]}).ok()
+    applied(api, path, "two", spec={"clusters": [{**cluster, "name": "b"}]}).ok()
+    left = applied(api, path, "one", spec={"clusters": []}).ok()
+    assert [entry["name"] for entry in left["spec"]["clusters"]] == ["b"]
+    assert "spec: Required value" in applied(api, path, "two", spec={"clusters": []}).fails(422, "Invalid")

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 from http_client import SECRETS, TABLE, WIDGETS, Client, Clock, secret, widget
 
 from continuo.embedded.http.ages import age, human_duration
-from continuo.embedded.http.columns import AGE, NAME
+from continuo.embedded.http.columns import AGE, NAME, custom_columns
 from continuo.embedded.http.columns_cluster import CLUSTER
 from continuo.embedded.http.columns_workloads import WORKLOADS, pod_status, selector_text
 from continuo.embedded.http.jsonpath import compile_path, find
+from continuo.embedded.port import ResourceType
 from continuo.resources.errors import BadRequest
+from continuo.resources.meta import Kind, Object
 
 NOW = 1_700_000_000.0
 
@@ -236,7 +241,17 @@ def test_ages_of_what_is_no_time() -> None:
     ("path", "expected"),
     [
         (".spec.a", [1]),
-        ("spec.a", [1]),
+        ("spec.a", []),
+        (".spec.list[0:1].name", ["x"]),
+        (".spec.list[1:].name", ["y"]),
+        (".spec.list[0,1].name", ["x", "y"]),
+        (".spec.list[::2].name", ["x"]),
+        (".spec.list[0:9].name", []),
+        (".spec.list[?(@.on)].name", ["y"]),
+        (".spec.list[?(@.name>'x')].name", ["y"]),
+        (".spec.list[?(@.name>1)].name", []),
+        (".spec.a[0]", []),
+        ("..q", [3]),
         ("{.spec.a}", [1]),
         ("$.spec.a", [1]),
         (".spec.missing.b", []),
@@ -260,6 +275,47 @@ def test_json_paths(path: str, expected: list) -> None:
     assert find(compile_path(path), obj) == expected
 
 
-def test_a_wrong_json_path_is_named() -> None:
-    with pytest.raises(BadRequest, match="is not understood from"):
-        compile_path(".a[")
+@pytest.mark.parametrize("path", [".a[", '.a["b"]', ".a[]", ".a[x]", ".a[?(@.b~1)]~"])
+def test_a_wrong_json_path_is_named(path: str) -> None:
+    with pytest.raises(BadRequest, match=r"not understood|is no index"):
+        compile_path(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "texts", "integers", "numbers", "booleans"),
+    [
+        (["a", "<b>"], '["a","\\u003cb\\u003e"]', None, None, None),
+        ({"b": 1.0, "a": [None, True, 1e-7]}, '{"a":[null,true,1e-7],"b":1}', None, None, None),
+        ([], "[]", None, None, None),
+        ({}, "{}", None, None, None),
+        (True, "true", None, None, True),
+        (3, "3", 3, 3, None),
+        (1.5, "1.5", 1, 1.5, None),
+        (2.0, "2", 2, 2.0, None),
+        (1e21, "1e+21", (1 << 63) - 1, 1e21, None),
+        ("42", "42", None, None, None),
+        (None, None, None, None, None),
+    ],
+)
+def test_cells_of_custom_columns(value: Any, texts: Any, integers: Any, numbers: Any, booleans: Any) -> None:
+    types = ("string", "integer", "number", "boolean")
+    columns = custom_columns(with_columns({"name": kind, "type": kind, "jsonPath": ".v"} for kind in types))
+    cells = [column.cell({"metadata": {"name": "x"}, "v": value}, NOW) for column in columns[1:]]
+    assert cells == [texts, integers, numbers, booleans]
+
+
+def test_dates_of_custom_columns() -> None:
+    column = custom_columns(with_columns([{"name": "When", "type": "date", "jsonPath": ".v"}]))[1]
+    assert [column.cell({"v": value}, NOW) for value in (None, 5, "yesterday")] == [None, None, "<invalid>"]
+
+
+def test_columns_end_at_a_path_that_is_not_understood() -> None:
+    paths = [".a", '.b["c"]', ".d"]
+    columns = custom_columns(with_columns({"name": path, "type": "string", "jsonPath": path} for path in paths))
+    assert [column.name for column in columns] == ["Name", ".a"]
+    assert columns[1].description == "Custom resource definition column (in JSONPath format): .a"
+
+
+def with_columns(columns: Iterable[Object]) -> ResourceType:
+    kind = Kind("example.org", "v1", "Thing", "things", True)
+    return ResourceType(kind=kind, singular="thing", list_kind="ThingList", columns=tuple(columns), builtin=False)

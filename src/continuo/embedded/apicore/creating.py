@@ -36,7 +36,7 @@ def create(state: State, obj: Object, write: Write, managed: list[Any] | None = 
     name = given.get("name") or given.get("generateName") or ""
     if served.kind.namespaced:
         _require_namespace(state, served.kind, namespace, name)
-    shaped = shaping.shape(served, obj, write)
+    shaped = shaping.shape(served, obj, write, applied=managed is not None)
     try:
         claimed = _new_object(state, served, shaped, given, namespace)
         claimed = admitted(state, served, "CREATE", served.strategy.defaults(claimed), None)

@@ -42,9 +42,12 @@ _LABEL_1035_RULE: Final = (
     "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _QUALIFIED_RULE: Final = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
     "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_KEY_RULE: Final = (
+    f"a valid label key {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
 )
 _VALUE_RULE: Final = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
@@ -98,8 +101,8 @@ def name_problem(table: tuple[str, str], name: str) -> str | None:
     return None if _SUBDOMAIN.match(name) else SUBDOMAIN_RULE
 
 
-def check(metadata: Object) -> list[FieldError]:
-    """What is wrong with the fields that writers decide."""
+def check(metadata: Object, *, builtin: bool) -> list[FieldError]:
+    """What is wrong with the fields that writers decide. Built-in kinds take no finalizer of a bare name."""
     found: list[FieldError] = []
     labels, annotations = metadata.get("labels"), metadata.get("annotations")
     if labels:
@@ -109,7 +112,7 @@ def check(metadata: Object) -> list[FieldError]:
     if owners := metadata.get("ownerReferences"):
         found += _check_owners(owners)
     if finalizers := metadata.get("finalizers"):
-        found += _check_finalizers(finalizers)
+        found += _check_finalizers(finalizers, builtin)
     return found
 
 
@@ -119,7 +122,7 @@ def check_labels(path: str, labels: Any) -> Iterator[FieldError]:
         yield invalid_value(path, labels, "must be a map of strings")
         return
     for key, value in labels.items():
-        if problem := _key_problem(key):
+        for problem in _key_problems(key):
             yield invalid_value(path, key, problem)
         if not isinstance(value, str):
             yield invalid_value(f"{path}.{key}", value, "must be a string")
@@ -135,7 +138,7 @@ def _check_annotations(annotations: Any) -> Iterator[FieldError]:
         return
     size = 0
     for key, value in annotations.items():
-        if problem := _key_problem(key.lower()):
+        for problem in _key_problems(key.lower()):
             yield invalid_value("metadata.annotations", key, problem)
         if not isinstance(value, str):
             yield invalid_value(f"metadata.annotations.{key}", value, "must be a string")
@@ -145,17 +148,23 @@ def _check_annotations(annotations: Any) -> Iterator[FieldError]:
         yield FieldError("metadata.annotations", "TooLong", "", "may not be more than 262144 bytes")
 
 
-def _key_problem(key: str) -> str | None:
+def _key_problems(key: str) -> Iterator[str]:
     prefix, slash, name = key.rpartition("/")
+    if "/" in prefix:
+        yield _KEY_RULE
+        return
     if slash and not prefix:
-        return "prefix part must be non-empty"
-    if prefix and (len(prefix) > 253 or not _SUBDOMAIN.match(prefix)):
-        return f"prefix part {SUBDOMAIN_RULE}"
+        yield "prefix part must be non-empty"
+    elif prefix and len(prefix) > 253:
+        yield "prefix part must be no more than 253 bytes"
+    elif prefix and not _SUBDOMAIN.match(prefix):
+        yield f"prefix part {SUBDOMAIN_RULE}"
     if not name:
-        return "name part must be non-empty"
-    if len(name) > 63:
-        return "name part must be no more than 63 bytes"
-    return None if _QUALIFIED.match(name) else _QUALIFIED_RULE
+        yield "name part must be non-empty"
+    elif len(name) > 63:
+        yield "name part must be no more than 63 bytes"
+    if not _QUALIFIED.match(name):
+        yield f"name part {_QUALIFIED_RULE}"
 
 
 def _check_owners(owners: Any) -> Iterator[FieldError]:
@@ -176,18 +185,37 @@ def _check_owners(owners: Any) -> Iterator[FieldError]:
         yield invalid_value("metadata.ownerReferences", owners, "Only one reference can have Controller set to true.")
 
 
-def _check_finalizers(finalizers: Any) -> Iterator[FieldError]:
+def _check_finalizers(finalizers: Any, builtin: bool) -> Iterator[FieldError]:
     if not isinstance(finalizers, list):
         yield invalid_value("metadata.finalizers", finalizers, "must be a list of strings")
         return
     for index, entry in enumerate(finalizers):
-        if problem := _key_problem(entry) if isinstance(entry, str) else "must be a string":
+        if not isinstance(entry, str):
+            yield invalid_value("metadata.finalizers", entry, "must be a string")
+            continue
+        for problem in _key_problems(entry):
             yield invalid_value("metadata.finalizers", entry, problem)
-        elif "/" not in entry and entry not in ("orphan", "foregroundDeletion", "kubernetes"):
+        if builtin and _bare(entry):
             yield invalid_value(
                 f"metadata.finalizers[{index}]", entry,
                 "name is neither a standard finalizer name nor is it fully qualified",
             )  # fmt: skip
+
+
+def _bare(finalizer: str) -> bool:
+    return "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes")
+
+
+def finalizer_warnings(metadata: Object, old: Object | None) -> Iterator[str]:
+    """What a server tells the writer of a custom resource about new finalizers that could be anybody's."""
+    known = (old or {}).get("finalizers") or ()
+    for entry in metadata.get("finalizers") or ():
+        if entry not in known and _bare(entry):
+            path = " including a path (/)" if "." in entry else ""
+            yield (
+                f'metadata.finalizers: "{entry}": prefer a domain-qualified finalizer name{path} to avoid accidental '
+                "conflicts with other finalizer writers"
+            )
 
 
 def check_change(new: Object, old: Object) -> list[FieldError]:

@@ -6,7 +6,7 @@ from continuo.embedded.apicore import metadata as meta
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.machinery import schema as schemas
 from continuo.embedded.machinery.fields import FieldError
-from continuo.embedded.machinery.pruning import without_nulls
+from continuo.embedded.machinery.pruning import tidy
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest
 from continuo.resources.meta import Object
@@ -15,7 +15,9 @@ _DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _HEAD = ("apiVersion", "kind", "metadata")
 
 
-def shape(served: Served, obj: Object, write: Write, subresource: str = "", old: Object | None = None) -> Object:
+def shape(
+    served: Served, obj: Object, write: Write, subresource: str = "", old: Object | None = None, *, applied: bool = False
+) -> Object:  # fmt: skip
     """Without unknown fields, with the schema's defaults. `field_validation` decides what unknown fields mean."""
     if write.trusted or (schema := served.schema) is None:
         return obj
@@ -38,9 +40,9 @@ def shape(served: Served, obj: Object, write: Write, subresource: str = "", old:
         _report([*foreign, *unknown] if served.type.builtin else sorted([*foreign, *unknown]), write)
     if served.type.builtin:
         # (A definition's schema may say `default: null`.)
-        pruned = pruned if served.key == _DEFINITIONS else without_nulls(pruned)
+        pruned = pruned if served.key == _DEFINITIONS else tidy(schema, pruned)
     else:
-        filled = schemas.apply_defaults(schema, pruned)
+        filled = schemas.apply_defaults(schema, pruned, keep_nulls=applied)
         pruned = filled if subresource != "status" else {k: v for k, v in filled.items() if k in pruned}
     return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **kept, **pruned}
 
@@ -55,7 +57,7 @@ def _report(unknown: list[str], write: Write) -> None:
 
 
 def problems(served: Served, new: Object, old: Object | None, write: Write, subresource: str = "") -> list[FieldError]:
-    """What the schema and the rules have against the object; the rules are asked only when the schema is content."""
+    """What the schema and the rules have against the object; the rules are not asked about a value of another shape."""
     if write.trusted or (schema := served.schema) is None or _untouched(new, old):
         return []
     if subresource == "status":
@@ -66,8 +68,9 @@ def problems(served: Served, new: Object, old: Object | None, write: Write, subr
         if served.type.builtin:  # their metadata has been looked at, in better words
             found = [problem for problem in found if not problem.field.startswith("metadata.")]
             _refuse_undecodable(served, found)
-    if not found and served.examined is not None:
-        found = served.examined.rules.validate(new, old)
+    if served.examined is not None and served.examined.rules:
+        blocked = any(problem.type in schemas.BLOCKING for problem in found)
+        found += [schemas.NOT_CHECKED] if blocked else served.examined.rules.validate(new, old)
     return found
 
 

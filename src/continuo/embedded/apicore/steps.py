@@ -62,7 +62,7 @@ def admitted(state: State, served: Served, operation: str, new: Object, old: Obj
 def problems_of(
     state: State, served: Served, new: Object, old: Object | None, write: Write, subresource: str = ""
 ) -> list[FieldError]:
-    found = [] if write.trusted else meta.check(new["metadata"])
+    found = [] if write.trusted else _metadata_problems(served, new["metadata"], old, write)
     if old is not None:
         found += meta.check_change(new["metadata"], old["metadata"])
     found += shaping.problems(served, new, old, write, subresource)
@@ -70,6 +70,13 @@ def problems_of(
         found += served.strategy.check(new, old)
         if served.strategy.check_in_cluster is not None:
             found += served.strategy.check_in_cluster(state, new, old)
+    return found
+
+
+def _metadata_problems(served: Served, metadata: Object, old: Object | None, write: Write) -> list[FieldError]:
+    found = meta.check(metadata, builtin=served.type.builtin)
+    if metadata.get("finalizers") and not served.type.builtin and not found:
+        write.warnings.extend(meta.finalizer_warnings(metadata, old["metadata"] if old else None))
     return found
 
 

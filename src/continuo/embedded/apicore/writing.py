@@ -50,7 +50,7 @@ def replace(
 ) -> Object:  # fmt: skip
     """The common end of update, patch and apply: `obj` is what the object should become."""
     _preconditions(served.kind, old["metadata"], obj.get("metadata") or {})
-    shaped = shaping.shape(served, obj, write, subresource, old)
+    shaped = shaping.shape(served, obj, write, subresource, old, applied=managed is not None)
     new = _merge(served, old, shaped, subresource)
     name = old["metadata"]["name"]
     if subresource != "status":

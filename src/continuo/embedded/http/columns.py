@@ -8,7 +8,9 @@ from typing import Any
 
 from continuo.embedded.http.ages import age
 from continuo.embedded.http.jsonpath import Path, compile_path, find
+from continuo.embedded.http.spelled import shown
 from continuo.embedded.port import ResourceType
+from continuo.resources.errors import BadRequest
 from continuo.resources.meta import Object
 
 Cell = Callable[[Object, float], Any]
@@ -68,41 +70,50 @@ def _boolean(value: Any) -> Any:
 
 
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {
-    "integer": _number(int),
-    "number": _number(float),
+    "integer": _number(lambda value: max(-(1 << 63), min(int(value), (1 << 63) - 1))),
+    "number": _number(lambda value: value),
     "boolean": _boolean,
+    "string": shown,
 }
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
-
-
 def _cell(path: Path, type: str) -> Cell:
-    convert = _CONVERT.get(type) or _plain
+    convert = _CONVERT.get(type)
 
     def cell(obj: Object, now: float) -> Any:
         found = find(path, obj)
         if not found or found[0] is None:
-            return "<unknown>" if type == "date" else None
-        return age(found[0], now) if type == "date" else convert(found[0])
+            return None
+        if convert is not None:
+            return convert(found[0])
+        return age(found[0], now) if type == "date" and isinstance(found[0], str) else None
 
     return cell
 
 
 def custom_columns(resource: ResourceType) -> tuple[Column, ...]:
-    """The columns of a custom resource: what its definition lists, else its age."""
-    columns = [
-        Column(
-            entry["name"],
-            _cell(compile_path(entry["jsonPath"]), entry.get("type", "string")),
-            entry.get("type", "string"),
-            int(entry.get("priority", 0)),
-            entry.get("format", ""),
-            entry.get("description", ""),
+    """The columns of a custom resource: what its definition lists, else its age.
+
+    A path that is not understood ends the list, as on any API server.
+    """
+    columns: list[Column] = []
+    for entry in resource.columns:
+        try:
+            path = compile_path(entry["jsonPath"])
+        except BadRequest:
+            break
+        kind = entry.get("type", "string")
+        described = (
+            entry.get("description") or f"Custom resource definition column (in JSONPath format): {entry['jsonPath']}"
         )
-        for entry in resource.columns
-    ]
-    return (NAME, *(columns or (AGE,)))
+        columns.append(
+            Column(
+                entry["name"],
+                _cell(path, kind),
+                kind,
+                int(entry.get("priority", 0)),
+                entry.get("format", ""),
+                described,
+            )
+        )
+    return (NAME, *(columns if resource.columns else (AGE,)))

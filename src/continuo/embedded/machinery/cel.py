@@ -27,6 +27,10 @@ class CompiledRules:
     def __init__(self, root: Node | None) -> None:
         self._root = root
 
+    def __bool__(self) -> bool:
+        """Whether there is any rule."""
+        return self._root is not None
+
     @classmethod
     def compile(cls, schema: Mapping[str, Any], path: str = "spec.validation.openAPIV3Schema") -> CompiledRules:
         """Compile every rule; raises InvalidRules naming those that do not compile."""

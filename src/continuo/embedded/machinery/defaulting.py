@@ -26,15 +26,15 @@ class _Defaults:
         self.items = _Defaults(schema["items"]) if isinstance(schema.get("items"), Mapping) else None
         self.drops = not schema.get("nullable")
 
-    def fill(self, value: Any) -> Any:
+    def fill(self, value: Any, keep_nulls: bool = False) -> Any:
         if isinstance(value, dict):
-            return self._fill_map(value)
+            return self._fill_map(value, keep_nulls)
         if not isinstance(value, list) or self.items is None:
             return value
-        filled = [self.items.fill(item) for item in value]
+        filled = [self.items.fill(item, keep_nulls) for item in value]
         return value if all(a is b for a, b in zip(filled, value, strict=True)) else filled
 
-    def _fill_map(self, value: dict[str, Any]) -> dict[str, Any]:
+    def _fill_map(self, value: dict[str, Any], keep_nulls: bool) -> dict[str, Any]:
         out = value
         for name, (default, nullable) in self.values.items():
             if name not in value or (value[name] is None and not nullable):
@@ -45,8 +45,8 @@ class _Defaults:
             inner = known.get(name, element)
             if inner is None or (child is not None and child.__class__ not in _NESTED):
                 continue
-            filled = inner.fill(child)
-            dropped = child is None and inner.drops
+            filled = inner.fill(child, keep_nulls)
+            dropped = child is None and inner.drops and not keep_nulls
             if dropped or filled is not child:
                 out = dict(value) if out is value else out
                 if dropped:
@@ -60,6 +60,9 @@ _NESTED = (dict, list)
 _DEFAULTS: IdentityMemo[_Defaults] = IdentityMemo(_Defaults)
 
 
-def apply_defaults(schema: Mapping[str, Any], value: Any) -> Any:
-    """The value with defaults filled in and without stray nulls; the same object when nothing had to change."""
-    return _DEFAULTS.of(schema).fill(value)
+def apply_defaults(schema: Mapping[str, Any], value: Any, *, keep_nulls: bool = False) -> Any:
+    """The value with defaults filled in and without stray nulls; the same object when nothing had to change.
+
+    `keep_nulls`: a null without a default stays, for validation to find (as after server-side apply).
+    """
+    return _DEFAULTS.of(schema).fill(value, keep_nulls)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from continuo.embedded.machinery.fields import Place, path_of, step
+from continuo.embedded.machinery.typed import ALWAYS
 
 _EMBEDDED: Mapping[str, Any] = {
     "apiVersion": {},
@@ -62,13 +63,33 @@ def _prune_map(
 _NESTED = (dict, list)
 
 
-def without_nulls(value: Any) -> Any:
-    """The value without fields that are null, which in built-in kinds means "not given"; shared where there are none."""
+def tidy(schema: Mapping[str, Any], value: Any) -> Any:
+    """The value as a built-in kind keeps it: no nulls, and no empty lists and maps where a field may be left out.
+
+    Shared where there is nothing to leave out.
+    """
+    if isinstance(value, dict):
+        return _tidy_map(schema, value)
+    inner = schema.get("items") or {}
     out = value
-    for name, child in value.items() if isinstance(value, dict) else enumerate(value):
+    for index, item in enumerate(value):
+        if item.__class__ in _NESTED and (kept := tidy(inner, item)) is not item:
+            out = value.copy() if out is value else out
+            out[index] = kept
+    return out
+
+
+def _tidy_map(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    out = value
+    for name, child in value.items():
         if child.__class__ in _NESTED:
-            kept = without_nulls(child)
-        elif child is None and isinstance(value, dict):
+            inner = properties.get(name)
+            if not child and inner is not None and _may_be_left_out(schema, name, inner):
+                kept = None
+            else:
+                kept = tidy(inner if inner is not None else schema.get("additionalProperties") or {}, child)
+        elif child is None:
             kept = None
         else:
             continue
@@ -79,3 +100,12 @@ def without_nulls(value: Any) -> Any:
             else:
                 out[name] = kept
     return out
+
+
+def _may_be_left_out(schema: Mapping[str, Any], name: str, inner: Mapping[str, Any]) -> bool:
+    """Whether an empty value says nothing: a list or a map, unlike a struct that is chosen by being there."""
+    return (
+        (inner.get("type") == "array" or "additionalProperties" in inner)
+        and ALWAYS not in inner
+        and name not in (schema.get("required") or ())
+    )

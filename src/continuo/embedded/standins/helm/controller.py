@@ -32,8 +32,8 @@ from continuo.resources.meta import Key, Object, annotations_of, deleting, is_tr
 
 PROXY_LABEL = "helmreleaseproxy.addons.cluster.x-k8s.io/helmchartproxy-name"
 CLUSTER_LABEL = "cluster.x-k8s.io/cluster-name"
-CHART_FINALIZER = "helmchartproxy.addons.cluster.x-k8s.io/finalizer"
-RELEASE_FINALIZER = "helmreleaseproxy.addons.cluster.x-k8s.io/finalizer"
+CHART_FINALIZER = "helmchartproxy.addons.cluster.x-k8s.io"
+RELEASE_FINALIZER = "helmreleaseproxy.addons.cluster.x-k8s.io"
 _WRITE = Write(manager="caaph")
 _COPIED = ("chartName", "repoURL", "version", "options", "credentials", "tlsConfig", "reconcileStrategy")
 
