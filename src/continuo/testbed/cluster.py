@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,12 +114,13 @@ class RealCluster:
             await self.crew.end(f"{part} of {self.name}")
 
     async def run(
-        self, program: str, argv: Sequence[str], *, environment: dict[str, str] | None = None, restart: bool = True
-    ) -> None:
+        self, program: str, argv: Sequence[str], *, environment: dict[str, str] | None = None, restart: bool = True,
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         """Run one more program with this cluster, in its network namespace where it has one."""
         await self.crew.start(
             f"{program} of {self.name}", [*self.setup.within, *argv], log_file=self.folder / f"{program}.log",
-            environment=environment, restart=restart,
+            environment=environment, restart=restart, ready=ready,
         )  # fmt: skip
 
     async def _start(self, etcd: Etcd) -> None:

