@@ -278,6 +278,8 @@ CASES: tuple[Case, ...] = (
     _case("secret-in-clear", "DB_PASSWORD: { get_input: DB_PASSWORD }", "DB_PASSWORD: hunter2",
           "secret-in-clear",
           "db: the value of DB_PASSWORD stands in the blueprint", "hunter2", "warning"),
+    _case("certificate-missing", "protocol: HTTP", "protocol: HTTPS", "certificate-missing",
+          "WebCP: public port 8080 (HTTPS) has no certificate and is served as plain HTTP", "    WebCP:", "warning"),
     # --- node filters -----------------------------------------------------------------------------------------------
     _case("size-unit", "512 MB", "512 XB", "bad-unit",
           "webNode: mem_size must be a number with a unit, not 512 XB", "512 XB"),
