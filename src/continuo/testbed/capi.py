@@ -38,7 +38,10 @@ class Manager:
     """One of Cluster API's programs."""
 
     program: str
+    folder: str
+    """Of its manifests."""
     provider: str
+    """As the inventory names it."""
     kind: str
     namespace: str
     workers: tuple[str, ...]
@@ -52,17 +55,18 @@ class Manager:
 
 MANAGERS = (
     Manager(
-        "capi-core", "cluster-api", "CoreProvider", "capi-system",
+        "capi-core", "core", "cluster-api", "CoreProvider", "capi-system",
         ("cluster", "machine", "machineset", "machinedeployment"),
     ),
     Manager(
-        "capi-bootstrap", "bootstrap-kubeadm", "BootstrapProvider", "capi-kubeadm-bootstrap-system", ("kubeadmconfig",)
+        "capi-bootstrap-kubeadm", "bootstrap-kubeadm", "bootstrap-kubeadm", "BootstrapProvider",
+        "capi-kubeadm-bootstrap-system", ("kubeadmconfig",),
     ),
     Manager(
-        "capi-control-plane", "control-plane-kubeadm", "ControlPlaneProvider", "capi-kubeadm-control-plane-system",
-        ("kubeadmcontrolplane",),
+        "capi-control-plane-kubeadm", "control-plane-kubeadm", "control-plane-kubeadm", "ControlPlaneProvider",
+        "capi-kubeadm-control-plane-system", ("kubeadmcontrolplane",),
     ),
-    Manager("capi-dev", "infrastructure-docker", "InfrastructureProvider", "capd-system", ("",)),
+    Manager("capi-dev-provider", "dev-provider", "infrastructure-docker", "InfrastructureProvider", "capd-system", ("",)),
 )  # fmt: skip
 PROGRAMS = tuple(manager.program for manager in MANAGERS)
 
@@ -122,14 +126,14 @@ class ClusterApi:
         hosts = ("localhost", "127.0.0.1")
         authority.files(_CERTIFICATE, Subject(_CERTIFICATE, hosts=hosts))
         bundle = base64.b64encode(authority.certificate.encode()).decode()
-        found = {m.provider: capi_manifests.read(self._manifests / m.provider) for m in MANAGERS}
+        found = {m.provider: capi_manifests.read(self._manifests / m.folder) for m in MANAGERS}
         ends = {m.provider: Endpoint(self._ports[f"{m.program}-webhook"], bundle) for m in MANAGERS}
         definitions = [
             obj
             for provider, objects in found.items()
             for obj in capi_manifests.definitions(objects, provider, ends[provider])
         ]
-        inventory = capi_manifests.read(self._manifests / "inventory")
+        inventory = capi_manifests.read(self._manifests / "clusterctl")
         await install_definitions(client, [*definitions, *inventory])
         await all_or_none([self._run(manager) for manager in MANAGERS])
         # Only now: until the managers answer, every write of their kinds would be refused.
@@ -171,7 +175,7 @@ class ClusterApi:
 
 def find_manifests(tools: Tools) -> Path:
     """The manifests that were kept beside the programs."""
-    folder = tools.need(PROGRAMS[0]).parent.parent / "manifests"
+    folder = tools.need(PROGRAMS[0]).resolve().parent.parent / "share"
     if not folder.is_dir():
         raise Missing(
             f"{folder} is missing: Cluster API's manifests; get them with: continuo testbed build cluster-api"

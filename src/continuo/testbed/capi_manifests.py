@@ -7,7 +7,6 @@ does not know which version of a kind speaks which contract.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,26 +25,6 @@ VALIDATING = Kind(
     namespaced=False,
 )  # fmt: skip
 _CONTRACTS = {"cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
-_INVENTORY = "cmd/clusterctl/config/crd/bases/clusterctl.cluster.x-k8s.io_providers.yaml"
-_SOURCES = {
-    "cluster-api": ("core", "config"),
-    "bootstrap-kubeadm": ("core", "bootstrap/kubeadm/config"),
-    "control-plane-kubeadm": ("core", "controlplane/kubeadm/config"),
-    "infrastructure-docker": ("test", "infrastructure/docker/config"),
-}
-"""Where each provider's manifests are: in which Go module, in which folder."""
-
-
-def collect(core: Path, test: Path, target: Path) -> None:
-    """Copy the manifests out of the folders of the two Go modules, as `read` wants to find them."""
-    modules = {"core": core, "test": test}
-    for provider, (module, folder) in _SOURCES.items():
-        source, copy = modules[module] / folder, target / provider
-        copy.mkdir(parents=True, exist_ok=True)
-        for file in (*sorted((source / "crd/bases").glob("*.yaml")), source / "webhook/manifests.yaml"):
-            shutil.copyfile(file, copy / file.name)
-    (target / "inventory").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(core / _INVENTORY, target / "inventory" / "providers.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +42,7 @@ class Endpoint:
 
 def read(folder: Path) -> list[Object]:
     """All objects in the YAML files of one provider; raises Missing where there are none."""
-    files = sorted(folder.glob("*.yaml"))
+    files = sorted(folder.glob("*/*.yaml"))
     if not files:
         raise Missing(f"{folder} holds no manifests of Cluster API; get them with: continuo testbed build cluster-api")
     return [obj for file in files for obj in _documents(file.read_text(encoding="utf-8")) if obj]
