@@ -1,0 +1,3 @@
+module continuo.dev/testbed/images
+
+go 1.22
