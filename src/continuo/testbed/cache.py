@@ -141,6 +141,10 @@ class Cache:
         stage.rename(target)
         return manifest
 
+    def drop(self, part: Part) -> None:
+        """Forget a part as it is defined now."""
+        shutil.rmtree(self.folder(part), ignore_errors=True)
+
     def damaged(self, part: Part) -> list[str]:
         """Files whose checksum is not the manifest's; reads all of them."""
         folder = self.folder(part)

@@ -77,8 +77,12 @@ def _problem(source: Source, facts: Facts) -> tuple[str, str] | None:
         case Wheel():
             return _wheel_problem(source, facts)
         case Debian():
-            missing = "there is no apt-get and dpkg here"
-            return None if facts.apt else (missing, f"install by your system's packages: {' '.join(source.packages)}")
+            lacking = "there is no apt-get and dpkg here"
+            return (
+                None
+                if facts.apt
+                else (lacking, f"install it by your system's packages (Debian calls it {source.package})")
+            )
 
 
 def _release_problem(source: Release, facts: Facts) -> tuple[str, str] | None:

@@ -72,13 +72,15 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Debian:
-    """Programs of Debian packages, unpacked into the cache: nothing is installed, and root is not needed."""
+    """Programs of a Debian package, unpacked into the cache: nothing is installed, and root is not needed."""
 
-    packages: tuple[str, ...]
+    package: str
     programs: Mapping[str, str]
-    """Paths in the packages by program."""
+    """Paths in the package by program."""
+    libraries: tuple[str, ...] = ()
+    """Packages of libraries, for when the system lacks one."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What programs must be told about where they are; `{root}` is where the packages are unpacked."""
+    """What programs must be told about where they are; `{root}` is where the package is unpacked."""
 
 
 Source: TypeAlias = OnPath | Release | GoBuild | Wheel | Debian

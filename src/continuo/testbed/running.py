@@ -28,7 +28,7 @@ async def follow(
     try:
         child = await asyncio.create_subprocess_exec(
             *argv, cwd=folder, env={**os.environ, **(environment or {})}, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True, limit=1 << 20,
         )  # fmt: skip
     except OSError as error:
         raise TestbedError(f"cannot run {argv[0]}: {error.strerror or error}") from error

@@ -9,14 +9,14 @@ from continuo.testbed.errors import TestbedError
 from continuo.testbed.parts import Copy, Debian, GoBuild, OnPath, Part, Release, Wheel
 
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
-_CNI = ("bridge", "host-local", "loopback", "portmap")
+_CNI = ("bridge", "host-local", "loopback", "portmap", "ptp")
 _IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
 _X86 = ("x86_64",)
 
 
 def _kubernetes(version: str, purpose: str, *, essential: bool) -> Part:
     major, minor, _ = version.split(".")
-    stamps = {}
+    stamps: dict[str, str] = {}
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
         stamps |= {f"{package}.{name}": value for name, value in values.items()}
@@ -72,15 +72,16 @@ def _liqo(version: str) -> Part:
 
 
 def _debian(
-    name: str, purpose: str, packages: Iterable[str], programs: dict[str, str], on_path: OnPath | None = None,
-    environment: dict[str, str] | None = None,
+    name: str, package: str, purpose: str, programs: dict[str, str], *, on_path: OnPath | None = None,
+    libraries: tuple[str, ...] = (), environment: dict[str, str] | None = None,
 ) -> Part:  # fmt: skip
-    unpacked = Debian(tuple(packages), programs, environment or {})
+    unpacked = Debian(package, programs, libraries, environment or {})
     return Part(name, "", purpose, tuple(programs), (on_path or OnPath(), unpacked))
 
 
 _CONTAINERS = "real containers"
-_LIQO_NETWORK = "real Liqo's network"
+_SERVICES = "Services of real clusters"
+_NETWORK = "real Liqo's network"
 _NETFILTER = ("libnftnl11", "libmnl0", "libnfnetlink0", "libnetfilter-conntrack3")
 
 GO = Part(
@@ -113,24 +114,25 @@ PARTS: tuple[Part, ...] = (
     _liqo("1.2.0"),
     Part("coredns", "1.14.6", "names in real clusters", ("coredns",),
          (OnPath(("-version",)), GoBuild("coredns", {"coredns": "."}, minutes=3))),
-    _debian("containerd", _CONTAINERS, ("containerd",),
+    Part("images", "1", "images of our own", ("continuo-images",), (GoBuild("images", {"continuo-images": "."}),)),
+    _debian("containerd", "containerd", _CONTAINERS,
             {name: f"usr/bin/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")}),
-    _debian("runc", _CONTAINERS, ("runc", "libseccomp2"), {"runc": "usr/sbin/runc"}),
-    _debian("cni-plugins", _CONTAINERS, ("containernetworking-plugins",),
-            {name: f"usr/lib/cni/{name}" for name in _CNI}, OnPath(folders=("/usr/lib/cni", "/opt/cni/bin"))),
-    _debian("busybox", "images of our own", ("busybox-static",), {"busybox": "bin/busybox"}, OnPath(static=True)),
-    _debian("iptables", "Services of real clusters",
-            ("iptables", "libxtables12", "libip4tc2", "libip6tc2", *_NETFILTER),
+    _debian("runc", "runc", _CONTAINERS, {"runc": "usr/sbin/runc"}, libraries=("libseccomp2",)),
+    _debian("cni-plugins", "containernetworking-plugins", _CONTAINERS, {name: f"usr/lib/cni/{name}" for name in _CNI},
+            on_path=OnPath(folders=("/usr/lib/cni", "/opt/cni/bin"))),
+    _debian("busybox", "busybox-static", "images of our own", {"busybox": "bin/busybox"}, on_path=OnPath(static=True)),
+    _debian("iptables", "iptables", _SERVICES,
             {name: f"usr/sbin/{name.replace('tables', 'tables-nft', 1)}" for name in _IPTABLES},
+            libraries=("libxtables12", "libip4tc2", "libip6tc2", *_NETFILTER),
             environment={"XTABLES_LIBDIR": "{root}/usr/lib/x86_64-linux-gnu/xtables"}),
-    _debian("conntrack", "Services of real clusters", ("conntrack", *_NETFILTER), {"conntrack": "usr/sbin/conntrack"}),
-    _debian("iproute2", "network namespaces", ("iproute2", "libbpf1", "libbsd0", "libelf1", "libmnl0", "libxtables12"),
-            {"ip": "bin/ip"}),
-    _debian("nftables", _LIQO_NETWORK,
-            ("nftables", "libnftables1", "libedit2", "libjansson4", "libgmp10", "libxtables12", "libbsd0", *_NETFILTER),
-            {"nft": "usr/sbin/nft"}),
-    _debian("wireguard-go", _LIQO_NETWORK, ("wireguard-go",), {"wireguard-go": "usr/bin/wireguard-go"}),
-    _debian("wireguard-tools", _LIQO_NETWORK, ("wireguard-tools",), {"wg": "usr/bin/wg"}),
+    _debian("conntrack", "conntrack", _SERVICES, {"conntrack": "usr/sbin/conntrack"}, libraries=_NETFILTER),
+    _debian("iproute2", "iproute2", "network namespaces", {"ip": "bin/ip"},
+            libraries=("libbpf1", "libbpf0", "libbsd0", "libmd0", "libelf1", "libelf1t64", "libmnl0", "libcap2")),
+    _debian("nftables", "nftables", _NETWORK, {"nft": "usr/sbin/nft"},
+            libraries=("libnftables1", "libedit2", "libbsd0", "libmd0", "libtinfo6", "libjansson4", "libgmp10",
+                       "libxtables12", *_NETFILTER)),
+    _debian("wireguard-go", "wireguard-go", _NETWORK, {"wireguard-go": "usr/bin/wireguard-go"}),
+    _debian("wireguard-tools", "wireguard-tools", _NETWORK, {"wg": "usr/bin/wg"}),
     _kubernetes("1.35.4", "version skew", essential=False),
 )  # fmt: skip
 

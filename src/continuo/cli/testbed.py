@@ -1,0 +1,78 @@
+"""`continuo testbed`: the real programs that real clusters on this machine are made of."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from continuo.cli.building import make_report, print_missing
+from continuo.cli.output import print_data, print_table
+from continuo.testbed.build import build as build_parts
+from continuo.testbed.cache import Cache
+from continuo.testbed.choose import options
+from continuo.testbed.errors import TestbedError
+from continuo.testbed.machine import look_around
+from continuo.testbed.parts import Part, kind_of
+from continuo.testbed.table import PARTS, select
+
+
+@click.group()
+def testbed() -> None:
+    """The real programs that real clusters on this machine are made of: get them, see them."""
+
+
+@testbed.command()
+@click.argument("parts", nargs=-1)
+@click.option("--without", multiple=True, metavar="PART", help="Leave a part out; may be given several times.")
+@click.option("--verify", is_flag=True, help="Check every program against its checksum, and make damaged parts anew.")
+def build(parts: tuple[str, ...], without: tuple[str, ...], verify: bool) -> None:
+    """Get PARTS, or all: from this machine, from releases, built with Go, from Python wheels, from Debian packages.
+
+    What is there already is left alone. Exit code 1 when a part that was named, or one that every real cluster needs,
+    cannot be had.
+    """
+    try:
+        wanted = select(parts, without)
+    except TestbedError as error:
+        raise click.UsageError(str(error)) from error
+    cache = Cache()
+    if verify:
+        _drop_damaged(wanted, cache)
+    with make_report(wanted, cache) as report:
+        outcomes = asyncio.run(build_parts(wanted, cache, report))
+    missing = [outcome for outcome in outcomes if outcome.state == "missing"]
+    print_missing(missing)
+    if any(outcome.part.name in parts or outcome.part.essential for outcome in missing):
+        raise click.exceptions.Exit(1)
+
+
+def _drop_damaged(parts: list[Part], cache: Cache) -> None:
+    for part in parts:
+        if damaged := cache.damaged(part):
+            click.echo(f"{part.name}: {', '.join(damaged)} changed since it was made; making it anew")
+            cache.drop(part)
+
+
+@testbed.command("list")
+@click.option("-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table", show_default=True)
+def list_parts(output: str) -> None:
+    """Show every part: its version, where it came from or would come from, and what it is needed for."""
+    cache = Cache()
+    facts = asyncio.run(look_around(cache.modules, ()))
+    rows = []
+    for part in PARTS:
+        manifest = cache.find(part)
+        usable, _ = options(part, facts)
+        state = "ready" if manifest else "not built" if usable else "missing"
+        version = manifest.version if manifest else part.version
+        source = manifest.source if manifest else ", ".join(kind_of(source) for source in usable)
+        rows.append(
+            {"part": part.name, "version": version or "any", "state": state, "source": source or "none here",
+             "neededFor": part.purpose, "programs": str(cache.bin(part)) if manifest else ""}
+        )  # fmt: skip
+    if output != "table":
+        print_data(rows, output)
+        return
+    columns = ("PART", "VERSION", "STATE", "SOURCE", "NEEDED FOR")
+    print_table(columns, [[str(value) for value in row.values()][:5] for row in rows])
