@@ -87,6 +87,8 @@ class KubeCluster:
         self.access = access
         self.requests: Counter[str] = Counter()
         """How many requests were sent, by verb; for benchmarks and metrics."""
+        self.refusals: Counter[str] = Counter()
+        """How many of them were refused, by the error's reason."""
         self.discovery = Discovery(self)
         self._base = access.server.rstrip("/")
         self._transports = transports if transports is not None else Transports()
@@ -281,6 +283,7 @@ class KubeCluster:
                 async with self._slots:
                     return await self._once(method, url, body, content_type)
             except _Answer as answer:
+                self.refusals[answer.error.reason] += 1
                 wait = self._wait_before_repeat(answer, attempt, repeatable)
                 if wait is None:
                     raise answer.error from None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,11 @@ import aiohttp
 
 from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
+from continuo.resources.crds import own_crds
 from continuo.resources.meta import Object
 from continuo.testbed import capi_manifests
 from continuo.testbed.capi_manifests import Endpoint
-from continuo.testbed.cluster import RealCluster
+from continuo.testbed.cluster import RealCluster, Setup
 from continuo.testbed.definitions import MANAGER, install_definitions
 from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.pki import Subject
@@ -171,6 +174,22 @@ class ClusterApi:
             f"--kube-api-qps={pace.queries}",
             f"--kube-api-burst={pace.burst}",
         ]
+
+
+@asynccontextmanager
+async def management_cluster(folder: Path, tools: Tools, *, pace: Pace | None = None) -> AsyncIterator[ClusterApi]:
+    """A management cluster alone, with Continuo's own kinds and Cluster API; its state is kept in the folder."""
+    tools.check(PROGRAMS)
+    cluster = await RealCluster.start("management", folder, tools=tools, setup=Setup(nodes=0, scheduler=False))
+    try:
+        client = cluster.client()
+        try:
+            await install_definitions(client, own_crds())
+        finally:
+            await client.close()
+        yield await ClusterApi.start(cluster, pace=pace)
+    finally:
+        await cluster.stop()
 
 
 def find_manifests(tools: Tools) -> Path:

@@ -1,0 +1,39 @@
+"""Tests against real engines. They take minutes: `make test-real` runs them, `make test` passes them by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+os.environ.setdefault("CONTINUO_PATIENCE", "600")  # read when the scenarios' waiting is imported, below
+
+from continuo.testbed.capi import PROGRAMS
+from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
+
+from .lifecycle import LifecycleBed, lifecycle_bed
+
+ASKED = os.environ.get("CONTINUO_TEST_REAL", "")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def _tools() -> Tools:
+    if not ASKED:
+        pytest.skip("real engines are only tested when asked for: make test-real")
+    tools = find_tools()
+    if missing := tools.missing((*CONTROL_PLANE[:3], *PROGRAMS)):
+        pytest.skip(f"{', '.join(missing)} missing on this machine: make testbed")
+    return tools
+
+
+@pytest.fixture(scope="module")
+async def bed(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LifecycleBed]:
+    """A management cluster with real Cluster API and an operator."""
+    tools = _tools()
+    async with lifecycle_bed(tmp_path_factory.mktemp("capi"), tools) as bed:
+        yield bed
