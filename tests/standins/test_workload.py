@@ -410,3 +410,49 @@ def test_a_large_burst_of_pods_says_no_more_than_a_budget_of_events(make_world: 
     world.run(2)
     late = {e["reason"] for e in api.list(CORE_EVENT, "default") if e["involvedObject"]["name"] == "late"}
     assert late == {"Scheduled", "Pulled", "Started"}, "after the burst pods are heard again"
+
+
+def test_pods_are_available_after_min_ready_seconds(cluster: Any, world: Any) -> None:
+    body = deployment("slow", 2)
+    body["spec"]["minReadySeconds"] = 10
+    cluster.create(body)
+    world.run(3)
+    status = cluster.get(DEPLOYMENT, "slow", "default")["status"]
+    assert (status["readyReplicas"], "availableReplicas" in status, status["unavailableReplicas"]) == (2, False, 2)
+    assert condition(cluster.get(DEPLOYMENT, "slow", "default"), "Progressing")["reason"] == "ReplicaSetUpdated"
+    world.run(10)
+    found = cluster.get(DEPLOYMENT, "slow", "default")
+    assert found["status"]["availableReplicas"] == 2
+    assert condition(found, "Progressing")["reason"] == "NewReplicaSetAvailable"
+    (replica_set,) = cluster.list(REPLICA_SET, "default", {"app": "slow"})
+    assert replica_set["status"]["availableReplicas"] == 2
+
+
+def test_a_rollout_that_takes_too_long(cluster: Any, world: Any) -> None:
+    body = deployment("late", 2)
+    body["spec"]["progressDeadlineSeconds"] = 20
+    cluster.create(body)
+    world.run(5)
+    set_image = lambda image: lambda obj: {  # noqa: E731
+        **obj, "spec": {**obj["spec"], "template": template("late", image)},
+    }  # fmt: skip
+    update(cluster, DEPLOYMENT, "late", set_image("does-not-exist:1"))
+    world.run(15)
+    assert condition(cluster.get(DEPLOYMENT, "late", "default"), "Progressing")["reason"] == "ReplicaSetUpdated"
+    world.run(10)
+    late = condition(cluster.get(DEPLOYMENT, "late", "default"), "Progressing")
+    assert (late["status"], late["reason"]) == ("False", "ProgressDeadlineExceeded")
+    assert late["message"].endswith("has timed out progressing.")
+    update(cluster, DEPLOYMENT, "late", set_image("nginx:2"))
+    world.run(5)
+    assert condition(cluster.get(DEPLOYMENT, "late", "default"), "Progressing")["reason"] == "NewReplicaSetAvailable"
+
+
+def test_a_finished_rollout_stays_finished(cluster: Any, world: Any) -> None:
+    cluster.create(deployment("web", 3))
+    world.run(3)
+    update(cluster, DEPLOYMENT, "web", lambda obj: {**obj, "spec": {**obj["spec"], "replicas": 900}})
+    world.run(3)
+    found = cluster.get(DEPLOYMENT, "web", "default")
+    assert condition(found, "Available")["status"] == "False"
+    assert condition(found, "Progressing")["reason"] == "NewReplicaSetAvailable"

@@ -45,6 +45,7 @@ class Settings:
     helm_install: float = 0.3
     node_ready: float = 0.1
     image_pull: float = 0.15
+    volume_create: float = 0.1
     pod_stop: float = 0.05
     endpoints_delay: float = 0.02
     """Changes of a Service's pods within this time become one write."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _CONFIG_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
+_STORAGE_CLASSES: Final = ("storage.k8s.io", "storageclasses")
 _IMMORTAL: Final = frozenset(("default", "kube-system", "kube-public"))
 _SECRET_KEYS: Final = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
@@ -173,6 +174,23 @@ def _volume_claim(claim: Object) -> Object:
     return claim if "volumeMode" in spec else {**claim, "spec": {**spec, "volumeMode": "Filesystem"}}
 
 
+def _with_default_class(state: State, claim: Object, old: Object | None) -> Object:
+    """A new claim that names no class gets the cluster's default one, the newest where there are several."""
+    spec = claim.get("spec") or {}
+    if old is not None or spec.get("storageClassName") is not None:
+        return claim
+    classes = [entry for entry in state.tables[_STORAGE_CLASSES].all() if _is_default(entry)]
+    if not classes:
+        return claim
+    name = max(classes, key=lambda entry: (entry["metadata"]["creationTimestamp"], entry["metadata"]["name"]))
+    return {**claim, "spec": {**spec, "storageClassName": name["metadata"]["name"]}}
+
+
+def _is_default(storage_class: Object) -> bool:
+    annotations = storage_class["metadata"].get("annotations") or {}
+    return annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
+
+
 def _check_claim(claim: Object, old: Object | None) -> Iterator[FieldError]:
     spec = claim.get("spec") or {}
     if not spec.get("accessModes"):
@@ -216,7 +234,9 @@ def _check_lease(lease: Object, _old: Object | None) -> Iterator[FieldError]:
 
 LEASE: Final = Strategy(check=_check_lease)
 NODE: Final = Strategy(status=lambda _: {}, keeps_status=True)
-CLAIM: Final = Strategy(defaults=_volume_claim, check=_check_claim, status=lambda _: {"phase": "Pending"})
+CLAIM: Final = Strategy(
+    defaults=_volume_claim, prepare=_with_default_class, check=_check_claim, status=lambda _: {"phase": "Pending"}
+)
 VOLUME: Final = Strategy(defaults=_volume, status=lambda _: {"phase": "Pending"})
 STORAGE_CLASS: Final = _top(reclaimPolicy="Delete", volumeBindingMode="Immediate")
 ENDPOINT_SLICE: Final = Strategy(defaults=_endpoint_slice, generation=True)

@@ -6,7 +6,14 @@ from random import Random
 
 from continuo.embedded.port import Api, Engine, StoredChange
 from continuo.embedded.standins.base import Listeners, PerCluster
-from continuo.embedded.standins.kinds import DAEMON_SET, IP_ADDRESS_POOL, JOB, STATEFUL_SET
+from continuo.embedded.standins.kinds import (
+    DAEMON_SET,
+    IP_ADDRESS_POOL,
+    JOB,
+    PERSISTENT_VOLUME,
+    STATEFUL_SET,
+    STORAGE_CLASS,
+)
 from continuo.embedded.standins.settings import Settings
 from continuo.embedded.standins.workload.deployments import Deployments
 from continuo.embedded.standins.workload.endpoints import Endpoints
@@ -19,6 +26,7 @@ from continuo.embedded.standins.workload.owned import OwnerIndex
 from continuo.embedded.standins.workload.replicasets import ReplicaSets
 from continuo.embedded.standins.workload.scheduler import Scheduler
 from continuo.embedded.standins.workload.sets import DaemonSets, Jobs, StatefulSets
+from continuo.embedded.standins.workload.volumes import Volumes
 from continuo.resources.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -29,6 +37,7 @@ from continuo.resources.kinds import (
     INGRESS_CLASS,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     REPLICA_SET,
     SECRET,
@@ -43,7 +52,9 @@ class WorkloadCluster:
         self.listeners = Listeners(engine, api)
         self.events = EventSink(engine, api, settings)
         self.owners = OwnerIndex()
-        self.scheduler = Scheduler(engine, api, self.events)
+        self.volumes = Volumes(engine, api, settings, self.events)
+        self.scheduler = Scheduler(engine, api, self.events, self.volumes)
+        self.volumes.on_claim_changed = self.scheduler.on_claim
         self.kubelets = Kubelets(engine, api, settings, self.events)
         self.nodes = Nodes(engine, api, settings, self.kubelets.pods_on)
         self.replica_sets = ReplicaSets(engine, api, rng, self.owners, self.events)
@@ -60,8 +71,11 @@ class WorkloadCluster:
         """Nodes first, then pods, then what owns pods: each finds what it counts already there."""
         follow = self.listeners.follow
         self.events.start()
+        self.volumes.start()
         for kind, callback in (
-            (DAEMON_SET, self.nodes.on_daemon_set), (NODE, self._on_node), (NAMESPACE, self.kubelets.on_namespace),
+            (STORAGE_CLASS, self.volumes.on_class), (PERSISTENT_VOLUME, self.volumes.on_volume),
+            (PERSISTENT_VOLUME_CLAIM, self.volumes.on_claim), (DAEMON_SET, self.nodes.on_daemon_set),
+            (NODE, self._on_node), (NAMESPACE, self.kubelets.on_namespace),
             (SERVICE, self._on_service), (POD, self._on_pod), (SECRET, self.kubelets.on_config),
             (CONFIG_MAP, self.kubelets.on_config), (REPLICA_SET, self._on_replica_set),
             (DEPLOYMENT, self._on_deployment), (DAEMON_SET, self.daemon_sets.on_daemon_set),
@@ -76,7 +90,7 @@ class WorkloadCluster:
         self.listeners.stop()
         for part in (
             self.scheduler, self.kubelets, self.nodes, self.replica_sets, self.deployments, self.daemon_sets,
-            self.stateful_sets, self.jobs, self.endpoints, self.load_balancers, self.ingresses,
+            self.stateful_sets, self.jobs, self.endpoints, self.load_balancers, self.ingresses, self.volumes,
         ):  # fmt: skip
             part.stop()
 

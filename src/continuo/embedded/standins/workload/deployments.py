@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from continuo.embedded.port import Api, Engine, StoredChange, Write
 from continuo.embedded.standins.base import Work
-from continuo.embedded.standins.objects import (
-    cond,
-    conditions,
-    controller_of,
-    owner_reference,
-    short_hash,
-    timestamp,
-    with_meta,
-)
+from continuo.embedded.standins.objects import controller_of, owner_reference, short_hash, with_meta
 from continuo.embedded.standins.workload.events import EventSink
 from continuo.embedded.standins.workload.owned import OwnerIndex
+from continuo.embedded.standins.workload.progress import Look, deployment_conditions, seconds_left
 from continuo.embedded.standins.workload.rollout import Generation, bounds, step
 from continuo.resources.kinds import DEPLOYMENT, REPLICA_SET
 from continuo.resources.meta import Key, Object, annotations_of, key_of, labels_of
@@ -160,9 +153,16 @@ class Deployments:
 
     # --- counts ---------------------------------------------------------------------------------------------------
 
-    def _generation(self, replica_set: Object) -> Generation:
-        ready = len(self._owners.of(replica_set["metadata"]["uid"]).ready)
-        return Generation(replica_set["metadata"]["name"], replica_set["spec"].get("replicas", 0), ready)
+    def _available(self, found: Object, replica_set: Object) -> int:
+        owned = self._owners.of(replica_set["metadata"]["uid"])
+        available, soon = owned.available(found["spec"].get("minReadySeconds", 0), self._engine.now())
+        if soon:
+            self._work.add_after(key_of(found), soon)
+        return available
+
+    def _generation(self, found: Object, replica_set: Object) -> Generation:
+        available = self._available(found, replica_set)
+        return Generation(replica_set["metadata"]["name"], replica_set["spec"].get("replicas", 0), available)
 
     def _roll(self, found: Object, new: Object) -> None:
         spec = found["spec"]
@@ -176,7 +176,7 @@ class Deployments:
                 self._scale_old_down(found)
             return
         limits = bounds(desired, rolling.get("maxSurge"), rolling.get("maxUnavailable"), default="25%")
-        changes = step(limits, self._generation(new), [self._generation(entry) for entry in old])
+        changes = step(limits, self._generation(found, new), [self._generation(found, entry) for entry in old])
         for entry in (new, *old):
             if entry["metadata"]["name"] in changes:
                 self._scale(found, self._api.get(REPLICA_SET, *_name_first(entry)), changes[entry["metadata"]["name"]])
@@ -207,57 +207,25 @@ class Deployments:
     # --- status ---------------------------------------------------------------------------------------------------
 
     def _report(self, found: Object, new: Object | None) -> None:
-        total = ready = 0
+        total = ready = available = 0
         for entry in self._all(found):
             owned = self._owners.of(entry["metadata"]["uid"])
             total, ready = total + len(owned.active), ready + len(owned.ready)
+            available += self._available(found, entry)
         updated = len(self._owners.of(new["metadata"]["uid"]).active) if new is not None else 0
         status: Object = {"observedGeneration": found["metadata"].get("generation", 1)}
         for name, value in (
-            ("replicas", total), ("updatedReplicas", updated), ("readyReplicas", ready), ("availableReplicas", ready),
-            ("unavailableReplicas", max(0, max(total, found["spec"].get("replicas", 1)) - ready)),
+            ("replicas", total), ("updatedReplicas", updated), ("readyReplicas", ready), ("availableReplicas", available),
+            ("unavailableReplicas", max(0, max(total, found["spec"].get("replicas", 1)) - available)),
         ):  # fmt: skip
             if value:
                 status[name] = value
-        status["conditions"] = self._conditions(found, new, total, updated, ready)
+        now = self._engine.now()
+        look = Look(found, new["metadata"]["name"] if new is not None else "", status, now)
+        status["conditions"] = deployment_conditions(look)
+        if (left := seconds_left(look, status["conditions"])) is not None:
+            self._work.add_after(key_of(found), left, "deadline")
         self._api.set_status(found, status, "kube-controller-manager")
-
-    def _conditions(self, found: Object, new: Object | None, total: int, updated: int, ready: int) -> list[Object]:
-        spec, now = found["spec"], timestamp(self._engine.now())
-        desired = spec.get("replicas", 1)
-        rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
-        limits = bounds(desired, rolling.get("maxSurge"), rolling.get("maxUnavailable"), default="25%")
-        least = desired - (limits.unavailable if (spec.get("strategy") or {}).get("type") != "Recreate" else 0)
-        available = (
-            cond("Available", True, "MinimumReplicasAvailable", "Deployment has minimum availability.")
-            if ready >= least
-            else cond(
-                "Available",
-                False,
-                "MinimumReplicasUnavailable",
-                "Deployment does not have minimum availability.",
-            )
-        )
-        name = new["metadata"]["name"] if new is not None else ""
-        if spec.get("paused"):
-            progress = cond("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused")
-        elif updated == total == desired and ready >= desired:
-            progress = cond(
-                "Progressing",
-                True,
-                "NewReplicaSetAvailable",
-                f'ReplicaSet "{name}" has successfully progressed.',
-            )
-        else:
-            progress = cond("Progressing", True, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
-        old = (found.get("status") or {}).get("conditions") or []
-        before = {entry["type"]: entry for entry in old}
-        result = []
-        for entry in conditions(old, [available, progress], now):
-            known = before.get(entry["type"])
-            same = known is not None and all(known.get(part) == entry[part] for part in ("status", "reason", "message"))
-            result.append({**entry, "lastUpdateTime": known.get("lastUpdateTime", now) if same and known else now})
-        return result
 
 
 def _name_first(obj: Object) -> tuple[str, str]:

@@ -26,7 +26,8 @@ def tolerated(taint: Mapping[str, str], tolerations: Iterable[Mapping[str, str]]
     return False
 
 
-def _term_matches(term: Object, name: str, labels: dict[str, str]) -> bool:
+def term_matches(term: Object, name: str, labels: dict[str, str]) -> bool:
+    """One node selector term; an empty one matches nothing."""
     expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
     if not expressions and not fields:
         return False
@@ -45,14 +46,14 @@ def affinity_matches(spec: Object, name: str, labels: dict[str, str]) -> bool:
     required = node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     if not required:
         return True
-    return any(_term_matches(term, name, labels) for term in required.get("nodeSelectorTerms") or ())
+    return any(term_matches(term, name, labels) for term in required.get("nodeSelectorTerms") or ())
 
 
 def preference(spec: Object, name: str, labels: dict[str, str]) -> int:
     """The summed weights of the preferred node affinity terms that the node matches."""
     node_affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     preferred = node_affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-    return sum(entry["weight"] for entry in preferred if _term_matches(entry["preference"], name, labels))
+    return sum(entry["weight"] for entry in preferred if term_matches(entry["preference"], name, labels))
 
 
 def refusal(spec: Object, name: str, labels: dict[str, str], taints: Iterable[Object], cordoned: bool) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from continuo.embedded.port import StoredChange
 from continuo.embedded.standins.objects import controller_of
@@ -15,6 +16,13 @@ def pod_ready(pod: Object) -> bool:
         if entry["type"] == "Ready":
             return bool(entry["status"] == "True")
     return False
+
+
+def _ready_since(pod: Object) -> float:
+    for entry in pod["status"]["conditions"]:
+        if entry["type"] == "Ready":
+            return datetime.fromisoformat(entry["lastTransitionTime"]).timestamp()
+    return 0.0
 
 
 def pod_finished(pod: Object) -> bool:
@@ -55,6 +63,13 @@ class Owned:
         self.finished.pop(key, None)
         self.terminating.discard(key)
         self.ready.discard(key)
+
+    def available(self, min_ready: float, now: float) -> tuple[int, float]:
+        """How many have been ready for that long, and when the next one will have been (0: no other is on its way)."""
+        if min_ready <= 0:
+            return len(self.ready), 0.0
+        waits = [_ready_since(self.active[key]) + min_ready - now for key in self.ready]
+        return sum(wait <= 0 for wait in waits), min((wait for wait in waits if wait > 0), default=0.0)
 
     @property
     def empty(self) -> bool:

@@ -52,7 +52,7 @@ class ReplicaSets:
     """All ReplicaSets of one cluster."""
 
     def __init__(self, engine: Engine, api: Api, rng: Random, owners: OwnerIndex, events: EventSink) -> None:
-        self._api, self._rng, self._owners, self._events = api, rng, owners, events
+        self._engine, self._api, self._rng, self._owners, self._events = engine, api, rng, owners, events
         self._work: Work[Key] = Work(engine, self._handle, name=NAME)
         self.on_empty: Callable[[Object], None] = lambda _: None
         """Told when a ReplicaSet of zero replicas has no pod left (a Recreate waits for it)."""
@@ -103,7 +103,12 @@ class ReplicaSets:
         if count:
             status["fullyLabeledReplicas"] = count
         if ready:
-            status["readyReplicas"] = status["availableReplicas"] = ready
+            status["readyReplicas"] = ready
+        available, soon = owned.available(found["spec"].get("minReadySeconds", 0), self._engine.now())
+        if available:
+            status["availableReplicas"] = available
+        if soon:
+            self._work.add_after(key_of(found), soon)
         self._api.set_status(found, status, "kube-controller-manager")
         if not found["spec"].get("replicas", 1) and owned.empty:
             self.on_empty(found)

@@ -16,11 +16,13 @@ import msgspec
 from continuo.embedded.port import Api, Engine, StoredChange, Write
 from continuo.embedded.standins.base import Work
 from continuo.embedded.standins.objects import cond, conditions, timestamp
+from continuo.embedded.standins.workload.claims import NOT_THERE, Demands, Terms, claims_of, offloaded, reachable
 from continuo.embedded.standins.workload.events import EventSink
 from continuo.embedded.standins.workload.filters import preference, refusal
 from continuo.embedded.standins.workload.owned import pod_finished
 from continuo.embedded.standins.workload.pool import Pool, Room
 from continuo.embedded.standins.workload.quantities import requests_of
+from continuo.embedded.standins.workload.volumes import Volumes
 from continuo.resources.kinds import POD
 from continuo.resources.meta import Key, Object, key_of
 
@@ -28,15 +30,17 @@ NAME = "default-scheduler"
 _WRITE = Write(manager="kube-scheduler", trusted=True)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _PREFERENCE_WEIGHT = 0.02
+_NOTHING = Demands()
 
 
 class PodClass:
     """What pods with the same demands share."""
 
-    __slots__ = ("epoch", "heap", "message", "refused", "requests", "spec", "waiting")
+    __slots__ = ("epoch", "heap", "message", "refused", "requests", "spec", "terms", "waiting")
 
-    def __init__(self, spec: Object) -> None:
+    def __init__(self, spec: Object, terms: list[Terms]) -> None:
         self.spec = spec
+        self.terms = terms
         self.requests = requests_of(spec)
         self.heap: list[tuple[float, str, int]] = []
         self.refused: Counter[str] = Counter()
@@ -48,12 +52,18 @@ class PodClass:
         """Look at every node once."""
         self.epoch, self.heap, self.refused, self.message = epoch, [], Counter(), ""
         for room in rooms.values():
-            reason = refusal(self.spec, room.name, room.labels, room.taints, room.cordoned)
+            reason = self._refusal(room)
             if reason is not None:
                 self.refused[reason] += 1
             else:
                 self.heap.append((self._score(room), room.name, room.version))
         heapq.heapify(self.heap)
+
+    def _refusal(self, room: Room) -> str | None:
+        reason = refusal(self.spec, room.name, room.labels, room.taints, room.cordoned)
+        if reason is None and self.terms and not reachable(self.terms, room.name, room.labels):
+            return NOT_THERE
+        return reason
 
     def _score(self, room: Room) -> float:
         score = -room.free_share()
@@ -86,7 +96,7 @@ class PodClass:
             return "no nodes available to schedule pods"
         reasons, busy = Counter(self.refused), 0
         for room in rooms.values():
-            if refusal(self.spec, room.name, room.labels, room.taints, room.cordoned) is None:
+            if self._refusal(room) is None:
                 busy += 1
                 reasons.update(room.lacks(self.requests))
         total = len(rooms)
@@ -101,8 +111,9 @@ class PodClass:
 class Scheduler:
     """Follows pods and nodes of one cluster and binds what is not bound."""
 
-    def __init__(self, engine: Engine, api: Api, events: EventSink) -> None:
-        self._engine, self._api, self._events = engine, api, events
+    def __init__(self, engine: Engine, api: Api, events: EventSink, volumes: Volumes) -> None:
+        self._engine, self._api, self._events, self._volumes = engine, api, events, volumes
+        self._waiting_for: dict[Key, set[Key]] = {}
         self.pool = Pool()
         self._classes: dict[bytes, PodClass] = {}
         self._waiting_in: dict[Key, PodClass] = {}
@@ -144,6 +155,12 @@ class Scheduler:
         elif key not in self._waiting_in and "deletionTimestamp" not in pod["metadata"]:
             self._work.add(key)
 
+    def on_claim(self, key: Key) -> None:
+        """A claim came, changed or went: what waits for it is looked at again."""
+        for pod in self._waiting_for.pop(key, ()):
+            self._park_off(pod)
+            self._work.add(pod)
+
     def _wake_waiting(self) -> None:
         if self._waiting_in:
             self._wake.add("waiting")
@@ -168,7 +185,14 @@ class Scheduler:
         spec = pod["spec"]
         if spec.get("schedulerName", NAME) != NAME or spec.get("schedulingGates"):
             return
-        group = self._class_of(spec)
+        demands = _NOTHING
+        if spec.get("volumes") and not offloaded(pod):
+            keys = list(claims_of(pod))
+            demands = self._volumes.demands(keys) if keys else _NOTHING
+            if demands.refusal:
+                self._wait_for_claims(key, pod, demands)
+                return
+        group = self._class_of(spec, demands.terms)
         now = (self._nodes_changed, self._room_freed)
         if group.epoch[0] != self._nodes_changed:
             group.fill(self.pool.rooms, now)
@@ -178,10 +202,16 @@ class Scheduler:
             room = group.pick(self.pool.rooms)
         if room is None:
             self._no_room(key, pod, group)
+            for claim in demands.keys:
+                self._waiting_for.setdefault(claim, set()).add(key)
+        elif demands.unbound:
+            for claim in demands.keys:
+                self._waiting_for.setdefault(claim, set()).add(key)
+            self._volumes.provision_on(room.name, demands.unbound)
         else:
             self._bind(key, pod, group, room)
 
-    def _class_of(self, spec: Object) -> PodClass:
+    def _class_of(self, spec: Object, terms: list[Terms]) -> PodClass:
         resources = [
             (entry.get("resources") or {}).get("requests")
             for entry in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
@@ -193,13 +223,14 @@ class Scheduler:
                 spec.get("tolerations"),
                 resources,
                 spec.get("overhead"),
+                terms,
             )
         )
         group = self._classes.get(signature)
         if group is None:
             if len(self._classes) > 10_000:
                 self._classes = {key: entry for key, entry in self._classes.items() if entry.waiting}
-            group = self._classes[signature] = PodClass(spec)
+            group = self._classes[signature] = PodClass(spec, terms)
         return group
 
     def _bind(self, key: Key, pod: Object, group: PodClass, room: Room) -> None:
@@ -214,7 +245,16 @@ class Scheduler:
     def _no_room(self, key: Key, pod: Object, group: PodClass) -> None:
         self._waiting_in[key] = group
         group.waiting[key] = None
-        message = group.explain(self.pool.rooms)
+        self._report(pod, group.explain(self.pool.rooms))
+
+    def _wait_for_claims(self, key: Key, pod: Object, demands: Demands) -> None:
+        for claim in demands.keys:
+            self._waiting_for.setdefault(claim, set()).add(key)
+        nodes = f"0/{len(self.pool.rooms)} nodes are available"
+        hopeless = f"{len(self.pool.rooms)} Preemption is not helpful for scheduling"
+        self._report(pod, f"{nodes}: {demands.refusal}. preemption: {nodes}: {hopeless}.")
+
+    def _report(self, pod: Object, message: str) -> None:
         old = (pod.get("status") or {}).get("conditions") or []
         new = [
             *(entry for entry in old if entry["type"] != "PodScheduled"),

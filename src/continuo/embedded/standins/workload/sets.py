@@ -1,8 +1,8 @@
 """The controllers of DaemonSets, StatefulSets and Jobs: the parts of them that charts and applications rely on.
 
 StatefulSets: ordered or parallel start, scale-down from the highest ordinal, replacement on a new template (from the
-highest ordinal down). Volume claims are not provisioned. Jobs: completions and parallelism; pods end well after
-`Settings.job_run`.
+highest ordinal down), a claim per pod and template, which stays when the pod goes. Jobs: completions and parallelism;
+pods end well after `Settings.job_run`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from continuo.embedded.standins.objects import cond, conditions, short_hash, suf
 from continuo.embedded.standins.workload.filters import refusal
 from continuo.embedded.standins.workload.owned import Owned, OwnerIndex
 from continuo.embedded.standins.workload.replicasets import new_pod
-from continuo.resources.kinds import NODE, POD
+from continuo.resources.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD
 from continuo.resources.meta import Key, Object, key_of, labels_of
 
 _MANAGER = "kube-controller-manager"
@@ -155,7 +155,9 @@ class StatefulSets:
                 if ordered and key not in owned.ready:
                     return
                 continue
-            self._api.create(self._pod(found, ordinal, revision), _WRITE)
+            pod = self._pod(found, ordinal, revision)
+            self._claim(found, pod)
+            self._api.create(pod, _WRITE)
             if ordered:
                 return
         extra = [key for key in owned.active if int(key[1].rsplit("-", 1)[1]) >= want]
@@ -172,7 +174,30 @@ class StatefulSets:
         }  # fmt: skip
         pod = new_pod(name, found, _labelled(found["spec"]["template"], labels))
         named = {"hostname": name, "subdomain": found["spec"].get("serviceName", "")}
-        return {**pod, "spec": {**pod["spec"], **{field: value for field, value in named.items() if value}}}
+        spec = {**pod["spec"], **{field: value for field, value in named.items() if value}}
+        claims = [
+            {"name": claim, "persistentVolumeClaim": {"claimName": f"{claim}-{name}"}} for claim in _claim_names(found)
+        ]
+        if claims:
+            taken = {entry["name"] for entry in claims}
+            spec["volumes"] = [*(v for v in spec.get("volumes") or () if v["name"] not in taken), *claims]
+        return {**pod, "spec": spec}
+
+    def _claim(self, found: Object, pod: Object) -> None:
+        """The pod's claims, unless they are there from a former pod of that name."""
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        for template in found["spec"].get("volumeClaimTemplates") or ():
+            claim = f"{template['metadata']['name']}-{name}"
+            if self._api.find(PERSISTENT_VOLUME_CLAIM, claim, namespace) is None:
+                labels = {
+                    **(found["spec"]["selector"].get("matchLabels") or {}), **(template["metadata"].get("labels") or {}),
+                }  # fmt: skip
+                made = PERSISTENT_VOLUME_CLAIM.new(claim, namespace, metadata={"labels": labels}, spec=template["spec"])
+                self._api.create(made, _WRITE)
+
+
+def _claim_names(found: Object) -> list[str]:
+    return [template["metadata"]["name"] for template in found["spec"].get("volumeClaimTemplates") or ()]
 
 
 class Jobs:
