@@ -207,6 +207,7 @@ def test_an_upgrade_rolls_the_control_plane_then_the_workers(capi: Any) -> None:
     assert sizes <= {3, 4}
     assert min(joined) >= 3
     assert {m["spec"]["version"] for m in machines(capi, control_plane=True)} == {"v1.35.0"}
+    assert capi.engine.cluster("green").kubernetes_version == "v1.35.0"
     assert {m["spec"]["version"] for m in machines(capi, control_plane=False)} == {"v1.34.0"}
     worker = {"version": "v1.35.0", "infrastructureRef": {**reference, "name": "green-md-2"}}
     merge(capi, MACHINE_DEPLOYMENT, "green-md-0", {"spec": {"template": {"spec": worker}}})

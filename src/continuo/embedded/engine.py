@@ -112,6 +112,12 @@ class EmbeddedEngine:
     def _lifecycle(self, api: ClusterApi) -> ClusterLifecycle:
         return ClusterLifecycle(api, self.call_later, self.now, self._ca)
 
+    def upgrade_cluster(self, name: str, version: str) -> None:
+        state = self.cluster(name).state
+        if state.kubernetes_version != version:
+            state.kubernetes_version = version
+            self.store.upgrade_cluster(state.number, name, version)
+
     def remove_cluster(self, name: str) -> None:
         if name == MANAGEMENT:
             raise BadRequest("the management cluster cannot be removed: it carries the engine")

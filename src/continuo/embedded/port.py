@@ -191,6 +191,10 @@ class Engine(Protocol):
         """
         ...
 
+    def upgrade_cluster(self, name: str, version: str) -> None:
+        """Let the cluster's API report another Kubernetes version."""
+        ...
+
     def remove_cluster(self, name: str) -> None:
         """Drop the cluster with everything in it; open watches on it end."""
         ...

@@ -120,6 +120,10 @@ class Store:
         self._enqueue(("cluster", (number, name, version), None))
         return number
 
+    def upgrade_cluster(self, cluster: int, name: str, version: str) -> None:
+        """Remember another version of a known cluster."""
+        self._enqueue(("cluster", (cluster, name, version), None))
+
     def drop_cluster(self, cluster: int) -> None:
         """Forget a cluster and everything in it."""
         self._enqueue(("drop", (cluster,), None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from continuo.embedded.standins.capi import machines, secrets
@@ -154,6 +155,16 @@ def _report(
             status["bootstrapped"] = initialized
         fresh = _older_contract(plane, fresh, owned, ready)
     world.report(plane, status, fresh)
+    _let_the_api_follow(world, cluster, joined)
+
+
+def _let_the_api_follow(world: World, cluster: Object | None, joined: Sequence[Object]) -> None:
+    """The workload cluster's API reports the version of its oldest control plane node."""
+    versions = [entry["spec"].get("version", "") for entry in joined if not deleting(entry)]
+    remote = world.remote(cluster)
+    if remote is not None and versions:
+        oldest = min(versions, key=lambda text: [int(part) for part in re.findall(r"\d+", text)])
+        world.engine.upgrade_cluster(remote.name, oldest)
 
 
 def _flag(name: str, busy: bool, yes: str, no: str, message: str = "") -> Object:
