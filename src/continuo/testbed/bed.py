@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
+import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +16,23 @@ from continuo.resources.crds import management_crds
 from continuo.resources.meta import Object
 from continuo.testbed import cleanup
 from continuo.testbed.cluster import RealCluster, Setup
+from continuo.testbed.containers import ContainerNode, prepare_images
 from continuo.testbed.credentials import write_private
 from continuo.testbed.definitions import MANAGER, install_definitions
+from continuo.testbed.errors import Missing
 from continuo.testbed.etcd import Etcd
-from continuo.testbed.flags import Addresses
+from continuo.testbed.flags import LOOPBACK, Addresses
+from continuo.testbed.network import Network
 from continuo.testbed.ports import Ports
 from continuo.testbed.processes import Crew
 from continuo.testbed.registry import Registered, default_root, register
-from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
-from continuo.testbed.waiting import all_or_none
+from continuo.testbed.tools import CONTROL_PLANE, NODE, Tools, find_tools
+from continuo.testbed.waiting import all_or_none, both
 
 log = logging.getLogger(__name__)
 
 MANAGEMENT = "management"
+API_PORT = 6443
 NAMES = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -37,6 +44,8 @@ class Plan:
     nodes: int = 1
     port: int | None = None
     """Of the management cluster's API server; the last one where absent."""
+    containers: bool = False
+    """Run pods as containers, in a network namespace for each cluster; needs root."""
     definitions: Sequence[Object] = field(default_factory=management_crds)
     """What the management cluster serves besides the built-in kinds."""
 
@@ -50,6 +59,9 @@ class Bed:
     def __init__(self, place: Registered, crew: Crew, tools: Tools, plan: Plan) -> None:
         self.place, self.crew, self.tools, self.plan = place, crew, tools, plan
         self.clusters: dict[str, RealCluster] = {}
+        self.nodes: dict[str, ContainerNode] = {}
+        """Those with real containers, by cluster."""
+        self.network: Network | None = None
 
     @classmethod
     async def start(
@@ -58,12 +70,14 @@ class Bed:
     ) -> Bed:  # fmt: skip
         """Clean up after beds that were killed, then start one; its state is kept in the folder `data`."""
         tools, plan, registry = tools or find_tools(), plan or Plan(), registry or default_root()
-        tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes else ())))
+        tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
+        if plan.containers and (reason := no_containers(tools)):
+            raise Missing(f"real containers cannot run here: {reason}; clusters with simulated nodes can")
         await cleanup.sweep(registry)
         folder = data / "kubernetes"
         ports = Ports(folder / "ports.json")
-        place = register(registry, data, _remembered(folder))
-        write_private(folder / "bed.json", json.dumps({"id": place.id}))
+        place = register(registry, data, _remembered(folder, "id"))
+        _remember(folder, id=place.id)
         bed = cls(place, Crew(place.id, place.folder), tools, plan)
         try:
             await bed._start(folder, ports, progress)
@@ -93,21 +107,50 @@ class Bed:
     async def _start(self, folder: Path, known: Ports, progress: Progress) -> None:
         names = [MANAGEMENT, *self.plan.clusters]
         wanted = {MANAGEMENT: self.plan.port} if self.plan.port else None
-        ports = known.take([*names, "etcd", "etcd-peer"], wanted)
+        self._ports = known.take([*names, "etcd", "etcd-peer"], wanted)
+        hosts = [LOOPBACK]
+        if self.plan.containers:
+            self.network = await Network.create(self.place, self.tools, _remembered(folder, "subnet"))
+            _remember(folder, subnet=str(self.network.subnet))
+            hosts.append(self.network.gateway)
+            await asyncio.to_thread(prepare_images, self.place, self.tools)
         progress("starting etcd")
-        etcd = await Etcd.start(folder / "etcd", self.crew, self.tools, (ports["etcd"], ports["etcd-peer"]))
+        ports = (self._ports["etcd"], self._ports["etcd-peer"])
+        self._etcd = await Etcd.start(folder / "etcd", self.crew, self.tools, ports, hosts)
 
-        async def one(name: str) -> RealCluster:
-            nodes = 0 if name == MANAGEMENT else self.plan.nodes
-            cluster = await RealCluster.start(
-                name, folder / name, etcd=etcd, crew=self.crew, tools=self.tools, addresses=Addresses(ports[name]),
-                setup=Setup(nodes=nodes, scheduler=name != MANAGEMENT),
-            )  # fmt: skip
+        async def one(number: int, name: str) -> RealCluster:
+            real = self.network is not None and name != MANAGEMENT
+            cluster = await (self._contained(folder, number, name) if real else self._simulated(folder, name))
             progress(f"cluster {name} is ready")
             return cluster
 
-        self.clusters = {cluster.name: cluster for cluster in await all_or_none([one(name) for name in names])}
+        started = await all_or_none([one(number, name) for number, name in enumerate(names)])
+        self.clusters = {cluster.name: cluster for cluster in started}
         await self._prepare_management()
+
+    async def _simulated(self, folder: Path, name: str) -> RealCluster:
+        """A cluster on loopback; its nodes, if any, only exist in the API."""
+        nodes = 0 if name == MANAGEMENT else self.plan.nodes
+        setup = Setup(nodes=nodes, scheduler=name != MANAGEMENT)
+        return await self._cluster(folder, name, Addresses(self._ports[name]), setup)
+
+    async def _contained(self, folder: Path, number: int, name: str) -> RealCluster:
+        """A cluster in its own network namespace, with a node that runs containers."""
+        assert self.network is not None
+        leg = await self.network.join(name, number)
+        at = Addresses(API_PORT, bind=leg.address)
+        await self.network.masquerade(leg, at.pods)
+        setup = Setup(nodes=0, within=leg.enter)
+        boot = ContainerNode.boot(name, leg, at.pods, at.services, self.place, self.crew, self.tools, folder / name)
+        node, cluster = await both(boot, self._cluster(folder, name, at, setup))
+        await node.join(cluster)
+        self.nodes[name] = node
+        return cluster
+
+    async def _cluster(self, folder: Path, name: str, at: Addresses, setup: Setup) -> RealCluster:
+        return await RealCluster.start(
+            name, folder / name, etcd=self._etcd, crew=self.crew, tools=self.tools, addresses=at, setup=setup
+        )
 
     async def _prepare_management(self) -> None:
         """What Continuo needs there: definitions, and a Secret with each workload cluster's kubeconfig."""
@@ -136,8 +179,29 @@ def cluster_names(count: int) -> tuple[str, ...]:
     return tuple(NAMES[:count])
 
 
-def _remembered(folder: Path) -> str | None:
+def no_containers(tools: Tools) -> str | None:
+    """Why real containers cannot run on this machine; None when they can."""
+    if platform.system() != "Linux":
+        return f"they need Linux, and this is {platform.system()}"
+    if os.getuid() != 0:
+        return "they need root"
+    if lacking := tools.missing(NODE):
+        return f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing (continuo testbed build)"
+    return None
+
+
+def _remembered(folder: Path, key: str) -> str | None:
+    value = _memory(folder).get(key)
+    return value if isinstance(value, str) else None
+
+
+def _remember(folder: Path, **values: str) -> None:
+    write_private(folder / "bed.json", json.dumps(_memory(folder) | values))
+
+
+def _memory(folder: Path) -> dict[str, object]:
     try:
-        return str(json.loads((folder / "bed.json").read_text(encoding="utf-8"))["id"])
-    except (OSError, ValueError, KeyError):
-        return None
+        said = json.loads((folder / "bed.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

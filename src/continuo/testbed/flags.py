@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+NODE_MASK = 20
+"""How much of its cluster's pod network one node gets."""
 _NOWHERE = "192.0.2.1"
 """An address that nobody has: an API server on loopback may not advertise itself, and without nodes need not."""
 
@@ -121,6 +123,7 @@ def controller_manager(
         f"--cluster-signing-key-file={authority.key}",
         f"--cluster-cidr={at.pods}",
         f"--service-cluster-ip-range={at.services}",
+        f"--node-cidr-mask-size={NODE_MASK}",
         "--allocate-node-cidrs=true",
         "--use-service-account-credentials=true",
         "--leader-elect=false",

@@ -46,8 +46,8 @@ class Registered:
 
     @property
     def scratch(self) -> Path:
-        """For what is large and must not outlive it: containers. /run is often in memory."""
-        return Path("/var/lib/continuo") / self.id
+        """For what is large and must not outlive it: containers. /run is often in memory, and hidden from nodes."""
+        return Path("/var/tmp") / f"continuo-{self.id}"
 
     @property
     def namespace_prefix(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from continuo.testbed.errors import NotReady
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _FIRST, _LONGEST = 0.02, 0.5
 
@@ -33,8 +34,20 @@ async def until(probe: Probe, what: str, timeout: float) -> None:
 async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results in order; the first failure ends the others and is raised as it is."""
     tasks = [asyncio.ensure_future(work) for work in works]
+    await _done(*tasks)
+    return [task.result() for task in tasks]
+
+
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """The same for two of different kinds."""
+    first, second = asyncio.ensure_future(one), asyncio.ensure_future(other)
+    await _done(first, second)
+    return first.result(), second.result()
+
+
+async def _done(*tasks: asyncio.Future[Any]) -> None:
     try:
-        return list(await asyncio.gather(*tasks))
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
