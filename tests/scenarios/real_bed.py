@@ -10,7 +10,7 @@ import yaml
 
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
-from continuo.resources.meta import Object
+from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from .beds import Bed
@@ -19,7 +19,8 @@ CREATED_ONLY = (
     "kubernetes-version", "kubernetes-type", "control-plane-count", "worker-machine-count", "control-plane-flavor",
     "worker-machine-flavor", "image", "public-ip", "pod-cidr", "service-cidr", "cloud", "external-network", "ssh-key",
 )  # fmt: skip
-DEV_CLUSTERS = "devclusters.infrastructure.cluster.x-k8s.io"
+PROVIDER = Kind("clusterctl.cluster.x-k8s.io", "v1alpha3", "Provider", "providers")
+"""Cluster API's own list of what is installed."""
 
 
 class RealBed(Bed):
@@ -37,11 +38,18 @@ class RealBed(Bed):
         document = yaml.safe_load(text)
         pool = [entry["name"] for entry in document["contexts"] if entry["name"] != document["current-context"]]
         bed = cls(text, pool, creates=creates)
-        if creates and not await bed.exists(bed.api, kinds.CUSTOM_RESOURCE_DEFINITION, DEV_CLUSTERS):
+        if creates and not await bed._has_cluster_api():
             await bed.close()
             pytest.skip("real Cluster API with its development provider does not run here: make testbed")
         await bed.clear()
         return bed
+
+    async def _has_cluster_api(self) -> bool:
+        try:
+            installed = (await self.api.list(PROVIDER)).items
+        except NotFound:
+            return False
+        return any(provider.get("providerName") == "docker" for provider in installed)
 
     async def clear(self) -> None:
         """Withdraw every orchestration and wait until all that was made for them is gone."""
