@@ -10,9 +10,10 @@ from pathlib import Path
 
 from continuo.cli import places
 from continuo.cli.failures import BadInput, Failed
-from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names
+from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
+from continuo.testbed.tools import find_tools
 
 MOST_CLUSTERS = 26
 """They are named by letters."""
@@ -24,7 +25,10 @@ class Wish:
 
     data: Path
     clusters: int
-    nodes: int
+    nodes: int | None
+    """Simulated ones of each cluster."""
+    containers: bool | None
+    """Real ones; None: where this machine can."""
     port: int | None
     operator: bool
 
@@ -60,8 +64,16 @@ def run_bed(wish: Wish, ready: Callable[[str], None], progress: Callable[[str], 
 
 
 async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:
-    plan = Plan(cluster_names(wish.clusters), nodes=wish.nodes, port=wish.port)
-    return await Bed.start(wish.data, plan, progress=progress)
+    tools = find_tools()
+    containers = wish.containers
+    if containers is None:
+        reason = no_containers(tools)
+        containers = wish.nodes is None and reason is None
+        if wish.nodes is None and reason is not None:
+            progress(f"nodes are simulated, because real containers cannot run here: {reason}")
+    nodes = 1 if wish.nodes is None else wish.nodes
+    plan = Plan(cluster_names(wish.clusters), nodes=nodes, port=wish.port, containers=containers)
+    return await Bed.start(wish.data, plan, tools=tools, progress=progress)
 
 
 async def _unless(stop: asyncio.Event, starting: object) -> Bed | None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -26,14 +27,32 @@ _DATA = click.option(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Beds:
+    """The options that only real clusters have; None where they were not given."""
+
+    clusters: int | None
+    nodes: int | None
+    containers: bool | None
+
+    def options(self) -> list[str]:
+        """The same as a command line."""
+        said = [] if self.clusters is None else ["--clusters", str(self.clusters)]
+        said += [] if self.nodes is None else ["--nodes", str(self.nodes)]
+        return said + ([] if self.containers is None else ["--containers" if self.containers else "--no-containers"])
+
+
 @click.command()
 @_DATA
 @click.option("--detach", is_flag=True, help="Run in the background and return when it is ready.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The HTTPS port; the last one where absent.")
 @click.option("--engine", default=EMBEDDED, show_default=True, help="embedded, or kubernetes: real clusters.")
 @click.option("--clusters", type=click.IntRange(0), help="With --engine kubernetes: workload clusters; 2 where absent.")
+@click.option("--nodes", type=click.IntRange(0, 1000), help="With --engine kubernetes: simulated nodes per cluster.")
 @click.option(
-    "--nodes", type=click.IntRange(0, 1000), help="With --engine kubernetes: simulated nodes of each cluster."
+    "--containers/--no-containers",
+    default=None,
+    help="With --engine kubernetes: nodes that run real containers; the default where this machine can.",
 )
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
 @click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="How fast simulated machines come up.")
@@ -46,13 +65,15 @@ def up(
     engine: str,
     clusters: int | None,
     nodes: int | None,
+    containers: bool | None,
     operator: bool,
     speed: float,
     ready_fd: int | None,
     verbose: bool,
 ) -> None:
     """Run an engine: the embedded one, ready in a second, or real clusters."""
-    _check(engine, clusters, nodes)
+    beds = Beds(clusters, nodes, containers)
+    _check(engine, beds)
     data = data or places.default_data()
     running = places.find_running(data)
     if running is not None:
@@ -61,10 +82,7 @@ def up(
             f"continuo down --data {data}"
         )
     if detach:
-        wanted = ["--engine", engine]
-        wanted += [] if clusters is None else ["--clusters", str(clusters)]
-        wanted += [] if nodes is None else ["--nodes", str(nodes)]
-        start_detached(data, port=port, operator=operator, speed=speed, more=wanted)
+        start_detached(data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.options()])
         click.echo(_greeting(data, detached=True))
         return
     logging.basicConfig(
@@ -73,17 +91,18 @@ def up(
     if not verbose:
         logging.getLogger("continuo.runtime").setLevel(logging.WARNING)
     if engine == KUBERNETES:
-        _real(data, clusters, nodes, port, operator, ready_fd)
+        _real(data, beds, port, operator, ready_fd)
     else:
         _foreground(data, port, operator, speed, ready_fd)
 
 
-def _check(engine: str, clusters: int | None, nodes: int | None) -> None:
+def _check(engine: str, beds: Beds) -> None:
     if engine not in (EMBEDDED, KUBERNETES):
         raise BadInput(f"engine {engine!r} is not known; there are `{EMBEDDED}` and `{KUBERNETES}`")
-    if engine == EMBEDDED and (clusters is not None or nodes is not None):
-        option = "--clusters" if clusters is not None else "--nodes"
-        raise BadInput(f"{option} needs --engine kubernetes; the embedded engine makes clusters as they are declared")
+    if engine == EMBEDDED and (given := beds.options()):
+        raise BadInput(f"{given[0]} needs --engine kubernetes; the embedded engine makes clusters as they are declared")
+    if beds.containers and beds.nodes is not None:
+        raise BadInput("--nodes are simulated ones, and --containers asks for real ones; leave one of them out")
 
 
 def start_detached(
@@ -139,12 +158,10 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
     uvloop.run(main())
 
 
-def _real(
-    data: Path, clusters: int | None, nodes: int | None, port: int | None, operator: bool, ready_fd: int | None
-) -> None:
+def _real(data: Path, beds: Beds, port: int | None, operator: bool, ready_fd: int | None) -> None:
     from continuo.cli.real import Wish, run_bed
 
-    wish = Wish(data, 2 if clusters is None else clusters, 1 if nodes is None else nodes, port, operator)
+    wish = Wish(data, 2 if beds.clusters is None else beds.clusters, beds.nodes, beds.containers, port, operator)
     run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
 
 
