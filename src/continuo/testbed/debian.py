@@ -55,9 +55,10 @@ async def _fetch(package: str, folder: Path) -> tuple[str, ...]:
 
 async def _add_libraries(names: Sequence[str], folder: Path, root: Path, options: Sequence[str]) -> None:
     """Fetch and unpack those libraries that the distribution has; which of them were needed shows afterwards."""
-    for name in names:
-        if "Package:" in await run("apt-cache", *options, "show", name, check=False, timeout=_SECONDS):
-            await follow(("apt-get", "-q", *options, "download", name), timeout=_FETCH_SECONDS, folder=folder)
+    shown = await run("apt-cache", *options, "show", *names, check=False, timeout=_SECONDS)
+    known = sorted({line.split()[1] for line in shown.splitlines() if line.startswith("Package: ")})
+    if known:
+        await follow(("apt-get", "-q", *options, "download", *known), timeout=_FETCH_SECONDS, folder=folder)
     for archive in _archives(folder):
         await run("dpkg-deb", "--extract", str(archive), str(root), timeout=_SECONDS)
 

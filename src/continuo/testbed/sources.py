@@ -76,7 +76,7 @@ async def _from_path(part: Part, source: OnPath, place: Workplace) -> str:
         raise TestbedError(f"{first} is not linked statically")
     for program, path in paths.items():
         (place.stage / "bin" / program).symlink_to(path)
-    return part.version
+    return part.version or "as installed"
 
 
 async def is_static(program: Path) -> bool:

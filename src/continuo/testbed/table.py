@@ -48,7 +48,9 @@ def _cluster_api(version: str) -> Part:
         )
     ]
     copies.append(Copy(core, "cmd/clusterctl/config/crd/bases", "clusterctl/crds", "*.yaml"))
-    build = GoBuild("cluster-api", targets, copies=tuple(copies), minutes=15)
+    numbers = dict(zip(("gitMajor", "gitMinor"), version.split("."), strict=False))
+    stamps = {f"{core}/version.{name}": value for name, value in {"gitVersion": f"v{version}", **numbers}.items()}
+    build = GoBuild("cluster-api", targets, stamps=stamps, copies=tuple(copies), minutes=15)
     return Part("cluster-api", version, "cluster lifecycle by real Cluster API", tuple(targets), (build,))
 
 
@@ -67,6 +69,7 @@ def _liqo(version: str) -> Part:
         "liqo-proxy": "proxy",
     }
     targets = {program: f"{package}/cmd/{command}" for program, command in commands.items()}
+    targets["liqo-chart"] = "."
     build = GoBuild("liqo", targets, copies=(Copy(package, "deployments/liqo", "chart"),), minutes=8)
     return Part("liqo", version, "links and offloading by real Liqo", tuple(targets), (build,))
 
@@ -133,6 +136,16 @@ PARTS: tuple[Part, ...] = (
                        "libxtables12", *_NETFILTER)),
     _debian("wireguard-go", "wireguard-go", _NETWORK, {"wireguard-go": "usr/bin/wireguard-go"}),
     _debian("wireguard-tools", "wireguard-tools", _NETWORK, {"wg": "usr/bin/wg"}),
+    Part("kubeedge", "1.23.0", "edge nodes", ("cloudcore", "edgecore"),
+         (GoBuild("kubeedge",
+                  {"cloudcore": "github.com/kubeedge/kubeedge/cloud/cmd/cloudcore",
+                   "edgecore": "github.com/kubeedge/kubeedge/edge/cmd/edgecore"},
+                  stamps={"github.com/kubeedge/kubeedge/pkg/version.gitVersion": "v1.23.0"},
+                  copies=(Copy("github.com/kubeedge/kubeedge", "build/crds", "crds", "*.yaml"),), cgo=True, minutes=12),)),
+    Part("spire", "1.13.3", "identities of workloads", ("spire-server", "spire-agent"),
+         (OnPath(("--version",)),
+          GoBuild("spire", {name: f"github.com/spiffe/spire/cmd/{name}" for name in ("spire-server", "spire-agent")},
+                  stamps={"github.com/spiffe/spire/pkg/common/version.gittag": "1.13.3"}, cgo=True, minutes=10))),
     _kubernetes("1.35.4", "version skew", essential=False),
 )  # fmt: skip
 
