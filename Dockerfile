@@ -4,6 +4,7 @@ FROM python:3.12.8-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml README.md constraints.txt ./
 COPY src ./src
+COPY testbed ./testbed
 RUN ["python", "-m", "pip", "wheel", "--no-cache-dir", "--no-deps", "--wheel-dir", "/wheels", "."]
 RUN ["python", "-m", "venv", "/opt/continuo"]
 RUN ["/opt/continuo/bin/python", "-m", "pip", "install", "--no-cache-dir", "--constraint", "constraints.txt", "/wheels/continuo-0.1.0-py3-none-any.whl[server]"]

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test testbed check bench docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Continuo needs Python 3.11 or newer; set PYTHON=python3.12 or the like"; exit 1; }
@@ -19,6 +19,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+# The programs of real clusters, into ~/.cache/continuo; `make testbed WITHOUT="liqo spire"` leaves parts out.
+testbed: $(STAMP)
+	@$(BIN)/continuo testbed build $(PARTS) $(addprefix --without ,$(WITHOUT))
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check src tests benchmarks
