@@ -13,6 +13,10 @@ from continuo.testbed.images import PAUSE
 DNS_ADDRESS = 10
 """The number of the DNS Service in the Service network."""
 SOCKET = "/run/containerd/containerd.sock"
+PROGRAMS = "/opt/continuo"
+"""Where containers find the folder of programs that their node shares with them."""
+SPEC = "spec.json"
+"""What every container's specification begins with, where the node shares programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class NodeFacts:
     """Where these files are; the node's programs see it under the same name."""
     plugins: Path
     runc: Path
+    programs: Path | None = None
+    """A folder that every container sees read-only under PROGRAMS."""
     snapshotter: str = "overlayfs"
 
 
@@ -76,6 +82,7 @@ exec "$init" init
 
 def _containerd(node: NodeFacts) -> str:
     cri = 'plugins."io.containerd.grpc.v1.cri"'
+    base = f'base_runtime_spec = "{node.folder / SPEC}"' if node.programs else ""
     return f"""\
 version = 2
 root = "/var/lib/containerd"
@@ -92,6 +99,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     default_runtime_name = "runc"
   [{cri}.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    {base}
     [{cri}.containerd.runtimes.runc.options]
       BinaryName = "{node.runc}"
   [{cri}.cni]

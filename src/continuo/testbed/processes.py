@@ -98,6 +98,10 @@ class Crew:
             await _first(ready(), process)
         return process
 
+    def pids(self) -> dict[str, int]:
+        """The numbers of all programs that are kept running, by name."""
+        return {name: process.pid for name, process in self._processes.items()}
+
     async def end(self, name: str) -> None:
         """End one program for good."""
         process, keeper = self._processes.pop(name, None), self._keepers.pop(name, None)
