@@ -14,7 +14,7 @@ from pathlib import Path
 
 from continuo.resources.crds import management_crds
 from continuo.resources.meta import Object
-from continuo.testbed import cleanup
+from continuo.testbed import cleanup, liqo_images
 from continuo.testbed.cluster import RealCluster, Setup
 from continuo.testbed.containers import ContainerNode, prepare_images
 from continuo.testbed.credentials import write_private
@@ -22,6 +22,9 @@ from continuo.testbed.definitions import MANAGER, install_definitions
 from continuo.testbed.errors import Missing
 from continuo.testbed.etcd import Etcd
 from continuo.testbed.flags import LOOPBACK, Addresses
+from continuo.testbed.images import Image
+from continuo.testbed.liqo import PROGRAMS, Liqo
+from continuo.testbed.loadbalancers import Pool
 from continuo.testbed.network import Network
 from continuo.testbed.ports import Ports
 from continuo.testbed.processes import Crew
@@ -46,6 +49,8 @@ class Plan:
     """Of the management cluster's API server; the last one where absent."""
     containers: bool = False
     """Run pods as containers, in a network namespace for each cluster; needs root."""
+    liqo: bool = False
+    """Install real Liqo into every workload cluster; needs containers."""
     definitions: Sequence[Object] = field(default_factory=management_crds)
     """What the management cluster serves besides the built-in kinds."""
 
@@ -61,6 +66,7 @@ class Bed:
         self.clusters: dict[str, RealCluster] = {}
         self.nodes: dict[str, ContainerNode] = {}
         """Those with real containers, by cluster."""
+        self.liqo: dict[str, Liqo] = {}
         self.network: Network | None = None
 
     @classmethod
@@ -71,6 +77,7 @@ class Bed:
         """Clean up after beds that were killed, then start one; its state is kept in the folder `data`."""
         tools, plan, registry = tools or find_tools(), plan or Plan(), registry or default_root()
         tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
+        tools.check(PROGRAMS if plan.liqo else ())
         if plan.containers and (reason := no_containers(tools)):
             raise Missing(f"real containers cannot run here: {reason}; clusters with simulated nodes can")
         await cleanup.sweep(registry)
@@ -101,6 +108,7 @@ class Bed:
 
     async def stop(self) -> None:
         """End all processes and remove what must not stay; the state stays."""
+        await asyncio.gather(*(liqo.stop() for liqo in self.liqo.values()))
         await self.crew.stop()
         await cleanup.remove(self.place)
 
@@ -113,7 +121,8 @@ class Bed:
             self.network = await Network.create(self.place, self.tools, _remembered(folder, "subnet"))
             _remember(folder, subnet=str(self.network.subnet))
             hosts.append(self.network.gateway)
-            await asyncio.to_thread(prepare_images, self.place, self.tools)
+            await asyncio.to_thread(prepare_images, self.place, self.tools, *self._liqo_images())
+            self._pool = Pool(self.network.subnet)
         progress("starting etcd")
         ports = (self._ports["etcd"], self._ports["etcd-peer"])
         self._etcd = await Etcd.start(folder / "etcd", self.crew, self.tools, ports, hosts)
@@ -141,16 +150,24 @@ class Bed:
         at = Addresses(API_PORT, bind=leg.address)
         await self.network.masquerade(leg, at.pods)
         setup = Setup(nodes=0, within=leg.enter)
-        boot = ContainerNode.boot(name, leg, at.pods, at.services, self.place, self.crew, self.tools, folder / name)
+        programs = liqo_images.programs(self.tools) if self.plan.liqo else None
+        boot = ContainerNode.boot(
+            name, leg, at.pods, at.services, self.place, self.crew, self.tools, folder / name, programs
+        )
         node, cluster = await both(boot, self._cluster(folder, name, at, setup))
         await node.join(cluster)
         self.nodes[name] = node
+        if self.plan.liqo:
+            self.liqo[name] = await Liqo.install(cluster, node, leg, self._pool)
         return cluster
 
     async def _cluster(self, folder: Path, name: str, at: Addresses, setup: Setup) -> RealCluster:
         return await RealCluster.start(
             name, folder / name, etcd=self._etcd, crew=self.crew, tools=self.tools, addresses=at, setup=setup
         )
+
+    def _liqo_images(self) -> tuple[Sequence[Image], Mapping[str, str]]:
+        return (liqo_images.IMAGES, liqo_images.LINKS) if self.plan.liqo else ((), {})
 
     async def _prepare_management(self) -> None:
         """What Continuo needs there: definitions, and a Secret with each workload cluster's kubeconfig."""

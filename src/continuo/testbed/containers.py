@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from continuo.testbed.commands import run
 from continuo.testbed.credentials import PROXY, Credentials, kubelet, write_private
 from continuo.testbed.errors import NotReady, TestbedError
 from continuo.testbed.flags import NODE_MASK
-from continuo.testbed.images import write_archive
+from continuo.testbed.images import IMAGES, Image, write_archive
 from continuo.testbed.network import Leg
-from continuo.testbed.nodefiles import DNS_ADDRESS, SOCKET, NodeFacts, node_files
+from continuo.testbed.nodefiles import DNS_ADDRESS, PROGRAMS, SOCKET, SPEC, NodeFacts, node_files
 from continuo.testbed.processes import CLIENTS, SERVERS, Crew
 from continuo.testbed.registry import Registered
 from continuo.testbed.simulated import nodes_ready
@@ -47,14 +48,15 @@ class ContainerNode:
 
     @classmethod
     async def boot(
-        cls, cluster: str, leg: Leg, pods: str, services: str, place: Registered, crew: Crew, tools: Tools, logs: Path
-    ) -> ContainerNode:
+        cls, cluster: str, leg: Leg, pods: str, services: str, place: Registered, crew: Crew, tools: Tools, logs: Path,
+        programs: Path | None = None,
+    ) -> ContainerNode:  # fmt: skip
         """Start the node's first process and its container runtime, and load our images."""
         folder = place.scratch / cluster
         facts = NodeFacts(
             name=f"{cluster}-node-1", address=leg.address, pods=node_network(pods), cluster_pods=pods,
             dns=str(ipaddress.ip_network(services)[DNS_ADDRESS]), cgroup=make_cgroups(place.cgroup, cluster),
-            folder=folder, plugins=_plugins(tools), runc=tools.need("runc"),
+            folder=folder, plugins=_plugins(tools), runc=tools.need("runc"), programs=programs,
         )  # fmt: skip
         node = cls(cluster, leg, place, crew, tools, logs, facts)
         node._write_files()
@@ -111,12 +113,23 @@ class ContainerNode:
         return None if self.facts.folder.joinpath("booted").exists() else "its directories are not there yet"
 
     async def _start_runtime(self) -> None:
+        await self._write_spec()
         argv = [str(self.tools.need("containerd")), f"--config={self.facts.folder / 'containerd.toml'}"]
         await self._run("containerd", argv, ready=lambda: until(
             self._runtime_answers, f"containerd of cluster {self.cluster}", RUNTIME_SECONDS
         ), rank=SERVERS)  # fmt: skip
         archive = self.place.scratch / "images.tar"
         await self._ctr("-n", "k8s.io", "images", "import", "--snapshotter", self.facts.snapshotter, str(archive))
+
+    async def _write_spec(self) -> None:
+        """The runtime's own beginning of every container's specification, and the mount of the shared programs."""
+        if self.facts.programs is None:
+            return
+        spec = json.loads(await self.command(str(self.tools.need("ctr")), "oci", "spec"))
+        options = ["rbind", "ro", "nosuid", "nodev"]
+        source = str(self.facts.programs)
+        spec["mounts"].append({"destination": PROGRAMS, "type": "bind", "source": source, "options": options})
+        self.facts.folder.joinpath(SPEC).write_text(json.dumps(spec), encoding="utf-8")
 
     async def _runtime_answers(self) -> str | None:
         try:
@@ -157,12 +170,14 @@ class ContainerNode:
         )  # fmt: skip
 
 
-def prepare_images(place: Registered, tools: Tools) -> Path:
+def prepare_images(
+    place: Registered, tools: Tools, more: Sequence[Image] = (), links: Mapping[str, str] | None = None
+) -> Path:
     """The archive of our images, for all nodes of a bed."""
     shutil.rmtree(place.scratch, ignore_errors=True)
     place.scratch.mkdir(mode=0o755)  # fails when somebody else makes it meanwhile, in a directory of everybody
     archive = place.scratch / "images.tar"
-    write_archive(archive, tools.need("continuo-images"), tools.find("busybox"))
+    write_archive(archive, tools.need("continuo-images"), tools.find("busybox"), (*IMAGES, *more), links)
     return archive
 
 

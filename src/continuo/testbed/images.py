@@ -31,11 +31,13 @@ class Image:
     name: str
     entrypoint: tuple[str, ...]
     port: int | None = None
+    registry: str = REGISTRY
+    tag: str = TAG
 
     @property
     def reference(self) -> str:
         """How a pod names it. The tag is not `latest`, so nobody tries to pull it."""
-        return f"{REGISTRY}/{self.name}:{TAG}"
+        return f"{self.registry}/{self.name}:{self.tag}"
 
 
 IMAGES = (
@@ -49,9 +51,15 @@ IMAGES = (
 PAUSE = IMAGES[0]
 
 
-def write_archive(path: Path, program: Path, busybox: Path | None = None, images: Sequence[Image] = IMAGES) -> None:
-    """Write all images as one OCI archive; a shell comes with them where there is a busybox."""
-    layer = _layer(program.read_bytes(), busybox.read_bytes() if busybox else None)
+def write_archive(
+    path: Path, program: Path, busybox: Path | None = None, images: Sequence[Image] = IMAGES,
+    links: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write all images as one OCI archive; a shell comes with them where there is a busybox.
+
+    `links` are more symbolic links, by the path in the image: to programs that the node mounts into every container.
+    """
+    layer = _layer(program.read_bytes(), busybox.read_bytes() if busybox else None, links or {})
     blobs: dict[str, bytes] = {}
     entries = [_entry(image, layer, blobs) for image in images]
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}
@@ -80,14 +88,14 @@ def _entry(image: Image, layer: bytes, blobs: dict[str, bytes]) -> Mapping[str, 
     layers = [_descriptor(layer, "application/vnd.oci.image.layer.v1.tar")]
     kind = "application/vnd.oci.image.manifest.v1+json"
     manifest = {"schemaVersion": 2, "mediaType": kind, "config": described, "layers": layers}
-    names = {"io.containerd.image.name": image.reference, "org.opencontainers.image.ref.name": TAG}
+    names = {"io.containerd.image.name": image.reference, "org.opencontainers.image.ref.name": image.tag}
     return {**_blob(blobs, manifest, kind), "annotations": names}
 
 
-def _layer(program: bytes, busybox: bytes | None) -> bytes:
+def _layer(program: bytes, busybox: bytes | None, links: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
-        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
+        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("usr", 0o755), ("usr/bin", 0o755)):
             _add(layer, folder, None, mode)
         _add(layer, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
         _add(layer, "etc/group", b"root:x:0:\nnogroup:x:65534:\n")
@@ -98,6 +106,8 @@ def _layer(program: bytes, busybox: bytes | None) -> bytes:
             _add(layer, "bin/busybox", busybox, 0o755)
             for name in _SHELL:
                 _link(layer, f"bin/{name}", "busybox")
+        for name, target in links.items():
+            _link(layer, name.lstrip("/"), target)
     return buffer.getvalue()
 
 

@@ -166,7 +166,6 @@ def _proxy(node: NodeFacts) -> dict[str, object]:
 def _dns(node: NodeFacts) -> str:
     return f"""\
 cluster.local in-addr.arpa ip6.arpa {{
-    bind {node.address}
     errors
     kubernetes {{
         kubeconfig {node.folder / "coredns.kubeconfig"}
