@@ -13,7 +13,8 @@ from continuo.testbed.cache import Cache
 from continuo.testbed.choose import options
 from continuo.testbed.errors import TestbedError
 from continuo.testbed.machine import look_around
-from continuo.testbed.parts import Part, kind_of
+from continuo.testbed.parts import OnPath, Part, Source, kind_of
+from continuo.testbed.sources import locate
 from continuo.testbed.table import PARTS, select
 
 
@@ -63,7 +64,7 @@ def list_parts(output: str) -> None:
     rows = []
     for part in PARTS:
         manifest = cache.find(part)
-        usable, _ = options(part, facts)
+        usable = [source for source in options(part, facts)[0] if not _absent(part, source)]
         state = "ready" if manifest else "not built" if usable else "missing"
         version = manifest.version if manifest else part.version
         source = manifest.source if manifest else ", ".join(kind_of(source) for source in usable)
@@ -76,3 +77,7 @@ def list_parts(output: str) -> None:
         return
     columns = ("PART", "VERSION", "STATE", "SOURCE", "NEEDED FOR")
     print_table(columns, [[str(value) for value in row.values()][:5] for row in rows])
+
+
+def _absent(part: Part, source: Source) -> bool:
+    return isinstance(source, OnPath) and len(locate(part, source)) < len(part.programs)

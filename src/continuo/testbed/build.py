@@ -7,22 +7,19 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from continuo.testbed.cache import Cache
 from continuo.testbed.choose import OLDEST_GO, Facts, Refusal, hosts, options
-from continuo.testbed.errors import Missing, TestbedError
+from continuo.testbed.errors import TestbedError
 from continuo.testbed.machine import look_around
 from continuo.testbed.parts import GoBuild, OnPath, Part, Source, kind_of
-from continuo.testbed.progress import Outcome, Report, Silent
+from continuo.testbed.progress import Outcome, Report
 from continuo.testbed.sources import Workplace, obtain
-from continuo.testbed.table import BY_NAME, GO, PARTS
+from continuo.testbed.table import GO
 
 _log = logging.getLogger(__name__)
-
-KUBERNETES = next(part.name for part in PARTS if part.name.startswith("kubernetes-"))
-"""The Kubernetes that real clusters run unless told otherwise."""
 
 
 async def build(parts: Sequence[Part], cache: Cache, report: Report) -> list[Outcome]:
@@ -105,37 +102,3 @@ class _Builder:
                 raise TestbedError(f"Go is missing: {'; '.join(map(str, outcome.refusals))}")
             self._go = self._cache.bin(GO) / "go"
         return self._go
-
-
-def program_folders(cache: Cache | None = None, without: Sequence[str] = ()) -> list[Path]:
-    """The folders of all programs that are there, for `find_tools`; of two Kubernetes versions only the main one."""
-    cache = cache or Cache()
-    left_out = {*without, *(name for name in BY_NAME if name.startswith("kubernetes-") and name != KUBERNETES)}
-    return [cache.bin(part) for part in PARTS if part.name not in left_out and cache.find(part) is not None]
-
-
-def find_binaries(*names: str, cache: Cache | None = None) -> Mapping[str, Path]:
-    """Programs of parts by name; raises Missing for a part that has not been built."""
-    cache = cache or Cache()
-    found: dict[str, Path] = {}
-    for name in names:
-        part = BY_NAME[name]
-        if cache.find(part) is None:
-            raise Missing(f"the testbed's part {name} is missing; build it with: continuo testbed build {name}")
-        found |= {program: cache.bin(part) / program for program in part.programs}
-    return found
-
-
-def shared_files(name: str, cache: Cache | None = None) -> Path:
-    """The folder of a part's definitions and charts; raises Missing when the part has not been built."""
-    cache = cache or Cache()
-    find_binaries(name, cache=cache)
-    return cache.share(BY_NAME[name])
-
-
-async def build_silently(*names: str, cache: Cache | None = None) -> None:
-    """Make parts for a program; raises Missing with the reasons when one cannot be had."""
-    for outcome in await build([BY_NAME[name] for name in names], cache or Cache(), Silent()):
-        if outcome.state == "missing":
-            reasons = "; ".join(map(str, outcome.refusals))
-            raise Missing(f"the testbed's part {outcome.part.name} cannot be had: {reasons}")

