@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from benchmarks.bed import NAMESPACE, Bed
 from benchmarks.cluster_api import conflicts, missing, real_cluster_api
 from benchmarks.report import Bar, Report
+from continuo.kube.client import KubeCluster
 from continuo.orchestrator.settings import Settings
 from continuo.resources.errors import Conflict
 from continuo.resources.meta import Object
@@ -77,6 +78,7 @@ async def measure(count: int, limit: int) -> Seen:
             text = capi.log_file(program).read_text(encoding="utf-8", errors="replace")
             seen.complained[program] = text.count("the object has been modified")
         seen.deleted = await _delete(bed, names)
+        assert isinstance(operator.management, KubeCluster)
         seen.own = operator.management.refusals[Conflict.reason]
     return seen
 

@@ -90,6 +90,7 @@ def management_watches() -> tuple[Watch, ...]:
         Watch(LOW_LEVEL_ORCHESTRATION),
         *ours,
         Watch(kinds.MACHINE, indexers=INDEXERS, optional=True),
+        Watch(kinds.MACHINE_SET, indexers=INDEXERS, optional=True),
         Watch(kinds.HELM_RELEASE_PROXY, indexers=INDEXERS, optional=True),
         Watch(kinds.SECRET, indexers=INDEXERS),
     )

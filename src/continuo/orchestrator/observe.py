@@ -55,7 +55,7 @@ class Caches(Protocol):
         ...
 
     def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
-        """The objects labelled with that Cluster API cluster name: Machines, HelmReleaseProxies."""
+        """The objects labelled with that Cluster API cluster name: Machines and their sets, HelmReleaseProxies."""
         ...
 
 
@@ -120,6 +120,7 @@ class ClusterSeen:
     made: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Our objects in the management cluster, by (kind, name)."""
     machines: tuple[Object, ...] = ()
+    machine_sets: tuple[Object, ...] = ()
     releases: Mapping[str, Object] = field(default_factory=dict)
     """HelmReleaseProxies by the name of their HelmChartProxy."""
     kubeconfig: Object | None = None
@@ -261,6 +262,7 @@ def _seen(world: World, key: Key, name: str, made: dict[tuple[str, str], Object]
         secret=secret,
         made=made,
         machines=tuple(management.of_cluster(kinds.MACHINE, namespace, full_name)),
+        machine_sets=tuple(management.of_cluster(kinds.MACHINE_SET, namespace, full_name)),
         releases=releases,
         kubeconfig=management.get(kinds.SECRET, secret, namespace),
         infrastructure=_infrastructure(made, full_name),

@@ -10,7 +10,7 @@ from continuo.orchestrator.observe import ClusterSeen, Reach, simulated
 from continuo.orchestrator.orient import ClusterWanted
 from continuo.orchestrator.render import clusters
 from continuo.resources import kinds
-from continuo.resources.meta import Object, annotations_of, condition, deleting, is_true
+from continuo.resources.meta import Object, annotations_of, condition, deleting, is_true, labels_of
 from continuo.resources.orchestration import AppPhase, ClusterPhase, PackagePhase
 
 
@@ -242,6 +242,36 @@ def rolled_out(part: Object | None) -> bool:
     )
 
 
+_ROLLED = ("version", "infrastructureRef", "bootstrap", "failureDomain")
+"""What of a machine's template cannot change in place."""
+
+
+def workers_rolled_out(seen: ClusterSeen) -> bool:
+    """Whether all workers are there and of the newest template."""
+    workers = _parts(seen)[1]
+    return rolled_out(workers) and not (workers is not None and _outdated_sets(seen, workers))
+
+
+def _outdated_sets(seen: ClusterSeen, workers: Object) -> bool:
+    """Whether machines of an older template are left.
+
+    Cluster API counts machines as up to date until somebody looked at each of them, which is after it says that it
+    observed the new template: for a moment a rollout that was only just asked for looks done. The sets tell at once.
+    """
+    name = workers["metadata"]["name"]
+    wanted = _rolled(workers)
+    return any(
+        _rolled(found) != wanted and (found["spec"].get("replicas") or (found.get("status") or {}).get("replicas"))
+        for found in seen.machine_sets
+        if labels_of(found).get("cluster.x-k8s.io/deployment-name") == name and not deleting(found)
+    )
+
+
+def _rolled(part: Object) -> list[object]:
+    spec = ((part.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return [spec.get(field) for field in _ROLLED]
+
+
 def initialized(cluster: Object) -> bool:
     """Whether the workload cluster's API has answered once."""
     status = cluster.get("status") or {}
@@ -261,13 +291,15 @@ def _busy(
     cluster = seen.cluster
     if cluster is None or not initialized(cluster):
         return ClusterPhase.PROVISIONING, *_blocker(seen)
-    if rolled_out(control_plane) and rolled_out(workers):
+    if rolled_out(control_plane) and workers_rolled_out(seen):
         return None
     if not _was_up(before):
         return ClusterPhase.PROVISIONING, *_blocker(seen)
     rolling = _upgrading(control_plane, workers, wanted)
     if rolling is not None:
         return ClusterPhase.UPGRADING, "MachinesRolling", rolling
+    if workers is not None and _outdated_sets(seen, workers):
+        return ClusterPhase.UPGRADING, "MachinesRolling", "workers: machines of the older template are left"
     parts = (("control plane", control_plane), ("workers", workers))
     resizing = [
         f"{name} {(part.get('status') or {}).get('replicas', 0)} -> {part['spec'].get('replicas', 0)}"

@@ -194,7 +194,7 @@ async def management_cluster(folder: Path, tools: Tools, *, pace: Pace | None = 
 
 def find_manifests(tools: Tools) -> Path:
     """The manifests that were kept beside the programs."""
-    folder = tools.need(PROGRAMS[0]).resolve().parent.parent / "share"
+    folder = tools.need(PROGRAMS[0]).parent.parent / "share"
     if not folder.is_dir():
         raise Missing(
             f"{folder} is missing: Cluster API's manifests; get them with: continuo testbed build cluster-api"

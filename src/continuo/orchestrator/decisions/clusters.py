@@ -296,8 +296,7 @@ def _prune(draft: Draft, name: str, seen: ClusterSeen, objects: clusters.Cluster
     """Delete our machine and bootstrap templates that nothing refers to any more."""
     keep = {(obj["kind"], obj["metadata"]["name"]) for obj in objects.all()}
     stale = [obj for key, obj in seen.made.items() if key[0] in _TEMPLATES and key not in keep and not deleting(obj)]
-    workers = _live(seen, objects.workers)
-    if stale and states.rolled_out(workers):
+    if stale and states.workers_rolled_out(seen):
         writes = tuple(delete(MANAGEMENT, obj) for obj in stale)
         draft.add(
             Step(
