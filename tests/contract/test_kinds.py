@@ -312,3 +312,22 @@ def test_empty_lists_and_maps_are_left_out(api: Api, ns: str, maps: str) -> None
     assert "volumes" not in spec and "nodeSelector" not in spec
     assert (spec["securityContext"], spec["containers"][0]["resources"]) == ({}, {})
     assert "env" not in spec["containers"][0]
+
+
+def test_defaults_of_policies_and_limits(api: Api, ns: str) -> None:
+    spec = {"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}], "egress": [{}]}
+    path = f"/apis/networking.k8s.io/v1/namespaces/{ns}/networkpolicies"
+    policy = api.post(path, {"metadata": {"name": "a"}, "spec": spec}).ok()["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"] == [{"ports": [{"protocol": "TCP", "port": 80}]}]
+    limits = {"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}, "default": {"memory": "2Mi"}}
+    body = {"metadata": {"name": "a"}, "spec": {"limits": [limits]}}
+    (entry,) = api.post(_v1(ns, "limitranges"), body).ok()["spec"]["limits"]
+    assert entry["default"] == {"cpu": "2", "memory": "2Mi"}
+    assert entry["defaultRequest"] == {"cpu": "2", "memory": "2Mi"}
+
+
+def test_classes_of_priority_preempt(api: Api, ns: str) -> None:
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    found = api.post(path, {"metadata": {"name": ns}, "value": 100}, dryRun="All").ok()
+    assert found["preemptionPolicy"] == "PreemptLowerPriority"

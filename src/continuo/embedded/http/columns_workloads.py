@@ -214,7 +214,7 @@ WORKLOADS: Mapping[tuple[str, str], tuple[Column, ...]] = {
         NAME,
         text("Schedule", lambda o: at(o, "spec", "schedule")),
         text("Timezone", lambda o: at(o, "spec", "timeZone") or "<none>"),
-        text("Suspend", lambda o: bool(at(o, "spec", "suspend")), type="boolean"),
+        text("Suspend", lambda o: str(bool(at(o, "spec", "suspend"))), type="boolean"),
         text("Active", lambda o: len(at(o, "status", "active") or ()), type="integer"),
         Column("Last Schedule", _last_schedule),
         AGE,

@@ -223,6 +223,35 @@ def _endpoint_slice(endpoints: Object) -> Object:
     return {**endpoints, "ports": [{"name": "", "protocol": "TCP", **port} for port in ports]}
 
 
+def _network_policy(policy: Object) -> Object:
+    """What a policy is about, where it does not say so: Ingress, and Egress when it has rules for it."""
+    spec = policy.get("spec") or {}
+    full = {"policyTypes": ["Ingress", *(["Egress"] if spec.get("egress") else [])], **spec}
+    for field in ("ingress", "egress"):
+        if any("ports" in rule for rule in spec.get(field) or ()):
+            full[field] = [
+                {**rule, "ports": _with_protocol(rule["ports"])} if "ports" in rule else rule for rule in spec[field]
+            ]
+    return policy if full == spec else {**policy, "spec": full}
+
+
+def _with_protocol(ports: list[Object]) -> list[Object]:
+    return [{"protocol": "TCP", **port} for port in ports]
+
+
+def _limit_range(limits: Object) -> Object:
+    """Containers request their limit where nothing else is said; a limit that is not given is the maximum."""
+    spec = limits.get("spec") or {}
+    full = [_limits(entry) if entry.get("type") == "Container" else entry for entry in spec.get("limits") or ()]
+    return limits if full == spec.get("limits") else {**limits, "spec": {**spec, "limits": full}}
+
+
+def _limits(entry: Object) -> Object:
+    default = {**(entry.get("max") or {}), **(entry.get("default") or {})}
+    request = {**(entry.get("min") or {}), **default, **(entry.get("defaultRequest") or {})}
+    return {**entry, **({"default": default} if default else {}), **({"defaultRequest": request} if request else {})}
+
+
 def _check_lease(lease: Object, _old: Object | None) -> Iterator[FieldError]:
     spec = lease.get("spec") or {}
     for name, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
@@ -239,6 +268,9 @@ CLAIM: Final = Strategy(
 )
 VOLUME: Final = Strategy(defaults=_volume, status=lambda _: {"phase": "Pending"})
 STORAGE_CLASS: Final = _top(reclaimPolicy="Delete", volumeBindingMode="Immediate")
+PRIORITY_CLASS: Final = _top(preemptionPolicy="PreemptLowerPriority")
+NETWORK_POLICY: Final = Strategy(defaults=_network_policy, generation=True)
+LIMIT_RANGE: Final = Strategy(defaults=_limit_range)
 ENDPOINT_SLICE: Final = Strategy(defaults=_endpoint_slice, generation=True)
 WITH_GENERATION: Final = Strategy(generation=True)
 WITH_STATUS: Final = Strategy(generation=True, status=lambda _: {})
