@@ -74,6 +74,8 @@ class _Builder:
             except (TestbedError, OSError) as error:
                 _log.info("%s: %s failed: %s", part.name, kind_of(source), error)
                 refused.append(Refusal(kind_of(source), str(error) or type(error).__name__))
+        order = [kind_of(source) for source in part.sources]
+        refused.sort(key=lambda refusal: order.index(refusal.source) if refusal.source in order else len(order))
         return Outcome(part, "missing", refusals=tuple(refused))
 
     async def _from(self, part: Part, source: Source) -> Outcome:
