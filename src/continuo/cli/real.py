@@ -25,10 +25,10 @@ class Wish:
 
     data: Path
     clusters: int
-    nodes: int | None
+    nodes: int
     """Simulated ones of each cluster."""
-    containers: bool | None
-    """Real ones; None: where this machine can."""
+    containers: bool
+    """Real ones instead."""
     port: int | None
     operator: bool
 
@@ -63,17 +63,18 @@ def run_bed(wish: Wish, ready: Callable[[str], None], progress: Callable[[str], 
         raise Failed(str(error)) from error
 
 
+def choose_containers(say: Callable[[str], None]) -> bool:
+    """Whether nodes run real containers when the user did not say; says why where they cannot."""
+    reason = no_containers(find_tools())
+    if reason is not None:
+        say(f"nodes are simulated, because real containers cannot run here: {reason}")
+    return reason is None
+
+
 async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:
-    tools = find_tools()
-    containers = wish.containers
-    if containers is None:
-        reason = no_containers(tools)
-        containers = wish.nodes is None and reason is None
-        if wish.nodes is None and reason is not None:
-            progress(f"nodes are simulated, because real containers cannot run here: {reason}")
-    nodes = 1 if wish.nodes is None else wish.nodes
-    plan = Plan(cluster_names(wish.clusters), nodes=nodes, port=wish.port, containers=containers)
-    return await Bed.start(wish.data, plan, tools=tools, progress=progress)
+    names = cluster_names(wish.clusters)
+    plan = Plan(names, nodes=wish.nodes, port=wish.port, containers=wish.containers)
+    return await Bed.start(wish.data, plan, progress=progress)
 
 
 async def _unless(stop: asyncio.Event, starting: object) -> Bed | None:

@@ -81,6 +81,8 @@ def up(
             f"an engine already runs on {data} (process {running.pid}, {running.url}); stop it with: "
             f"continuo down --data {data}"
         )
+    if engine == KUBERNETES:
+        beds = _chosen(beds)
     if detach:
         start_detached(data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.options()])
         click.echo(_greeting(data, detached=True))
@@ -103,6 +105,17 @@ def _check(engine: str, beds: Beds) -> None:
         raise BadInput(f"{given[0]} needs --engine kubernetes; the embedded engine makes clusters as they are declared")
     if beds.containers and beds.nodes is not None:
         raise BadInput("--nodes are simulated ones, and --containers asks for real ones; leave one of them out")
+
+
+def _chosen(beds: Beds) -> Beds:
+    """The same with everything said that was left open."""
+    from continuo.cli.real import choose_containers
+
+    containers = beds.containers
+    if containers is None:
+        containers = beds.nodes is None and choose_containers(lambda line: click.echo(line, err=True))
+    nodes = 1 if beds.nodes is None and not containers else beds.nodes
+    return Beds(2 if beds.clusters is None else beds.clusters, nodes, containers)
 
 
 def start_detached(
@@ -161,7 +174,7 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
 def _real(data: Path, beds: Beds, port: int | None, operator: bool, ready_fd: int | None) -> None:
     from continuo.cli.real import Wish, run_bed
 
-    wish = Wish(data, 2 if beds.clusters is None else beds.clusters, beds.nodes, beds.containers, port, operator)
+    wish = Wish(data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), port, operator)
     run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
 
 

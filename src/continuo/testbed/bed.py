@@ -23,6 +23,7 @@ from continuo.testbed.errors import Missing
 from continuo.testbed.etcd import Etcd
 from continuo.testbed.flags import LOOPBACK, Addresses
 from continuo.testbed.images import Image
+from continuo.testbed.limits import raise_limits
 from continuo.testbed.liqo import PROGRAMS, Liqo
 from continuo.testbed.loadbalancers import Pool
 from continuo.testbed.network import Network
@@ -118,6 +119,8 @@ class Bed:
         self._ports = known.take([*names, "etcd", "etcd-peer"], wanted)
         hosts = [LOOPBACK]
         if self.plan.containers:
+            for change in raise_limits():
+                progress(f"raised {change}")
             self.network = await Network.create(self.place, self.tools, _remembered(folder, "subnet"))
             _remember(folder, subnet=str(self.network.subnet))
             hosts.append(self.network.gateway)
