@@ -286,6 +286,41 @@ def test_nothing_of_a_killed_bed_with_containers_is_left(tmp_path: Path) -> None
     assert traces(bed) == {}
 
 
+UNLEASHED = """
+import asyncio, sys
+from pathlib import Path
+from continuo.testbed import processes
+from continuo.testbed.bed import Bed, Plan
+
+processes._leash = lambda: ()  # as where the kernel does not end children with their parent
+
+async def main():
+    data, registry = map(Path, sys.argv[1:])
+    bed = await Bed.start(data, Plan(("a",), containers=True), registry=registry, progress=lambda _: None)
+    (data / "kubeconfig").write_text(bed.kubeconfig("a"))
+    print(bed.place.id, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_killed_bed_is_found_whole_by_the_next_start(tmp_path: Path) -> None:
+    needs_containers()
+    data, registry = tmp_path / "data", tmp_path / "beds"
+    command = [sys.executable, "-c", UNLEASHED, str(data), str(registry)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        identity = victim.stdout.readline().strip()
+        [bed] = registered(registry)
+        assert bed.id == identity
+        asyncio.run(_runs_something(data))
+        victim.send_signal(signal.SIGKILL)
+    assert len(set(cleanup.processes_of(bed))) > 10, "everything but its own process runs on"
+    assert asyncio.run(cleanup.sweep(registry)) == [identity]
+    assert traces(bed) == {}
+
+
 async def _runs_something(data: Path) -> None:
     client = connect(data / "kubeconfig", context="a")
     try:
