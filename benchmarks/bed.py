@@ -16,7 +16,7 @@ from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.informer import Informer, Watch
 
 NAMESPACE = "default"
-PATIENCE = 600.0
+PATIENCE = 1800.0
 """Seconds after which a benchmark gives up."""
 
 

@@ -22,10 +22,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def _tools() -> Tools:
+def asked_for() -> Tools:
+    """This machine's tools; skips when nobody asked for tests against real engines."""
     if not ASKED:
         pytest.skip("real engines are only tested when asked for: make test-real")
-    tools = find_tools()
+    return find_tools()
+
+
+def _tools() -> Tools:
+    tools = asked_for()
     if missing := tools.missing((*CONTROL_PLANE[:3], *PROGRAMS)):
         pytest.skip(f"{', '.join(missing)} missing on this machine: make testbed")
     return tools

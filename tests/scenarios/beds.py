@@ -48,7 +48,10 @@ class Bed:
             await client.close()
 
     async def apply(self, name: str, spec: Object, manager: str = "test", namespace: str = "default") -> Object:
-        spec = await self.placed(name, spec, namespace)
+        return await self.declare(name, await self.placed(name, spec, namespace), manager, namespace)
+
+    async def declare(self, name: str, spec: Object, manager: str = "test", namespace: str = "default") -> Object:
+        """Apply a declaration to the letter; for what has to be refused."""
         return await self.api.apply(LOW_LEVEL_ORCHESTRATION.new(name, namespace, spec=spec), manager=manager)
 
     async def placed(self, name: str, spec: Object, namespace: str = "default") -> Object:

@@ -17,6 +17,7 @@ def simulated(name: str, **more) -> dict:
     return {"name": name, "provider": "dev", "kubernetes-version": "v1.34.2", "worker-machine-count": 1, **fields}
 
 
+@pytest.mark.creates
 async def test_a_simulated_cluster_comes_up_without_credentials_or_packages_and_goes(bed: Bed) -> None:
     await bed.apply("s", {"clusters": [simulated("green")]})
     obj = await bed.ready("s")
@@ -41,14 +42,14 @@ async def test_a_simulated_cluster_comes_up_without_credentials_or_packages_and_
 )
 async def test_what_means_nothing_there_is_refused(bed: Bed, fields: dict, said: str) -> None:
     with pytest.raises(Invalid, match=said):
-        await bed.apply("s", {"clusters": [{**simulated("green"), **fields}]})
+        await bed.declare("s", {"clusters": [{**simulated("green"), **fields}]})
 
 
 async def test_nothing_can_be_linked_to_it_or_run_on_it(bed: Bed) -> None:
     other = {"name": "rose", "kubernetes-version": "v1.34.2"}
     with pytest.raises(Invalid, match="runs no Liqo"):
-        await bed.apply("s", {"clusters": [simulated("green"), other], "links": [["green", "rose"]]})
+        await bed.declare("s", {"clusters": [simulated("green"), other], "links": [["green", "rose"]]})
     web = {"name": "web", "image": "registry.example.org/web:1", "cluster-selector": "green"}
     app = {"name": "shop", "owner": "ann", "cluster": "rose", "components": [web]}
     with pytest.raises(Invalid, match="runs no pods"):
-        await bed.apply("s", {"clusters": [simulated("green"), other], "apps": [app]})
+        await bed.declare("s", {"clusters": [simulated("green"), other], "apps": [app]})

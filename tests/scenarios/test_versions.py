@@ -28,7 +28,7 @@ async def test_k3s_with_three_servers_and_microk8s_with_one(bed: Bed) -> None:
 @pytest.mark.parametrize("more", [{"worker_machine_count": 1}, {"control_plane_count": 3, "worker_machine_count": 0}])
 async def test_microk8s_has_one_node(bed: Bed, more: dict) -> None:
     with pytest.raises(Invalid, match=r"(?i)microk8s.*one node"):
-        await bed.apply("o", {"clusters": [cluster("tiny", kubernetes_type="microk8s", **more)]})
+        await bed.declare("o", {"clusters": [cluster("tiny", kubernetes_type="microk8s", **more)]})
 
 
 @pytest.mark.creates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import click
 
@@ -14,6 +15,7 @@ from continuo.testbed.choose import options
 from continuo.testbed.errors import TestbedError
 from continuo.testbed.machine import look_around
 from continuo.testbed.parts import OnPath, Part, Source, kind_of
+from continuo.testbed.progress import Outcome, Report
 from continuo.testbed.sources import locate
 from continuo.testbed.table import PARTS, select
 
@@ -41,11 +43,21 @@ def build(parts: tuple[str, ...], without: tuple[str, ...], verify: bool) -> Non
     if verify:
         _drop_damaged(wanted, cache)
     with make_report(wanted, cache) as report:
-        outcomes = asyncio.run(build_parts(wanted, cache, report))
+        outcomes = asyncio.run(_build_until_told_to_end(wanted, cache, report))
     missing = [outcome for outcome in outcomes if outcome.state == "missing"]
     print_missing(missing)
     if any(outcome.part.name in parts or outcome.part.essential for outcome in missing):
         raise click.exceptions.Exit(1)
+
+
+async def _build_until_told_to_end(parts: list[Part], cache: Cache, report: Report) -> list[Outcome]:
+    """SIGTERM ends it as Ctrl-C does: with all that it started, and with nothing half made."""
+    task = asyncio.ensure_future(build_parts(parts, cache, report))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError as error:
+        raise click.Abort from error
 
 
 def _drop_damaged(parts: list[Part], cache: Cache) -> None:

@@ -58,8 +58,9 @@ async def build_programs(
 
 
 def _gently() -> tuple[str, ...]:
-    """Leave the machine usable while it compiles for minutes."""
-    return ("nice",) if shutil.which("nice") else ()
+    """Leave the machine usable while it compiles for minutes, and stop compiling when even a SIGKILL ends this run."""
+    ends = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+    return (*ends, "nice") if shutil.which("nice") else ends
 
 
 async def _count_packages(source: GoBuild, module: Path, go: Path, environment: dict[str, str]) -> int:
