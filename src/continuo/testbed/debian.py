@@ -6,6 +6,7 @@ gets lists of its own when the system has none.
 
 from __future__ import annotations
 
+import platform
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -95,7 +96,7 @@ async def _offer(name: str, program: Path, source: Debian, stage: Path, home: Pa
         target.symlink_to(Path("..") / program.relative_to(stage))
         return
     final = home / "root"
-    settings = {key: value.format(root=final) for key, value in source.environment.items()}
+    settings = {key: value.format(root=final, machine=platform.machine()) for key, value in source.environment.items()}
     if not lean:
         settings["LD_LIBRARY_PATH"] = ":".join(str(final / path.relative_to(root)) for path in folders)
     exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in settings.items())

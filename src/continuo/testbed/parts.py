@@ -80,7 +80,7 @@ class Debian:
     libraries: tuple[str, ...] = ()
     """Packages of libraries, for when the system lacks one."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What programs must be told about where they are; `{root}` is where the package is unpacked."""
+    """What programs must be told about where they are; `{root}` is where the package is unpacked, `{machine}` the machine."""
 
 
 Source: TypeAlias = OnPath | Release | GoBuild | Wheel | Debian

@@ -127,7 +127,7 @@ PARTS: tuple[Part, ...] = (
     _debian("iptables", "iptables", _SERVICES,
             {name: f"usr/sbin/{name.replace('tables', 'tables-nft', 1)}" for name in _IPTABLES},
             libraries=("libxtables12", "libip4tc2", "libip6tc2", *_NETFILTER),
-            environment={"XTABLES_LIBDIR": "{root}/usr/lib/x86_64-linux-gnu/xtables"}),
+            environment={"XTABLES_LIBDIR": "{root}/usr/lib/{machine}-linux-gnu/xtables"}),
     _debian("conntrack", "conntrack", _SERVICES, {"conntrack": "usr/sbin/conntrack"}, libraries=_NETFILTER),
     _debian("iproute2", "iproute2", "network namespaces", {"ip": "bin/ip"},
             libraries=("libbpf1", "libbpf0", "libbsd0", "libmd0", "libelf1", "libelf1t64", "libmnl0", "libcap2")),
