@@ -10,9 +10,11 @@ from pathlib import Path
 
 from continuo.cli import places
 from continuo.cli.failures import BadInput, Failed
+from continuo.resources.errors import ApiError
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
+from continuo.testbed.liqo import ready_to_run
 from continuo.testbed.tools import find_tools
 
 MOST_CLUSTERS = 26
@@ -29,6 +31,7 @@ class Wish:
     """Simulated ones of each cluster."""
     containers: bool
     """Real ones instead."""
+    liqo: bool
     port: int | None
     operator: bool
 
@@ -59,7 +62,7 @@ def run_bed(wish: Wish, ready: Callable[[str], None], progress: Callable[[str], 
     tuning.settle()
     try:
         uvloop.run(main())
-    except (TestbedError, OSError) as error:
+    except (TestbedError, ApiError, OSError) as error:
         raise Failed(str(error)) from error
 
 
@@ -71,9 +74,17 @@ def choose_containers(say: Callable[[str], None]) -> bool:
     return reason is None
 
 
+def choose_liqo(say: Callable[[str], None]) -> bool:
+    """The same for real Liqo."""
+    lacking = ready_to_run(find_tools())
+    if lacking:
+        say(f"Liqo is not installed, because {', '.join(lacking)} are missing (continuo testbed build liqo)")
+    return not lacking
+
+
 async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:
     names = cluster_names(wish.clusters)
-    plan = Plan(names, nodes=wish.nodes, port=wish.port, containers=wish.containers)
+    plan = Plan(names, nodes=wish.nodes, port=wish.port, containers=wish.containers, liqo=wish.liqo)
     return await Bed.start(wish.data, plan, progress=progress)
 
 

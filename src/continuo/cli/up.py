@@ -34,12 +34,14 @@ class Beds:
     clusters: int | None
     nodes: int | None
     containers: bool | None
+    liqo: bool | None
 
     def options(self) -> list[str]:
         """The same as a command line."""
         said = [] if self.clusters is None else ["--clusters", str(self.clusters)]
         said += [] if self.nodes is None else ["--nodes", str(self.nodes)]
-        return said + ([] if self.containers is None else ["--containers" if self.containers else "--no-containers"])
+        said += [] if self.containers is None else ["--containers" if self.containers else "--no-containers"]
+        return said + ([] if self.liqo is None else ["--liqo" if self.liqo else "--no-liqo"])
 
 
 @click.command()
@@ -54,6 +56,11 @@ class Beds:
     default=None,
     help="With --engine kubernetes: nodes that run real containers; the default where this machine can.",
 )
+@click.option(
+    "--liqo/--no-liqo",
+    default=None,
+    help="With --containers: real Liqo in each cluster; the default where it is built.",
+)
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
 @click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="How fast simulated machines come up.")
 @click.option("--ready-fd", type=int, hidden=True)
@@ -66,13 +73,14 @@ def up(
     clusters: int | None,
     nodes: int | None,
     containers: bool | None,
+    liqo: bool | None,
     operator: bool,
     speed: float,
     ready_fd: int | None,
     verbose: bool,
 ) -> None:
     """Run an engine: the embedded one, ready in a second, or real clusters."""
-    beds = Beds(clusters, nodes, containers)
+    beds = Beds(clusters, nodes, containers, liqo)
     _check(engine, beds)
     data = data or places.default_data()
     running = places.find_running(data)
@@ -105,17 +113,25 @@ def _check(engine: str, beds: Beds) -> None:
         raise BadInput(f"{given[0]} needs --engine kubernetes; the embedded engine makes clusters as they are declared")
     if beds.containers and beds.nodes is not None:
         raise BadInput("--nodes are simulated ones, and --containers asks for real ones; leave one of them out")
+    if beds.liqo and (beds.containers is False or beds.nodes is not None):
+        raise BadInput("--liqo needs real containers: its gateways and controllers run in pods")
 
 
 def _chosen(beds: Beds) -> Beds:
     """The same with everything said that was left open."""
-    from continuo.cli.real import choose_containers
+    from continuo.cli.real import choose_containers, choose_liqo
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
 
     containers = beds.containers
     if containers is None:
-        containers = beds.nodes is None and choose_containers(lambda line: click.echo(line, err=True))
+        containers = beds.nodes is None and choose_containers(say)
+    liqo = beds.liqo
+    if liqo is None:
+        liqo = containers and choose_liqo(say)
     nodes = 1 if beds.nodes is None and not containers else beds.nodes
-    return Beds(2 if beds.clusters is None else beds.clusters, nodes, containers)
+    return Beds(2 if beds.clusters is None else beds.clusters, nodes, containers, liqo)
 
 
 def start_detached(
@@ -174,7 +190,7 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
 def _real(data: Path, beds: Beds, port: int | None, operator: bool, ready_fd: int | None) -> None:
     from continuo.cli.real import Wish, run_bed
 
-    wish = Wish(data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), port, operator)
+    wish = Wish(data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), bool(beds.liqo), port, operator)
     run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
 
 

@@ -30,6 +30,8 @@ from continuo.testbed.waiting import all_or_none, until
 
 READY_SECONDS = 120.0
 """Several API servers at once on a busy machine of two cores take their time."""
+CALL_SECONDS = 60.0
+"""A machine that starts several clusters answers slowly; what runs on them afterwards has clients of its own."""
 _SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 
 
@@ -103,7 +105,7 @@ class RealCluster:
 
     def client(self) -> KubeCluster:
         """A client with an administrator's rights; the caller closes it."""
-        return connect(self.kubeconfig, name=self.name)
+        return connect(self.kubeconfig, name=self.name, timeout=CALL_SECONDS)
 
     async def stop(self) -> None:
         """End the cluster's processes; what it stored stays."""

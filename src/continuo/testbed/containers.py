@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from continuo.testbed import dns
@@ -143,9 +144,10 @@ class ContainerNode:
 
     async def _node_ready(self, cluster: RealCluster) -> None:
         client = cluster.client()
+        began = datetime.now(UTC).replace(microsecond=0)
         try:
             async with asyncio.timeout(NODE_SECONDS):
-                await nodes_ready(client, {self.facts.name})
+                await nodes_ready(client, {self.facts.name}, began)
         except TimeoutError as error:
             raise NotReady(f"node {self.facts.name} is not Ready after {NODE_SECONDS:g} s") from error
         finally:

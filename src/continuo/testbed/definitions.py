@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING
 from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
 from continuo.resources.meta import Object
 from continuo.testbed.errors import NotReady
+from continuo.testbed.waiting import all_or_none
 
 if TYPE_CHECKING:
     from continuo.kube.client import KubeCluster
 
 MANAGER = "continuo-testbed"
 READY_SECONDS = 60.0
+_AT_ONCE = 4
+"""Each makes the API server describe itself anew: many at once only wait for one another."""
 
 
 async def install_definitions(client: KubeCluster, definitions: Sequence[Object]) -> None:
     """Apply definitions and return when all of them are established."""
-    await asyncio.gather(*(client.apply(definition, manager=MANAGER) for definition in definitions))
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def install(definition: Object) -> None:
+        async with slots:
+            await client.apply(definition, manager=MANAGER)
+
+    await all_or_none([install(definition) for definition in definitions])
     waiting = {definition["metadata"]["name"] for definition in definitions}
     try:
         async with asyncio.timeout(READY_SECONDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,24 +66,31 @@ async def _create(client: KubeCluster, obj: Object) -> None:
         return  # of an earlier run on the same data
 
 
-async def nodes_ready(client: KubeCluster, names: set[str]) -> None:
-    """Return when all these nodes are Ready."""
+async def nodes_ready(client: KubeCluster, names: set[str], since: datetime | None = None) -> None:
+    """Return when all these nodes are Ready, and have said so after `since`: state that was kept may say it, too."""
     while True:
         listing = await client.list(kinds.NODE)
-        waiting = names - {item["metadata"]["name"] for item in listing.items if is_ready(item)}
+        waiting = names - {item["metadata"]["name"] for item in listing.items if is_ready(item, since)}
         if not waiting:
             return
         try:
             async for change in client.watch(kinds.NODE, since=listing.resource_version):
                 name = change.object["metadata"].get("name", "")
-                waiting = waiting - {name} if is_ready(change.object) else waiting | ({name} & names)
+                waiting = waiting - {name} if is_ready(change.object, since) else waiting | ({name} & names)
                 if not waiting:
                     return
         except (Expired, Unreachable):
             continue  # list again
 
 
-def is_ready(obj: Object) -> bool:
-    """Whether a node or a pod says that it is Ready."""
+def is_ready(obj: Object, since: datetime | None = None) -> bool:
+    """Whether a node or a pod says that it is Ready, and a node has said so after `since`."""
     conditions = (obj.get("status") or {}).get("conditions") or ()
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+    return any(
+        item["type"] == "Ready" and item["status"] == "True" and (since is None or _heard(item) >= since)
+        for item in conditions
+    )
+
+
+def _heard(condition: Object) -> datetime:
+    return datetime.fromisoformat(condition["lastHeartbeatTime"].replace("Z", "+00:00"))
