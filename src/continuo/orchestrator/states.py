@@ -332,7 +332,8 @@ def _blocker(seen: ClusterSeen) -> tuple[str, str]:
     if infrastructure is not None:
         for entry in (infrastructure.get("status") or {}).get("conditions") or ():
             if entry.get("status") == "False" and entry.get("message"):
-                return str(entry.get("reason") or entry["type"]), f"{infrastructure['kind']}: {entry['message']}"
+                reason = str(entry.get("reason") or entry["type"])
+                return reason, f"{infrastructure['kind']}: {_one_line(entry['message'])}"
     waiting = [machine for machine in seen.machines if not is_true(machine, "NodeReady")]
     for machine in sorted(waiting, key=lambda m: str(m["metadata"].get("creationTimestamp"))):
         if said := _machine_message(machine):
@@ -340,8 +341,14 @@ def _blocker(seen: ClusterSeen) -> tuple[str, str]:
     if waiting:
         return "MachinesNotReady", f"{len(waiting)} of {len(seen.machines)} machines are not ready"
     if seen.cluster is not None and (told := condition(seen.cluster, "Available")) and told.get("message"):
-        return str(told.get("reason") or "NotAvailable"), str(told["message"])
+        return str(told.get("reason") or "NotAvailable"), _one_line(told["message"])
     return "WaitingForMachines", "Cluster API is creating the first machine"
+
+
+def _one_line(text: str) -> str:
+    """Cluster API's nested lists of reasons as one line."""
+    lines = [line.strip().removeprefix("* ") for line in str(text).splitlines() if line.strip()]
+    return "; ".join(lines).replace(":; ", ": ")
 
 
 def _machine_message(machine: Object) -> str:
@@ -350,7 +357,7 @@ def _machine_message(machine: Object) -> str:
     for type_ in ("InfrastructureReady", "BootstrapConfigReady", "NodeReady", "Ready"):
         found = condition(machine, type_)
         if found is not None and found.get("status") != "True" and found.get("message"):
-            return f"machine {name} ({phase}): {found['message']}"
+            return f"machine {name} ({phase}): {_one_line(found['message'])}"
     return f"machine {name} is {phase}"
 
 

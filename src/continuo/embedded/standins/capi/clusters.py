@@ -59,11 +59,11 @@ def reconcile(world: World, key: Key) -> None:
     cluster = engine_name(world, world.hold(cluster, FINALIZER))
     infrastructure = infrastructure_of(world, cluster)
     if infrastructure is not None:
-        infrastructure = world.adopt(infrastructure, cluster, controller=True)
+        infrastructure = world.adopt(infrastructure, cluster)
         cluster = _copy_endpoint(world, cluster, infrastructure)
     plane = control_plane_of(world, cluster)
     if plane is not None:
-        world.adopt(plane, cluster, controller=True)
+        world.adopt(plane, cluster)
     _report(world, cluster, "")
 
 
@@ -162,7 +162,8 @@ def _report(world: World, cluster: Object, reason: str, *, message: str = "", is
         status["initialization"] = {name: True for name, good in flags if good}
     if there and infrastructure is not None:
         domains = (infrastructure.get("status") or {}).get("failureDomains") or {}
-        status["failureDomains"] = [{"name": name, **value} for name, value in domains.items()]
+        if domains:
+            status["failureDomains"] = [{"name": name, **value} for name, value in domains.items()]
     fresh = _conditions(world, cluster, infrastructure, plane, deployments, there, initialized)
     going = deleting(cluster)
     fresh.append(cond("Deleting", going, (reason or "DeletionInProgress") if going else "NotDeleting", message))
@@ -228,8 +229,15 @@ def _conditions(
             "MachinesReady",
             "Control plane object does not exist",
         ),
+        _mirrored(
+            "ControlPlaneMachinesUpToDate",
+            [plane] if plane is not None else [],
+            "MachinesUpToDate",
+            "Control plane object does not exist",
+        ),
         _mirrored("WorkersAvailable", deployments, "Available"),
         _mirrored("WorkerMachinesReady", deployments, "MachinesReady"),
+        _mirrored("WorkerMachinesUpToDate", deployments, "MachinesUpToDate"),
         *(
             _busy(name, [*([plane] if plane is not None else []), *deployments])
             for name in ("RollingOut", "ScalingUp", "ScalingDown")
@@ -244,7 +252,7 @@ def _infrastructure_ready(cluster: Object, infrastructure: Object | None, there:
         if entry is not None and entry["status"] == "True":
             return cond("InfrastructureReady", True, "Ready")
         if entry is None and provisioned(infrastructure):
-            return cond("InfrastructureReady", True, "Provisioned")
+            return cond("InfrastructureReady", True, "Ready")
         note = entry["message"] if entry is not None else f"{infrastructure['kind']} has no status yet"
         return cond("InfrastructureReady", False, "NotReady", note)
     reference = cluster["spec"].get("infrastructureRef") or {}
@@ -255,19 +263,22 @@ def _infrastructure_ready(cluster: Object, infrastructure: Object | None, there:
     return cond("InfrastructureReady", False, "Deleted" if there else "DoesNotExist", note)
 
 
+_GOOD = {"Available": "Available", "MachinesReady": "Ready", "MachinesUpToDate": "UpToDate"}
+
+
 def _mirrored(name: str, objects: Sequence[Object], theirs: str, missing: str = "") -> Object:
     """True when all of them say so."""
     if not objects and missing:
         return cond(name, "Unknown", "DoesNotExist", missing)
     bad = [entry for entry in objects if not is_true(entry, theirs)]
     if not bad:
-        return cond(name, True, "Available" if theirs == "Available" else "Ready")
+        return cond(name, True, _GOOD[theirs])
     notes = []
     for entry in bad:
         found = condition(entry, theirs)
         text = (found or {}).get("message") or (found or {}).get("reason") or f"condition {theirs} not yet reported"
         notes.append(f"* {entry['kind']} {entry['metadata']['name']}: {text}")
-    return cond(name, False, "NotAvailable" if theirs == "Available" else "NotReady", "\n".join(notes))
+    return cond(name, False, f"Not{_GOOD[theirs]}", "\n".join(notes))
 
 
 def _busy(name: str, objects: Sequence[Object]) -> Object:

@@ -49,7 +49,7 @@ def _own_template(world: World, plane: Object, cluster: Object) -> None:
         return
     template = world.find(provider.template, (plane["metadata"]["namespace"], reference["name"]))
     if template is not None:
-        world.adopt(template, cluster)
+        world.own(template, cluster)
 
 
 def is_current(plane: Object, machine: Object) -> bool:
@@ -91,6 +91,7 @@ def _step(world: World, distribution: Distribution, plane: Object, cluster: Obje
     machines.new_machine(
         world, f"{metadata['name']}-{suffix(world.rng)}", plane, cluster,
         version=plane["spec"]["version"], distribution=distribution, template=template_of(plane),
+        deletion=((plane["spec"].get("machineTemplate") or {}).get("spec") or {}).get("deletion"),
         labels={**labels, machines.CONTROL_PLANE: "", "cluster.x-k8s.io/control-plane-name": metadata["name"]},
         annotations={_ROLLOUT: after} if after else {},
     )  # fmt: skip

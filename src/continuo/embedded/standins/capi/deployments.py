@@ -55,12 +55,12 @@ def _own_templates(world: World, found: Object, cluster: Object) -> None:
     provider = infrastructure.BY_TEMPLATE.get(spec["infrastructureRef"].get("kind", ""))
     template = world.find(provider.template, (namespace, spec["infrastructureRef"]["name"])) if provider else None
     if template is not None:
-        world.adopt(template, cluster)
+        world.own(template, cluster)
     bootstrap = (spec.get("bootstrap") or {}).get("configRef") or {}
     distribution = BY_TEMPLATE.get(bootstrap.get("kind", ""))
     configuration = world.find(distribution.template, (namespace, bootstrap["name"])) if distribution else None
     if configuration is not None:
-        world.adopt(configuration, cluster)
+        world.own(configuration, cluster)
 
 
 def _roll(world: World, found: Object) -> None:
@@ -234,7 +234,7 @@ def _create_machine(world: World, found: Object, cluster: Object) -> None:
     machines.new_machine(
         world, f"{found['metadata']['name']}-{suffix(world.rng)}", found, cluster,
         version=spec.get("version", "v1.34.0"), distribution=BY_TEMPLATE[bootstrap["kind"]],
-        template=spec["infrastructureRef"], bootstrap=bootstrap["name"],
+        template=spec["infrastructureRef"], deletion=spec.get("deletion"), bootstrap=bootstrap["name"],
         labels={
             **labels_of({"metadata": found["spec"]["template"].get("metadata") or {}}),
             "cluster.x-k8s.io/set-name": found["metadata"]["name"],
@@ -260,6 +260,7 @@ def _rank(found: Object, machine: Object) -> tuple[bool, bool, str, str]:
 def _report_set(world: World, found: Object, held: str) -> None:
     owned, desired = world.machines.owned(found), found["spec"].get("replicas", 1)
     status, fresh = summary(found, owned, desired, len(owned))
+    fresh.append(paused_condition(False))
     if held:
         entry = next(item for item in fresh if item["type"] == "ScalingUp")
         entry["message"] = f"{entry['message']} is blocked because:\n* {held}"

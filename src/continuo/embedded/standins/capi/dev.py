@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 
 from continuo.embedded.standins.capi.infrastructure import DEV
-from continuo.embedded.standins.capi.servers import deployment_of, internal_address, never_up
+from continuo.embedded.standins.capi.servers import deployment_of, never_up
 from continuo.embedded.standins.capi.world import World, cluster_key, paused, paused_condition
 from continuo.embedded.standins.objects import cond
 from continuo.resources.kinds import MACHINE
-from continuo.resources.meta import Key, Object, deleting
+from continuo.resources.meta import Key, Object, deleting, labels_of
 
 _FIRST_PORT = 20000
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -85,15 +85,16 @@ def _startup(found: Object) -> float | None:
 
 
 def _report(world: World, found: Object, reason: str) -> None:
-    status: Object = {}
-    if not reason:
-        status = {
-            "initialization": {"provisioned": True},
-            "addresses": [{"type": "InternalIP", "address": internal_address(found)}],
-        }
-    message = f"* VMProvisioned: {reason}" if reason else ""
+    status: Object = {} if reason else {"initialization": {"provisioned": True}}
+    later = ("NodeProvisioned", *(("EtcdProvisioned", "APIServerProvisioned") if _is_control_plane(found) else ()))
+    why = {"VMProvisioned": reason, **dict.fromkeys(later, "WaitingForVMProvisioned" if reason else "")}
+    message = "\n".join(f"* {name}: {text}" for name, text in why.items()) if reason else ""
     world.report(found, status, [
-        cond("VMProvisioned", not reason, reason or "Provisioned"),
+        *(cond(name, not text, text or "Provisioned") for name, text in why.items()),
         cond("Ready", not reason, "NotReady" if reason else "Ready", message),
         paused_condition(False),
     ])  # fmt: skip
+
+
+def _is_control_plane(found: Object) -> bool:
+    return "cluster.x-k8s.io/control-plane" in labels_of(found)

@@ -305,7 +305,22 @@ def _conditions(
     else:
         ready = cond("Ready", True, "Ready")
     available = cond("Available", ready["status"] == "True", "Available" if ready["status"] == "True" else "NotReady")
-    return [*made, ready, available, cond("UpToDate", True, "UpToDate"), paused_condition(is_paused)]
+    steady = [cond("UpToDate", True, "UpToDate"), cond("Updating", False, "NotUpdating"), paused_condition(is_paused)]
+    return [*made, *_control_plane_conditions(machine), ready, available, *steady]
+
+
+_STATIC_PODS = ("APIServerPodHealthy", "ControllerManagerPodHealthy", "SchedulerPodHealthy", "EtcdPodHealthy")
+
+
+def _control_plane_conditions(machine: Object) -> list[Object]:
+    """What the kubeadm control plane provider says about its machines once their nodes joined."""
+    if not is_control_plane(machine) or distribution_of(machine).name != "kubeadm" or not has_node(machine):
+        return []
+    return [
+        *(cond(name, True, "Running") for name in _STATIC_PODS),
+        cond("EtcdMemberHealthy", True, "Healthy"),
+        cond("NodeKubeadmLabelsAndTaintsSet", True, "Set"),
+    ]
 
 
 def _infrastructure(machine: Object, server: Object | None) -> Object:
@@ -351,7 +366,8 @@ def _node_conditions(machine: Object, cluster: Object | None, node: Object | Non
 
 def new_machine(
     world: World, name: str, owner: Object, cluster: Object, *, version: str, distribution: Distribution,
-    template: Object, labels: dict[str, str], bootstrap: str = "", annotations: dict[str, str] | None = None,
+    template: Object, deletion: Object | None, labels: dict[str, str], bootstrap: str = "",
+    annotations: dict[str, str] | None = None,
 ) -> Object:  # fmt: skip
     """Create a Machine; its parts are made when it is looked at."""
     namespace = cluster["metadata"]["namespace"]
@@ -374,6 +390,8 @@ def new_machine(
             "name": name,
         },
     }
+    if deletion:
+        spec["deletion"] = deletion
     notes = {**(annotations or {}), TEMPLATE: template["name"]}
     if bootstrap:
         notes[BOOTSTRAP_TEMPLATE] = bootstrap

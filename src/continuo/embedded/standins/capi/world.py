@@ -147,9 +147,13 @@ class World:
         """Write metadata or spec when they differ."""
         return old if new is old else self.api.update(new, WRITE)
 
-    def adopt(self, obj: Object, cluster: Object, *, controller: bool = False, finalizer: str = "") -> Object:
+    def own(self, obj: Object, cluster: Object) -> Object:
+        """Owned by the Cluster, so that it goes with it."""
+        return self.save(with_owner(obj, cluster, controller=False), obj)
+
+    def adopt(self, obj: Object, cluster: Object, *, finalizer: str = "") -> Object:
         """Owned by the Cluster, labelled with its name, held by the finalizer."""
-        new = with_owner(obj, cluster, controller=controller)
+        new = with_owner(obj, cluster, controller=False)
         name = cluster["metadata"]["name"]
         if labels_of(new).get(CLUSTER_NAME) != name:
             new = with_meta(new, labels={**labels_of(new), CLUSTER_NAME: name})
@@ -183,10 +187,10 @@ class World:
         current = self.find(kind_of(obj), key_of(obj))
         if current is None:
             return
-        generation = obj["metadata"].get("generation", 1)
+        observed = {} if obj["kind"] in _UNOBSERVED else {"observedGeneration": obj["metadata"].get("generation", 1)}
         old = (current.get("status") or {}).get("conditions")
         made = conditions(old, fresh, self.now())
-        self.api.set_status(current, {**status, "observedGeneration": generation, "conditions": made}, "manager")
+        self.api.set_status(current, {**status, **observed, "conditions": made}, "manager")
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -227,6 +231,9 @@ def reference(kind: Kind, name: str) -> Object:
     """A contract-versioned reference."""
     return {"apiGroup": kind.group, "kind": kind.kind, "name": name}
 
+
+_UNOBSERVED = frozenset({infrastructure.DEV.cluster.kind, infrastructure.DEV.machine.kind})
+"""Kinds whose status does not tell which generation it is about."""
 
 _KINDS: Mapping[str, Kind] = {
     kind.kind: kind
