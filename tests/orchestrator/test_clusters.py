@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from continuo.orchestrator import states
 from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.plan import Action
 from continuo.orchestrator.settings import Settings
@@ -247,3 +248,47 @@ def test_a_namespace_that_cannot_go_holds_up_only_its_own_cluster_and_says_why()
     steps = bench.steps()
     assert steps["cluster/green"].needs == ("application/shop",)
     assert steps["application/shop"].waits_for == "namespace shop to be deleted (finalizer x in 1 resource)"
+
+
+def test_a_rollout_that_was_only_just_asked_for_is_not_taken_for_done() -> None:
+    """Real Cluster API says that it observed the new template before it counts a single machine as outdated."""
+    bench = Bench({"clusters": [cluster("green", worker_machine_count=1)]})
+    bench.settle()
+    bench.look()
+    deployment = bench.management.get(kinds.MACHINE_DEPLOYMENT, "o-green-md-0", "default")
+    template = deployment["spec"]["template"]
+    older = {**template, "spec": {**template["spec"], "version": "v1.33.0"}}
+    labels = {"cluster.x-k8s.io/cluster-name": "o-green", "cluster.x-k8s.io/deployment-name": "o-green-md-0"}
+    for name, found, replicas in (("old", older, 1), ("new", template, 0)):
+        spec = {"clusterName": "o-green", "replicas": replicas, "template": found}
+        bench.management.put(
+            kinds.MACHINE_SET,
+            kinds.MACHINE_SET.new(f"o-green-{name}", "default", metadata={"labels": labels}, spec=spec),
+        )
+    bench.look()
+    entry = bench.object["status"]["clusters"][0]
+    assert (entry["phase"], entry["message"]) == ("Upgrading", "workers: machines of the older template are left")
+    bench.management.edit(kinds.MACHINE_SET, "o-green-old", "default", lambda obj: obj["spec"].update(replicas=0))
+    bench.look()
+    assert bench.object["status"]["clusters"][0]["phase"] == "Ready"
+
+
+def test_simulated_clusters_need_their_own_provider_and_no_packages() -> None:
+    spec = {"name": "green", "provider": "dev", "kubernetes-version": "v1.34.2", "machine-startup": 90}
+    bench = Bench({"clusters": [spec]})
+    (step,) = bench.plan.steps
+    assert {write.kind.kind for write in step.writes} >= {"DevCluster", "DevMachineTemplate", "KubeadmControlPlane"}
+    infrastructure = next(write.object for write in step.writes if write.kind is kinds.DEV_CLUSTER)
+    assert infrastructure["metadata"]["annotations"], "without one the provider dies"
+    machine = next(write.object for write in step.writes if write.kind is kinds.DEV_MACHINE_TEMPLATE)
+    assert "'startupDuration': '1m30s'" in str(machine), "as the API server keeps it, or it would look like drift"
+    bench.missing = frozenset({"DevCluster", "DevMachineTemplate"})
+    (refusal,) = bench.plan.refusals
+    assert "the infrastructure provider dev" in refusal.message
+
+
+def test_the_reasons_of_cluster_api_are_told_in_one_line() -> None:
+    said = "* VMProvisioned: WaitingForBootstrapData\n* WorkersAvailable:\n  * MachineDeployment a: 0 available"
+    assert states._one_line(said) == (
+        "VMProvisioned: WaitingForBootstrapData; WorkersAvailable: MachineDeployment a: 0 available"
+    )
