@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from continuo.cli import places
-from continuo.cli.failures import BadInput, Failed
+from continuo.cli.failures import Failed
 from continuo.resources.errors import ApiError
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
 from continuo.testbed.liqo import ready_to_run
 from continuo.testbed.tools import find_tools
-
-MOST_CLUSTERS = 26
-"""They are named by letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +39,6 @@ def run_bed(wish: Wish, ready: Callable[[str], None], progress: Callable[[str], 
 
     from continuo.cli import tuning
 
-    if wish.clusters > MOST_CLUSTERS:
-        raise BadInput(f"--clusters {wish.clusters} is too many for one machine: at most {MOST_CLUSTERS}")
-
     async def main() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -66,20 +60,15 @@ def run_bed(wish: Wish, ready: Callable[[str], None], progress: Callable[[str], 
         raise Failed(str(error)) from error
 
 
-def choose_containers(say: Callable[[str], None]) -> bool:
-    """Whether nodes run real containers when the user did not say; says why where they cannot."""
-    reason = no_containers(find_tools())
-    if reason is not None:
-        say(f"nodes are simulated, because real containers cannot run here: {reason}")
-    return reason is None
+def no_containers_here() -> str | None:
+    """Why real containers cannot run on this machine; None when they can."""
+    return no_containers(find_tools())
 
 
-def choose_liqo(say: Callable[[str], None]) -> bool:
+def no_liqo_here() -> str | None:
     """The same for real Liqo."""
     lacking = ready_to_run(find_tools())
-    if lacking:
-        say(f"Liqo is not installed, because {', '.join(lacking)} are missing (continuo testbed build liqo)")
-    return not lacking
+    return f"{', '.join(lacking)} missing (continuo testbed build liqo)" if lacking else None
 
 
 async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:

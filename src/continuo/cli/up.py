@@ -12,36 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from continuo.cli import places
-from continuo.cli.failures import BadInput, Failed
-
-EMBEDDED, KUBERNETES = "embedded", "kubernetes"
+from continuo.cli.beds import EMBEDDED, KUBERNETES, Beds, bed_options
+from continuo.cli.failures import Failed
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Where the state is kept; it survives restarts."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Beds:
-    """The options that only real clusters have; None where they were not given."""
-
-    clusters: int | None
-    nodes: int | None
-    containers: bool | None
-    liqo: bool | None
-
-    def options(self) -> list[str]:
-        """The same as a command line."""
-        said = [] if self.clusters is None else ["--clusters", str(self.clusters)]
-        said += [] if self.nodes is None else ["--nodes", str(self.nodes)]
-        said += [] if self.containers is None else ["--containers" if self.containers else "--no-containers"]
-        return said + ([] if self.liqo is None else ["--liqo" if self.liqo else "--no-liqo"])
 
 
 @click.command()
@@ -49,18 +30,7 @@ class Beds:
 @click.option("--detach", is_flag=True, help="Run in the background and return when it is ready.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The HTTPS port; the last one where absent.")
 @click.option("--engine", default=EMBEDDED, show_default=True, help="embedded, or kubernetes: real clusters.")
-@click.option("--clusters", type=click.IntRange(0), help="With --engine kubernetes: workload clusters; 2 where absent.")
-@click.option("--nodes", type=click.IntRange(0, 1000), help="With --engine kubernetes: simulated nodes per cluster.")
-@click.option(
-    "--containers/--no-containers",
-    default=None,
-    help="With --engine kubernetes: nodes that run real containers; the default where this machine can.",
-)
-@click.option(
-    "--liqo/--no-liqo",
-    default=None,
-    help="With --containers: real Liqo in each cluster; the default where it is built.",
-)
+@bed_options
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
 @click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="How fast simulated machines come up.")
 @click.option("--ready-fd", type=int, hidden=True)
@@ -70,18 +40,14 @@ def up(
     detach: bool,
     port: int | None,
     engine: str,
-    clusters: int | None,
-    nodes: int | None,
-    containers: bool | None,
-    liqo: bool | None,
     operator: bool,
     speed: float,
     ready_fd: int | None,
     verbose: bool,
+    beds: Beds,
 ) -> None:
     """Run an engine: the embedded one, ready in a second, or real clusters."""
-    beds = Beds(clusters, nodes, containers, liqo)
-    _check(engine, beds)
+    beds.check(engine)
     data = data or places.default_data()
     running = places.find_running(data)
     if running is not None:
@@ -90,9 +56,9 @@ def up(
             f"continuo down --data {data}"
         )
     if engine == KUBERNETES:
-        beds = _chosen(beds)
+        beds = beds.chosen(lambda line: click.echo(line, err=True))
     if detach:
-        start_detached(data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.options()])
+        start_detached(data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.arguments()])
         click.echo(_greeting(data, detached=True))
         return
     logging.basicConfig(
@@ -104,34 +70,6 @@ def up(
         _real(data, beds, port, operator, ready_fd)
     else:
         _foreground(data, port, operator, speed, ready_fd)
-
-
-def _check(engine: str, beds: Beds) -> None:
-    if engine not in (EMBEDDED, KUBERNETES):
-        raise BadInput(f"engine {engine!r} is not known; there are `{EMBEDDED}` and `{KUBERNETES}`")
-    if engine == EMBEDDED and (given := beds.options()):
-        raise BadInput(f"{given[0]} needs --engine kubernetes; the embedded engine makes clusters as they are declared")
-    if beds.containers and beds.nodes is not None:
-        raise BadInput("--nodes are simulated ones, and --containers asks for real ones; leave one of them out")
-    if beds.liqo and (beds.containers is False or beds.nodes is not None):
-        raise BadInput("--liqo needs real containers: its gateways and controllers run in pods")
-
-
-def _chosen(beds: Beds) -> Beds:
-    """The same with everything said that was left open."""
-    from continuo.cli.real import choose_containers, choose_liqo
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    containers = beds.containers
-    if containers is None:
-        containers = beds.nodes is None and choose_containers(say)
-    liqo = beds.liqo
-    if liqo is None:
-        liqo = containers and choose_liqo(say)
-    nodes = 1 if beds.nodes is None and not containers else beds.nodes
-    return Beds(2 if beds.clusters is None else beds.clusters, nodes, containers, liqo)
 
 
 def start_detached(
@@ -190,7 +128,9 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
 def _real(data: Path, beds: Beds, port: int | None, operator: bool, ready_fd: int | None) -> None:
     from continuo.cli.real import Wish, run_bed
 
-    wish = Wish(data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), bool(beds.liqo), port, operator)
+    wish = Wish(
+        data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), bool(beds.liqo), port=port, operator=operator
+    )
     run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
 
 
