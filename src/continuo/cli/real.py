@@ -14,7 +14,7 @@ from continuo.resources.errors import ApiError
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
-from continuo.testbed.liqo import ready_to_run
+from continuo.testbed.liqo import PROGRAMS
 from continuo.testbed.tools import find_tools
 
 
@@ -67,7 +67,7 @@ def no_containers_here() -> str | None:
 
 def no_liqo_here() -> str | None:
     """The same for real Liqo."""
-    lacking = ready_to_run(find_tools())
+    lacking = find_tools().missing(PROGRAMS)
     return f"{', '.join(lacking)} missing (continuo testbed build liqo)" if lacking else None
 
 

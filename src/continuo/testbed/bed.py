@@ -77,10 +77,10 @@ class Bed:
     ) -> Bed:  # fmt: skip
         """Clean up after beds that were killed, then start one; its state is kept in the folder `data`."""
         tools, plan, registry = tools or find_tools(), plan or Plan(), registry or default_root()
-        tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
-        tools.check(PROGRAMS if plan.liqo else ())
         if plan.containers and (reason := no_containers(tools)):
             raise Missing(f"real containers cannot run here: {reason}; clusters with simulated nodes can")
+        tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
+        tools.check(PROGRAMS if plan.liqo else ())
         await cleanup.sweep(registry)
         folder = data / "kubernetes"
         ports = Ports(folder / "ports.json")
