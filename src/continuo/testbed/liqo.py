@@ -123,6 +123,6 @@ def _available(deployment: Object) -> bool:
     return any(item["type"] == "Available" and item["status"] == "True" for item in conditions)
 
 
-def ready_to_run(tools: Tools) -> list[str]:
-    """The programs that are missing for real Liqo."""
+def missing_programs(tools: Tools) -> list[str]:
+    """The programs that real Liqo lacks here."""
     return tools.missing(PROGRAMS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +62,13 @@ async def apply_chart(client: KubeCluster, objects: Sequence[Object]) -> None:
     definitions = [obj for obj in objects if obj["kind"] == "CustomResourceDefinition"]
     await install_definitions(client, definitions)
     await client.apply(kinds.NAMESPACE.new(NAMESPACE), manager=MANAGER)
-    for obj in sorted((obj for obj in objects if obj not in definitions), key=_rank):
+    for obj in order(obj for obj in objects if obj["kind"] != "CustomResourceDefinition"):
         await _apply(client, obj)
+
+
+def order(objects: Iterable[Object]) -> list[Object]:
+    """Objects as they can be applied one after another."""
+    return sorted(objects, key=_rank)
 
 
 def _rank(obj: Object) -> int:

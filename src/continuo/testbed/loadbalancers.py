@@ -67,14 +67,15 @@ class LoadBalancers:
     async def _follow(self) -> None:
         listing = await self._client.list(kinds.SERVICE)
         for service in listing.items:
-            await self._see(service)
+            await self.see(service)
         async for change in self._client.watch(kinds.SERVICE, since=listing.resource_version):
             if change.type == "DELETED":
                 await self._release(change.object)
             elif change.type != "BOOKMARK":
-                await self._see(change.object)
+                await self.see(change.object)
 
-    async def _see(self, service: Object) -> None:
+    async def see(self, service: Object) -> None:
+        """Give the Service an address or take it back, as it is now."""
         if (service.get("spec") or {}).get("type") != "LoadBalancer":
             await self._release(service)
             return
