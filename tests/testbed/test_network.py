@@ -25,7 +25,8 @@ def test_the_subnet_of_last_time_is_taken_again_unless_somebody_has_it() -> None
 def test_ports_stay_the_same_over_restarts(tmp_path: Path) -> None:
     first = Ports(tmp_path / "ports.json").take(["a", "b"])
     assert len(set(first.values())) == 2
-    assert Ports(tmp_path / "ports.json").take(["a", "b"]) == first
+    assert Ports(tmp_path / "ports.json").take(["a", "b"], usual={"a": 1}) == first
+    assert Ports(tmp_path / "ports.json").take(["a"], {"a": first["b"]}) == {"a": first["b"]}
 
 
 def test_a_nodes_files_agree_with_each_other(tmp_path: Path) -> None:

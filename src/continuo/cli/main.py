@@ -8,7 +8,7 @@ import sys
 import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("continuo.cli.up:up", "Run the embedded engine: a management cluster, ready in a second."),
+    "up": ("continuo.cli.up:up", "Run an engine: the embedded one, ready in a second, or real clusters."),
     "down": ("continuo.cli.up:down", "Stop an engine that runs in the background."),
     "demo": ("continuo.cli.demo:demo", "Run the main job: one blueprint in, two linked clusters running it."),
     "plan": ("continuo.cli.plan:plan", "Show what applying a file would change."),

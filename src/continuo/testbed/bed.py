@@ -36,7 +36,7 @@ from continuo.testbed.waiting import all_or_none, both
 log = logging.getLogger(__name__)
 
 MANAGEMENT = "management"
-API_PORT = 6443
+API_PORT, USUAL_PORT = 6443, 16443
 NAMES = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -116,7 +116,7 @@ class Bed:
     async def _start(self, folder: Path, known: Ports, progress: Progress) -> None:
         names = [MANAGEMENT, *self.plan.clusters]
         wanted = {MANAGEMENT: self.plan.port} if self.plan.port else None
-        self._ports = known.take([*names, "etcd", "etcd-peer"], wanted)
+        self._ports = known.take([*names, "etcd", "etcd-peer"], wanted, {MANAGEMENT: USUAL_PORT})
         hosts = [LOOPBACK]
         if self.plan.containers:
             for change in raise_limits():

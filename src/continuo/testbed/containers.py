@@ -29,7 +29,7 @@ from continuo.testbed.processes import CLIENTS, SERVERS, Crew
 from continuo.testbed.registry import Registered
 from continuo.testbed.simulated import nodes_ready
 from continuo.testbed.tools import Tools
-from continuo.testbed.waiting import until
+from continuo.testbed.waiting import all_or_none, until
 
 BOOT_SECONDS, RUNTIME_SECONDS, NODE_SECONDS = 30.0, 60.0, 120.0
 
@@ -69,7 +69,7 @@ class ContainerNode:
         """Let the node take part in its cluster; returns when it is Ready and names are answered."""
         self._write_credentials(cluster.credentials)
         files, program = self.facts.folder, self.tools.need
-        await asyncio.gather(
+        await all_or_none([
             self._run("kubelet", [
                 str(program("kubelet")), f"--config={files / 'kubelet.yaml'}",
                 f"--kubeconfig={files / 'kubelet.kubeconfig'}", f"--hostname-override={self.facts.name}",
@@ -77,7 +77,7 @@ class ContainerNode:
             ], ready=lambda: self._node_ready(cluster)),
             self._run("kube-proxy", [str(program("kube-proxy")), f"--config={files / 'kube-proxy.yaml'}"]),
             self._join_dns(cluster),
-        )  # fmt: skip
+        ])  # fmt: skip
 
     async def command(self, *argv: str, timeout: float = 60.0) -> str:
         """Run a short command among the node's processes and return what it printed."""

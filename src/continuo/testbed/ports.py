@@ -23,9 +23,11 @@ class Ports:
         except (OSError, ValueError, AttributeError):
             self._known = {}
 
-    def take(self, names: Sequence[str], wanted: dict[str, int] | None = None) -> dict[str, int]:
-        """A port for each name: the wanted one, the one of last time if it is free, else any free one."""
-        self._known.update(wanted or {})
+    def take(
+        self, names: Sequence[str], wanted: dict[str, int] | None = None, usual: dict[str, int] | None = None
+    ) -> dict[str, int]:
+        """A port for each name: the wanted one, else the one of last time, the usual one or any, whichever is free."""
+        self._known = (usual or {}) | self._known | (wanted or {})
         taken: dict[str, int] = {}
         with ExitStack() as open_ones:  # held until all are chosen, so that none is given twice
             for name in names:
