@@ -151,6 +151,9 @@ class ClusterApi:
         self.world.machine_deployments.observe(change)
         self.world.enqueue(change.object)
         self._cluster(change.object)
+        if change.previous is not None and change.previous["spec"] != change.object["spec"]:
+            for machine in self.world.machines.of_cluster(cluster_key(change.object)):
+                self.world.enqueue(machine)
         if change.previous is not None and _faults(change.previous) != _faults(change.object):
             self._wake_servers(cluster_key(change.object))
 

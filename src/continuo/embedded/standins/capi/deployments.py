@@ -7,21 +7,15 @@ from collections.abc import Sequence
 from continuo.embedded.standins.capi import finalizers, infrastructure, machines
 from continuo.embedded.standins.capi.control_planes import DELETE_MACHINE
 from continuo.embedded.standins.capi.flavors import BY_CONTROL_PLANE, BY_TEMPLATE
+from continuo.embedded.standins.capi.templates import HASH_LABEL, template_hash
 from continuo.embedded.standins.capi.world import World, initialization, paused, paused_condition
-from continuo.embedded.standins.objects import cond, controller_of, owner_reference, short_hash, suffix
+from continuo.embedded.standins.objects import cond, controller_of, owner_reference, suffix
 from continuo.embedded.standins.workload.rollout import Generation, bounds, step
 from continuo.resources.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
 from continuo.resources.meta import Key, Object, annotations_of, deleting, is_true, labels_of
 
 DEPLOYMENT_FINALIZER = finalizers.MACHINE_DEPLOYMENT
 SET_FINALIZER = finalizers.MACHINE_SET
-HASH_LABEL = "machine-template-hash"
-_IN_PLACE = ("deletion", "readinessGates", "minReadySeconds", "taints")
-
-
-def _rolled(template: Object) -> Object:
-    """The part of a template whose change means new machines."""
-    return {name: value for name, value in template["spec"].items() if name not in _IN_PLACE}
 
 
 # --- MachineDeployment ------------------------------------------------------------------------------------------------
@@ -65,8 +59,7 @@ def _own_templates(world: World, found: Object, cluster: Object) -> None:
 
 def _roll(world: World, found: Object) -> None:
     spec = found["spec"]
-    after = (spec.get("rollout") or {}).get("after", "")
-    hashed = short_hash([_rolled(spec["template"]), after])
+    hashed = template_hash(found)
     owned = [entry for entry in world.machine_sets.owned(found) if not deleting(entry)]
     new = next((entry for entry in owned if labels_of(entry).get(HASH_LABEL) == hashed), None)
     if new is None:
@@ -118,8 +111,8 @@ def _report(world: World, found: Object, *, is_paused: bool = False) -> None:
     sets = world.machine_sets.owned(found)
     owned = [machine for entry in sets for machine in world.machines.owned(entry)]
     desired = found["spec"].get("replicas", 1)
-    hashed = short_hash([_rolled(found["spec"]["template"]), (found["spec"].get("rollout") or {}).get("after", "")])
-    current = sum(labels_of(entry).get(HASH_LABEL) == hashed for entry in owned)
+    # As the machines themselves say, which is a moment after this object's new template was seen.
+    current = sum(is_true(entry, "UpToDate") for entry in owned)
     status, fresh = summary(found, owned, desired, current)
     limits = ((found["spec"].get("rollout") or {}).get("strategy") or {}).get("rollingUpdate") or {}
     least = desired - bounds(desired, 1, limits.get("maxUnavailable", 0), default=0).unavailable
@@ -259,7 +252,7 @@ def _rank(found: Object, machine: Object) -> tuple[bool, bool, str, str]:
 
 def _report_set(world: World, found: Object, held: str) -> None:
     owned, desired = world.machines.owned(found), found["spec"].get("replicas", 1)
-    status, fresh = summary(found, owned, desired, len(owned))
+    status, fresh = summary(found, owned, desired, sum(is_true(entry, "UpToDate") for entry in owned))
     fresh.append(paused_condition(False))
     if held:
         entry = next(item for item in fresh if item["type"] == "ScalingUp")

@@ -10,6 +10,7 @@ from continuo.embedded.standins.capi.boot import new_workload_cluster
 from continuo.embedded.standins.capi.flavors import BY_CONFIG, BY_CONTROL_PLANE, Distribution
 from continuo.embedded.standins.capi.infrastructure import BY_MACHINE, BY_TEMPLATE, Provider, provisioned
 from continuo.embedded.standins.capi.servers import clone_server, internal_address
+from continuo.embedded.standins.capi.templates import outdated
 from continuo.embedded.standins.capi.world import World, initialization, paused, paused_condition
 from continuo.embedded.standins.objects import cond, controller_of, owner_reference
 from continuo.embedded.standins.settings import Flavor
@@ -266,7 +267,10 @@ def _report(
         del status["initialization"]
     if deleting(machine):
         status["deletion"] = {"nodeDrainStartTime": machine["metadata"]["deletionTimestamp"]}
-    world.report(machine, status, _conditions(machine, cluster, server, node, is_paused))
+    fresh = _conditions(machine, cluster, server, node, is_paused)
+    old = outdated(world, machine)
+    fresh.append(cond("UpToDate", not old, "NotUpToDate" if old else "UpToDate"))
+    world.report(machine, status, fresh)
 
 
 def _phase(machine: Object, data: bool, up: bool, node: Object | None) -> str:
@@ -305,7 +309,7 @@ def _conditions(
     else:
         ready = cond("Ready", True, "Ready")
     available = cond("Available", ready["status"] == "True", "Available" if ready["status"] == "True" else "NotReady")
-    steady = [cond("UpToDate", True, "UpToDate"), cond("Updating", False, "NotUpdating"), paused_condition(is_paused)]
+    steady = [cond("Updating", False, "NotUpdating"), paused_condition(is_paused)]
     return [*made, *_control_plane_conditions(machine), ready, available, *steady]
 
 
