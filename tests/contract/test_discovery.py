@@ -57,6 +57,13 @@ def test_short_names_and_categories(api: Api) -> None:
     assert (scale["group"], scale["version"], scale["kind"]) == ("autoscaling", "v1", "Scale")
 
 
+def test_namespaces_are_deleted_one_by_one(api: Api) -> None:
+    resources = {entry["name"]: entry for entry in api.get("/api/v1").ok()["resources"]}
+    assert "deletecollection" not in resources["namespaces"]["verbs"]
+    assert "deletecollection" in resources["nodes"]["verbs"]
+    assert api.delete("/api/v1/namespaces").status == 405
+
+
 @pytest.mark.parametrize("path", ["/api", "/apis"])
 def test_everything_at_once(api: Api, path: str, widgets: Path) -> None:
     document = api.get(path, accept=f"{AGGREGATED},application/json").ok()

@@ -21,8 +21,11 @@ class _Row:
     scale: bool = False
     categories: tuple[str, ...] = ()
     selectable: tuple[str, ...] = ()
+    one_by_one: bool = False
+    """Objects of it cannot be deleted together."""
 
 
+_VERBS: Final = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _ALL: Final = ("all",)
 _EXTENSIONS: Final = ("api-extensions",)
 _EVENT_FIELDS: Final = (
@@ -37,7 +40,7 @@ _NEW_EVENT_FIELDS: Final = (
 )
 
 _CORE = (
-    _Row("Namespace", "namespaces", ("ns",), False, True, selectable=("status.phase",)),
+    _Row("Namespace", "namespaces", ("ns",), False, True, selectable=("status.phase",), one_by_one=True),
     _Row("Node", "nodes", ("no",), False, True, selectable=("spec.unschedulable",)),
     _Row(
         "Pod", "pods", ("po",), True, True, categories=_ALL,
@@ -130,8 +133,10 @@ def builtin_types() -> tuple[ResourceType, ...]:
 
 def _resource_type(group: str, version: str, row: _Row) -> ResourceType:
     kind = Kind(group, version, row.kind, row.plural, row.namespaced, row.short)
+    verbs = tuple(verb for verb in _VERBS if not (row.one_by_one and verb == "deletecollection"))
     return ResourceType(
         kind=kind,
+        verbs=verbs,
         singular=row.kind.lower(),
         list_kind=row.kind + "List",
         categories=row.categories,
