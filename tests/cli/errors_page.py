@@ -40,7 +40,14 @@ def _text(value: object) -> str:
 
 def page(answers: dict[str, str], folder: Path) -> str:
     """The whole page; `answers` are the API server's sentences by case."""
-    lines = [_HEAD, "## LowLevelOrchestration", "", "The API server answers 422 (400 for unknown fields).", ""]
+    lines = [
+        _HEAD,
+        "## LowLevelOrchestration",
+        "",
+        "The API server answers 422 (400 for unknown fields). Where it stopped at the",
+        "first error it says so after these sentences.",
+        "",
+    ]
     lines += ["| wrong | field and value | sentence |", "|---|---|---|"]
     for case in bad_orchestrations.CASES:
         put = "; ".join(_change(path, value) for path, value in case.changes)
@@ -76,5 +83,5 @@ def _essence(sentence: str) -> str:
 
 
 def _row(*cells: str) -> str:
-    clean = [cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for cell in cells]
+    clean = [cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;").replace("](", "]\\(") for cell in cells]
     return f"| {' | '.join(clean)} |"

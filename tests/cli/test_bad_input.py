@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from continuo.cli.failures import sentence
 from continuo.cli.host import Host
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
@@ -61,7 +62,7 @@ async def _answer(api: Any, case: bad_orchestrations.Case, version: str) -> str:
         await api._send(verb, method, path, {"fieldValidation": "Strict"}, json.dumps(obj).encode(), "application/json")
     except (Invalid, BadRequest) as error:
         assert error.code == (400 if case.strict else 422), (case.name, error.code)
-        return str(error)
+        return sentence(error)
     return "accepted"
 
 

@@ -26,6 +26,22 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+_UNCHECKED = (
+    ", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation]"
+)
+
+
+def sentence(error: ApiError) -> str:
+    """What the API server said, without its remark that it looked no further, which tells nothing about the input."""
+    said = str(error)
+    if not said.endswith(_UNCHECKED):
+        return said
+    said = said.removesuffix(_UNCHECKED)
+    head, found, rest = said.partition(": [")
+    return f"{head}: {rest}" if found and ", spec." not in rest else f"{said}]"
+
+
 def run(main: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
     """Run an async command body; API errors become sentences, bad input exits with 2."""
 
@@ -34,7 +50,7 @@ def run(main: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
         try:
             return asyncio.run(main(*args, **kwargs))
         except (Invalid, BadRequest) as error:
-            raise BadInput(str(error)) from error
+            raise BadInput(sentence(error)) from error
         except ApiError as error:
             if "failed to create typed patch object" in str(error):  # an API server's 500 for two items of one name
                 raise BadInput(str(error)) from error
