@@ -308,3 +308,18 @@ def test_withdrawing_one_cluster(shop: Any) -> None:
     assert milan.find(kinds.NAMESPACE, "shop") is None
     state = offloading_state(rome.get(kinds.NAMESPACE_OFFLOADING, "offloading", "shop"))
     assert (state.phase, state.reason) == ("Failed", "NoClusterSelected")
+
+
+def test_a_claim_of_an_offloaded_pod_stays_at_home(shop: Any) -> None:
+    rome, milan = shop.api("rome"), shop.api("milan")
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    rome.create(kinds.PERSISTENT_VOLUME_CLAIM.new("data", "shop", spec=claim))
+    body = deployment("db", "milan", replicas=1)
+    pod_spec = body["spec"]["template"]["spec"]
+    pod_spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    rome.create(body)
+    shop.world.run(5)
+    (here,), (there,) = pods(rome, "db"), pods(milan, "db")
+    assert is_true(here, "Ready") and is_true(there, "Ready")
+    assert rome.get(kinds.PERSISTENT_VOLUME_CLAIM, "data", "shop")["status"]["phase"] == "Bound"
+    assert milan.list(kinds.PERSISTENT_VOLUME_CLAIM, "shop") == []
