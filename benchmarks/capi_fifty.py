@@ -76,7 +76,7 @@ async def measure(count: int, limit: int) -> Seen:
         seen.refused = await conflicts(bed.api) - before
         for program in PROGRAMS:
             text = capi.log_file(program).read_text(encoding="utf-8", errors="replace")
-            seen.complained[program] = text.count("the object has been modified")
+            seen.complained[program] = text.count("Operation cannot be fulfilled")
         seen.deleted = await _delete(bed, names)
         assert isinstance(operator.management, KubeCluster)
         seen.own = operator.management.refusals[Conflict.reason]

@@ -49,10 +49,13 @@ async def real_cluster_api(settings: Settings | None = None) -> AsyncIterator[tu
 
 
 async def conflicts(api: KubeCluster) -> Counter[str]:
-    """Writes of anybody that the API server refused as outdated since it was started, by resource."""
+    """Writes of anybody that the API server refused as outdated since it was started, by resource.
+
+    A POST that is answered so is no such write: it says that the object is there already.
+    """
     found: Counter[str] = Counter()
     for line in (await api.raw("/metrics")).decode().splitlines():
-        if line.startswith("apiserver_request_total{") and 'code="409"' in line:
+        if line.startswith("apiserver_request_total{") and 'code="409"' in line and 'verb="POST"' not in line:
             labels, _, value = line.rpartition(" ")
             found[labels.partition('resource="')[2].partition('"')[0]] += int(float(value))
     return found
