@@ -195,7 +195,7 @@ _APP_RULES = (
 
 _SPEC_RULES = (
     Rule(
-        _declared("links", "x[0] in names && x[1] in names"),
+        _declared("links", "x.all(name, name in names)"),
         "names a cluster that is not declared: add it to spec.clusters, or remove the link",
         "links",
     ),
@@ -210,7 +210,7 @@ _SPEC_RULES = (
         "apps",
     ),
     Rule(
-        _no_dev("links", "x[0] in names || x[1] in names"),
+        _no_dev("links", "x.exists(name, name in names)"),
         "joins a cluster of provider dev, which is simulated and runs no Liqo: link other clusters",
         "links",
     ),
@@ -245,9 +245,9 @@ RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
     Spec: _SPEC_RULES,
     (Spec, "links"): (
         Rule(
-            "self.all(a, self.exists_one(b, (a[0] == b[0] && a[1] == b[1]) || (a[0] == b[1] && a[1] == b[0])))",
+            "self.all(a, size(a) != 2 || self.exists_one(b, a[0] in b && a[1] in b))",
             "joins two clusters twice: a pair may occur once, in either order",
         ),
     ),
-    (Spec, "links[]"): (Rule("self[0] != self[1]", "must join two different clusters"),),
+    (Spec, "links[]"): (Rule("size(self) != 2 || self[0] != self[1]", "must join two different clusters"),),
 }
