@@ -245,7 +245,8 @@ RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
     Spec: _SPEC_RULES,
     (Spec, "links"): (
         Rule(
-            "self.all(a, size(a) != 2 || self.exists_one(b, a[0] in b && a[1] in b))",
+            "self.all(a, size(a) != 2 || "
+            "self.exists_one(b, size(b) == 2 && a[0] in b && a[1] in b && b[0] in a && b[1] in a))",
             "joins two clusters twice: a pair may occur once, in either order",
         ),
     ),
