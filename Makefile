@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test testbed check bench docs clean
+.PHONY: demo test test-real testbed check bench docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Continuo needs Python 3.11 or newer; set PYTHON=python3.12 or the like"; exit 1; }
@@ -23,6 +23,10 @@ test: $(STAMP)
 # The programs of real clusters, into ~/.cache/continuo; `make testbed WITHOUT="liqo spire"` leaves parts out.
 testbed: $(STAMP)
 	@$(BIN)/continuo testbed build $(PARTS) $(addprefix --without ,$(WITHOUT))
+
+# The same tests against real engines: all that this machine can run, and a sentence for what it cannot.
+test-real: testbed
+	@cd tests && ../$(BIN)/python -m real
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check src tests benchmarks

@@ -1,0 +1,111 @@
+"""`make test-real`: the suites that this machine can run against real engines, and plainly what it cannot run, and why.
+
+The API servers' part runs everywhere; Cluster API's where its programs are; containers and Liqo where this is root as well.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from continuo.testbed import capi, liqo
+from continuo.testbed.bed import no_containers
+from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = "300"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Tests, and the bed of real clusters that they get."""
+
+    title: str
+    tests: tuple[str, ...]
+    lacking: str | None
+    """Why this machine cannot run it."""
+    bed: tuple[str, ...] | None = None
+    """Options of `continuo up --engine kubernetes`; None when the tests start what they need."""
+
+
+def suites(tools: Tools) -> list[Suite]:
+    """All of them, with what hinders each."""
+    servers = _missing(tools, (*CONTROL_PLANE, "kwok"))
+    containers = no_containers(tools)
+    return [
+        Suite(
+            "API servers: the contract, the table of wrong input, the scenarios on adopted clusters",
+            ("tests/contract", "tests/resources/test_real_server.py", "tests/scenarios"),
+            servers,
+            ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo"),
+        ),
+        Suite(
+            "Cluster API: clusters created, scaled, upgraded, deleted",
+            ("tests/real/test_cluster_lifecycle.py",),
+            servers or _missing(tools, capi.PROGRAMS),
+        ),
+        Suite(
+            "containers and Liqo: links and offloading",
+            ("tests/real/test_liqo.py",),
+            servers or containers or _missing(tools, liqo.PROGRAMS),
+        ),
+    ]
+
+
+def _missing(tools: Tools, programs: Sequence[str]) -> str | None:
+    lacking = tools.missing(programs)
+    return f"{', '.join(lacking)} missing (get them with: make testbed)" if lacking else None
+
+
+@contextmanager
+def _running(options: tuple[str, ...] | None) -> Iterator[dict[str, str]]:
+    """The environment of the tests; with a bed, its kubeconfig."""
+    environment = {**os.environ, "CONTINUO_TEST_REAL": "1", "CONTINUO_PATIENCE": PATIENCE}
+    if options is None:
+        yield environment
+        return
+    continuo = [sys.executable, "-m", "continuo.cli.main"]
+    with tempfile.TemporaryDirectory(prefix="continuo-real-") as data:
+        at = ["--data", data]
+        try:
+            up = ["up", "--engine", "kubernetes", "--detach", "--no-operator", *options, *at]
+            subprocess.run([*continuo, *up], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+            yield {**environment, "CONTINUO_TEST_KUBECONFIG": f"{data}/kubeconfig"}
+        finally:
+            subprocess.run([*continuo, "down", *at], check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def _run(suite: Suite) -> str:
+    """Run one; its verdict in words."""
+    if suite.lacking:
+        return f"did not run: {suite.lacking}"
+    print(f"\n== {suite.title}", flush=True)
+    started = time.monotonic()
+    try:
+        with _running(suite.bed) as environment:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-rs", *suite.tests], cwd=ROOT, env=environment, check=False
+            )
+    except subprocess.CalledProcessError as error:
+        return f"FAILED: its clusters did not start (exit code {error.returncode})"
+    return f"{'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s"
+
+
+def main() -> int:
+    """Run all that can run; 1 when something failed."""
+    verdicts = [(suite.title, _run(suite)) for suite in suites(find_tools())]
+    print("\nreal engines on this machine:")
+    for title, verdict in verdicts:
+        print(f"  {title}: {verdict}")
+    return int(any(verdict.startswith("FAILED") for _, verdict in verdicts))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
