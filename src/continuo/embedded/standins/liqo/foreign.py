@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from continuo.embedded.standins.liqo import names
 from continuo.embedded.standins.liqo.authentication import has_credentials
 from continuo.embedded.standins.liqo.site import Site, labels
@@ -9,6 +11,23 @@ from continuo.embedded.standins.liqo.virtualnodes import node_ready
 from continuo.embedded.standins.objects import cond, conditions
 from continuo.resources import kinds
 from continuo.resources.meta import Kind, Object, deleting
+
+_GATEWAYS = {"Ready": "GatewaysReady", "NotReady": "GatewaysNotReady"}
+_REASONS: Mapping[str, Mapping[str, str]] = {
+    "NetworkConfigurationStatus": {"Ready": "NetworkConfigurationPresence", "NotReady": "NetworkConfigurationMissing"},
+    "NetworkGatewayPresence": {"Ready": "GatewayPresence", "NotReady": "GatewayMissing"},
+    "NetworkGatewayServerStatus": _GATEWAYS,
+    "NetworkGatewayClientStatus": _GATEWAYS,
+    "NetworkConnectionStatus": {
+        "Established": "ConnectionEstablished", "Pending": "ConnectionPending", "Error": "ConnectionError",
+        "None": "ConnectionMissing",
+    },
+    "AuthTenantStatus": {"Ready": "TenantReady", "NotReady": "TenantNotReady"},
+    "AuthIdentityControlPlaneStatus": {"Ready": "IdentityReady", "NotReady": "IdentityNotReady"},
+    "OffloadingVirtualNodeStatus": {"Ready": "VirtualNodesReady"},
+    "OffloadingNodeStatus": {"Ready": "NodesReady", "SomeNotReady": "NodesSomeNotReady", "NotReady": "NodesNotReady"},
+}  # fmt: skip
+"""Why a condition says what it says, by the condition's type and its word."""
 
 
 class ForeignClusters:
@@ -136,4 +155,4 @@ class _Seen:
 
 
 def _state(kind: str, word: str) -> Object:
-    return cond(kind, word, f"{kind}{word}", "")
+    return cond(kind, word, _REASONS[kind][word], "")

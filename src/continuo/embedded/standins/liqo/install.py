@@ -7,7 +7,7 @@ from random import Random, SystemRandom
 
 from continuo.embedded.port import Api, Write
 from continuo.embedded.standins.liqo import crypto, names
-from continuo.embedded.standins.liqo.ipam import span, text_of
+from continuo.embedded.standins.liqo.ipam import dashed, span, text_of
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Kind, Object
@@ -88,12 +88,14 @@ def _keys(rng: Random) -> Object:
     return kinds.SECRET.new(names.AUTH_KEYS, names.NAMESPACE, type="Opaque", data=data)
 
 
-def _network(name: str, cidr: str) -> Object:
-    labels = {names.NETWORK_TYPE: name}
-    if name in ("pod-cidr", "service-cidr"):
-        labels[names.NOT_REMAPPED] = "true"
+def _network(use: str, cidr: str) -> Object:
+    labels = {names.NETWORK_TYPE: use}
+    if use in ("pod-cidr", "service-cidr"):
+        labels |= {names.NOT_REMAPPED: "true", names.SHARED: "true"}
+    spec: Object = {"cidr": cidr} | ({"preAllocated": 1} if use == "external-cidr" else {})
+    name = dashed(use, cidr) if use == "pod-cidr" else use  # a cluster may have several pod networks
     metadata = {"labels": labels, "annotations": {"liqo.io/preinstalled": "true"}}
-    return kinds.NETWORK.new(name, names.NAMESPACE, metadata=metadata, spec={"cidr": cidr})
+    return kinds.NETWORK.new(name, names.NAMESPACE, metadata=metadata, spec=spec)
 
 
 def _proxy(service_cidr: str) -> Object:

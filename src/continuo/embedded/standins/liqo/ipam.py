@@ -38,6 +38,11 @@ def text_of(number: int) -> str:
     return f"{number >> 24 & 255}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
+def dashed(prefix: str, cidr: str) -> str:
+    """A name that says a network: `rome-pod-10-244-0-0-16`."""
+    return f"{prefix}-{cidr.translate({ord(mark): '-' for mark in './'})}"
+
+
 def span(cidr: str) -> tuple[int, int]:
     """The first and the last address of a network, as numbers."""
     network = ipaddress.IPv4Network(cidr)
@@ -59,7 +64,7 @@ class Ipam:
         self._used.pop(owner, None)
 
     def acquire(self, owner: str, cidr: str, *, fixed: bool = False) -> str | None:
-        """The network itself when it is free (or fixed), else the first free one of the same size; None: all full."""
+        """The network itself when it is free (or fixed), else another one of the same size; None: all full."""
         wanted = ipaddress.IPv4Network(cidr)
         taken = sorted(span for held, span in self._used.items() if held != owner)
         first, last = int(wanted.network_address), int(wanted.broadcast_address)
@@ -67,19 +72,26 @@ class Ipam:
             self._used[owner] = first, last
             return str(wanted)
         for pool in POOLS:
-            start = _first_free(ipaddress.IPv4Network(pool), wanted.num_addresses, taken)
+            low, high = span(pool)
+            start = _free(low, high, wanted.num_addresses, taken)
             if start is not None:
                 self._used[owner] = start, start + wanted.num_addresses - 1
                 return f"{ipaddress.IPv4Address(start)}/{wanted.prefixlen}"
         return None
 
 
-def _first_free(pool: ipaddress.IPv4Network, size: int, taken: list[tuple[int, int]]) -> int | None:
-    """The lowest aligned block of that size in the pool that touches nothing taken (sorted)."""
-    start, end = int(pool.network_address), int(pool.broadcast_address)
-    for low, high in taken:
-        if low > start + size - 1:
-            break
-        if high >= start:
-            start = -(-(high + 1) // size) * size
-    return start if start + size - 1 <= end else None
+def _free(low: int, high: int, size: int, taken: list[tuple[int, int]]) -> int | None:
+    """An aligned block of that size within a block: in a half that is in use already, if it fits there."""
+    inside = [held for held in taken if held[0] <= high and low <= held[1]]
+    if not inside:
+        return low
+    if high - low + 1 <= size:
+        return None
+    middle = (low + high) // 2
+    halves = [(low, middle), (middle + 1, high)]
+    used = [half for half in halves if any(held[0] <= half[1] and half[0] <= held[1] for held in inside)]
+    for half in (*used, *(half for half in halves if half not in used)):
+        start = _free(*half, size, inside)
+        if start is not None:
+            return start
+    return None

@@ -6,7 +6,7 @@ import base64
 
 from continuo.embedded.standins.faults import LINK_DOWN, fault
 from continuo.embedded.standins.liqo import crypto, names
-from continuo.embedded.standins.liqo.ipam import Remap
+from continuo.embedded.standins.liqo.ipam import Remap, dashed
 from continuo.embedded.standins.liqo.site import Site, labels
 from continuo.embedded.standins.objects import cond, conditions, owner_reference
 from continuo.resources import kinds
@@ -73,10 +73,10 @@ class Networking:
         """One Network per asked CIDR; its status is the network as it is seen here."""
         result: list[str | None] = []
         namespace = owner["metadata"]["namespace"]
-        for number, cidr in enumerate(cidrs):
-            name = f"{peer}-{kind}" if number == 0 else f"{peer}-{kind}-{number}"
+        for cidr in cidrs:
+            name = dashed(f"{peer}-{kind}", cidr)
             metadata = {
-                "labels": labels(peer, **{names.NETWORK_TYPE: f"{kind}-cidr"}),
+                "labels": labels(peer, **{names.CIDR_TYPE: kind}),
                 "ownerReferences": [owner_reference(owner)],
             }
             network = self._site.ensure(

@@ -101,7 +101,7 @@ class VirtualNodes:
         is_ready, network, message = ready
         entries = [
             cond("Ready", is_ready, "KubeletReady" if is_ready else "KubeletNotReady", message),
-            cond("MemoryPressure", False, "RemoteClusterHasMemoryAvailable", ""),
+            cond("MemoryPressure", False, "RemoteClusterHasSufficientMemory", ""),
             cond("DiskPressure", False, "RemoteClusterHasNoDiskPressure", ""),
             cond("PIDPressure", False, "RemoteClusterHasNoPIDPressure", ""),
         ]
@@ -115,7 +115,7 @@ class VirtualNodes:
             "conditions": conditions(before.get("conditions"), entries, self._site.now()),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": {
-                "architecture": "amd64", "operatingSystem": "linux", "kubeletVersion": _KUBELET_VERSION,
+                "architecture": "amd64", "operatingSystem": "Linux", "kubeletVersion": _KUBELET_VERSION,
                 "containerRuntimeVersion": "", "kernelVersion": "", "osImage": "", "machineID": "", "bootID": "",
                 "systemUUID": "", "kubeProxyVersion": "",
             },
@@ -166,9 +166,9 @@ def node_labels(name: str, peer: str, spec: Object) -> dict[str, str]:
     """The labels of a virtual node, which selectors of offloading are matched against."""
     return {
         "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-        "kubernetes.io/role": "agent", "type": "virtual-kubelet", names.TYPE: names.VIRTUAL_NODE, names.REMOTE: peer,
+        "kubernetes.io/role": "agent", names.TYPE: names.VIRTUAL_NODE, names.REMOTE: peer,
         "node.kubernetes.io/exclude-from-external-load-balancers": "true",
-        "alpha.service-controller.kubernetes.io/exclude-balancer": "true", "storage.liqo.io/available": "false",
+        "alpha.service-controller.kubernetes.io/exclude-balancer": "true", "storage.liqo.io/available": "true",
         **(spec.get("labels") or {}),
     }  # fmt: skip
 
