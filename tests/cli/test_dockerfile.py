@@ -55,7 +55,7 @@ def test_no_shell_runs_and_what_is_installed_is_pinned() -> None:
 def test_only_what_is_needed_goes_in() -> None:
     copied = [rest.split()[:-1] for word, rest in stages()[0] if word == "COPY"]
     sources = {source for sources in copied for source in sources}
-    assert sources == {"pyproject.toml", "README.md", "constraints.txt", "src"}
+    assert sources == {"pyproject.toml", "README.md", "constraints.txt", "src", "testbed"}
     assert all((ROOT / source).exists() for source in sources)
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert ignored[0] == "*" and {entry[1:] for entry in ignored if entry.startswith("!")} == sources

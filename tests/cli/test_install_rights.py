@@ -165,7 +165,7 @@ async def test_the_server_works_on_its_rights_and_may_do_nothing_else() -> None:
             secret = SECRET.new("shop-env", metadata={"annotations": {"continuo.dev/owner": "ann"}}, data=data)
             await secrets.put([secret], "main", "shop", "ann")
         await store.declare("main", lambda _: app)
-        await store.remove("main", "shop", "shop")
+        await store.remove("main", "shop", "shop", lambda _: None)
         await secrets.drop("main", "shop")
         await store.forget("main", "shop")
         assert "apps" not in (await bench.admin.get(LOW_LEVEL_ORCHESTRATION, "main", "default"))["spec"]

@@ -85,6 +85,19 @@ class LiqoBed(Bed):
         answer: Object = json.loads(await run(*argv))
         return answer
 
+    async def cut(self, cluster: str) -> None:
+        """Take a cluster off the network that it shares with the others."""
+        await self._port(cluster, "down")
+
+    async def mend(self, cluster: str) -> None:
+        """Put it back."""
+        await self._port(cluster, "up")
+
+    async def _port(self, cluster: str, state: str) -> None:
+        number = list(self.real.clusters).index(cluster)
+        port = f"{self.real.place.link_prefix}-{number}"
+        await run(str(self.real.tools.need("ip")), "link", "set", port, state)
+
     def kubectl(self, cluster: str, *argv: str) -> tuple[str, ...]:
         """A command line for one cluster."""
         file = self.real.clusters[cluster].kubeconfig_file

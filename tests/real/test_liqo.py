@@ -119,3 +119,16 @@ async def test_what_the_other_cluster_holds_of_an_application(bed: LiqoBed) -> N
     space = await api.get(kinds.NAMESPACE, HOME)
     assert labels_of(space)["liqo.io/remote-cluster-id"] == "a"
     await bed.remove("third")
+
+
+async def test_a_cut_between_the_clusters_is_said_and_heals(bed: LiqoBed) -> None:
+    await bed.want("fourth", sleep="a", httpbin="b")
+    await bed.ready("fourth")
+    await bed.cut("b")
+    obj = await bed.until("fourth", lambda obj: item(obj, "links", "a/b").get("phase") == "Degraded")
+    assert item(obj, "links", "a/b")["message"]
+    await bed.mend("b")
+    await bed.linked("fourth")
+    await bed.ready("fourth")
+    assert (await bed.curl(URL))["hostname"] == (await bed.pods("b"))["httpbin"]["metadata"]["name"]
+    await bed.remove("fourth")

@@ -23,7 +23,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS, workers=st.integers(1, 4), seed=st.integers(0, 9))
 def test_no_key_is_lost_none_runs_twice_at_once(steps: list[tuple], workers: int, seed: int) -> None:
     """Whatever is added is worked on after it was added; a key has one worker; a queue at rest is empty."""
