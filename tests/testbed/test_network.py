@@ -10,7 +10,7 @@ import yaml
 from continuo.testbed.containers import node_network
 from continuo.testbed.errors import TestbedError
 from continuo.testbed.network import CANDIDATES, free_subnet
-from continuo.testbed.nodefiles import NodeFacts, node_files
+from continuo.testbed.nodefiles import NodeFacts, node_files, pod_range
 from continuo.testbed.ports import Ports
 
 
@@ -40,5 +40,13 @@ def test_a_nodes_files_agree_with_each_other(tmp_path: Path) -> None:
     assert kubelet["clusterDNS"] == ["10.96.0.10"]
     assert kubelet["cgroupRoot"] == "/continuo-1234/a"
     [pods] = json.loads(files["net.d/10-pods.conflist"])["plugins"]
-    assert pods["ipam"]["ranges"] == [[{"subnet": "10.200.0.0/20"}]]
+    first, last = pod_range("10.200.0.0/20", "10.77.0.11")
+    assert pods["ipam"]["ranges"] == [[{"subnet": "10.200.0.0/20", "rangeStart": first, "rangeEnd": last}]]
     assert yaml.safe_load(files["kube-proxy.yaml"])["clusterCIDR"] == "10.200.0.0/16"
+
+
+def test_nodes_of_a_bed_give_their_pods_different_addresses_of_the_same_network() -> None:
+    ranges = [pod_range("10.200.0.0/20", f"10.77.0.{number}") for number in range(11, 26)]
+    assert ranges[0] == ("10.200.11.2", "10.200.11.254")
+    assert len(set(ranges)) == len(ranges)
+    assert pod_range("10.200.0.0/24", "10.77.0.12") == ("10.200.0.2", "10.200.0.254"), "the whole of a small one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from continuo.testbed.images import PAUSE
 DNS_ADDRESS = 10
 """The number of the DNS Service in the Service network."""
 SOCKET = "/run/containerd/containerd.sock"
+_BLOCK = 256
+"""How many addresses a node has for its pods; it takes 250 of them."""
 PROGRAMS = "/opt/continuo"
 """Where containers find the folder of programs that their node shares with them."""
 SPEC = "spec.json"
@@ -108,11 +111,26 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 """
 
 
+def pod_range(pods: str, address: str) -> tuple[str, str]:
+    """The first and the last address for pods of the node with that address; no other node of a bed gives them.
+
+    Clusters of a bed use the same pod networks on purpose. But where Liqo joins two such clusters, a pod cannot reach
+    the other cluster when it has the address of that cluster's gateway: rare among thousands of addresses, certain
+    where every cluster hands them out from the first one on.
+    """
+    network = ipaddress.IPv4Network(pods)
+    blocks = max(network.num_addresses // _BLOCK, 1)
+    start = (int(ipaddress.IPv4Address(address)) % blocks) * _BLOCK
+    end = min(start + _BLOCK, network.num_addresses) - 2
+    return str(network[start + 2]), str(network[end])
+
+
 def _network(node: NodeFacts) -> str:
+    first, last = pod_range(node.pods, node.address)
     addresses = {
         "type": "host-local",
         "dataDir": "/run/cni",
-        "ranges": [[{"subnet": node.pods}]],
+        "ranges": [[{"subnet": node.pods, "rangeStart": first, "rangeEnd": last}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
     # Point to point, not a bridge: what pods of one node say to each other passes the node's rules on any machine.
