@@ -15,9 +15,11 @@ from continuo.resources import kinds
 from continuo.resources.meta import Kind, Object
 from continuo.testbed import bed as testbed
 from continuo.testbed.commands import run
+from continuo.testbed.errors import TestbedError
 from continuo.testbed.liqo import PROGRAMS
 from continuo.testbed.tools import CONTROL_PLANE, Tools
-from scenarios.beds import Bed
+from continuo.testbed.waiting import until
+from scenarios.beds import PATIENCE, Bed
 from scenarios.specs import item
 
 CLUSTERS = ("a", "b")
@@ -79,10 +81,20 @@ class LiqoBed(Bed):
         return {pod["metadata"]["labels"]["continuo.dev/component"]: pod for pod in live}
 
     async def curl(self, url: str, cluster: str = "a") -> Object:
-        """What an HTTP server answers to the pod `sleep`, asked through one cluster's API."""
-        pod = (await self.pods(cluster))["sleep"]["metadata"]["name"]
-        argv = self.kubectl(cluster, "exec", "-n", HOME, pod, "--", "curl", "-s", "-m", "10", url)
-        answer: Object = json.loads(await run(*argv))
+        """What an HTTP server answers to the pod `sleep`, asked through one cluster's API, as soon as it answers."""
+        said: list[str] = []
+
+        async def answered() -> str | None:
+            try:
+                pod = (await self.pods(cluster))["sleep"]["metadata"]["name"]
+                argv = self.kubectl(cluster, "exec", "-n", HOME, pod, "--", "curl", "-s", "-m", "5", url)
+                said.append(await run(*argv))
+            except (KeyError, TestbedError) as error:
+                return str(error)
+            return None
+
+        await until(answered, f"the way from {cluster} to {url}", PATIENCE)
+        answer: Object = json.loads(said[-1])
         return answer
 
     async def cut(self, cluster: str) -> None:

@@ -128,7 +128,7 @@ async def test_a_cut_between_the_clusters_is_said_and_heals(bed: LiqoBed) -> Non
     obj = await bed.until("fourth", lambda obj: item(obj, "links", "a/b").get("phase") == "Degraded")
     assert item(obj, "links", "a/b")["message"]
     await bed.mend("b")
+    assert (await bed.curl(URL))["hostname"] == (await bed.pods("b"))["httpbin"]["metadata"]["name"]
     await bed.linked("fourth")
     await bed.ready("fourth")
-    assert (await bed.curl(URL))["hostname"] == (await bed.pods("b"))["httpbin"]["metadata"]["name"]
     await bed.remove("fourth")
