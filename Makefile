@@ -24,9 +24,10 @@ test: $(STAMP)
 testbed: $(STAMP)
 	@$(BIN)/continuo testbed build $(PARTS) $(addprefix --without ,$(WITHOUT))
 
-# The same tests against real engines: all that this machine can run, and a sentence for what it cannot.
+# The same tests against real engines: all that this machine can run, and a sentence for what it cannot. `SUITES=servers`
+# runs some of servers, cluster-api and liqo.
 test-real: testbed
-	@cd tests && ../$(BIN)/python -m real
+	@cd tests && $(abspath $(BIN))/python -m real $(SUITES)
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check src tests benchmarks

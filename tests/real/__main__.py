@@ -27,6 +27,7 @@ PATIENCE = "300"
 class Suite:
     """Tests, and the bed of real clusters that they get."""
 
+    name: str
     title: str
     tests: tuple[str, ...]
     lacking: str | None
@@ -41,17 +42,20 @@ def suites(tools: Tools) -> list[Suite]:
     containers = no_containers(tools)
     return [
         Suite(
+            "servers",
             "API servers: the contract, the table of wrong input, the scenarios on adopted clusters",
             ("tests/contract", "tests/resources/test_real_server.py", "tests/scenarios"),
             servers,
             ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo"),
         ),
         Suite(
+            "cluster-api",
             "Cluster API: clusters created, scaled, upgraded, deleted",
             ("tests/real/test_cluster_lifecycle.py",),
             servers or _missing(tools, capi.PROGRAMS),
         ),
         Suite(
+            "liqo",
             "containers and Liqo: links and offloading",
             ("tests/real/test_liqo.py",),
             servers or containers or _missing(tools, liqo.PROGRAMS),
@@ -98,9 +102,14 @@ def _run(suite: Suite) -> str:
     return f"{'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s"
 
 
-def main() -> int:
-    """Run all that can run; 1 when something failed."""
-    verdicts = [(suite.title, _run(suite)) for suite in suites(find_tools())]
+def main(names: Sequence[str]) -> int:
+    """Run those named, or all, as far as they can run; 1 when something failed, 2 when a name is wrong."""
+    known = suites(find_tools())
+    if unknown := set(names) - {suite.name for suite in known}:
+        print(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(suite.name for suite in known)}")
+        return 2
+    left = "left out, because only some suites were asked for"
+    verdicts = [(suite.title, _run(suite) if not names or suite.name in names else left) for suite in known]
     print("\nreal engines on this machine:")
     for title, verdict in verdicts:
         print(f"  {title}: {verdict}")
@@ -108,4 +117,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
