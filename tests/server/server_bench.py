@@ -144,7 +144,13 @@ async def serving(app: Any) -> AsyncIterator[str]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, lifespan="on", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=120,  # longer than any pause of a busy machine: a client reuses its connections
     )
     config.load()
     face = uvicorn.Server(config)
