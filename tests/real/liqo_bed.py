@@ -80,6 +80,15 @@ class LiqoBed(Bed):
         live = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
         return {pod["metadata"]["labels"]["continuo.dev/component"]: pod for pod in live}
 
+    async def runs(self, cluster: str, *components: str) -> None:
+        """Wait until a cluster runs pods of these components and no others; old ones leave after the new ones came."""
+
+        async def settled() -> str | None:
+            found = set(await self.pods(cluster))
+            return None if found == set(components) else f"{cluster} runs {', '.join(sorted(found)) or 'nothing'}"
+
+        await until(settled, f"the application's part in {cluster}", PATIENCE)
+
     async def curl(self, url: str, cluster: str = "a") -> Object:
         """What an HTTP server answers to the pod `sleep`, asked through one cluster's API, as soon as it answers."""
         said: list[str] = []
