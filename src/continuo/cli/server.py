@@ -127,7 +127,8 @@ async def _serve(app: Any, host: str, port: int, tls: ssl.SSLContext | None, wha
     listener = _listen(host, port)
     config = uvicorn.Config(
         app, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=5, timeout_keep_alive=120, ssl_context_factory=(lambda *_: tls) if tls is not None else None,
+        timeout_graceful_shutdown=5, timeout_keep_alive=120,
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
     )  # fmt: skip
     config.load()
     face = uvicorn.Server(config)
