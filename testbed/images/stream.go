@@ -12,22 +12,27 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// A stream is a TCP connection that begins with one byte, 'S' of a source or 'V' of a viewer, and then carries frames:
-// the length of the picture (4 bytes), when it was sent (nanoseconds, 8 bytes), and the picture.
+// A stream is a TCP connection that begins with one byte, 'S' of a source or 'V' of a viewer, and then carries frames: the
+// length of the picture (4 bytes), its number at the source (8), when it was sent (nanoseconds, 8), which way it came (its
+// length in 2 bytes, and words with spaces between), and the picture.
 const (
 	fromSource  = 'S'
 	toViewer    = 'V'
-	headerSize  = 12
+	headerSize  = 22
 	largest     = 16 << 20
 	queueLength = 64
 )
 
 type frame struct {
-	sent    time.Time
+	number uint64
+	sent   time.Time
+	// way has the source's host; the server adds the address that the source came from, and its own host.
+	way     string
 	picture []byte
 }
 
@@ -40,16 +45,22 @@ func readFrame(reader io.Reader) (frame, error) {
 	if size > largest {
 		return frame{}, fmt.Errorf("a picture of %d bytes is too large", size)
 	}
-	read := frame{time.Unix(0, int64(binary.BigEndian.Uint64(header[4:]))), make([]byte, size)}
-	_, err := io.ReadFull(reader, read.picture)
-	return read, err
+	length := binary.BigEndian.Uint16(header[20:])
+	rest := make([]byte, int(length)+int(size))
+	_, err := io.ReadFull(reader, rest)
+	return frame{
+		number: binary.BigEndian.Uint64(header[4:]), sent: time.Unix(0, int64(binary.BigEndian.Uint64(header[12:]))),
+		way: string(rest[:length]), picture: rest[length:],
+	}, err
 }
 
 func writeFrame(writer io.Writer, written frame) error {
-	buffer := make([]byte, headerSize, headerSize+len(written.picture))
-	binary.BigEndian.PutUint32(buffer[:4], uint32(len(written.picture)))
-	binary.BigEndian.PutUint64(buffer[4:], uint64(written.sent.UnixNano()))
-	_, err := writer.Write(append(buffer, written.picture...))
+	buffer := make([]byte, headerSize, headerSize+len(written.way)+len(written.picture))
+	binary.BigEndian.PutUint32(buffer, uint32(len(written.picture)))
+	binary.BigEndian.PutUint64(buffer[4:], written.number)
+	binary.BigEndian.PutUint64(buffer[12:], uint64(written.sent.UnixNano()))
+	binary.BigEndian.PutUint16(buffer[20:], uint16(len(written.way)))
+	_, err := writer.Write(append(append(buffer, written.way...), written.picture...))
 	return err
 }
 
@@ -120,11 +131,14 @@ func attend(all *hub, connection net.Conn) {
 	switch kind, err := reader.ReadByte(); {
 	case err != nil: // a probe that only connects
 	case kind == fromSource:
+		address, _, _ := net.SplitHostPort(connection.RemoteAddr().String())
+		host, _ := os.Hostname()
 		for {
 			read, err := readFrame(reader)
 			if err != nil {
 				return
 			}
+			read.way += " " + address + " " + host
 			all.send(read)
 		}
 	case kind == toViewer:
@@ -161,13 +175,17 @@ func source(arguments []string) error {
 		return errors.New("the rate must be positive and the size between 0 and 16777216")
 	}
 	picture := make([]byte, *size)
+	host, _ := os.Hostname()
+	number := uint64(0) // goes on when the connection breaks, so that viewers can tell what was lost
 	ticker := time.NewTicker(time.Duration(float64(time.Second) / *rate))
 	defer ticker.Stop()
 	return connected(*server, fromSource, func(connection net.Conn, done <-chan struct{}) error {
 		for {
 			select {
 			case <-ticker.C:
-				if err := writeFrame(connection, frame{time.Now(), picture}); err != nil {
+				next := frame{number, time.Now(), host, picture}
+				number++
+				if err := writeFrame(connection, next); err != nil {
 					return err
 				}
 			case <-done:
@@ -191,6 +209,9 @@ func capture(arguments []string) error {
 	routes.HandleFunc("/", func(response http.ResponseWriter, _ *http.Request) {
 		answer(response, http.StatusOK, measured.summary())
 	})
+	routes.HandleFunc("/frames", func(response http.ResponseWriter, _ *http.Request) {
+		answer(response, http.StatusOK, measured.frames())
+	})
 	go func() {
 		if err := serve(*listen, routes); err != nil {
 			log.Print(err)
@@ -207,7 +228,7 @@ func capture(arguments []string) error {
 			if err != nil {
 				return err
 			}
-			if count := measured.add(time.Since(viewed.sent)); count%measured.window == 0 {
+			if count := measured.add(viewed, time.Since(viewed.sent)); count%measured.window == 0 {
 				log.Print(measured.summary())
 			}
 		}
@@ -238,31 +259,70 @@ func connected(server string, kind byte, work func(net.Conn, <-chan struct{}) er
 	return nil
 }
 
+// latencies are what one viewer measured, and whether the pictures came whole and in their order.
 type latencies struct {
-	mutex  sync.Mutex
-	window int
-	count  int
-	recent []time.Duration
+	mutex      sync.Mutex
+	window     int
+	count      int
+	way        string
+	next       uint64 // the number that the next picture should have
+	lost       uint64
+	disordered int
+	recent     []measurement
 }
 
-func (all *latencies) add(latency time.Duration) int {
+type measurement struct {
+	number  uint64
+	latency time.Duration
+}
+
+func (all *latencies) add(viewed frame, latency time.Duration) int {
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
-	if len(all.recent) < all.window {
-		all.recent = append(all.recent, latency)
+	switch {
+	case viewed.way != all.way || viewed.number == 0: // another source or server, or one that started anew
+	case viewed.number > all.next:
+		all.lost += viewed.number - all.next
+	case viewed.number < all.next:
+		all.disordered++
+	}
+	all.way, all.next = viewed.way, viewed.number+1
+	if measured := (measurement{viewed.number, latency}); len(all.recent) < all.window {
+		all.recent = append(all.recent, measured)
 	} else {
-		all.recent[all.count%all.window] = latency
+		all.recent[all.count%all.window] = measured
 	}
 	all.count++
 	return all.count
 }
 
+// frames are the measurements of the window, the oldest first: numbers, and microseconds from send to view.
+func (all *latencies) frames() map[string]any {
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	begin := 0
+	if len(all.recent) == all.window {
+		begin = all.count % all.window
+	}
+	numbers, latencies := make([]uint64, 0, len(all.recent)), make([]int64, 0, len(all.recent))
+	for _, measured := range slices.Concat(all.recent[begin:], all.recent[:begin]) {
+		numbers, latencies = append(numbers, measured.number), append(latencies, measured.latency.Microseconds())
+	}
+	return map[string]any{"numbers": numbers, "microseconds": latencies}
+}
+
 func (all *latencies) summary() map[string]any {
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
-	sorted := slices.Clone(all.recent)
+	sorted := make([]time.Duration, 0, len(all.recent))
+	for _, measured := range all.recent {
+		sorted = append(sorted, measured.latency)
+	}
 	slices.Sort(sorted)
-	result := map[string]any{"pictures": all.count, "window": len(sorted)}
+	result := map[string]any{"pictures": all.count, "lost": all.lost, "disordered": all.disordered, "window": len(sorted)}
+	if way := strings.Fields(all.way); len(way) == 3 {
+		result["source"], result["sourceAddress"], result["server"] = way[0], way[1], way[2]
+	}
 	if len(sorted) == 0 {
 		return result
 	}
