@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from continuo.cli.failures import BadInput
+from continuo.cli.failures import BadInput, Failed
 
 EMBEDDED, KUBERNETES = "embedded", "kubernetes"
 CLUSTERS = 2
@@ -24,21 +25,30 @@ class Beds:
     nodes: int | None = None
     containers: bool | None = None
     liqo: bool | None = None
+    cluster_api: bool | None = None
 
     def arguments(self) -> list[str]:
         """The same as a command line."""
         said = [] if self.clusters is None else ["--clusters", str(self.clusters)]
         said += [] if self.nodes is None else ["--nodes", str(self.nodes)]
         said += [] if self.containers is None else ["--containers" if self.containers else "--no-containers"]
-        return said + ([] if self.liqo is None else ["--liqo" if self.liqo else "--no-liqo"])
+        said += [] if self.liqo is None else ["--liqo" if self.liqo else "--no-liqo"]
+        return said + (
+            [] if self.cluster_api is None else ["--cluster-api" if self.cluster_api else "--no-cluster-api"]
+        )
 
-    def check(self, engine: str) -> None:
+    def check(self, engine: str, speed: float | None = None) -> None:
         """Raises BadInput for what does not go together."""
         if engine not in (EMBEDDED, KUBERNETES):
             raise BadInput(f"engine {engine!r} is not known; there are `{EMBEDDED}` and `{KUBERNETES}`")
         if engine == EMBEDDED and (given := self.arguments()):
             raise BadInput(
                 f"{given[0]} needs --engine kubernetes; the embedded engine makes clusters as they are declared"
+            )
+        if engine == KUBERNETES and speed is not None:
+            raise BadInput(
+                "--speed needs --engine embedded; how fast real Cluster API's simulated machines come up is each "
+                "cluster's `machine-startup`"
             )
         if self.containers and self.nodes is not None:
             raise BadInput("--nodes are simulated ones, and --containers asks for real ones; leave one of them out")
@@ -47,12 +57,19 @@ class Beds:
         if self.clusters is not None and self.clusters > MOST_CLUSTERS:
             raise BadInput(f"--clusters {self.clusters} is too many for one machine: at most {MOST_CLUSTERS}")
 
-    def chosen(self, say: Callable[[str], None]) -> Beds:
-        """The same with everything said that was left open, as this machine allows; `say` hears what it does not."""
+    def chosen(self, data: Path, say: Callable[[str], None]) -> Beds:
+        """The same with everything said that was left open, as this machine and the state in `data` allow.
+
+        `say` hears what they do not.
+        """
+        cluster_api = self._cluster_api(data, say)
+        return replace(self._nodes_chosen(say), clusters=self._count(), cluster_api=cluster_api)
+
+    def _nodes_chosen(self, say: Callable[[str], None]) -> Beds:
         from continuo.cli.real import no_containers_here, no_liqo_here
 
         if self.nodes is not None:
-            return replace(self, clusters=self._count(), containers=False, liqo=False)
+            return replace(self, containers=False, liqo=False)
         containers, liqo = self.containers, self.liqo
         if containers is None:
             reason = no_containers_here()
@@ -64,7 +81,26 @@ class Beds:
             liqo = reason is None
             if containers and reason:
                 say(f"Liqo is not installed: {reason}")
-        return Beds(self._count(), None if containers else 1, containers, liqo)
+        return replace(self, nodes=None if containers else 1, containers=containers, liqo=liqo)
+
+    def _cluster_api(self, data: Path, say: Callable[[str], None]) -> bool:
+        from continuo.cli.real import no_cluster_api_here
+        from continuo.testbed import capi_choice
+
+        kept = capi_choice.kept(data)
+        wanted = bool(kept) if self.cluster_api is None else self.cluster_api
+        if self.cluster_api is not None and (refusal := capi_choice.mixed(data, wanted)):
+            raise BadInput(refusal)
+        reason = no_cluster_api_here()
+        if wanted and reason:
+            whose = "" if self.cluster_api else f", and the state in {data} was made with it"
+            raise Failed(f"Cluster API cannot run here{whose}: {reason}")
+        if self.cluster_api is not None or kept:
+            return wanted
+        reason = reason or capi_choice.mixed(data, True)
+        if reason:
+            say(f"Cluster API is left out: {reason}")
+        return reason is None
 
     def _count(self) -> int:
         return CLUSTERS if self.clusters is None else self.clusters
@@ -81,10 +117,20 @@ def bed_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Real: nodes that run containers; the default where this machine can.",
     )
     @click.option("--liqo/--no-liqo", default=None, help="Real: Liqo in each cluster; the default where it is built.")
+    @click.option(
+        "--cluster-api/--no-cluster-api",
+        default=None,
+        help="Real: Cluster API with its development provider; the default where it is built.",
+    )
     def wrapped(
-        clusters: int | None, nodes: int | None, containers: bool | None, liqo: bool | None, **kwargs: Any
+        clusters: int | None,
+        nodes: int | None,
+        containers: bool | None,
+        liqo: bool | None,
+        cluster_api: bool | None,
+        **kwargs: Any,
     ) -> Any:
-        return command(beds=Beds(clusters, nodes, containers, liqo), **kwargs)
+        return command(beds=Beds(clusters, nodes, containers, liqo, cluster_api), **kwargs)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     params = getattr(wrapped, "__click_params__", [])

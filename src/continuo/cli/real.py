@@ -11,6 +11,7 @@ from pathlib import Path
 from continuo.cli import places
 from continuo.cli.failures import Failed
 from continuo.resources.errors import ApiError
+from continuo.testbed import capi_choice
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
@@ -29,6 +30,7 @@ class Wish:
     containers: bool
     """Real ones instead."""
     liqo: bool
+    cluster_api: bool
     port: int | None
     operator: bool
 
@@ -71,9 +73,18 @@ def no_liqo_here() -> str | None:
     return f"{', '.join(lacking)} missing (continuo testbed build liqo)" if lacking else None
 
 
+def no_cluster_api_here() -> str | None:
+    """The same for real Cluster API; what a killed testbed left may hold its port, and is removed first."""
+    sweep()
+    return capi_choice.impossible(find_tools())
+
+
 async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:
     names = cluster_names(wish.clusters)
-    plan = Plan(names, nodes=wish.nodes, port=wish.port, containers=wish.containers, liqo=wish.liqo)
+    plan = Plan(
+        names, nodes=wish.nodes, port=wish.port, containers=wish.containers, liqo=wish.liqo,
+        cluster_api=wish.cluster_api,
+    )  # fmt: skip
     return await Bed.start(wish.data, plan, progress=progress)
 
 

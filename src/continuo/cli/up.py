@@ -32,7 +32,7 @@ _DATA = click.option(
 @click.option("--engine", default=EMBEDDED, show_default=True, help="embedded, or kubernetes: real clusters.")
 @bed_options
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
-@click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="How fast simulated machines come up.")
+@click.option("--speed", type=click.FloatRange(0.01, 100), help="How fast simulated machines come up; 1 where absent.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def up(
@@ -41,13 +41,13 @@ def up(
     port: int | None,
     engine: str,
     operator: bool,
-    speed: float,
+    speed: float | None,
     ready_fd: int | None,
     verbose: bool,
     beds: Beds,
 ) -> None:
     """Run an engine: the embedded one, ready in a second, or real clusters."""
-    beds.check(engine)
+    beds.check(engine, speed)
     data = data or places.default_data()
     running = places.find_running(data)
     if running is not None:
@@ -56,7 +56,7 @@ def up(
             f"continuo down --data {data}"
         )
     if engine == KUBERNETES:
-        beds = beds.chosen(lambda line: click.echo(line, err=True))
+        beds = beds.chosen(data, lambda line: click.echo(line, err=True))
     if detach:
         start_detached(data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.arguments()])
         click.echo(_greeting(data, detached=True))
@@ -69,17 +69,19 @@ def up(
     if engine == KUBERNETES:
         _real(data, beds, port, operator, ready_fd)
     else:
-        _foreground(data, port, operator, speed, ready_fd)
+        _foreground(data, port, operator, speed or 1.0, ready_fd)
 
 
 def start_detached(
-    data: Path, *, port: int | None = None, operator: bool = True, speed: float = 1.0, more: Sequence[str] = ()
+    data: Path, *, port: int | None = None, operator: bool = True, speed: float | None = None, more: Sequence[str] = ()
 ) -> None:
     """Start an engine in the background; returns when it serves. Raises Failed with the end of its log."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "continuo.cli.main", "up", "--data", str(data), "--ready-fd", str(writing)]
-    command += ["--speed", str(speed), "--operator" if operator else "--no-operator", *more]
+    command += ["--operator" if operator else "--no-operator", *more]
+    if speed is not None:
+        command += ["--speed", str(speed)]
     if port is not None:
         command += ["--port", str(port)]
     log_path = data / "engine.log"
@@ -129,8 +131,9 @@ def _real(data: Path, beds: Beds, port: int | None, operator: bool, ready_fd: in
     from continuo.cli.real import Wish, run_bed
 
     wish = Wish(
-        data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), bool(beds.liqo), port=port, operator=operator
-    )
+        data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), bool(beds.liqo), bool(beds.cluster_api),
+        port=port, operator=operator,
+    )  # fmt: skip
     run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
 
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from continuo.resources.crds import management_crds
+from continuo.resources.crds import management_crds, own_crds
 from continuo.resources.meta import Object
-from continuo.testbed import cleanup, liqo_images
+from continuo.testbed import capi_choice, cleanup, liqo_images
+from continuo.testbed.capi import ClusterApi
 from continuo.testbed.cluster import RealCluster, Setup
 from continuo.testbed.containers import ContainerNode, prepare_images
-from continuo.testbed.credentials import write_private
 from continuo.testbed.definitions import MANAGER, install_definitions
-from continuo.testbed.errors import Missing
+from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.etcd import Etcd
 from continuo.testbed.flags import LOOPBACK, Addresses
 from continuo.testbed.images import Image
 from continuo.testbed.limits import raise_limits
 from continuo.testbed.liqo import PROGRAMS, Liqo
 from continuo.testbed.loadbalancers import Pool
+from continuo.testbed.memory import remember, remembered
 from continuo.testbed.network import Network
 from continuo.testbed.ports import Ports
 from continuo.testbed.processes import Crew
@@ -52,8 +52,16 @@ class Plan:
     """Run pods as containers, in a network namespace for each cluster; needs root."""
     liqo: bool = False
     """Install real Liqo into every workload cluster; needs containers."""
-    definitions: Sequence[Object] = field(default_factory=management_crds)
-    """What the management cluster serves besides the built-in kinds."""
+    cluster_api: bool = False
+    """Run real Cluster API on the management cluster, with its development provider."""
+    definitions: Sequence[Object] | None = None
+    """What the management cluster serves besides the built-in kinds; what Continuo needs there where absent."""
+
+    def served(self) -> Sequence[Object]:
+        """Those definitions. Real Cluster API brings its own kinds, so that nobody may stand in for them."""
+        if self.definitions is not None:
+            return self.definitions
+        return own_crds() if self.cluster_api else management_crds()
 
 
 Progress = Callable[[str], None]
@@ -82,10 +90,13 @@ class Bed:
         tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
         tools.check(PROGRAMS if plan.liqo else ())
         await cleanup.sweep(registry)
+        if plan.cluster_api and (reason := capi_choice.impossible(tools)):
+            raise TestbedError(f"Cluster API cannot run here: {reason}")
+        capi_choice.keep(data, plan.cluster_api)
         folder = data / "kubernetes"
         ports = Ports(folder / "ports.json")
-        place = register(registry, data, _remembered(folder, "id"))
-        _remember(folder, id=place.id)
+        place = register(registry, data, remembered(folder, "id"))
+        remember(folder, id=place.id)
         bed = cls(place, Crew(place.id, place.folder), tools, plan)
         try:
             await bed._start(folder, ports, progress)
@@ -121,8 +132,8 @@ class Bed:
         if self.plan.containers:
             for change in raise_limits():
                 progress(f"raised {change}")
-            self.network = await Network.create(self.place, self.tools, _remembered(folder, "subnet"))
-            _remember(folder, subnet=str(self.network.subnet))
+            self.network = await Network.create(self.place, self.tools, remembered(folder, "subnet"))
+            remember(folder, subnet=str(self.network.subnet))
             hosts.append(self.network.gateway)
             await asyncio.to_thread(prepare_images, self.place, self.tools, *self._liqo_images())
             self._pool = Pool(self.network.subnet)
@@ -134,6 +145,9 @@ class Bed:
             real = self.network is not None and name != MANAGEMENT
             cluster = await (self._contained(folder, number, name) if real else self._simulated(folder, name))
             progress(f"cluster {name} is ready")
+            if name == MANAGEMENT and self.plan.cluster_api:
+                await ClusterApi.start(cluster)
+                progress("Cluster API is ready")
             return cluster
 
         started = await all_or_none([one(number, name) for number, name in enumerate(names)])
@@ -176,7 +190,7 @@ class Bed:
         """What Continuo needs there: definitions, and a Secret with each workload cluster's kubeconfig."""
         client = self.management.client()
         try:
-            await install_definitions(client, self.plan.definitions)
+            await install_definitions(client, self.plan.served())
             for name in self.plan.clusters:
                 await client.apply(kubeconfig_secret(name, self.kubeconfig(name)), manager=MANAGER)
         finally:
@@ -208,20 +222,3 @@ def no_containers(tools: Tools) -> str | None:
     if lacking := tools.missing(NODE):
         return f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing (continuo testbed build)"
     return None
-
-
-def _remembered(folder: Path, key: str) -> str | None:
-    value = _memory(folder).get(key)
-    return value if isinstance(value, str) else None
-
-
-def _remember(folder: Path, **values: str) -> None:
-    write_private(folder / "bed.json", json.dumps(_memory(folder) | values))
-
-
-def _memory(folder: Path) -> dict[str, object]:
-    try:
-        said = json.loads((folder / "bed.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}

@@ -103,8 +103,8 @@ class ClusterApi:
         """Install Cluster API into this management cluster and run it; returns when it answers."""
         cluster.tools.check(PROGRAMS)
         made = cls(cluster, manifests or find_manifests(cluster.tools), pace or Pace())
-        if not cluster.setup.within:
-            _check_free(_DEBUG_PORT)
+        if not cluster.setup.within and (reason := port_taken()):
+            raise TestbedError(reason)
         client = cluster.client()
         try:
             await made._start(client)
@@ -214,16 +214,18 @@ def _inventory(manager: Manager) -> Object:
     )  # fmt: skip
 
 
-def _check_free(port: int) -> None:
+def port_taken() -> str | None:
+    """Why the development provider cannot run beside what runs already; None when it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise TestbedError(
-                f"port {port} is taken, and Cluster API's development provider can use no other: "
+            probe.bind(("127.0.0.1", _DEBUG_PORT))
+        except OSError:
+            return (
+                f"port {_DEBUG_PORT} is taken, and Cluster API's development provider can use no other; "
                 "end the other testbed, or whatever listens there"
-            ) from error
+            )
+    return None
 
 
 async def _answers(port: int) -> str | None:
