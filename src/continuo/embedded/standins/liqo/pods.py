@@ -17,13 +17,10 @@ from continuo.embedded.standins.objects import cond, conditions
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Key, Kind, Object, key_of
+from continuo.resources.reflected import GONE_PHASES, local_status, not_offloaded, remote_spec, same_meaning
 
 WRITE = Write(manager=names.KUBELET, trusted=True)
 BATCH = 256
-_DROPPED_SPEC = ("nodeName", "nodeSelector", "affinity", "serviceAccount", "serviceAccountName", "priority",
-                 "priorityClassName", "preemptionPolicy", "schedulerName", "hostIPC", "hostNetwork", "hostPID",
-                 "ephemeralContainers", "topologySpreadConstraints")  # fmt: skip
-_GONE_PHASES = ("Succeeded", "Failed")
 
 
 class Pods:
@@ -167,7 +164,7 @@ class Pods:
         shadow = other.api.find(kinds.SHADOW_POD, name, mapped.remote)
         phase = (pod.get("status") or {}).get("phase")
         if shadow is None:
-            if phase in _GONE_PHASES:
+            if phase in GONE_PHASES:
                 return
             self._send(pod, other, node, mapped)
             return
@@ -177,14 +174,14 @@ class Pods:
         if shadow["metadata"].get("labels") != wanted:
             other.api.update({**shadow, "metadata": {**shadow["metadata"], "labels": wanted}}, WRITE)
         remote = other.api.find(kinds.POD, name, mapped.remote)
-        if remote is not None and view.usable and phase not in _GONE_PHASES:
+        if remote is not None and view.usable and phase not in GONE_PHASES:
             self._bring_back(pod, remote, view.pods, node)
 
     def _send(self, pod: Object, other: Site, node: str, mapped: Mapped) -> None:
         metadata: Object = {"labels": _labels(pod, self._site.id, other.id, node)}
         if pod["metadata"].get("annotations"):
             metadata["annotations"] = pod["metadata"]["annotations"]
-        spec = {"pod": shadow_spec(pod["spec"])}
+        spec = {"pod": remote_spec(pod["spec"], names.TAINT)}
         shadow = kinds.SHADOW_POD.new(pod["metadata"]["name"], mapped.remote, metadata=metadata, spec=spec)
         try:
             other.api.create(shadow, WRITE)
@@ -209,18 +206,14 @@ class Pods:
     def _not_mapped(self, pod: Object, key: Key) -> None:
         self._unmapped.setdefault(key[0], {})[key] = None
         status = pod.get("status") or {}
-        if status.get("phase") in _GONE_PHASES:
+        if status.get("phase") in GONE_PHASES:
             return
-        if (status.get("phase") or "Pending") == "Pending":
-            wanted = {**status, "phase": "Pending", "reason": "OffloadingBackOff"}
-        else:
-            wanted = {**status, "phase": "Failed", "reason": "OffloadingAborted"}
-        self._api.set_status(pod, wanted, names.KUBELET)
+        self._api.set_status(pod, not_offloaded(status), names.KUBELET)
 
     def _unavailable(self, pod: Object) -> None:
         """Nobody knows how the pod is: out of the endpoints with it."""
         status = pod.get("status") or {}
-        if status.get("phase") in (*_GONE_PHASES, None, "Pending") or "deletionTimestamp" in pod["metadata"]:
+        if status.get("phase") in (*GONE_PHASES, None, "Pending") or "deletionTimestamp" in pod["metadata"]:
             return
         marks = pod["metadata"].get("labels") or {}
         if marks.get(names.UNAVAILABLE) != "true":
@@ -261,37 +254,6 @@ class Pods:
         shadow = other.api.find(kinds.SHADOW_POD, key[1], mapped)
         if shadow is not None and _is_pair(shadow, self._site.id, other.id):
             other.drop(kinds.SHADOW_POD, key[1], mapped)
-
-
-def same_meaning(before: Object, after: Object) -> bool:
-    """Whether nothing of an object changed that has to be passed on: its labels, its annotations, its end."""
-    old, new = before["metadata"], after["metadata"]
-    return all(old.get(name) == new.get(name) for name in ("labels", "annotations", "deletionTimestamp"))
-
-
-def shadow_spec(spec: Object) -> Object:
-    """What of a pod's spec goes to the provider: everything but its place, its identity, and its host's namespaces."""
-    kept = {name: value for name, value in spec.items() if name not in _DROPPED_SPEC}
-    kept["automountServiceAccountToken"] = False
-    tolerations = [entry for entry in spec.get("tolerations") or () if entry.get("key") != names.TAINT]
-    if tolerations:
-        kept["tolerations"] = tolerations
-    else:
-        kept.pop("tolerations", None)
-    return kept
-
-
-def local_status(remote: Object, remap: Remap | None, host: str) -> Object:
-    """A remote pod's status as its twin shows it."""
-    status = {**remote, "hostIP": host, "hostIPs": [{"ip": host}]}
-    ip = remote.get("podIP")
-    if ip and remap is not None:
-        seen = remap(ip)
-        status["podIP"], status["podIPs"] = seen, [{"ip": seen}]
-    else:
-        status.pop("podIP", None)
-        status.pop("podIPs", None)
-    return status
 
 
 def _labels(pod: Object, origin: str, destination: str, node: str) -> dict[str, str]:

@@ -6,18 +6,17 @@ from continuo.embedded.port import StoredChange, Write
 from continuo.embedded.standins.base import Listeners, Work, lookup
 from continuo.embedded.standins.liqo import names
 from continuo.embedded.standins.liqo.ipam import number_of
-from continuo.embedded.standins.liqo.site import Mapped, Site, overlay
+from continuo.embedded.standins.liqo.site import Mapped, Site
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, Forbidden, NotFound
 from continuo.resources.meta import Kind, Object, annotations_of, labels_of
+from continuo.resources.reflected import ROOT_CA, body_of, is_token, merged, passed_annotations, root_ca
 
 WRITE = Write(manager=names.KUBELET, trusted=True)
-ROOT_CA = "kube-root-ca.crt"
 _KINDS: dict[str, Kind] = {
     kind.kind: kind for kind in (kinds.SERVICE, kinds.CONFIG_MAP, kinds.SECRET, kinds.INGRESS, kinds.ENDPOINT_SLICE)
 }
 _Key = tuple[str, str, str]
-_NOT_COPIED = ("apiVersion", "kind", "metadata", "status")
 
 
 class Reflection:
@@ -84,7 +83,7 @@ class Reflection:
         if obj is None or "deletionTimestamp" in obj["metadata"] or _skipped(kind, obj):
             self._remove(kind, name, other, mapped)
             return
-        self._write(kind, {**_metadata(obj, kind, name, self._site.id, mapped), **_body(kind, obj)}, other)
+        self._write(kind, {**_metadata(obj, kind, name, self._site.id, mapped), **body_of(kind, obj)}, other)
 
     def _write(self, kind: Kind, wanted: Object, other: Site) -> None:
         name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
@@ -97,9 +96,9 @@ class Reflection:
             return
         if not self._is_copy(live, other):
             return
-        merged = _merged(kind, live, wanted)
-        if merged != live:
-            other.api.update(merged, WRITE)
+        wanted = merged(kind, live, wanted)
+        if wanted != live:
+            other.api.update(wanted, WRITE)
 
     def _is_copy(self, obj: Object, other: Site) -> bool:
         marks = labels_of(obj)
@@ -155,60 +154,15 @@ class Reflection:
         return str(status["ip"])
 
 
-def root_ca(origin: str) -> str:
-    """What the consumer's CA bundle is called at the provider, which has its own."""
-    return f"{ROOT_CA}.{origin[:5]}"
-
-
 def _skipped(kind: Kind, obj: Object) -> bool:
     if annotations_of(obj).get(names.SKIP, "false") not in ("false",):
         return True
-    return kind is kinds.SECRET and obj.get("type") == "kubernetes.io/service-account-token"
+    return is_token(kind, obj)
 
 
 def _metadata(obj: Object, kind: Kind, name: str, origin: str, mapped: Mapped) -> Object:
     metadata: Object = {"labels": {**labels_of(obj), **names.pair(origin, mapped.peer)}}
-    annotations = {
-        key: value
-        for key, value in annotations_of(obj).items()
-        if key not in ("kubectl.kubernetes.io/last-applied-configuration", "kubernetes.io/ingress.class")
-    }
+    annotations = passed_annotations(obj)
     if annotations:
         metadata["annotations"] = annotations
     return kind.new(name, mapped.remote, metadata=metadata)
-
-
-def _body(kind: Kind, obj: Object) -> Object:
-    body = {name: value for name, value in obj.items() if name not in _NOT_COPIED}
-    if kind is kinds.SERVICE:
-        body["spec"] = _service(obj["spec"])
-    elif kind is kinds.INGRESS:
-        body["spec"] = {name: value for name, value in obj["spec"].items() if name != "ingressClassName"}
-    return body
-
-
-def _service(spec: Object) -> Object:
-    kept: Object = {
-        name: spec[name]
-        for name in ("type", "selector", "sessionAffinity", "externalName", "publishNotReadyAddresses")
-        if name in spec
-    }
-    kept["ports"] = [
-        {name: value for name, value in port.items() if name != "nodePort"} for port in spec.get("ports") or ()
-    ]
-    if spec.get("clusterIP") == "None":
-        kept["clusterIP"] = "None"
-    return kept
-
-
-def _merged(kind: Kind, live: Object, wanted: Object) -> Object:
-    """The copy as it should be: what it carries is replaced as a whole, what the server adds to a Service stays."""
-    merged = {**live, **{name: value for name, value in wanted.items() if name not in _NOT_COPIED}}
-    merged["metadata"] = overlay(live["metadata"], wanted["metadata"])
-    for name in ("data", "binaryData"):
-        if name in live and name not in wanted:
-            del merged[name]
-    if kind is kinds.SERVICE:
-        ports = overlay(live["spec"].get("ports"), wanted["spec"]["ports"])
-        merged["spec"] = {**live["spec"], **wanted["spec"], "ports": ports}
-    return merged

@@ -7,16 +7,15 @@ from continuo.embedded.standins.base import Listeners, Work
 from continuo.embedded.standins.liqo import names
 from continuo.embedded.standins.liqo.ipam import number_of
 from continuo.embedded.standins.liqo.networking import Networking
-from continuo.embedded.standins.liqo.pods import same_meaning
 from continuo.embedded.standins.liqo.site import PeerView, Site
 from continuo.embedded.standins.objects import owner_reference
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.reflected import GONE_PHASES, same_meaning
 
 WRITE = Write(manager=names.MANAGER, trusted=True)
 BATCH = 256
-_DONE = ("Succeeded", "Failed")
 
 
 class Shadows:
@@ -95,7 +94,7 @@ class Shadows:
             return
         pod = self._api.find(kinds.POD, key[1], key[0])
         if pod is None:
-            if (shadow.get("status") or {}).get("phase") not in _DONE:
+            if (shadow.get("status") or {}).get("phase") not in GONE_PHASES:
                 self._run(shadow)
             return
         if not _ours(pod):

@@ -19,6 +19,7 @@ from continuo.embedded.standins.objects import timestamp
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Key, Kind, Object, annotations_of, key_of, labels_of
+from continuo.resources.reflected import overlay
 
 WRITE = Write(manager=names.MANAGER, trusted=True)
 PEER_KINDS: tuple[Kind, ...] = (
@@ -279,27 +280,6 @@ Make = Callable[[Site], SitePart]
 
 def _nobody(_: object) -> None:
     """Before the part that follows these has started."""
-
-
-def overlay(live: Any, wanted: Any) -> Any:
-    """`live` with everything of `wanted` in it; `live` itself when it has it.
-
-    Mappings merge, and so do lists of as many mappings (the server adds defaults to each); all else replaces.
-    """
-    if isinstance(wanted, list) and isinstance(live, list) and len(wanted) == len(live):
-        merged = [overlay(old, new) for old, new in zip(live, wanted, strict=True)]
-        return live if all(a is b for a, b in zip(live, merged, strict=True)) else merged
-    if not isinstance(wanted, dict) or not isinstance(live, dict):
-        return live if live == wanted else wanted
-    changed: dict[str, Any] = {}
-    for name, value in wanted.items():
-        if name not in live:
-            changed[name] = value
-        else:
-            merged = overlay(live[name], value)
-            if merged is not live[name]:
-                changed[name] = merged
-    return {**live, **changed} if changed else live
 
 
 def labels(peer: str, **more: str) -> dict[str, str]:
