@@ -6,7 +6,7 @@ import importlib
 import sys
 
 NAMES = ("startup", "runtime_vs_kopf", "applications", "offloading", "idle")
-REAL = ("provisioning", "capi_fifty")
+REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""
 
 

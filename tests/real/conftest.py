@@ -9,10 +9,12 @@ import pytest
 
 os.environ.setdefault("CONTINUO_PATIENCE", "600")  # read when the scenarios' waiting is imported, below
 
+from continuo.testbed.bed import no_containers
 from continuo.testbed.capi import PROGRAMS
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
 
 from .lifecycle import LifecycleBed, lifecycle_bed
+from .liqo_bed import LiqoBed, liqo_bed, missing
 
 ASKED = os.environ.get("CONTINUO_TEST_REAL", "")
 
@@ -42,3 +44,22 @@ async def bed(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> A
     tools = _tools()
     async with lifecycle_bed(tmp_path_factory.mktemp("capi"), tools) as bed:
         yield bed
+
+
+@pytest.fixture(scope="session")
+async def liqo(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiqoBed]:
+    """Two clusters with real Liqo and an operator, for all tests that link."""
+    tools = asked_for()
+    if lacking := missing(tools):
+        pytest.skip(f"{', '.join(lacking)} missing on this machine: make testbed")
+    if reason := no_containers(tools):
+        pytest.skip(f"real containers cannot run here: {reason}")
+    async with liqo_bed(tmp_path_factory.mktemp("liqo"), tools) as bed:
+        yield bed
+
+
+@pytest.fixture
+async def clean(liqo: LiqoBed) -> AsyncIterator[None]:
+    """Leaves nothing declared behind, also when a test fails."""
+    yield
+    await liqo.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from continuo.cli.host import local_operator
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
 from continuo.resources.meta import Kind, Object
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.testbed import bed as testbed
 from continuo.testbed.commands import run
 from continuo.testbed.errors import TestbedError
@@ -25,6 +27,8 @@ from scenarios.specs import item
 CLUSTERS = ("a", "b")
 HOME = "demo"
 """The namespace of the application that the tests declare."""
+PODS = ipaddress.ip_network("10.200.0.0/16")
+"""The pods' network of every cluster of a bed."""
 _LIQO_GROUPS = {
     "ipam.liqo.io": ("networks", "ips"),
     "networking.liqo.io": (
@@ -73,18 +77,23 @@ class LiqoBed(Bed):
         obj = await self.until(name, lambda obj: item(obj, "links", "a/b").get("phase") == "Connected")
         return item(obj, "links", "a/b")
 
-    async def pods(self, cluster: str) -> dict[str, Object]:
-        """The application's pods in one cluster that are not on their way out, by component."""
+    async def pods(self, cluster: str, home: str = HOME) -> dict[str, Object]:
+        """An application's pods in one cluster that are not on their way out, by component."""
         api = await self.workload(cluster, "")
-        found = (await api.list(kinds.POD, HOME)).items
+        found = (await api.list(kinds.POD, home)).items
         live = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
         return {pod["metadata"]["labels"]["continuo.dev/component"]: pod for pod in live}
 
-    async def runs(self, cluster: str, *components: str) -> None:
+    async def clear(self) -> None:
+        """Withdraw what a test that failed has left: it would be in the way of the next one."""
+        for left in (await self.api.list(LOW_LEVEL_ORCHESTRATION)).items:
+            await self.remove(left["metadata"]["name"])
+
+    async def runs(self, cluster: str, *components: str, home: str = HOME) -> None:
         """Wait until a cluster runs pods of these components and no others; old ones leave after the new ones came."""
 
         async def settled() -> str | None:
-            found = set(await self.pods(cluster))
+            found = set(await self.pods(cluster, home))
             return None if found == set(components) else f"{cluster} runs {', '.join(sorted(found)) or 'nothing'}"
 
         await until(settled, f"the application's part in {cluster}", PATIENCE)

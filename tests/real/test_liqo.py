@@ -7,42 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
 
 import pytest
 
 from continuo.resources import kinds
 from continuo.resources.meta import labels_of
-from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from continuo.testbed.bed import no_containers
 from scenarios.specs import item
 
-from .conftest import asked_for
-from .liqo_bed import CLUSTERS, HOME, LiqoBed, liqo_bed, missing
+from .liqo_bed import CLUSTERS, HOME, PODS, LiqoBed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 URL = "http://httpbin:8000/get"
-PODS = ipaddress.ip_network("10.200.0.0/16")
 
 
-@pytest.fixture(scope="module")
-async def bed(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiqoBed]:
-    tools = asked_for()
-    if lacking := missing(tools):
-        pytest.skip(f"{', '.join(lacking)} missing on this machine: make testbed")
-    if reason := no_containers(tools):
-        pytest.skip(f"real containers cannot run here: {reason}")
-    async with liqo_bed(tmp_path_factory.mktemp("liqo"), tools) as bed:
-        yield bed
-
-
-@pytest.fixture(autouse=True)
-async def clean(bed: LiqoBed) -> AsyncIterator[None]:
-    """What a test that failed has left would be in the way of the next one."""
-    yield
-    for left in (await bed.api.list(LOW_LEVEL_ORCHESTRATION)).items:
-        await bed.remove(left["metadata"]["name"])
+@pytest.fixture
+def bed(liqo: LiqoBed) -> LiqoBed:
+    return liqo
 
 
 async def inventories(bed: LiqoBed) -> list[set[str]]:
