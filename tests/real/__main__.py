@@ -30,6 +30,7 @@ class Suite:
     name: str
     title: str
     tests: tuple[str, ...]
+    """Arguments of pytest."""
     lacking: str | None
     """Why this machine cannot run it."""
     bed: tuple[str, ...] | None = None
@@ -39,26 +40,41 @@ class Suite:
 def suites(tools: Tools) -> list[Suite]:
     """All of them, with what hinders each."""
     servers = _missing(tools, (*CONTROL_PLANE, "kwok"))
-    containers = no_containers(tools)
+    no_cluster_api = servers or _missing(tools, capi.PROGRAMS)
+    no_liqo = servers or no_containers(tools) or _missing(tools, liqo.PROGRAMS)
     return [
         Suite(
             "servers",
             "API servers: the contract, the table of wrong input, the scenarios on adopted clusters",
-            ("tests/contract", "tests/resources/test_real_server.py", "tests/scenarios"),
+            ("tests/contract", "tests/resources/test_real_server.py", "tests/scenarios", "-m", "not links and not creates"),
             servers,
-            ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo"),
+            ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo", "--no-cluster-api"),
         ),
         Suite(
             "cluster-api",
             "Cluster API: clusters created, scaled, upgraded, deleted",
             ("tests/real/test_cluster_lifecycle.py",),
-            servers or _missing(tools, capi.PROGRAMS),
+            no_cluster_api,
+        ),
+        Suite(
+            "cluster-api",
+            "Cluster API: the scenarios that create clusters",
+            ("tests/scenarios", "-m", "creates"),
+            no_cluster_api,
+            ("--clusters", "0", "--no-containers", "--cluster-api"),
         ),
         Suite(
             "liqo",
-            "containers and Liqo: links and offloading",
-            ("tests/real/test_liqo.py",),
-            servers or containers or _missing(tools, liqo.PROGRAMS),
+            "containers and Liqo: links, offloading, a video stream",
+            ("tests/real/test_liqo.py", "tests/real/test_stream.py"),
+            no_liqo,
+        ),
+        Suite(
+            "liqo",
+            "containers and Liqo: the scenarios that link clusters",
+            ("tests/scenarios", "-m", "links"),
+            no_liqo,
+            ("--clusters", "2", "--containers", "--liqo"),
         ),
     ]
 
@@ -106,7 +122,8 @@ def main(names: Sequence[str]) -> int:
     """Run those named, or all, as far as they can run; 1 when something failed, 2 when a name is wrong."""
     known = suites(find_tools())
     if unknown := set(names) - {suite.name for suite in known}:
-        print(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(suite.name for suite in known)}")
+        there = dict.fromkeys(suite.name for suite in known)
+        print(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(there)}")
         return 2
     left = "left out, because only some suites were asked for"
     verdicts = [(suite.title, _run(suite) if not names or suite.name in names else left) for suite in known]

@@ -123,6 +123,17 @@ class Bed:
         here = ("default", f"{orchestration}-{cluster}")
         return here not in map(key_of, left) and len(self.host.engine.clusters()) == 1 + len(left)
 
+    async def left(self, *wanted: Kind) -> dict[str, list[str]]:
+        """The names of what is there of those kinds; a kind that is not served has nothing there."""
+        found = {kind.kind: await self._names(kind) for kind in wanted}
+        return {kind: names for kind, names in found.items() if names}
+
+    async def _names(self, kind: Kind) -> list[str]:
+        try:
+            return [obj["metadata"]["name"] for obj in (await self.api.list(kind)).items]
+        except NotFound:
+            return []
+
     async def exists(self, api: Any, kind: Kind, name: str, namespace: str | None = None) -> bool:
         try:
             await api.get(kind, name, namespace)

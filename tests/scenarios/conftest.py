@@ -68,8 +68,9 @@ async def _on_the_embedded_engine() -> AsyncIterator[Bed]:
 
 
 @asynccontextmanager
-async def _on_real_engines(creates: bool) -> AsyncIterator[Bed]:
-    bed = await RealBed.open(await asyncio.to_thread(Path(REAL).read_text, encoding="utf-8"), creates=creates)
+async def _on_real_engines(creates: bool, links: bool) -> AsyncIterator[Bed]:
+    text = await asyncio.to_thread(Path(REAL).read_text, encoding="utf-8")
+    bed = await RealBed.open(text, creates=creates, links=links)
     try:
         async with _working(local_operator(bed.kubeconfig, REAL_SETTINGS)):
             await bed.credentials()
@@ -89,6 +90,6 @@ async def engine() -> AsyncIterator[Host]:
 @pytest.fixture
 async def bed(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
     """Something to declare to, with its operator."""
-    creates = request.node.get_closest_marker("creates") is not None
-    async with _on_real_engines(creates) if REAL else _on_the_embedded_engine() as bed:
+    creates, links = (request.node.get_closest_marker(mark) is not None for mark in ("creates", "links"))
+    async with _on_real_engines(creates, links) if REAL else _on_the_embedded_engine() as bed:
         yield bed

@@ -15,9 +15,14 @@ from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from .beds import Bed
 
+CLOUD_ONLY = (
+    "packages", "control-plane-flavor", "worker-machine-flavor", "image", "public-ip", "cloud", "external-network",
+    "ssh-key",
+)  # fmt: skip
+"""What means nothing for simulated machines."""
 CREATED_ONLY = (
-    "kubernetes-version", "kubernetes-type", "control-plane-count", "worker-machine-count", "control-plane-flavor",
-    "worker-machine-flavor", "image", "public-ip", "pod-cidr", "service-cidr", "cloud", "external-network", "ssh-key",
+    "kubernetes-version", "kubernetes-type", "control-plane-count", "worker-machine-count", "pod-cidr", "service-cidr",
+    *(key for key in CLOUD_ONLY if key != "packages"),
 )  # fmt: skip
 PROVIDER = Kind("clusterctl.cluster.x-k8s.io", "v1alpha3", "Provider", "providers")
 """Cluster API's own list of what is installed."""
@@ -26,22 +31,22 @@ PROVIDER = Kind("clusterctl.cluster.x-k8s.io", "v1alpha3", "Provider", "provider
 class RealBed(Bed):
     """The management cluster of `continuo up --engine kubernetes`, and its workload clusters as a pool."""
 
-    def __init__(self, kubeconfig: str, pool: list[str], *, creates: bool) -> None:
+    def __init__(self, kubeconfig: str, pool: list[str], *, creates: bool, links: bool) -> None:
         super().__init__(kubeconfig=kubeconfig)
         self._pool, self._free = pool, list(pool)
         self._containers: bool | None = None
         self._taken: dict[tuple[str, str, str], str] = {}
-        self._creates = creates
+        self._creates, self._links = creates, links
 
     @classmethod
-    async def open(cls, text: str, *, creates: bool) -> RealBed:
+    async def open(cls, text: str, *, creates: bool, links: bool) -> RealBed:
         """On a clean management cluster. Skips what these engines lack."""
         document = yaml.safe_load(text)
         pool = [entry["name"] for entry in document["contexts"] if entry["name"] != document["current-context"]]
-        bed = cls(text, pool, creates=creates)
+        bed = cls(text, pool, creates=creates, links=links)
         if creates and not await bed._has_cluster_api():
             await bed.close()
-            pytest.skip("real Cluster API with its development provider does not run here: make testbed")
+            pytest.skip("this bed is without Cluster API; the suite `cluster-api` of `make test-real` has one with it")
         await bed.clear()
         return bed
 
@@ -73,12 +78,13 @@ class RealBed(Bed):
         return {**spec, "clusters": [await place(name, entry, namespace) for entry in spec["clusters"]]}
 
     async def _created(self, _: str, entry: Object, __: str) -> Object:
-        return {**entry, "provider": "dev"}
+        return {**{key: value for key, value in entry.items() if key not in CLOUD_ONLY}, "provider": "dev"}
 
     async def _adopted(self, name: str, entry: Object, namespace: str) -> Object:
         if entry.get("provider") == "existing":
             return entry
         if "liqo" in entry.get("packages", ()):
+            assert self._links, "a scenario with Liqo carries the mark `links`, or no suite with real Liqo runs it"
             await self._needs_liqo(self._real(namespace, name, entry["name"]))
         await self._share(self.secret(entry["name"], name, namespace), namespace)
         kept = {key: value for key, value in entry.items() if key not in CREATED_ONLY}

@@ -91,6 +91,7 @@ async def test_an_api_that_goes_away_and_comes_back(bed: Bed) -> None:
 
 
 @pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+@pytest.mark.links
 async def test_a_link_that_drops_and_recovers(bed: Bed) -> None:
     shop = app("shop", "green", component("web", "green"), component("db", "rose", expose=PEER))
     await bed.apply("o", {"clusters": [GREEN, ROSE], "links": [["green", "rose"]], "apps": [shop]})

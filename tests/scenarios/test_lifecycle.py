@@ -54,6 +54,7 @@ async def test_a_cluster_with_an_application_comes_up_and_goes(bed: Bed) -> None
     assert await bed.is_gone("green", "o")
 
 
+@pytest.mark.links
 async def test_an_application_spans_two_linked_clusters_and_is_recalled(bed: Bed) -> None:
     clusters = [cluster("green"), cluster("rose")]
     web, db = component("web", "green", expose=PEER), component("db", "rose", expose=PEER)

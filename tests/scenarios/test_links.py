@@ -9,7 +9,7 @@ import pytest
 from .beds import Bed
 from .specs import PEER, app, cluster, component, item
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.links]
 
 
 def _shop(place: str) -> Iterator[tuple[str, object]]:

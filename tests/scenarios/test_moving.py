@@ -9,7 +9,7 @@ from continuo.resources import kinds
 from .beds import Bed, is_ready
 from .specs import PEER, app, cluster, component, item
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.links]
 
 CLUSTERS = [cluster("green", packages=["liqo"], tier="edge"), cluster("rose", packages=["liqo"], tier="cloud")]
 LINK = ["green", "rose"]

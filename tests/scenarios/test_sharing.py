@@ -37,6 +37,7 @@ async def test_orchestrations_live_side_by_side_with_the_same_names(bed: Bed) ->
 
 
 @pytest.mark.embedded_only(reason="it adopts a cluster that it has created, with packages")
+@pytest.mark.links
 async def test_an_adopted_cluster_is_linked_used_and_left_as_it_was(bed: Bed) -> None:
     small = cluster("small", worker_machine_count=0)
     await bed.apply("host", {"clusters": [small, cluster("rose", packages=["liqo"])]})
@@ -86,6 +87,7 @@ async def test_deletion_leaves_an_adopted_cluster_clean_and_waits_for_one_that_i
     assert not await bed.exists(rose, kinds.NAMESPACE, "shop")
 
 
+@pytest.mark.links
 async def test_a_link_in_use_is_kept_until_nothing_spans_it(bed: Bed) -> None:
     clusters = [cluster("green", packages=["liqo"]), cluster("rose", packages=["liqo"])]
     web, db = component("web", "green"), component("db", "rose", expose=PEER)
@@ -101,6 +103,7 @@ async def test_a_link_in_use_is_kept_until_nothing_spans_it(bed: Bed) -> None:
     assert obj["status"].get("links", []) == []
 
 
+@pytest.mark.links
 async def test_two_orchestrations_need_the_same_link(bed: Bed) -> None:
     clusters = [cluster("green", packages=["liqo"]), cluster("rose", packages=["liqo"])]
     await bed.apply("host", {"clusters": clusters, "links": [LINK]})
