@@ -239,10 +239,13 @@ class KubeCluster:
         *,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
         uid: str | None = None,
+        grace_seconds: int | None = None,
     ) -> None:
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
         await self._send("delete", "DELETE", _path(kind, namespace, name), None, _encode(options), _JSON)
 
     async def close(self) -> None:

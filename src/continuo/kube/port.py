@@ -93,6 +93,7 @@ class Cluster(Protocol):
         *,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
         uid: str | None = None,
+        grace_seconds: int | None = None,
     ) -> None: ...
 
     async def raw(self, path: str) -> bytes:

@@ -1,0 +1,106 @@
+"""The Node that stands for a remote cluster: what it offers, whether it is Ready, and its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from continuo.federation.reflection.twin import MANAGER, VIRTUAL_NODE
+from continuo.kube.port import Cluster
+from continuo.resources import kinds
+from continuo.resources.errors import Conflict, NotFound
+from continuo.resources.meta import Object, condition, labels_of
+
+LEASES = "kube-node-lease"
+LEASE_SECONDS = 40
+_INFO = {"kubeletVersion": "continuo", "operatingSystem": "linux"} | dict.fromkeys(
+    ("architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion", "machineID", "osImage",
+     "systemUUID"), "",
+)  # fmt: skip
+"""The fields are required; what they ask for is many nodes' there."""
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
+
+
+class NodeKeeper:
+    """Keeps one virtual node in its cluster."""
+
+    def __init__(
+        self, home: Cluster, name: str, offer: Mapping[str, str], *, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self._home, self._name, self._offer = home, name, dict(offer)
+        self._now = now or (lambda: datetime.now(UTC))
+        self._said: tuple[bool, str] | None = None
+        self._uid = ""
+
+    async def register(self, remote: str) -> None:
+        """Create the node, or take up the one that an earlier run made; anybody else's is refused."""
+        try:
+            node = await self._home.get(kinds.NODE, self._name)
+        except NotFound:
+            node = await self._home.create(new_node(self._name, remote), manager=MANAGER)
+        if labels_of(node).get(VIRTUAL_NODE) != remote:
+            raise Conflict(
+                f"node {self._name} of cluster {self._home.name} exists and does not stand for that remote cluster: "
+                "choose another name, or delete the node if nobody needs it"
+            )
+        self._uid = node["metadata"]["uid"]
+
+    async def report(self, ready: bool, why: str) -> None:
+        """Say whether the remote cluster takes pods; written when it changed, and with it what is on offer."""
+        if self._said == (ready, why):
+            return
+        node = await self._home.get(kinds.NODE, self._name)
+        status = node_status(node, self._name, self._offer, ready=(ready, why), now=stamp(self._now()))
+        await self._home.patch(kinds.NODE, self._name, {"status": status}, subresource="status", manager=MANAGER)
+        self._said = ready, why
+
+    async def renew(self) -> None:
+        """A sign of life: nodes whose lease is not renewed are taken for dead."""
+        spec = {
+            "holderIdentity": self._name, "leaseDurationSeconds": LEASE_SECONDS,
+            "renewTime": self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }  # fmt: skip
+        try:
+            await self._home.patch(kinds.LEASE, self._name, {"spec": spec}, LEASES, manager=MANAGER)
+        except NotFound:
+            owner = {"apiVersion": "v1", "kind": "Node", "name": self._name, "uid": self._uid}
+            lease = kinds.LEASE.new(self._name, LEASES, metadata={"ownerReferences": [owner]}, spec=spec)
+            await self._home.create(lease, manager=MANAGER)
+
+
+def new_node(name: str, remote: str) -> Object:
+    """A virtual node; nothing is scheduled on it that does not tolerate its taint."""
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        VIRTUAL_NODE: remote,
+        "node.kubernetes.io/exclude-from-external-load-balancers": "true",
+    }
+    taint = {"key": VIRTUAL_NODE, "value": "true", "effect": "NoSchedule"}
+    return kinds.NODE.new(name, metadata={"labels": labels}, spec={"taints": [taint]})
+
+
+def node_status(node: Object, name: str, offer: Mapping[str, str], *, ready: tuple[bool, str], now: str) -> Object:
+    """The node's status; conditions keep the time of their last change."""
+    wanted = [("Ready", ready[0], "RemoteClusterAnswers" if ready[0] else "RemoteClusterUnreachable", ready[1])]
+    wanted += [(kind, False, "NoPressure", "the remote cluster looks after its own nodes") for kind in _PRESSURES]
+    conditions = []
+    for kind, true, reason, message in wanted:
+        value, before = "True" if true else "False", condition(node, kind)
+        changed = before["lastTransitionTime"] if before and before.get("status") == value else now
+        conditions.append(
+            {"type": kind, "status": value, "reason": reason, "message": message, "lastHeartbeatTime": now,
+             "lastTransitionTime": changed}
+        )  # fmt: skip
+    return {
+        "capacity": dict(offer),
+        "allocatable": dict(offer),
+        "addresses": [{"type": "Hostname", "address": name}],
+        "conditions": conditions,
+        "nodeInfo": _INFO,
+    }
+
+
+def stamp(moment: datetime) -> str:
+    """RFC 3339 with seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

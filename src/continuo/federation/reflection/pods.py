@@ -1,0 +1,159 @@
+"""Pods on a virtual node: what is to be done about one of them. Pure: both ends as they are seen, in; one step, out.
+
+A step changes what is seen, which brings the pod back for the next one; nothing is remembered in between, so the process
+may end anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from continuo.federation.reflection.twin import TWIN_UID, VIRTUAL_NODE, Twin
+from continuo.resources import kinds
+from continuo.resources.meta import Object, annotations_of, deleting, labels_of
+from continuo.resources.reflected import GONE_PHASES, local_status, not_offloaded, passed_annotations, remote_spec
+
+_TOKEN_VOLUME = "kube-api-access-"
+"""What the home API server gives every pod to talk to it; the names of these volumes start so."""
+_NOT_TOLD = ("qosClass", "observedGeneration", "nominatedNodeName", "resize", "ephemeralContainerStatuses")
+"""Parts of a status that are about the object in its own cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Create the copy."""
+
+    copy: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Delete the copy, and let it have so many seconds for that."""
+
+    copy: Object
+    grace: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel:
+    """Give the copy the labels that the pod has by now; None removes one."""
+
+    copy: Object
+    labels: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Change these parts of the pod's status; None removes one."""
+
+    pod: Object
+    status: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Remove the pod, whose copy is gone."""
+
+    pod: Object
+
+
+Step: TypeAlias = Send | Recall | Relabel | Tell | Finish
+
+
+def decide(twin: Twin, pod: Object | None, copy: Object | None) -> Step | None:
+    """The next step for a pod of the virtual node and its copy in the remote cluster; None: all is well, or is to come."""
+    if pod is None or deleting(pod):
+        return _end(pod, copy)
+    if pod["metadata"]["namespace"] not in twin.namespaces:
+        return _recall(copy) or refused(
+            pod, f"namespace {pod['metadata']['namespace']} is not reflected by {twin.node}"
+        )
+    if copy is None:
+        return None if (pod.get("status") or {}).get("phase") in GONE_PHASES else Send(copy_of(twin, pod))
+    if annotations_of(copy).get(TWIN_UID) != pod["metadata"]["uid"]:
+        return _recall(copy)
+    return _relabel(twin, pod, copy) or _tell(twin, pod, copy)
+
+
+def copy_of(twin: Twin, pod: Object) -> Object:
+    """The pod as it is created in the remote cluster."""
+    metadata = pod["metadata"]
+    marks = {**passed_annotations(pod), TWIN_UID: metadata["uid"]}
+    return kinds.POD.new(
+        metadata["name"], metadata["namespace"], metadata={"labels": twin.labels(pod), "annotations": marks},
+        spec=_without_token(remote_spec(pod["spec"], VIRTUAL_NODE)),
+    )  # fmt: skip
+
+
+def refused(pod: Object, message: str) -> Tell | None:
+    """Say in the pod's status why it cannot run."""
+    status = pod.get("status") or {}
+    if status.get("phase") in GONE_PHASES:
+        return None
+    news = _difference(status, not_offloaded(status, message=message))
+    return Tell(pod, news) if news else None
+
+
+def _end(pod: Object | None, copy: Object | None) -> Step | None:
+    """The copy ends first, then the pod."""
+    if copy is None:
+        return None if pod is None else Finish(pod)
+    return _recall(copy, None if pod is None else pod["metadata"].get("deletionGracePeriodSeconds"))
+
+
+def _recall(copy: Object | None, grace: int | None = None) -> Recall | None:
+    return None if copy is None or deleting(copy) else Recall(copy, grace)
+
+
+def _relabel(twin: Twin, pod: Object, copy: Object) -> Relabel | None:
+    wanted, have = twin.labels(pod), labels_of(copy)
+    if wanted == have:
+        return None
+    changed: dict[str, str | None] = {name: value for name, value in wanted.items() if have.get(name) != value}
+    return Relabel(copy, {**changed, **{name: None for name in have if name not in wanted}})
+
+
+def _tell(twin: Twin, pod: Object, copy: Object) -> Tell | None:
+    told = copy.get("status") or {}
+    if _only_scheduled(told):
+        return None  # nobody there has looked at it yet, and a write that says so would be one of three for each pod
+    status = local_status(told, twin.seen_from_home, None)
+    for name in _NOT_TOLD:
+        status.pop(name, None)
+    before = pod.get("status") or {}
+    if not any(entry["type"] == "PodScheduled" for entry in status.get("conditions") or ()):
+        own = [entry for entry in before.get("conditions") or () if entry["type"] == "PodScheduled"]
+        status["conditions"] = [*(status.get("conditions") or ()), *own]
+    news = _difference(before, status)
+    return Tell(pod, news) if news else None
+
+
+def _only_scheduled(status: Object) -> bool:
+    if status.get("containerStatuses") or status.get("initContainerStatuses") or status.get("reason"):
+        return False
+    entries = status.get("conditions") or ()
+    return all(entry["type"] == "PodScheduled" and entry["status"] == "True" for entry in entries)
+
+
+def _difference(before: Object, wanted: Object) -> Object:
+    """The merge patch from one status to the other."""
+    changed: Object = {name: value for name, value in wanted.items() if before.get(name) != value}
+    return {**changed, **{name: None for name in before if name not in wanted and name not in _NOT_TOLD}}
+
+
+def _without_token(spec: Object) -> Object:
+    """The spec without the volume of the home cluster's API token, whose counterpart would be another cluster's."""
+    tokens = {volume["name"] for volume in spec.get("volumes") or () if volume["name"].startswith(_TOKEN_VOLUME)}
+    if not tokens:
+        return spec
+    kept = {**spec, "volumes": [volume for volume in spec["volumes"] if volume["name"] not in tokens]}
+    for group in ("containers", "initContainers"):
+        if group in kept:
+            kept[group] = [_unmounted(container, tokens) for container in kept[group]]
+    return kept
+
+
+def _unmounted(container: Object, tokens: set[str]) -> Object:
+    mounts = [mount for mount in container.get("volumeMounts") or () if mount["name"] not in tokens]
+    return {**container, "volumeMounts": mounts}
