@@ -15,6 +15,7 @@ EMBEDDED, KUBERNETES = "embedded", "kubernetes"
 CLUSTERS = 2
 MOST_CLUSTERS = 26
 """They are named by letters."""
+MOST_EDGE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Beds:
     containers: bool | None = None
     liqo: bool | None = None
     cluster_api: bool | None = None
+    edge: int | None = None
 
     def arguments(self) -> list[str]:
         """The same as a command line."""
@@ -33,6 +35,7 @@ class Beds:
         said += [] if self.nodes is None else ["--nodes", str(self.nodes)]
         said += [] if self.containers is None else ["--containers" if self.containers else "--no-containers"]
         said += [] if self.liqo is None else ["--liqo" if self.liqo else "--no-liqo"]
+        said += [] if self.edge is None else ["--edge", str(self.edge)]
         return said + (
             [] if self.cluster_api is None else ["--cluster-api" if self.cluster_api else "--no-cluster-api"]
         )
@@ -54,6 +57,12 @@ class Beds:
             raise BadInput("--nodes are simulated ones, and --containers asks for real ones; leave one of them out")
         if self.liqo and (self.containers is False or self.nodes is not None):
             raise BadInput("--liqo needs real containers: its gateways and controllers run in pods")
+        if self.edge and (self.containers is False or self.nodes is not None):
+            raise BadInput(
+                "--edge needs real containers: edge nodes run pods beside those of the cluster that they join"
+            )
+        if self.edge and self.clusters == 0:
+            raise BadInput("--edge needs a workload cluster that edge nodes can join: ask for one by --clusters 1")
         if self.clusters is not None and self.clusters > MOST_CLUSTERS:
             raise BadInput(f"--clusters {self.clusters} is too many for one machine: at most {MOST_CLUSTERS}")
 
@@ -66,10 +75,12 @@ class Beds:
         return replace(self._nodes_chosen(say), clusters=self._count(), cluster_api=cluster_api)
 
     def _nodes_chosen(self, say: Callable[[str], None]) -> Beds:
-        from continuo.cli.real import no_containers_here, no_liqo_here
+        from continuo.cli.real import no_containers_here, no_edge_here, no_liqo_here
 
         if self.nodes is not None:
             return replace(self, containers=False, liqo=False)
+        if self.edge and (reason := no_edge_here()):
+            raise Failed(f"edge nodes cannot run here: {reason}")
         containers, liqo = self.containers, self.liqo
         if containers is None:
             reason = no_containers_here()
@@ -122,15 +133,21 @@ def bed_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Real: Cluster API with its development provider; the default where it is built.",
     )
+    @click.option(
+        "--edge",
+        type=click.IntRange(0, MOST_EDGE),
+        help="Real: KubeEdge nodes of the first workload cluster; none where absent.",
+    )
     def wrapped(
         clusters: int | None,
         nodes: int | None,
         containers: bool | None,
         liqo: bool | None,
         cluster_api: bool | None,
+        edge: int | None,
         **kwargs: Any,
     ) -> Any:
-        return command(beds=Beds(clusters, nodes, containers, liqo, cluster_api), **kwargs)
+        return command(beds=Beds(clusters, nodes, containers, liqo, cluster_api, edge), **kwargs)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     params = getattr(wrapped, "__click_params__", [])

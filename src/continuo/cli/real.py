@@ -11,7 +11,7 @@ from pathlib import Path
 from continuo.cli import places
 from continuo.cli.failures import Failed
 from continuo.resources.errors import ApiError
-from continuo.testbed import capi_choice
+from continuo.testbed import capi_choice, kubeedge
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
@@ -31,6 +31,8 @@ class Wish:
     """Real ones instead."""
     liqo: bool
     cluster_api: bool
+    edge: int
+    """Edge nodes of the first cluster."""
     port: int | None
     operator: bool
 
@@ -73,6 +75,12 @@ def no_liqo_here() -> str | None:
     return f"{', '.join(lacking)} missing (continuo testbed build liqo)" if lacking else None
 
 
+def no_edge_here() -> str | None:
+    """The same for edge nodes of real KubeEdge."""
+    reason = no_containers_here()
+    return f"they need containers, and {reason}" if reason else kubeedge.impossible(find_tools())
+
+
 def no_cluster_api_here() -> str | None:
     """The same for real Cluster API; what a killed testbed left may hold its port, and is removed first."""
     sweep()
@@ -83,7 +91,7 @@ async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:
     names = cluster_names(wish.clusters)
     plan = Plan(
         names, nodes=wish.nodes, port=wish.port, containers=wish.containers, liqo=wish.liqo,
-        cluster_api=wish.cluster_api,
+        cluster_api=wish.cluster_api, edge=wish.edge,
     )  # fmt: skip
     return await Bed.start(wish.data, plan, progress=progress)
 

@@ -16,17 +16,19 @@ from continuo.resources.meta import Object
 from continuo.testbed import capi_choice, cleanup, liqo_images
 from continuo.testbed.capi import ClusterApi
 from continuo.testbed.cluster import RealCluster, Setup
-from continuo.testbed.containers import ContainerNode, prepare_images
+from continuo.testbed.containers import ContainerNode
 from continuo.testbed.definitions import MANAGER, install_definitions
+from continuo.testbed.edge import Edge
 from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.etcd import Etcd
 from continuo.testbed.flags import LOOPBACK, Addresses
+from continuo.testbed.host import prepare_images
 from continuo.testbed.images import Image
 from continuo.testbed.limits import raise_limits
 from continuo.testbed.liqo import PROGRAMS, Liqo
 from continuo.testbed.loadbalancers import Pool
 from continuo.testbed.memory import remember, remembered
-from continuo.testbed.network import Network
+from continuo.testbed.network import Leg, Network
 from continuo.testbed.ports import Ports
 from continuo.testbed.processes import Crew
 from continuo.testbed.registry import Registered, default_root, register
@@ -52,6 +54,8 @@ class Plan:
     """Run pods as containers, in a network namespace for each cluster; needs root."""
     liqo: bool = False
     """Install real Liqo into every workload cluster; needs containers."""
+    edge: int = 0
+    """Real KubeEdge nodes of the first workload cluster; they need containers."""
     cluster_api: bool = False
     """Run real Cluster API on the management cluster, with its development provider."""
     definitions: Sequence[Object] | None = None
@@ -76,6 +80,8 @@ class Bed:
         self.nodes: dict[str, ContainerNode] = {}
         """Those with real containers, by cluster."""
         self.liqo: dict[str, Liqo] = {}
+        self.edge: Edge | None = None
+        """KubeEdge in the first workload cluster."""
         self.network: Network | None = None
 
     @classmethod
@@ -89,6 +95,8 @@ class Bed:
             raise Missing(f"real containers cannot run here: {reason}; clusters with simulated nodes can")
         tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
         tools.check(PROGRAMS if plan.liqo else ())
+        if plan.edge:
+            Edge.check(plan.clusters, plan.containers, tools)
         await cleanup.sweep(registry)
         if plan.cluster_api and (reason := capi_choice.impossible(tools)):
             raise TestbedError(f"Cluster API cannot run here: {reason}")
@@ -174,9 +182,16 @@ class Bed:
         node, cluster = await both(boot, self._cluster(folder, name, at, setup))
         await node.join(cluster)
         self.nodes[name] = node
-        if self.plan.liqo:
-            self.liqo[name] = await Liqo.install(cluster, node, leg, self._pool)
+        await all_or_none([self._add_liqo(cluster, node, leg), self._add_edge(cluster, folder)])
         return cluster
+
+    async def _add_liqo(self, cluster: RealCluster, node: ContainerNode, leg: Leg) -> None:
+        if self.plan.liqo:
+            self.liqo[cluster.name] = await Liqo.install(cluster, node, leg, self._pool)
+
+    async def _add_edge(self, cluster: RealCluster, logs: Path) -> None:
+        if self.network is not None and self.plan.edge and cluster.name == self.plan.clusters[0]:
+            self.edge = await Edge.start(cluster, self.plan.edge, self.network, logs)
 
     async def _cluster(self, folder: Path, name: str, at: Addresses, setup: Setup) -> RealCluster:
         return await RealCluster.start(

@@ -18,6 +18,7 @@ from continuo.testbed import liqo_images
 from continuo.testbed.cluster import RealCluster
 from continuo.testbed.commands import run
 from continuo.testbed.containers import ContainerNode
+from continuo.testbed.edgefiles import ROLE
 from continuo.testbed.liqo_chart import NAMESPACE, RENDERER, apply_chart, render
 from continuo.testbed.liqo_wires import Wires
 from continuo.testbed.loadbalancers import LoadBalancers, Pool
@@ -26,6 +27,14 @@ from continuo.testbed.tools import Tools
 from continuo.testbed.waiting import until
 
 READY_SECONDS = 180.0
+_NOT_AT_THE_EDGE = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": ROLE, "operator": "DoesNotExist"}]}]
+        }
+    }
+}
+"""Edge nodes are outside of their cluster's pod network, so Liqo has nothing to join there."""
 PROGRAMS = (RENDERER, *liqo_images.NEEDED)
 _WEBHOOKS = Kind(
     "admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations",
@@ -42,7 +51,10 @@ def values(cluster_id: str, api: str, pods: str, services: str) -> Object:
         "metrics": {"enabled": True},
         "apiServer": {"address": api},
         # No kernel module is asked for; nobody is told over the internet; remote metrics need an image we do not make.
-        "networking": {"gatewayTemplates": {"wireguard": {"implementation": "userspace"}}},
+        "networking": {
+            "gatewayTemplates": {"wireguard": {"implementation": "userspace"}},
+            "fabric": {"affinity": _NOT_AT_THE_EDGE},
+        },
         "telemetry": {"enabled": False},
         "metricAgent": {"enabled": False},
     }

@@ -101,7 +101,8 @@ class Wires:
 
     async def _bring_about(self) -> bool:
         """Whether all wires are as they should be now."""
-        wanted = wires(self._seen[INTERNAL_FABRIC], self._seen[INTERNAL_NODE])
+        here = {key: node for key, node in self._seen[INTERNAL_NODE].items() if key == f"/{self._node.facts.name}"}
+        wanted = wires(self._seen[INTERNAL_FABRIC], here)  # edge nodes have no part in Liqo's network
         for wire in self._laid - wanted:
             await self._ip("link", "delete", wire.node_device, check=False)
             self._laid.discard(wire)

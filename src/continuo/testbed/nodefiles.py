@@ -40,16 +40,25 @@ class NodeFacts:
     programs: Path | None = None
     """A folder that every container sees read-only under PROGRAMS."""
     snapshotter: str = "overlayfs"
+    private: tuple[str, ...] = ()
+    """More directories that it has for itself."""
 
 
 def node_files(node: NodeFacts) -> dict[str, str]:
-    """All files by name."""
+    """All files of a cluster's node by name."""
     return {
-        "containerd.toml": _containerd(node),
-        "net.d/10-pods.conflist": _network(node),
+        **host_files(node),
         "kubelet.yaml": yaml.safe_dump(_kubelet(node), sort_keys=False),
         "kube-proxy.yaml": yaml.safe_dump(_proxy(node), sort_keys=False),
         "Corefile": _dns(node),
+    }
+
+
+def host_files(node: NodeFacts) -> dict[str, str]:
+    """Those of any host with containers."""
+    return {
+        "containerd.toml": _containerd(node),
+        "net.d/10-pods.conflist": _network(node),
         "resolv.conf": f"nameserver {node.dns}\n",
         "node.sh": _BOOT,
     }
@@ -59,9 +68,10 @@ _BOOT = r"""# A node's first process: gives its programs directories of their ow
 # waits for the end. All of it is in a mount namespace and a process namespace, which go when this process goes.
 set -e
 scratch=$1 init=$2
+shift 2
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$scratch/over"
-for path in /run /var/lib /var/log; do
+for path in /run /var/lib /var/log "$@"; do
     mkdir -p "$scratch/over$path/upper" "$scratch/over$path/work"
     mount -t overlay -o "lowerdir=$path,upperdir=$scratch/over$path/upper,workdir=$scratch/over$path/work" overlay $path
 done
@@ -149,6 +159,15 @@ def _kubelet(node: NodeFacts) -> dict[str, object]:
             "x509": {"clientCAFile": str(node.folder / "ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
+        "healthzPort": 0,
+        "maxPods": 250,
+        **kubelet_settings(node),
+    }
+
+
+def kubelet_settings(node: NodeFacts) -> dict[str, object]:
+    """What the kubelet must know of a host of the testbed, in whatever program it is built into."""
+    return {
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": node.cgroup,
         "clusterDNS": [node.dns],
@@ -158,10 +177,8 @@ def _kubelet(node: NodeFacts) -> dict[str, object]:
         "failCgroupV1": False,
         "failSwapOn": False,
         "featureGates": {"KubeletInUserNamespace": True},
-        "healthzPort": 0,
         "imageGCHighThresholdPercent": 100,
         "localStorageCapacityIsolation": False,
-        "maxPods": 250,
         "registryPullQPS": 0,
         "resolvConf": str(node.folder / "resolv.conf"),
         "serializeImagePulls": False,

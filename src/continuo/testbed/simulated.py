@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60.0
 STAGES = Path(__file__).with_name("stages.yaml")
+APART = {"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}
+"""The taint of simulated nodes beside a real one: whoever needs a real process must not end there."""
 
 
-def node(name: str) -> Object:
+def node(name: str, *, apart: bool = False) -> Object:
     """A node that kwok is to play; as large as a small server."""
     size = {"cpu": "16", "memory": "64Gi", "pods": "250", "ephemeral-storage": "200Gi"}
     labels = {
@@ -34,13 +36,18 @@ def node(name: str) -> Object:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "spec": {"taints": [APART]} if apart else {},
         "status": {"capacity": size, "allocatable": size, "nodeInfo": {"kubeletVersion": "kwok"}},
     }
 
 
-async def simulate_nodes(cluster: RealCluster, count: int) -> None:
-    """Create the cluster's nodes, run kwok for them, and wait until they are Ready."""
-    names = {f"{cluster.name}-node-{number}" for number in range(1, count + 1)}
+async def simulate_nodes(cluster: RealCluster, count: int, *, apart: bool = False) -> None:
+    """Create the cluster's nodes, run kwok for them, and wait until they are Ready.
+
+    `apart` is for a cluster that has real nodes, too: other names, and the taint `APART`.
+    """
+    kind = "simulated" if apart else "node"
+    names = {f"{cluster.name}-{kind}-{number}" for number in range(1, count + 1)}
     argv = flags.kwok(cluster.tools.need("kwok"), cluster.kubeconfig_file, STAGES)
     client = cluster.client()
 
@@ -53,7 +60,7 @@ async def simulate_nodes(cluster: RealCluster, count: int) -> None:
 
     try:
         for name in sorted(names):
-            await _create(client, node(name))
+            await _create(client, node(name, apart=apart))
         await cluster.run("kwok", argv, ready=ready)
     finally:
         await client.close()
@@ -81,6 +88,18 @@ async def nodes_ready(client: KubeCluster, names: set[str], since: datetime | No
                     return
         except (Expired, Unreachable):
             continue  # list again
+
+
+async def node_ready(cluster: RealCluster, name: str, since: datetime, timeout: float) -> None:
+    """Return when a node is Ready, and has said so after `since`; raises NotReady when the time is over."""
+    client = cluster.client()
+    try:
+        async with asyncio.timeout(timeout):
+            await nodes_ready(client, {name}, since.replace(microsecond=0))
+    except TimeoutError as error:
+        raise NotReady(f"node {name} is not Ready after {timeout:g} s") from error
+    finally:
+        await client.close()
 
 
 def is_ready(obj: Object, since: datetime | None = None) -> bool:
