@@ -46,7 +46,13 @@ def suites(tools: Tools) -> list[Suite]:
         Suite(
             "servers",
             "API servers: the contract, the table of wrong input, the scenarios on adopted clusters",
-            ("tests/contract", "tests/resources/test_real_server.py", "tests/scenarios", "-m", "not links and not creates"),
+            (
+                "tests/contract",
+                "tests/resources/test_real_server.py",
+                "tests/scenarios",
+                "-m",
+                "not links and not creates",
+            ),
             servers,
             ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo", "--no-cluster-api"),
         ),
@@ -74,7 +80,7 @@ def suites(tools: Tools) -> list[Suite]:
             "containers and Liqo: the scenarios that link clusters",
             ("tests/scenarios", "-m", "links"),
             no_liqo,
-            ("--clusters", "2", "--containers", "--liqo"),
+            ("--clusters", "2", "--containers", "--liqo", "--no-cluster-api"),
         ),
     ]
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from continuo.cli.host import local_operator
 from continuo.orchestrator.operator import Operator
@@ -44,11 +43,6 @@ class LifecycleBed(Bed):
     async def machines(self, cluster: str) -> list[Object]:
         found = await self.api.list(kinds.MACHINE, "default", labels=f"{CLUSTER_NAME}={cluster}")
         return found.items
-
-    async def left(self, *wanted: Any) -> dict[str, list[str]]:
-        """The names of what is there of those kinds."""
-        found = {kind.kind: [o["metadata"]["name"] for o in (await self.api.list(kind)).items] for kind in wanted}
-        return {kind: names for kind, names in found.items() if names}
 
 
 def is_control_plane(machine: Object) -> bool:
