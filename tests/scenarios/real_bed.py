@@ -58,9 +58,11 @@ class RealBed(Bed):
         return any(provider.get("providerName") == "docker" for provider in installed)
 
     async def clear(self) -> None:
-        """Withdraw every orchestration and wait until all that was made for them is gone."""
+        """Withdraw every orchestration and wait until all that was made for them is gone, then the scenarios' Secrets."""
         left = [obj["metadata"] for obj in (await self.api.list(LOW_LEVEL_ORCHESTRATION)).items]
         await asyncio.gather(*(self._withdraw(meta["name"], meta["namespace"]) for meta in left))
+        for secret in filter(_is_of_a_scenario, (await self.api.list(kinds.SECRET)).items):
+            await self.api.delete(kinds.SECRET, secret["metadata"]["name"], secret["metadata"]["namespace"])
 
     async def _withdraw(self, name: str, namespace: str) -> None:
         try:
@@ -136,6 +138,10 @@ class RealBed(Bed):
         api = await self.workload(cluster, orchestration)
         ours = (await api.list(kinds.NAMESPACE, labels="continuo.dev/orchestration")).items
         return not ours
+
+
+def _is_of_a_scenario(secret: Object) -> bool:
+    return any(entry["manager"] == "test" for entry in secret["metadata"].get("managedFields", ()))
 
 
 def _runnable(app: Object) -> Object:
