@@ -23,7 +23,7 @@ from continuo.testbed import capi_manifests
 from continuo.testbed.capi_manifests import Endpoint
 from continuo.testbed.cluster import RealCluster, Setup
 from continuo.testbed.definitions import MANAGER, install_definitions
-from continuo.testbed.errors import Missing, TestbedError
+from continuo.testbed.errors import Ended, Missing, TestbedError
 from continuo.testbed.pki import Subject
 from continuo.testbed.ports import Ports
 from continuo.testbed.tools import Tools
@@ -108,8 +108,10 @@ class ClusterApi:
         client = cluster.client()
         try:
             await made._start(client)
-        except BaseException:
+        except BaseException as error:
             await made.stop()
+            if isinstance(error, Ended) and (reason := port_taken()):  # by one that started at the same time
+                raise TestbedError(reason) from error
             raise
         finally:
             await client.close()
@@ -153,8 +155,8 @@ class ClusterApi:
             manager.program, self._arguments(manager),
             # The provider's machines and API servers are at this address; its own pod's, if it had one.
             environment={"POD_IP": "127.0.0.1"},
+            ready=lambda: until(lambda: _answers(health), f"{manager.program} of {self.cluster.name}", READY_SECONDS),
         )  # fmt: skip
-        await until(lambda: _answers(health), f"{manager.program} of {self.cluster.name}", READY_SECONDS)
 
     def _arguments(self, manager: Manager) -> list[str]:
         program, pace, authority = manager.program, self._pace, self.cluster.credentials.authority

@@ -13,15 +13,15 @@ from continuo.resources.meta import Object
 
 _WRITE = Write(manager="clusterctl")
 PROVIDERS = (
-    ("cluster-api", "CoreProvider", "v1.13.5", "capi-system"),
-    ("bootstrap-kubeadm", "BootstrapProvider", "v1.13.5", "capi-kubeadm-bootstrap-system"),
-    ("control-plane-kubeadm", "ControlPlaneProvider", "v1.13.5", "capi-kubeadm-control-plane-system"),
+    ("cluster-api", "CoreProvider", "v1.13.4", "capi-system"),
+    ("bootstrap-kubeadm", "BootstrapProvider", "v1.13.4", "capi-kubeadm-bootstrap-system"),
+    ("control-plane-kubeadm", "ControlPlaneProvider", "v1.13.4", "capi-kubeadm-control-plane-system"),
     ("bootstrap-k3s", "BootstrapProvider", "v0.3.1", "capi-k3s-bootstrap-system"),
     ("control-plane-k3s", "ControlPlaneProvider", "v0.3.1", "capi-k3s-control-plane-system"),
     ("bootstrap-microk8s", "BootstrapProvider", "v0.6.11", "capi-microk8s-bootstrap-system"),
     ("control-plane-microk8s", "ControlPlaneProvider", "v0.6.11", "capi-microk8s-control-plane-system"),
     ("infrastructure-openstack", "InfrastructureProvider", "v0.14.7", "capo-system"),
-    ("infrastructure-docker", "InfrastructureProvider", "v1.13.5", "capd-system"),
+    ("infrastructure-docker", "InfrastructureProvider", "v1.13.4", "capd-system"),
     ("addon-helm", "AddonProvider", "v0.6.4", "caaph-system"),
 )
 
