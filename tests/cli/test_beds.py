@@ -23,6 +23,7 @@ from continuo.testbed.errors import TestbedError
         (Beds(nodes=2, containers=True), KUBERNETES, "leave one of them out"),
         (Beds(nodes=2, liqo=True), KUBERNETES, "--liqo needs real containers"),
         (Beds(cluster_api=True), EMBEDDED, "--cluster-api needs --engine kubernetes"),
+        (Beds(kubernetes="1.35"), EMBEDDED, "--kubernetes needs --engine kubernetes"),
         (Beds(clusters=27), KUBERNETES, "--clusters 27 is too many for one machine: at most 26"),
     ],
 )

@@ -28,6 +28,7 @@ class Beds:
     liqo: bool | None = None
     cluster_api: bool | None = None
     edge: int | None = None
+    kubernetes: str | None = None
 
     def arguments(self) -> list[str]:
         """The same as a command line."""
@@ -36,6 +37,7 @@ class Beds:
         said += [] if self.containers is None else ["--containers" if self.containers else "--no-containers"]
         said += [] if self.liqo is None else ["--liqo" if self.liqo else "--no-liqo"]
         said += [] if self.edge is None else ["--edge", str(self.edge)]
+        said += [] if self.kubernetes is None else ["--kubernetes", self.kubernetes]
         return said + (
             [] if self.cluster_api is None else ["--cluster-api" if self.cluster_api else "--no-cluster-api"]
         )
@@ -71,8 +73,15 @@ class Beds:
 
         `say` hears what they do not.
         """
+        self._check_kubernetes()
         cluster_api = self._cluster_api(data, say)
         return replace(self._nodes_chosen(say), clusters=self._count(), cluster_api=cluster_api)
+
+    def _check_kubernetes(self) -> None:
+        from continuo.testbed import minors
+
+        if self.kubernetes is not None and (reason := minors.lacking(self.kubernetes)):
+            raise (Failed if self.kubernetes in minors.MINORS else BadInput)(reason)
 
     def _nodes_chosen(self, say: Callable[[str], None]) -> Beds:
         from continuo.cli.real import no_containers_here, no_edge_here, no_liqo_here
@@ -138,6 +147,7 @@ def bed_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(0, MOST_EDGE),
         help="Real: KubeEdge nodes of the first workload cluster; none where absent.",
     )
+    @click.option("--kubernetes", metavar="MINOR", help="Real: Kubernetes' minor version, such as 1.35.")
     def wrapped(
         clusters: int | None,
         nodes: int | None,
@@ -145,9 +155,10 @@ def bed_options(command: Callable[..., Any]) -> Callable[..., Any]:
         liqo: bool | None,
         cluster_api: bool | None,
         edge: int | None,
+        kubernetes: str | None,
         **kwargs: Any,
     ) -> Any:
-        return command(beds=Beds(clusters, nodes, containers, liqo, cluster_api, edge), **kwargs)
+        return command(beds=Beds(clusters, nodes, containers, liqo, cluster_api, edge, kubernetes), **kwargs)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     params = getattr(wrapped, "__click_params__", [])

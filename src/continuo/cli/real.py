@@ -11,7 +11,7 @@ from pathlib import Path
 from continuo.cli import places
 from continuo.cli.failures import Failed
 from continuo.resources.errors import ApiError
-from continuo.testbed import capi_choice, kubeedge
+from continuo.testbed import capi_choice, kubeedge, minors
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, cluster_names, no_containers
 from continuo.testbed.credentials import write_private
 from continuo.testbed.errors import TestbedError
@@ -33,6 +33,8 @@ class Wish:
     cluster_api: bool
     edge: int
     """Edge nodes of the first cluster."""
+    kubernetes: str | None
+    """The minor version; the state's, or else the usual one, where absent."""
     port: int | None
     operator: bool
 
@@ -92,6 +94,7 @@ async def _start(wish: Wish, progress: Callable[[str], None]) -> Bed:
     plan = Plan(
         names, nodes=wish.nodes, port=wish.port, containers=wish.containers, liqo=wish.liqo,
         cluster_api=wish.cluster_api, edge=wish.edge,
+        kubernetes=wish.kubernetes or minors.kept(wish.data) or minors.USUAL,
     )  # fmt: skip
     return await Bed.start(wish.data, plan, progress=progress)
 

@@ -132,7 +132,7 @@ def _real(data: Path, beds: Beds, port: int | None, operator: bool, ready_fd: in
 
     wish = Wish(
         data, beds.clusters or 0, beds.nodes or 0, bool(beds.containers), bool(beds.liqo), bool(beds.cluster_api),
-        edge=beds.edge or 0, port=port, operator=operator,
+        edge=beds.edge or 0, kubernetes=beds.kubernetes, port=port, operator=operator,
     )  # fmt: skip
     run_bed(wish, functools.partial(_announce, data, ready_fd), lambda line: click.echo(line, err=True))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from continuo.resources.crds import management_crds, own_crds
 from continuo.resources.meta import Object
-from continuo.testbed import capi_choice, cleanup, liqo_images
+from continuo.testbed import capi_choice, cleanup, liqo_images, minors
 from continuo.testbed.capi import ClusterApi
 from continuo.testbed.cluster import RealCluster, Setup
 from continuo.testbed.containers import ContainerNode
@@ -58,6 +58,8 @@ class Plan:
     """Real KubeEdge nodes of the first workload cluster; they need containers."""
     cluster_api: bool = False
     """Run real Cluster API on the management cluster, with its development provider."""
+    kubernetes: str = minors.USUAL
+    """The minor version of all clusters."""
     definitions: Sequence[Object] | None = None
     """What the management cluster serves besides the built-in kinds; what Continuo needs there where absent."""
 
@@ -90,7 +92,8 @@ class Bed:
         progress: Progress = log.info,
     ) -> Bed:  # fmt: skip
         """Clean up after beds that were killed, then start one; its state is kept in the folder `data`."""
-        tools, plan, registry = tools or find_tools(), plan or Plan(), registry or default_root()
+        plan, registry = plan or Plan(), registry or default_root()
+        tools = tools or find_tools(plan.kubernetes)
         if plan.containers and (reason := no_containers(tools)):
             raise Missing(f"real containers cannot run here: {reason}; clusters with simulated nodes can")
         tools.check((*CONTROL_PLANE, *(("kwok",) if plan.nodes and not plan.containers else ())))
@@ -101,6 +104,7 @@ class Bed:
         if plan.cluster_api and (reason := capi_choice.impossible(tools)):
             raise TestbedError(f"Cluster API cannot run here: {reason}")
         capi_choice.keep(data, plan.cluster_api)
+        minors.keep(data, plan.kubernetes)
         folder = data / "kubernetes"
         ports = Ports(folder / "ports.json")
         place = register(registry, data, remembered(folder, "id"))
