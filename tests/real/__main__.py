@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from continuo.testbed import capi, liqo
+from continuo.testbed import capi, liqo, minors
 from continuo.testbed.bed import no_containers
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = "300"
+OLDER = minors.MINORS[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +41,30 @@ class Suite:
 def suites(tools: Tools) -> list[Suite]:
     """All of them, with what hinders each."""
     servers = _missing(tools, (*CONTROL_PLANE, "kwok"))
+    on_adopted = ("tests/contract", "tests/scenarios", "-m", "not links and not creates")
+    three = ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo", "--no-cluster-api")
     no_cluster_api = servers or _missing(tools, capi.PROGRAMS)
     no_liqo = servers or no_containers(tools) or _missing(tools, liqo.PROGRAMS)
     return [
         Suite(
             "servers",
             "API servers: the contract, the table of wrong input, the scenarios on adopted clusters",
-            (
-                "tests/contract",
-                "tests/resources/test_real_server.py",
-                "tests/scenarios",
-                "-m",
-                "not links and not creates",
-            ),
+            ("tests/resources/test_real_server.py", *on_adopted),
             servers,
-            ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo", "--no-cluster-api"),
+            three,
+        ),
+        Suite(
+            "beds",
+            "Beds: started, used, killed, started again, gone without a trace; with containers where they can run",
+            ("tests/testbed/test_real_clusters.py",),
+            servers,
+        ),
+        Suite(
+            "skew",
+            f"Version skew: the same as on API servers, against Kubernetes {OLDER}",
+            on_adopted,
+            servers or minors.lacking(OLDER),
+            (*three, "--kubernetes", OLDER),
         ),
         Suite(
             "cluster-api",
