@@ -139,12 +139,13 @@ def test_tokens_and_certificates_of_home_stay() -> None:
 class Ends:
     """Two clusters, and a reflection between them that can be killed and started."""
 
-    def __init__(self, home: KubeCluster, remote: KubeCluster) -> None:
-        self.home, self.remote = home, remote
+    def __init__(self, engine: EmbeddedEngine, home: KubeCluster, remote: KubeCluster) -> None:
+        self.engine, self.home, self.remote = engine, home, remote
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        reflection = Reflection(self.home, self.remote, Settings(NODE, frozenset({SPACE}), {"cpu": "4", "pods": "9"}))
+        settings = Settings(NODE, frozenset({SPACE}), {"cpu": "4", "pods": "9"})
+        reflection = Reflection(self.home, self.remote, settings, beat=0.1, while_away=0.1)
         self._task = asyncio.create_task(reflection.run())
         ready = asyncio.create_task(reflection.ready.wait())
         await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -172,7 +173,7 @@ async def ends() -> AsyncIterator[Ends]:
     for name in ("home", "remote"):
         engine.create_cluster(name)
         made.append(connect(server.kubeconfig(server.url(name), name), name=name))
-    both = Ends(*made)
+    both = Ends(engine, *made)
     try:
         await both.home.create(kinds.NAMESPACE.new(SPACE))
         yield both
@@ -186,16 +187,17 @@ async def ends() -> AsyncIterator[Ends]:
 
 async def seen(cluster: KubeCluster, kind: Kind, name: str, test: Callable[[Object | None], bool]) -> Object | None:
     """Follow one object until the test holds."""
-    informer, changed = Informer(cluster, Watch(kind, SPACE)), asyncio.Event()
+    namespace = SPACE if kind.namespaced else ""
+    informer, changed = Informer(cluster, Watch(kind, namespace or None)), asyncio.Event()
     informer.on_change(lambda _old, _new: changed.set())
     informer.start()
     try:
         async with asyncio.timeout(15):
             await informer.synced.wait()
-            while not test(informer.cache.get((SPACE, name))):
+            while not test(informer.cache.get((namespace, name))):
                 changed.clear()
                 await changed.wait()
-        return informer.cache.get((SPACE, name))
+        return informer.cache.get((namespace, name))
     finally:
         await informer.stop()
 
@@ -270,6 +272,24 @@ async def test_what_pods_need_follows_and_what_others_have_is_left_alone() -> No
         assert (await both.remote.get(kinds.CONFIG_MAP, "theirs", SPACE))["data"] == {"x": "there"}
         await both.home.delete(kinds.CONFIG_MAP, "ours", SPACE)
         await seen(both.remote, kinds.CONFIG_MAP, "ours", gone)
+
+
+async def test_while_the_remote_is_away_its_pods_are_left_alone_and_then_taken_up() -> None:
+    async with ends() as both:
+        await both.start()
+        await both.home.create(new_pod("p"))
+        await seen(both.remote, kinds.POD, "p", there)
+        both.engine.cluster("remote").outage = "unavailable"
+        node = await seen(both.home, kinds.NODE, NODE, lambda obj: obj is not None and not is_true(obj, "Ready"))
+        assert node is not None and "unavailable" in node["status"]["conditions"][0]["message"]
+        await both.home.create(new_pod("later"))
+        await both.home.delete(kinds.POD, "p", SPACE)
+        both.engine.cluster("remote").outage = None
+        await seen(both.home, kinds.NODE, NODE, ready)
+        await seen(both.remote, kinds.POD, "later", there)
+        await seen(both.home, kinds.POD, "p", gone)
+        with pytest.raises(NotFound):
+            await both.remote.get(kinds.POD, "p", SPACE)
 
 
 async def test_a_copy_that_somebody_deletes_comes_back() -> None:

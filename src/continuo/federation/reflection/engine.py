@@ -43,8 +43,17 @@ class Settings:
 class Reflection:
     """Pods of one cluster's virtual node, run by another cluster."""
 
-    def __init__(self, home: Cluster, remote: Cluster, settings: Settings) -> None:
+    def __init__(
+        self,
+        home: Cluster,
+        remote: Cluster,
+        settings: Settings,
+        *,
+        beat: float = BEAT,
+        while_away: float = BEAT_WHILE_AWAY,
+    ) -> None:
         self._home, self._remote, self._settings = home, remote, settings
+        self._beats = beat, while_away
         self.ready = asyncio.Event()
         """Set when the node says how the remote cluster is, and everything that was there is being looked at."""
         self._answers = True
@@ -102,7 +111,7 @@ class Reflection:
                 log.info("cluster %s answers again", self._remote.name)
                 for part in parts:
                     part.look_at_all()
-            await asyncio.sleep(BEAT if why is None else BEAT_WHILE_AWAY)
+            await asyncio.sleep(self._beats[0 if why is None else 1])
 
     async def _away(self) -> str | None:
         """Why the remote cluster cannot be worked with; None when it can."""
