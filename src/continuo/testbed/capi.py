@@ -31,7 +31,7 @@ from continuo.testbed.waiting import all_or_none, until
 
 VERSION = "v1.13.4"
 READY_SECONDS = 120.0
-_DEBUG_PORT = 19000
+DEBUG_PORT = 19000
 """The development provider listens there whatever it is told."""
 _CERTIFICATE = "cluster-api-webhooks"
 
@@ -221,10 +221,10 @@ def port_taken() -> str | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", _DEBUG_PORT))
+            probe.bind(("127.0.0.1", DEBUG_PORT))
         except OSError:
             return (
-                f"port {_DEBUG_PORT} is taken, and Cluster API's development provider can use no other; "
+                f"port {DEBUG_PORT} is taken, and Cluster API's development provider can use no other; "
                 "end the other testbed, or whatever listens there"
             )
     return None
