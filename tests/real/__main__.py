@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from continuo.testbed import capi, liqo, minors
+from continuo.testbed import capi, kubeedge, liqo, minors
 from continuo.testbed.bed import no_containers
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
 
@@ -91,6 +91,12 @@ def suites(tools: Tools) -> list[Suite]:
             ("tests/scenarios", "-m", "links"),
             no_liqo,
             ("--clusters", "2", "--containers", "--liqo", "--no-cluster-api"),
+        ),
+        Suite(
+            "edge",
+            "KubeEdge: edge nodes, what runs there, devices",
+            ("tests/real/test_edge.py",),
+            servers or no_containers(tools) or kubeedge.impossible(tools),
         ),
     ]
 

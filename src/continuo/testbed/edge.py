@@ -37,14 +37,20 @@ class Edge:
             raise Missing(f"edge nodes cannot run here: {reason}")
 
     @classmethod
-    async def start(cls, cluster: RealCluster, count: int, network: Network, logs: Path) -> Edge:
-        """Start CloudCore and that many edge nodes; returns when all are Ready."""
+    async def prepare(cls, cluster: RealCluster, count: int, network: Network, logs: Path) -> Edge:
+        """Start CloudCore, and that many hosts for edge nodes; `join` makes nodes of them."""
         legs = [await _leg(network, number) for number in range(1, count + 1)]
         names = cluster.addresses.bind  # the cluster's own node answers for names there
         boots = [EdgeNode.boot(number, leg, names, network, cluster.crew, logs) for number, leg in enumerate(legs, 1)]
         cloud, nodes = await both(CloudCore.install(cluster), all_or_none(boots))
-        await all_or_none([node.join(cloud) for node in nodes])
         return cls(cloud, {node.name: node for node in nodes})
+
+    async def join(self) -> None:
+        """Let all of them join; returns when they are Ready.
+
+        Not before the cluster's own node, which has the first part of the pod network.
+        """
+        await all_or_none([node.join(self.cloud) for node in self.nodes.values()])
 
 
 async def _leg(network: Network, number: int) -> Leg:
