@@ -184,18 +184,22 @@ class Bed:
             name, leg, at.pods, at.services, self.place, self.crew, self.tools, folder / name, programs
         )
         node, cluster = await both(boot, self._cluster(folder, name, at, setup))
-        await node.join(cluster)
+        await all_or_none([node.join(cluster), self._prepare_edge(cluster, folder)])
         self.nodes[name] = node
-        await all_or_none([self._add_liqo(cluster, node, leg), self._add_edge(cluster, folder)])
+        await all_or_none([self._add_liqo(cluster, node, leg), self._add_edge(cluster)])
         return cluster
 
     async def _add_liqo(self, cluster: RealCluster, node: ContainerNode, leg: Leg) -> None:
         if self.plan.liqo:
             self.liqo[cluster.name] = await Liqo.install(cluster, node, leg, self._pool)
 
-    async def _add_edge(self, cluster: RealCluster, logs: Path) -> None:
+    async def _prepare_edge(self, cluster: RealCluster, logs: Path) -> None:
         if self.network is not None and self.plan.edge and cluster.name == self.plan.clusters[0]:
-            self.edge = await Edge.start(cluster, self.plan.edge, self.network, logs)
+            self.edge = await Edge.prepare(cluster, self.plan.edge, self.network, logs)
+
+    async def _add_edge(self, cluster: RealCluster) -> None:
+        if self.edge is not None and self.edge.cloud.cluster is cluster:
+            await self.edge.join()
 
     async def _cluster(self, folder: Path, name: str, at: Addresses, setup: Setup) -> RealCluster:
         return await RealCluster.start(
