@@ -69,22 +69,32 @@ class Bed:
         begin: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Follow a kind until `test(old, new)` holds; `begin` runs when what is there already is known."""
-        informer, reached = Informer(api, watch), asyncio.Event()
+        await until(api, watch, test, begin)
 
-        def changed(old: Object | None, new: Object | None) -> None:
-            if test(old, new):
-                reached.set()
 
-        informer.on_change(changed)
-        informer.start()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await informer.synced.wait()
-                if begin is not None:
-                    await begin()
-                await reached.wait()
-        finally:
-            await informer.stop()
+async def until(
+    api: KubeCluster,
+    watch: Watch,
+    test: Callable[[Object | None, Object | None], bool],
+    begin: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """The same, for who has no bed."""
+    informer, reached = Informer(api, watch), asyncio.Event()
+
+    def changed(old: Object | None, new: Object | None) -> None:
+        if test(old, new):
+            reached.set()
+
+    informer.on_change(changed)
+    informer.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await informer.synced.wait()
+            if begin is not None:
+                await begin()
+            await reached.wait()
+    finally:
+        await informer.stop()
 
 
 def is_ready(obj: Object) -> bool:

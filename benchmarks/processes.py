@@ -94,7 +94,24 @@ def engine(**settings: Any) -> Iterator[Child]:
 @contextlib.contextmanager
 def operator(of: Child, **settings: Any) -> Iterator[Child]:
     """The operator of an engine, as `continuo operator` runs it."""
-    child = Child("operator", of.hello["kubeconfig"], json.dumps(settings))
+    with operator_of(of.hello["kubeconfig"], **settings) as child:
+        yield child
+
+
+@contextlib.contextmanager
+def operator_of(kubeconfig: str, **settings: Any) -> Iterator[Child]:
+    """The operator of any management cluster."""
+    child = Child("operator", kubeconfig, json.dumps(settings))
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+@contextlib.contextmanager
+def reflector(home: Path, remote: Path, **settings: Any) -> Iterator[Child]:
+    """Our own reflection engine, as `continuo reflect` runs it."""
+    child = Child("reflector", str(home), json.dumps({"remote": str(remote), **settings}))
     try:
         yield child
     finally:
@@ -159,6 +176,27 @@ async def _operator(kubeconfig: str, settings: dict[str, Any]) -> None:
         await controllers.management.close()
 
 
+async def _reflector(home: str, settings: dict[str, Any]) -> None:
+    from continuo.cli import tuning
+    from continuo.federation.reflection.engine import Reflection, Settings
+    from continuo.kube.config import connect
+
+    tuning.settle()
+    ends = connect(Path(home), name="home"), connect(Path(settings["remote"]), name="remote")
+    reflection = Reflection(*ends, Settings(settings["node"], frozenset(settings["namespaces"])))
+    work = asyncio.create_task(reflection.run())
+    ready = asyncio.create_task(reflection.ready.wait())
+    await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+    try:
+        await _converse({}, lambda: sum((end.requests for end in ends), Counter()))
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await asyncio.gather(*(end.close() for end in ends))
+
+
 def main() -> None:
     """The entry of a child."""
     import logging
@@ -167,7 +205,7 @@ def main() -> None:
 
     logging.basicConfig(level=logging.ERROR)
     role, subject, settings = sys.argv[1:]
-    uvloop.run({"engine": _engine, "operator": _operator}[role](subject, json.loads(settings)))
+    uvloop.run({"engine": _engine, "operator": _operator, "reflector": _reflector}[role](subject, json.loads(settings)))
 
 
 if __name__ == "__main__":

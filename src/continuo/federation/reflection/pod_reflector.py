@@ -9,7 +9,7 @@ from continuo.federation.reflection import pods
 from continuo.federation.reflection.twin import MANAGER, Twin
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from continuo.resources.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from continuo.resources.meta import Key, Object, key_of
 from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer, Watch
@@ -30,6 +30,8 @@ class PodReflector:
         self.pods = Informer(home, Watch(kinds.POD, fields=f"spec.nodeName={twin.node}"))
         self.copies = Informer(remote, Watch(kinds.POD, labels=twin.selector))
         self.controller: Controller[Key] = Controller(f"pods of {twin.node}", self.reconcile, workers=WORKERS)
+        self._ended: set[str] = set()
+        """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
 
     def follow(self) -> None:
         """Look at every pod and every copy, those that are known first; to be called when both ends are known."""
@@ -44,6 +46,8 @@ class PodReflector:
     def _changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
         if obj is not None:
+            if new is None:
+                self._ended.discard(obj["metadata"]["uid"])
             self.controller.add(key_of(obj))
 
     async def reconcile(self, key: Key) -> Result:
@@ -70,13 +74,22 @@ class PodReflector:
                     body = {"metadata": {"labels": labels}}
                     self.copies.learn(await self._remote.patch(kinds.POD, name, body, namespace, manager=MANAGER))
                 case pods.Recall(copy, grace):
-                    uid = copy["metadata"]["uid"]
-                    await self._remote.delete(kinds.POD, name, namespace, uid=uid, grace_seconds=grace)
+                    await self._delete(self._remote, copy, grace)
                 case pods.Finish(pod):
-                    uid = pod["metadata"]["uid"]
-                    await self._home.delete(kinds.POD, name, namespace, uid=uid, grace_seconds=0)
+                    await self._delete(self._home, pod, 0)
         except NotFound:
             return  # it is gone, as the watch is about to tell
+
+    async def _delete(self, cluster: Cluster, obj: Object, grace: int | None) -> None:
+        (namespace, name), uid = key_of(obj), obj["metadata"]["uid"]
+        if uid in self._ended:
+            return
+        self._ended.add(uid)
+        try:
+            await cluster.delete(kinds.POD, name, namespace, uid=uid, grace_seconds=grace)
+        except ApiError:
+            self._ended.discard(uid)
+            raise
 
     async def _send(self, key: Key, copy: Object) -> Result:
         try:
