@@ -58,7 +58,7 @@ async def _working(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _on_the_embedded_engine() -> AsyncIterator[Bed]:
-    async with _embedded() as host, _working(host.operator(SETTINGS)):
+    async with _embedded() as host:
         bed = Bed(host)
         await bed.credentials()
         try:
@@ -72,12 +72,22 @@ async def _on_real_engines(creates: bool, links: bool) -> AsyncIterator[Bed]:
     text = await asyncio.to_thread(Path(REAL).read_text, encoding="utf-8")
     bed = await RealBed.open(text, creates=creates, links=links)
     try:
-        async with _working(local_operator(bed.kubeconfig, REAL_SETTINGS)):
-            await bed.credentials()
-            yield bed
-            await bed.clear()
+        await _clear(bed)
+        await bed.credentials()
+        yield bed
+        await _clear(bed)
     finally:
         await bed.close()
+
+
+async def _clear(bed: RealBed) -> None:
+    """What a scenario left, or one before this run, goes only while an operator works."""
+    async with _working(_operator(bed)):
+        await bed.clear()
+
+
+def _operator(bed: Bed) -> Operator:
+    return local_operator(bed.kubeconfig, REAL_SETTINGS if REAL else SETTINGS)
 
 
 @pytest.fixture
@@ -88,8 +98,15 @@ async def engine() -> AsyncIterator[Host]:
 
 
 @pytest.fixture
-async def bed(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
-    """Something to declare to, with its operator."""
+async def idle(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
+    """Something to declare to, without an operator."""
     creates, links = (request.node.get_closest_marker(mark) is not None for mark in ("creates", "links"))
     async with _on_real_engines(creates, links) if REAL else _on_the_embedded_engine() as bed:
         yield bed
+
+
+@pytest.fixture
+async def bed(idle: Bed) -> AsyncIterator[Bed]:
+    """Something to declare to, with its operator."""
+    async with _working(_operator(idle)):
+        yield idle

@@ -40,14 +40,13 @@ class RealBed(Bed):
 
     @classmethod
     async def open(cls, text: str, *, creates: bool, links: bool) -> RealBed:
-        """On a clean management cluster. Skips what these engines lack."""
+        """On the management cluster as it is. Skips what these engines lack."""
         document = yaml.safe_load(text)
         pool = [entry["name"] for entry in document["contexts"] if entry["name"] != document["current-context"]]
         bed = cls(text, pool, creates=creates, links=links)
         if creates and not await bed._has_cluster_api():
             await bed.close()
             pytest.skip("this bed is without Cluster API; the suite `cluster-api` of `make test-real` has one with it")
-        await bed.clear()
         return bed
 
     async def _has_cluster_api(self) -> bool:

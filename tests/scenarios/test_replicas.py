@@ -9,28 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from continuo.cli.host import Host
-from continuo.kube.config import connect
+from continuo.cli.host import local_operator
 from continuo.resources import kinds
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.leases import LeaderElection, LeaseSettings
 
-from .beds import Bed
+from .beds import REAL, Bed
 from .specs import app, cluster, component
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.embedded_only(reason="it starts operators of its own")
-async def test_one_of_two_operators_works_and_the_other_takes_over(engine: Host) -> None:
-    bed = Bed(engine)
-    await bed.credentials()
-    lease = LeaseSettings(duration=1.0, renew_deadline=0.8, retry=0.2)
+LEASE = LeaseSettings() if REAL else LeaseSettings(duration=3.0, renew_deadline=2.5, retry=0.2)
+
+
+@pytest.mark.creates
+async def test_one_of_two_operators_works_and_the_other_takes_over(idle: Bed) -> None:
+    bed = idle
     operators, tasks, working = {}, {}, []
     for name in ("one", "two"):
-        operators[name] = operator = engine.operator()
-        client = connect(engine.engine.kubeconfig("management"), name="management", transports=bed.transports)
-        election = LeaderElection(client, "continuo-operator", "default", name, settings=lease)
+        operators[name] = operator = local_operator(bed.kubeconfig)
+        election = LeaderElection(bed.api, "continuo-operator", "default", name, settings=LEASE)
 
         async def work(name: str = name, run=operator.run) -> None:
             working.append(name)
@@ -47,19 +46,19 @@ async def test_one_of_two_operators_works_and_the_other_takes_over(engine: Host)
         (leader,) = working
         tasks[leader].cancel()
         await asyncio.gather(tasks[leader], return_exceptions=True)
-        await bed.apply("o", {"clusters": [cluster("green")], "apps": [app("shop", "green", component("web"))]})
+        await bed.apply("o", {"clusters": [cluster("green", worker_machine_count=2)]})
         await bed.ready("o")
         assert working == [name for name in operators if name != leader]
         held = await bed.api.get(kinds.LEASE, "continuo-operator", "default")
         assert held["spec"]["holderIdentity"] == working[0]
         assert len((await bed.api.list(kinds.CLUSTER)).items) == 1
+        assert len((await bed.api.list(kinds.MACHINE)).items) == 3
     finally:
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for operator in operators.values():
             await operator.management.close()
-        await bed.close()
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

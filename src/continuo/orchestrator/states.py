@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from continuo.orchestrator import naming
+from continuo.orchestrator import naming, rollouts
 from continuo.orchestrator.observe import ClusterSeen, Reach, simulated
 from continuo.orchestrator.orient import ClusterWanted
-from continuo.orchestrator.render import clusters
 from continuo.resources import kinds
-from continuo.resources.meta import Object, annotations_of, condition, deleting, is_true, labels_of
+from continuo.resources.meta import Object, annotations_of, condition, deleting, is_true
 from continuo.resources.orchestration import AppPhase, ClusterPhase, PackagePhase
 
 
@@ -101,7 +100,7 @@ def cluster_state(seen: ClusterSeen, wanted: ClusterWanted | None, before: Clust
             ClusterPhase.DELETING, str(said.get("reason") or "Deleting"),
             str(said.get("message") or "Cluster API is deleting the cluster"), endpoint=endpoint,
         )  # fmt: skip
-    control_plane, workers = _parts(seen)
+    control_plane, workers = rollouts.parts(seen)
     counts = _counts(control_plane), _counts(workers)
     version = str(((control_plane or {}).get("status") or {}).get("version") or "") or None
     made_up = ClusterState(
@@ -113,7 +112,7 @@ def cluster_state(seen: ClusterSeen, wanted: ClusterWanted | None, before: Clust
         version=version,
         endpoint=endpoint,
     )
-    busy = _busy(seen, control_plane, workers, wanted, before)
+    busy = _busy(seen, control_plane, workers, before)
     if busy is not None:
         phase, reason, message = busy
         nodes_ready = False
@@ -206,70 +205,10 @@ def _endpoint(cluster: Object) -> str | None:
     return f"https://{endpoint['host']}:{endpoint.get('port', 6443)}" if endpoint.get("host") else None
 
 
-def control_plane_of(seen: ClusterSeen) -> Object | None:
-    """The control plane object, of whichever bootstrap provider."""
-    for kind in clusters.CONTROL_PLANES.values():
-        found = seen.made.get((kind.kind, f"{seen.full_name}-cp"))
-        if found is not None:
-            return found
-    return None
-
-
-def _parts(seen: ClusterSeen) -> tuple[Object | None, Object | None]:
-    return control_plane_of(seen), seen.made.get((kinds.MACHINE_DEPLOYMENT.kind, f"{seen.full_name}-md-0"))
-
-
 def _counts(part: Object | None) -> tuple[int, int]:
     if part is None:
         return 0, 0
     return int((part.get("status") or {}).get("readyReplicas") or 0), int((part.get("spec") or {}).get("replicas") or 0)
-
-
-def rolled_out(part: Object | None) -> bool:
-    """Whether a control plane or MachineDeployment has become what its spec says: count, readiness, newest template."""
-    if part is None:
-        return False
-    status, metadata = part.get("status") or {}, part["metadata"]
-    observed = status.get("observedGeneration")
-    if observed is not None and observed < metadata.get("generation", 0):
-        return False
-    desired = int((part.get("spec") or {}).get("replicas") or 0)
-    newest = status.get("upToDateReplicas", status.get("updatedReplicas"))
-    return (
-        int(status.get("replicas") or 0) == desired
-        and int(status.get("readyReplicas") or 0) == desired
-        and (newest is None or int(newest) == desired)
-    )
-
-
-_ROLLED = ("version", "infrastructureRef", "bootstrap", "failureDomain")
-"""What of a machine's template cannot change in place."""
-
-
-def workers_rolled_out(seen: ClusterSeen) -> bool:
-    """Whether all workers are there and of the newest template."""
-    workers = _parts(seen)[1]
-    return rolled_out(workers) and not (workers is not None and _outdated_sets(seen, workers))
-
-
-def _outdated_sets(seen: ClusterSeen, workers: Object) -> bool:
-    """Whether machines of an older template are left.
-
-    Cluster API counts machines as up to date until somebody looked at each of them, which is after it says that it
-    observed the new template: for a moment a rollout that was only just asked for looks done. The sets tell at once.
-    """
-    name = workers["metadata"]["name"]
-    wanted = _rolled(workers)
-    return any(
-        _rolled(found) != wanted and (found["spec"].get("replicas") or (found.get("status") or {}).get("replicas"))
-        for found in seen.machine_sets
-        if labels_of(found).get("cluster.x-k8s.io/deployment-name") == name and not deleting(found)
-    )
-
-
-def _rolled(part: Object) -> list[object]:
-    spec = ((part.get("spec") or {}).get("template") or {}).get("spec") or {}
-    return [spec.get(field) for field in _ROLLED]
 
 
 def initialized(cluster: Object) -> bool:
@@ -284,22 +223,18 @@ def _busy(
     seen: ClusterSeen,
     control_plane: Object | None,
     workers: Object | None,
-    wanted: ClusterWanted | None,
     before: ClusterPhase | None,
 ) -> tuple[ClusterPhase, str, str] | None:
     """What is under way in Cluster API, or None when all machines are ready nodes."""
     cluster = seen.cluster
     if cluster is None or not initialized(cluster):
         return ClusterPhase.PROVISIONING, *_blocker(seen)
-    if rolled_out(control_plane) and workers_rolled_out(seen):
+    if rollouts.rolled_out(control_plane) and rollouts.workers_rolled_out(seen):
         return None
     if not _was_up(before):
         return ClusterPhase.PROVISIONING, *_blocker(seen)
-    rolling = _upgrading(control_plane, workers, wanted)
-    if rolling is not None:
-        return ClusterPhase.UPGRADING, "MachinesRolling", rolling
-    if workers is not None and _outdated_sets(seen, workers):
-        return ClusterPhase.UPGRADING, "MachinesRolling", "workers: machines of the older template are left"
+    if said := rollouts.rolling(seen):
+        return ClusterPhase.UPGRADING, "MachinesRolling", said
     parts = (("control plane", control_plane), ("workers", workers))
     resizing = [
         f"{name} {(part.get('status') or {}).get('replicas', 0)} -> {part['spec'].get('replicas', 0)}"
@@ -309,21 +244,10 @@ def _busy(
     ]
     if resizing or before is ClusterPhase.SCALING:
         return ClusterPhase.SCALING, "MachinesChanging", ", ".join(resizing) or _blocker(seen)[1]
+    said = rollouts.unseen(seen)
+    if said or before is ClusterPhase.UPGRADING:
+        return ClusterPhase.UPGRADING, "MachinesRolling", said or _blocker(seen)[1]
     return ClusterPhase.DEGRADED, *_blocker(seen)
-
-
-def _upgrading(control_plane: Object | None, workers: Object | None, wanted: ClusterWanted | None) -> str | None:
-    target = clusters.version_of(wanted.spec) if wanted is not None else None
-    for name, part in (("control plane", control_plane), ("workers", workers)):
-        if part is None:
-            continue
-        status, spec = part.get("status") or {}, part.get("spec") or {}
-        newest = status.get("upToDateReplicas", status.get("updatedReplicas"))
-        total = int(status.get("replicas") or 0)
-        if newest is not None and int(newest) < total:
-            version = spec.get("version") or ((spec.get("template") or {}).get("spec") or {}).get("version")
-            return f"{name}: {newest} of {total} machines at {version or target}"
-    return None
 
 
 def _blocker(seen: ClusterSeen) -> tuple[str, str]:
@@ -431,5 +355,5 @@ def _counts_differ(entry: Object, seen: ClusterSeen) -> bool:
     """Cluster API counts a machine from the moment it is asked for, so its own counts do not tell scaling from a loss."""
     if seen.cluster is None:
         return False
-    control_plane, workers = (_counts(part)[1] for part in _parts(seen))
+    control_plane, workers = (_counts(part)[1] for part in rollouts.parts(seen))
     return (entry.get("controlPlaneDesired") or 0, entry.get("workersDesired") or 0) != (control_plane, workers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from continuo.orchestrator import naming, states
+from continuo.orchestrator import naming, rollouts, states
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.observe import MANAGEMENT_KINDS, OWNED_KINDS, ClusterSeen, Reach, Snapshot
 from continuo.orchestrator.orient import ClusterWanted, Wanted
@@ -188,7 +188,7 @@ def _minor(version: str) -> tuple[int, int]:
 
 def version_problem(name: str, seen: ClusterSeen, wanted: ClusterWanted) -> str | None:
     """Kubernetes goes up one minor version at a time and never down."""
-    live = ((states.control_plane_of(seen) or {}).get("spec") or {}).get("version")
+    live = ((rollouts.control_plane_of(seen) or {}).get("spec") or {}).get("version")
     if not live or wanted.objects is None:
         return None
     target = clusters.version_of(wanted.spec)
@@ -239,7 +239,7 @@ def _change(draft: Draft, name: str, seen: ClusterSeen, wanted: ClusterWanted, c
                 f"workers -> {clusters.version_of(wanted.spec)}", waits,
             )
         )  # fmt: skip
-    if not changed and states.rolled_out(states.control_plane_of(seen)):
+    if not changed and rollouts.rolled_out(rollouts.control_plane_of(seen)):
         _prune(draft, name, seen, objects)
 
 
@@ -255,7 +255,7 @@ def _version_differs(desired: Object, live: Object | None) -> bool:
 def _control_plane_at(seen: ClusterSeen, objects: clusters.ClusterObjects) -> bool:
     """Whether every control-plane machine runs the declared version."""
     live = _live(seen, objects.control_plane)
-    if live is None or not states.rolled_out(live):
+    if live is None or not rollouts.rolled_out(live):
         return False
     running = (live.get("status") or {}).get("version")
     return running is None or running == _version_of(objects.control_plane)
@@ -296,7 +296,7 @@ def _prune(draft: Draft, name: str, seen: ClusterSeen, objects: clusters.Cluster
     """Delete our machine and bootstrap templates that nothing refers to any more."""
     keep = {(obj["kind"], obj["metadata"]["name"]) for obj in objects.all()}
     stale = [obj for key, obj in seen.made.items() if key[0] in _TEMPLATES and key not in keep and not deleting(obj)]
-    if stale and states.workers_rolled_out(seen):
+    if stale and rollouts.workers_rolled_out(seen):
         writes = tuple(delete(MANAGEMENT, obj) for obj in stale)
         draft.add(
             Step(
