@@ -24,6 +24,10 @@ from continuo.testbed.errors import TestbedError
         (Beds(nodes=2, liqo=True), KUBERNETES, "--liqo needs real containers"),
         (Beds(cluster_api=True), EMBEDDED, "--cluster-api needs --engine kubernetes"),
         (Beds(kubernetes="1.35"), EMBEDDED, "--kubernetes needs --engine kubernetes"),
+        (Beds(edge=1), EMBEDDED, "--edge needs --engine kubernetes"),
+        (Beds(edge=1, nodes=2), KUBERNETES, "--edge needs real containers"),
+        (Beds(edge=1, containers=False), KUBERNETES, "--edge needs real containers"),
+        (Beds(edge=1, clusters=0), KUBERNETES, "ask for one by --clusters 1"),
         (Beds(clusters=27), KUBERNETES, "--clusters 27 is too many for one machine: at most 26"),
     ],
 )
@@ -42,6 +46,7 @@ def test_what_does_not_go_together(beds: Beds, engine: str, message: str) -> Non
         (Beds(liqo=True), "they need root", None, Beds(2, None, True, True, True), []),
         (Beds(nodes=5), None, None, Beds(2, 5, False, False, True), []),
         (Beds(0, containers=False), None, None, Beds(0, 1, False, False, True), []),
+        (Beds(edge=2), None, None, Beds(2, None, True, True, True, 2), []),
     ],
 )
 def test_what_is_chosen(
@@ -55,6 +60,7 @@ def test_what_is_chosen(
 ) -> None:
     monkeypatch.setattr(real, "no_containers_here", lambda: containers)
     monkeypatch.setattr(real, "no_liqo_here", lambda: liqo)
+    monkeypatch.setattr(real, "no_edge_here", lambda: None)
     monkeypatch.setattr(real, "no_cluster_api_here", lambda: None)
     lines: list[str] = []
     assert said.chosen(tmp_path, lines.append) == chosen
@@ -102,6 +108,15 @@ def test_a_folder_stays_without_cluster_api_once_it_had_none(tmp_path: Path, mon
         _hears(replace(QUIET, cluster_api=True), tmp_path, None, monkeypatch)
 
 
+def test_who_asks_for_edge_nodes_hears_why_there_can_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real, "no_cluster_api_here", lambda: None)
+    monkeypatch.setattr(real, "no_edge_here", lambda: "they need containers, and they need root")
+    with pytest.raises(Failed, match="edge nodes cannot run here: they need containers, and they need root"):
+        Beds(edge=1).chosen(tmp_path, lambda _: None)
+    monkeypatch.setattr(real, "no_containers_here", lambda: "they need root")
+    assert Beds(edge=0, liqo=False).chosen(tmp_path, lambda _: None).containers is False
+
+
 def test_the_speed_of_simulated_machines_is_not_for_real_clusters() -> None:
     with pytest.raises(BadInput, match="--speed needs --engine embedded"):
         Beds().check(KUBERNETES, speed=10.0)
@@ -111,4 +126,5 @@ def test_the_speed_of_simulated_machines_is_not_for_real_clusters() -> None:
 def test_a_background_process_hears_the_same() -> None:
     beds = Beds(2, None, True, False, True)
     assert beds.arguments() == ["--clusters", "2", "--containers", "--no-liqo", "--cluster-api"]
+    assert Beds(edge=2).arguments() == ["--edge", "2"]
     assert Beds(1, 1, False, False).arguments() == ["--clusters", "1", "--nodes", "1", "--no-containers", "--no-liqo"]

@@ -137,6 +137,18 @@ async def test_pods_run_there_when_they_ask_for_it_and_answer(api: KubeCluster, 
     await until(lambda: _left(api, {"own", "shared"}), "the end of the pods at the edge", SECONDS)
 
 
+async def test_logs_of_pods_at_the_edge_come_through_cloudcores_tunnel(api: KubeCluster) -> None:
+    command = {"containers": [{"name": "c", "image": "localhost/sleep:1", "command": ["sh", "-c", "echo at the edge"]}]}
+    await api.create(_pod("speaks", TOLERANT | AT_THE_EDGE | command | {"restartPolicy": "Never"}))
+
+    async def ended() -> str | None:
+        phase = (await api.get(kinds.POD, "speaks", "default")).get("status", {}).get("phase")
+        return None if phase == "Succeeded" else f"it is {phase}"
+
+    await until(ended, "pod speaks", SECONDS)
+    assert await api.raw("/api/v1/namespaces/default/pods/speaks/log") == b"at the edge\n"
+
+
 async def _left(api: KubeCluster, names: set[str]) -> str | None:
     found = {pod["metadata"]["name"] for pod in (await api.list(kinds.POD, "default")).items}
     return f"{', '.join(sorted(found & names))} still there" if found & names else None

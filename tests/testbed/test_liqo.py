@@ -39,16 +39,16 @@ def _node(gateway: str = "liqo.gate", node: str = "10.80.0.1") -> dict[str, Any]
 
 
 def test_a_wire_joins_what_liqo_publishes_of_both_ends() -> None:
-    assert wires({"b": _fabric()}, {"n": _node()}) == {
+    assert wires({"b": _fabric()}, _node()) == {
         Wire("10.200.0.7", "liqo.node", "10.80.0.1", "liqo.gate", "10.80.0.2", 1450)
     }
 
 
-def test_there_is_a_wire_for_each_gateway_and_node_and_none_while_an_end_is_not_known() -> None:
+def test_there_is_a_wire_for_each_gateway_and_none_while_an_end_is_not_known() -> None:
     fabrics = {"b": _fabric(), "c": _fabric("10.200.0.9", "liqo.other", "10.80.0.3"), "d": _fabric(pod="")}
-    assert len(wires(fabrics, {"n": _node()})) == 2
-    assert wires(fabrics, {"n": _node(node="")}) == set()
-    assert wires(fabrics, {}) == set()
+    assert len(wires(fabrics, _node())) == 2
+    assert wires(fabrics, _node(node="")) == set()
+    assert wires(fabrics, None) == set()
 
 
 def test_a_pool_gives_every_address_once_and_again_after_it_came_back() -> None:

@@ -50,6 +50,7 @@ class Edge:
 
         Not before the cluster's own node, which has the first part of the pod network.
         """
+        await self.cloud.attract(node.address for node in self.nodes.values())
         await all_or_none([node.join(self.cloud) for node in self.nodes.values()])
 
 

@@ -17,6 +17,7 @@ import yaml
 from continuo.resources import kinds
 from continuo.resources.meta import Object
 from continuo.testbed import edgefiles
+from continuo.testbed.commands import run
 from continuo.testbed.credentials import write_private
 from continuo.testbed.definitions import install_definitions
 from continuo.testbed.edgefiles import HUB_PORT, JOIN_PORT, CloudFiles
@@ -25,6 +26,8 @@ from continuo.testbed.pki import Authority, Subject
 from continuo.testbed.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from continuo.testbed.cluster import RealCluster
     from continuo.testbed.tools import Tools
 
@@ -68,6 +71,12 @@ class CloudCore:
             await client.close()
         return base64.b64decode(secret["data"]["tokendata"]).decode()
 
+    async def attract(self, addresses: Iterable[str]) -> None:
+        """Let what the API server asks of the kubelets at these addresses come here."""
+        rules = edgefiles.redirection(addresses, self.address)
+        nft = str(self.cluster.tools.need("nft"))
+        await run(*self.cluster.setup.within, nft, "-f", "-", stdin=rules.encode())
+
     def _files(self) -> CloudFiles:
         credentials = self.cluster.credentials
         now = datetime.datetime.now(datetime.UTC)
@@ -75,7 +84,7 @@ class CloudCore:
         certificate, key = authority.files("cloudcore", Subject("cloudcore", hosts=(self.address,)))
         return CloudFiles(
             credentials.kubeconfig_file("cloudcore", _SUBJECT), authority.certificate_file, authority.key_file,
-            certificate, key, self.cluster.folder / "cloudcore.sock",
+            certificate, key, credentials.authority.certificate_file, self.cluster.folder / "cloudcore.sock",
         )  # fmt: skip
 
     async def _listening(self) -> str | None:

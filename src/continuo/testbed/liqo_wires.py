@@ -39,14 +39,12 @@ class Wire:
     mtu: int
 
 
-def wires(fabrics: Mapping[str, Object], nodes: Mapping[str, Object]) -> set[Wire]:
-    """The wires that a cluster of one real node must have, as far as Liqo has published both ends."""
-    return {
-        wire
-        for fabric in fabrics.values()
-        for node in nodes.values()
-        if (wire := _wire(fabric["spec"], node["spec"])) is not None
-    }
+def wires(fabrics: Mapping[str, Object], node: Object | None) -> set[Wire]:
+    """The wires of a cluster's node to all gateways, as far as Liqo has published both ends."""
+    if node is None:
+        return set()
+    found = (_wire(fabric["spec"], node["spec"]) for fabric in fabrics.values())
+    return {wire for wire in found if wire is not None}
 
 
 def _wire(fabric: Object, node: Object) -> Wire | None:
@@ -101,8 +99,8 @@ class Wires:
 
     async def _bring_about(self) -> bool:
         """Whether all wires are as they should be now."""
-        here = {key: node for key, node in self._seen[INTERNAL_NODE].items() if key == f"/{self._node.facts.name}"}
-        wanted = wires(self._seen[INTERNAL_FABRIC], here)  # edge nodes have no part in Liqo's network
+        here = self._seen[INTERNAL_NODE].get(f"/{self._node.facts.name}")  # edge nodes have no part in Liqo's network
+        wanted = wires(self._seen[INTERNAL_FABRIC], here)
         for wire in self._laid - wanted:
             await self._ip("link", "delete", wire.node_device, check=False)
             self._laid.discard(wire)

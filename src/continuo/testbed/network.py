@@ -14,7 +14,8 @@ from continuo.testbed.registry import Registered
 from continuo.testbed.tools import Tools
 
 CANDIDATES = ipaddress.IPv4Network("10.77.0.0/16")
-_FIRST_HOST = 10
+FIRST_HOST = 10
+"""Of a bed's subnet: where the legs begin."""
 _SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",
@@ -70,7 +71,7 @@ class Network:
         """Make the namespace of cluster `name`, the `number`th one, with its leg on the bridge."""
         ip, space = str(self.tools.need("ip")), f"{self.bed.namespace_prefix}{name}"
         outside, inside = f"{self.bed.link_prefix}-{number}", "eth0"
-        address = str(self.subnet[_FIRST_HOST + number])
+        address = str(self.subnet[FIRST_HOST + number])
         enter = (str(self.tools.need("nsenter")), f"--net=/run/netns/{space}")
         await run(ip, "netns", "add", space)
         await run(ip, "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", space)
