@@ -12,7 +12,7 @@ from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.federation.reflection import objects, pods
 from continuo.federation.reflection.engine import Reflection, Settings, identity
-from continuo.federation.reflection.twin import MANAGER, TWIN_UID, VIRTUAL_NODE, Twin
+from continuo.federation.reflection.twin import ORIGIN, TWIN_UID, VIRTUAL_NODE, Twin
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
 from continuo.resources import kinds
@@ -22,7 +22,7 @@ from continuo.runtime.informer import Informer, Watch
 
 pytestmark = pytest.mark.anyio
 NODE, SPACE = "far", "shop"
-TWIN = Twin(NODE, "origin-uid", frozenset({SPACE}), remote_pods="10.1.0.0/16", home_pods="10.2.0.0/16")
+TWIN = Twin(NODE, "origin-uid", "remote-uid", frozenset({SPACE}), remote_pods="10.1.0.0/16", home_pods="10.2.0.0/16")
 RUNNING = {
     "phase": "Running", "podIP": "10.200.3.4", "podIPs": [{"ip": "10.200.3.4"}], "hostIP": "192.0.2.1",
     "conditions": [{"type": "Ready", "status": "True"}],
@@ -127,6 +127,13 @@ def test_endpoints_at_home_are_told_and_those_there_are_not() -> None:
     assert copy["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] != "endpointslice-controller.k8s.io"
     only_there = {**slice_, "endpoints": slice_["endpoints"][1:]}
     assert objects.copy_of(TWIN, kinds.ENDPOINT_SLICE, only_there) is None
+
+
+def test_what_came_from_there_is_not_sent_back() -> None:
+    theirs = kinds.CONFIG_MAP.new("c", SPACE, metadata={"labels": {ORIGIN: "remote-uid"}})
+    assert objects.decide(TWIN, kinds.CONFIG_MAP, theirs, None) is None
+    onwards = kinds.CONFIG_MAP.new("c", SPACE, metadata={"labels": {ORIGIN: "third-uid"}})
+    assert isinstance(objects.decide(TWIN, kinds.CONFIG_MAP, onwards, None), objects.Create)
 
 
 def test_tokens_and_certificates_of_home_stay() -> None:
@@ -263,6 +270,10 @@ async def test_what_pods_need_follows_and_what_others_have_is_left_alone() -> No
         await both.home.create(new_pod("theirs"))
         await seen(both.remote, kinds.SERVICE, "web", there)
         await seen(both.remote, kinds.CONFIG_MAP, "ours", there)
+        web = await both.remote.get(kinds.SERVICE, "web", SPACE)
+        labels = {**web["metadata"]["labels"], "kubernetes.io/service-name": "web"}  # as its own controller does
+        own = kinds.ENDPOINT_SLICE.new("web-x", SPACE, metadata={"labels": labels}, addressType="IPv4", endpoints=[])
+        await both.remote.create(own)
         await both.home.patch(kinds.CONFIG_MAP, "ours", {"data": {"y": None}}, SPACE)
         await seen(both.remote, kinds.CONFIG_MAP, "ours", lambda obj: obj is not None and obj["data"] == {"x": "home"})
         refused = await seen(
@@ -272,6 +283,7 @@ async def test_what_pods_need_follows_and_what_others_have_is_left_alone() -> No
         assert (await both.remote.get(kinds.CONFIG_MAP, "theirs", SPACE))["data"] == {"x": "there"}
         await both.home.delete(kinds.CONFIG_MAP, "ours", SPACE)
         await seen(both.remote, kinds.CONFIG_MAP, "ours", gone)
+        assert await both.remote.get(kinds.ENDPOINT_SLICE, "web-x", SPACE)
 
 
 async def test_while_the_remote_is_away_its_pods_are_left_alone_and_then_taken_up() -> None:
@@ -312,4 +324,4 @@ async def test_a_cluster_is_no_node_of_itself_and_other_nodes_are_refused() -> N
             await both.start()
         with pytest.raises(NotFound):
             await both.home.get(kinds.LEASE, NODE, "kube-node-lease")
-        assert await identity(both.home) != await identity(both.remote) and MANAGER
+        assert await identity(both.home) != await identity(both.remote)

@@ -26,7 +26,9 @@ def _network(_context: click.Context, option: click.Parameter, value: str | None
 
 @click.command()
 @click.option("--home", type=_FILE, required=True, help="Kubeconfig of the cluster that gets the virtual node.")
+@click.option("--home-context", metavar="NAME", help="The context in it.")
 @click.option("--remote", type=_FILE, required=True, help="Kubeconfig of the cluster that runs its pods.")
+@click.option("--remote-context", metavar="NAME", help="The context in it.")
 @click.option("--node", required=True, metavar="NAME", help="The virtual node's name.")
 @click.option("--namespace", "-n", "namespaces", multiple=True, required=True, help="What to reflect; repeatable.")
 @click.option("--cpu", help="What the node offers; by default what the remote cluster's nodes have together.")
@@ -36,8 +38,9 @@ def _network(_context: click.Context, option: click.Parameter, value: str | None
 @click.option("--home-pods-as", callback=_network, metavar="CIDR", help="How the remote reaches home's pod network.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def reflect(
-    home: Path, remote: Path, node: str, namespaces: tuple[str, ...], cpu: str | None, memory: str | None,
-    pods: int | None, remote_pods_as: str | None, home_pods_as: str | None, verbose: bool,
+    home: Path, home_context: str | None, remote: Path, remote_context: str | None, node: str,
+    namespaces: tuple[str, ...], cpu: str | None, memory: str | None, pods: int | None,
+    remote_pods_as: str | None, home_pods_as: str | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Make another cluster a node of this one, until stopped.
 
@@ -59,7 +62,10 @@ def reflect(
     settings = Settings(node, frozenset(namespaces), offer, remote_pods_as, home_pods_as)
 
     async def main() -> None:
-        ends = connect(home, name="home"), connect(remote, name="remote")
+        ends = (
+            connect(home, context=home_context, name=home_context or "home"),
+            connect(remote, context=remote_context, name=remote_context or "remote"),
+        )
         work = asyncio.ensure_future(Reflection(*ends, settings).run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)

@@ -71,6 +71,7 @@ class Reflection:
             for part in parts:
                 part.follow()
                 part.controller.start()
+            log.info("node %s of cluster %s stands for cluster %s", twin.node, self._home.name, self._remote.name)
             await self._beat(keeper, parts)
         finally:
             await asyncio.gather(*(part.controller.stop() for part in parts))
@@ -89,7 +90,7 @@ class Reflection:
         await keeper.register(there)
         for namespace in sorted(settings.namespaces):
             await ensure_namespace(self._remote, namespace)
-        return Twin(settings.node, origin, settings.namespaces, settings.remote_pods, settings.home_pods), keeper
+        return Twin(settings.node, origin, there, settings.namespaces, settings.remote_pods, settings.home_pods), keeper
 
     async def _capacity(self) -> dict[str, str]:
         nodes = (await self._remote.list(kinds.NODE)).items

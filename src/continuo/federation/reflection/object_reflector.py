@@ -31,7 +31,9 @@ class ObjectReflector:
             for kind in objects.KINDS
             for namespace in sorted(twin.namespaces)
         }
-        self._copies = {kind: Informer(remote, Watch(kind, labels=twin.selector)) for kind in objects.KINDS}
+        self._copies = {
+            kind: Informer(remote, Watch(kind, labels=objects.selector(twin, kind))) for kind in objects.KINDS
+        }
         self.controller: Controller[_Key] = Controller(f"objects of {twin.node}", self.reconcile, workers=WORKERS)
 
     @property

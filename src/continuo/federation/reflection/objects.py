@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from continuo.federation.reflection.twin import Twin
+from continuo.federation.reflection.twin import ORIGIN, Twin
 from continuo.resources import kinds
 from continuo.resources.meta import Kind, Object, deleting, labels_of
 from continuo.resources.reflected import ROOT_CA, body_of, is_token, merged, passed_annotations
@@ -38,6 +38,14 @@ class Remove:
     copy: Object
 
 
+def selector(twin: Twin, kind: Kind) -> str:
+    """The label selector of the copies of a kind.
+
+    A cluster's own controller gives a Service's labels to the slices that it makes for it, ours among them.
+    """
+    return f"{twin.selector},{_MANAGED_BY}={_OURS}" if kind is kinds.ENDPOINT_SLICE else twin.selector
+
+
 Step: TypeAlias = Create | Replace | Remove
 
 
@@ -59,6 +67,8 @@ def copy_of(twin: Twin, kind: Kind, obj: Object) -> Object | None:
         return None
     if kind is kinds.CONFIG_MAP and metadata["name"] == ROOT_CA:
         return None  # every cluster has its own, and pods there are given no token of this one
+    if labels_of(obj).get(ORIGIN) == twin.remote:
+        return None  # it came from there, by a reflection in the other direction
     if kind is kinds.SERVICE and metadata["name"] == "kubernetes" and metadata["namespace"] == "default":
         return None
     body = body_of(kind, obj) if kind is not kinds.ENDPOINT_SLICE else _slice(twin, obj)

@@ -30,6 +30,9 @@ class Twin:
 
     node: str
     origin: str
+    """Identity of the home cluster."""
+    remote: str
+    """Identity of the remote one."""
     namespaces: frozenset[str]
     """What is reflected; the namespaces have the same names at both ends."""
     remote_pods: str | None = None
