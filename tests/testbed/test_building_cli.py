@@ -37,6 +37,15 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(commands, arguments)
 
 
+def test_former_versions_are_removed_when_asked(path: Path) -> None:
+    former = path / "cache" / "testbed" / "needed" / "1-abc"
+    former.mkdir(parents=True)
+    (former / "manifest.json").write_text("{}")
+    assert run("prune").output == "removed needed 1-abc\n"
+    assert not former.exists()
+    assert "nothing to remove" in run("prune").output
+
+
 def test_all_parts_missing_ones_by_name_and_no_failure_while_clusters_can_run(path: Path) -> None:
     result = run("build")
     assert result.exit_code == 0

@@ -51,6 +51,16 @@ def test_a_run_that_is_killed_leaves_nothing_that_looks_finished(cache: Cache) -
     assert [path.name for path in cache.folder(PART).parent.iterdir()] == [cache.folder(PART).name]
 
 
+def test_former_versions_are_outdated_and_the_present_one_is_not(cache: Cache) -> None:
+    make(cache)
+    former = cache.folder(PART)
+    newer = replace(PART, version="2.0")
+    make(cache, newer)
+    (former.parent / ".unfinished-1").mkdir()
+    assert cache.outdated([newer]) == [former]
+    assert cache.outdated([PART, newer]) == []
+
+
 def test_what_fails_while_being_made_leaves_nothing(cache: Cache) -> None:
     with pytest.raises(RuntimeError), cache.stage(PART):
         raise RuntimeError

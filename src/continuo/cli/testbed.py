@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 
 import click
@@ -17,7 +18,7 @@ from continuo.testbed.machine import look_around
 from continuo.testbed.parts import OnPath, Part, Source, kind_of
 from continuo.testbed.progress import Outcome, Report
 from continuo.testbed.sources import locate
-from continuo.testbed.table import PARTS, select
+from continuo.testbed.table import GO, PARTS, select
 
 
 @click.group()
@@ -65,6 +66,21 @@ def _drop_damaged(parts: list[Part], cache: Cache) -> None:
         if damaged := cache.damaged(part):
             click.echo(f"{part.name}: {', '.join(damaged)} changed since it was made; making it anew")
             cache.drop(part)
+
+
+@testbed.command()
+def prune() -> None:
+    """Remove versions of parts that this release of Continuo no longer uses.
+
+    Another release on this machine may still use them, and would make them again.
+    """
+    cache = Cache()
+    outdated = cache.outdated((*PARTS, GO))
+    for folder in outdated:
+        shutil.rmtree(folder, ignore_errors=True)
+        click.echo(f"removed {folder.parent.name} {folder.name}")
+    if not outdated:
+        click.echo("nothing to remove: every part in the cache is in use")
 
 
 @testbed.command("list")

@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -140,6 +140,11 @@ class Cache:
     def drop(self, part: Part) -> None:
         """Forget a part as it is defined now."""
         shutil.rmtree(self.folder(part), ignore_errors=True)
+
+    def outdated(self, parts: Iterable[Part]) -> list[Path]:
+        """Folders with finished parts that are none of these as they are defined now."""
+        current = {self.folder(part) for part in parts}
+        return sorted(found.parent for found in self.root.glob(f"*/*/{MANIFEST}") if found.parent not in current)
 
     def damaged(self, part: Part) -> list[str]:
         """Files whose checksum is not the manifest's; reads all of them."""

@@ -131,7 +131,7 @@ PARTS: tuple[Part, ...] = (
     _debian("conntrack", "conntrack", _SERVICES, {"conntrack": "usr/sbin/conntrack"}, libraries=_NETFILTER),
     _debian("iproute2", "iproute2", "network namespaces", {"ip": "bin/ip"},
             libraries=("libbpf1", "libbpf0", "libbsd0", "libmd0", "libelf1", "libelf1t64", "libmnl0", "libcap2")),
-    _debian("nftables", "nftables", _NETWORK, {"nft": "usr/sbin/nft"},
+    _debian("nftables", "nftables", _SERVICES, {"nft": "usr/sbin/nft"},
             libraries=("libnftables1", "libedit2", "libbsd0", "libmd0", "libtinfo6", "libjansson4", "libgmp10",
                        "libxtables12", *_NETFILTER)),
     _debian("wireguard-go", "wireguard-go", _NETWORK, {"wireguard-go": "usr/bin/wireguard-go"}),
