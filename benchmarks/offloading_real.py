@@ -1,6 +1,6 @@
 """Pods on another cluster against pods at home, on real API servers: by our reflection engine, and by real Liqo.
 
-    python -m benchmarks offloading --engine kubernetes [--sizes 10,100,500]
+    python -m benchmarks offloading --engine kubernetes [--sizes 10,100,500] [--rounds N]
 
 One bed of two whole clusters, linked by real Liqo. All measured pods end on nodes of the same kind, simulated ones, in the
 home cluster (direct) or in the other one: hundreds of containers are more than a machine's node takes, and starting them
@@ -194,14 +194,14 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def measure(sizes: list[int], tools: Tools) -> AsyncIterator[tuple[int, dict[str, list[float]]]]:
+async def measure(rounds: dict[int, int], tools: Tools) -> AsyncIterator[tuple[int, dict[str, list[float]]]]:
     """Milliseconds per pod, by size and way."""
     async with clusters(tools) as both:
         for way in WAYS:
             await both.wave(way, WARM_UP)
-        for size in sizes:
+        for size, times in rounds.items():
             found: dict[str, list[float]] = {way: [] for way in WAYS}
-            for number in range(ROUNDS.get(size, 3)):
+            for number in range(times):
                 turn = number % len(WAYS)
                 for way in (*WAYS[turn:], *WAYS[:turn]):
                     found[way].append(await both.wave(way, size))
@@ -212,21 +212,23 @@ def main(arguments: list[str]) -> int:
     """Run the sizes; 1 when a bar is missed, 2 when it cannot be measured here."""
     parser = argparse.ArgumentParser(prog="benchmarks offloading --engine kubernetes")
     parser.add_argument("--sizes", default="10,100,500")
-    sizes = [int(size) for size in parser.parse_args(arguments).sizes.split(",")]
+    parser.add_argument("--rounds", type=int, help="of every size; by default more for the smaller ones")
+    options = parser.parse_args(arguments)
+    rounds = {int(size): options.rounds or ROUNDS.get(int(size), 3) for size in options.sizes.split(",")}
     tools = find_tools()
     if reason := missing(tools):
         print(f"offloading --engine kubernetes: {reason}", file=sys.stderr)
         return 2
     report = Report("offloading", "real API servers; baseline: the same pods created directly, in the same run")
     report.head("pods", "rounds", "direct ms/pod", "ours ms/pod", "ratio", "Liqo ms/pod", "ratio", "ours to Liqo")
-    uvloop.run(_report(report, sizes, tools))
+    uvloop.run(_report(report, rounds, tools))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     report.note(f"\nload of the machine over 1, 5 and 15 minutes at the end: {load} on {os.cpu_count()} cores")
     return report.end()
 
 
-async def _report(report: Report, sizes: list[int], tools: Tools) -> None:
-    async for size, found in measure(sizes, tools):
+async def _report(report: Report, rounds: dict[int, int], tools: Tools) -> None:
+    async for size, found in measure(rounds, tools):
         direct, ours, liqo = (fmean(found[way]) for way in WAYS)
         report.row(
             f"{size:,}", str(len(found[DIRECT])), _shown(found[DIRECT]), _shown(found[OURS]), f"{ours / direct:.2f}x",
