@@ -20,7 +20,7 @@ from continuo.testbed.bed import no_containers
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = "300"
+PATIENCE = "600"
 OLDER = minors.MINORS[-1]
 
 

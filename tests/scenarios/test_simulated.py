@@ -7,7 +7,8 @@ import pytest
 from continuo.resources import kinds
 from continuo.resources.errors import Invalid
 
-from .beds import Bed
+from .beds import Bed, is_ready
+from .specs import item
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +29,21 @@ async def test_a_simulated_cluster_comes_up_without_credentials_or_packages_and_
     await bed.remove("s")
     made = (kinds.CLUSTER, kinds.MACHINE, kinds.DEV_CLUSTER, kinds.DEV_MACHINE, kinds.DEV_MACHINE_TEMPLATE)
     assert not await bed.left(*made)
+
+
+@pytest.mark.creates
+async def test_a_machine_that_takes_its_time_says_so_blocks_no_other_and_goes_before_it_is_up(bed: Bed) -> None:
+    slow = simulated("rose", machine_startup=3600, worker_machine_count=0)
+    await bed.apply("s", {"clusters": [simulated("green"), slow]})
+    obj = await bed.until("s", lambda obj: item(obj, "clusters", "green").get("phase") == "Ready")
+    rose = item(obj, "clusters", "rose")
+    assert (rose["phase"], rose["reason"]) == ("Provisioning", "MachinesNotReady")
+    assert "machine" in rose["message"]
+    assert not is_ready(obj)
+    await bed.apply("s", {"clusters": [simulated("green")]})
+    await bed.ready("s")
+    assert await bed.is_gone("rose", "s")
+    assert not {name for name in (await bed.left(kinds.MACHINE))["Machine"] if "rose" in name}
 
 
 @pytest.mark.parametrize(
