@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from continuo.cli.beds import MOST_CLUSTERS, MOST_EDGE
+from continuo.kube.port import Listing
+from continuo.resources import kinds
+from continuo.resources.meta import Kind
 from continuo.testbed import loadbalancers
-from continuo.testbed.edge import FIRST_LEG, MOST, Edge
+from continuo.testbed.edge import FIRST_LEG, MOST, Edge, forget_nodes
 from continuo.testbed.edgefiles import ROLE, CloudFiles, cloudcore, edgecore, redirection
 from continuo.testbed.edgenode import PODS, pod_network
 from continuo.testbed.errors import Missing, TestbedError
@@ -76,6 +80,29 @@ def test_edge_nodes_have_addresses_of_their_own() -> None:
     assert MOST_CLUSTERS < FIRST_LEG, "legs of clusters end before those of edge nodes begin"
     assert FIRST_HOST + FIRST_LEG + MOST <= loadbalancers.FIRST
     assert MOST_EDGE == MOST
+
+
+class Nodes:
+    """A client of a cluster with edge nodes."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+
+    async def list(self, kind: Kind, *, labels: str) -> Listing:
+        assert (kind, labels) == (kinds.NODE, ROLE), "other nodes are none of its business"
+        return Listing([kinds.NODE.new(name) for name in self.names], "1")
+
+    async def delete(self, kind: Kind, name: str) -> None:
+        assert kind == kinds.NODE
+        self.names.remove(name)
+
+
+def test_edge_nodes_of_an_earlier_run_that_had_more_are_forgotten() -> None:
+    nodes = Nodes("edge-1", "edge-2", "edge-10")
+    assert asyncio.run(forget_nodes(cast(Any, nodes), 2)) == ["edge-10"]
+    assert nodes.names == ["edge-1", "edge-2"]
+    assert asyncio.run(forget_nodes(cast(Any, nodes), 0)) == ["edge-1", "edge-2"]
+    assert nodes.names == []
 
 
 def test_a_host_may_have_more_directories_for_itself() -> None:

@@ -18,7 +18,7 @@ from continuo.testbed.capi import ClusterApi
 from continuo.testbed.cluster import RealCluster, Setup
 from continuo.testbed.containers import ContainerNode
 from continuo.testbed.definitions import MANAGER, install_definitions
-from continuo.testbed.edge import Edge
+from continuo.testbed.edge import Edge, forget_nodes
 from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.etcd import Etcd
 from continuo.testbed.flags import LOOPBACK, Addresses
@@ -194,7 +194,14 @@ class Bed:
             self.liqo[cluster.name] = await Liqo.install(cluster, node, leg, self._pool)
 
     async def _prepare_edge(self, cluster: RealCluster, logs: Path) -> None:
-        if self.network is not None and self.plan.edge and cluster.name == self.plan.clusters[0]:
+        if self.network is None or cluster.name != self.plan.clusters[0]:
+            return
+        client = cluster.client()
+        try:
+            await forget_nodes(client, self.plan.edge)
+        finally:
+            await client.close()
+        if self.plan.edge:
             self.edge = await Edge.prepare(cluster, self.plan.edge, self.network, logs)
 
     async def _add_edge(self, cluster: RealCluster) -> None:

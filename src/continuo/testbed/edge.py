@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from continuo.kube.port import Cluster
+from continuo.resources import kinds
 from continuo.testbed.cluster import RealCluster
+from continuo.testbed.edgefiles import ROLE
 from continuo.testbed.edgenode import EdgeNode, edge_name, pod_network
 from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.kubeedge import CloudCore, impossible
@@ -52,6 +55,16 @@ class Edge:
         """
         await self.cloud.attract(node.address for node in self.nodes.values())
         await all_or_none([node.join(self.cloud) for node in self.nodes.values()])
+
+
+async def forget_nodes(client: Cluster, count: int) -> list[str]:
+    """Take edge nodes beyond that many out of a cluster, which an earlier run on the same data had; returns their names."""
+    kept = {edge_name(number) for number in range(1, count + 1)}
+    known = [node["metadata"]["name"] for node in (await client.list(kinds.NODE, labels=ROLE)).items]
+    left = [name for name in known if name not in kept]
+    for name in left:
+        await client.delete(kinds.NODE, name)
+    return left
 
 
 async def _leg(network: Network, number: int) -> Leg:
