@@ -27,6 +27,7 @@ def test_wrong_input_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(CONFIG, encoding="utf-8")
     ends = ("--home", str(file), "--remote", str(file), "--node", "far", "-n", "shop")
-    assert continuo("reflect", "--home", str(file), "--remote", str(tmp_path / "none"), "--node", "far").code == 2
+    nowhere = continuo("reflect", "--home", str(tmp_path / "none.yaml"), *ends[2:])
+    assert nowhere.code == 2 and "none.yaml" in nowhere.sentence
     said = continuo("reflect", *ends, "--remote-pods-as", "10.1.2.3/16")
     assert said.code == 2 and "--remote-pods-as is '10.1.2.3/16'" in said.sentence

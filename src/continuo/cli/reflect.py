@@ -12,7 +12,7 @@ import click
 
 from continuo.cli.failures import BadInput, Failed
 
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def _network(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
