@@ -18,13 +18,13 @@ import yaml
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
 from continuo.resources import kinds
-from continuo.resources.errors import ApiError
+from continuo.resources.errors import ApiError, Invalid
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from continuo.testbed import cleanup
+from continuo.testbed import capi, cleanup
 from continuo.testbed.bed import MANAGEMENT, Bed, Plan, no_containers
 from continuo.testbed.cluster import RealCluster, Setup
-from continuo.testbed.errors import Missing
+from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.registry import Registered, registered
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
 from continuo.testbed.waiting import until
@@ -180,6 +180,31 @@ def test_a_bed_keeps_its_state_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert traces(place) == {}
 
 
+def test_cluster_api_in_a_bed_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    needs(*CONTROL_PLANE, *capi.PROGRAMS)
+    if reason := capi.port_taken():
+        pytest.skip(reason)
+    data, registry, plan = tmp_path / "data", tmp_path / "beds", Plan((), cluster_api=True)
+
+    async def used() -> Registered:
+        async with running(data, plan, registry) as bed:
+            client = bed.management.client()
+            try:
+                installed = (await client.list(kinds.CAPI_PROVIDER)).items
+                assert len(installed) == len(capi.MANAGERS)
+                dev = {"topology": {"classRef": {"name": "none"}, "version": "v1.34.2"}}
+                with pytest.raises(Invalid, match=r"validation\.cluster\.cluster\.x-k8s\.io"):  # its webhooks answer
+                    await client.apply(kinds.CLUSTER.new("c", "default", spec=dev), manager="test")
+            finally:
+                await client.close()
+            return bed.place
+
+    for _ in range(2):
+        assert traces(asyncio.run(used())) == {}
+    with pytest.raises(TestbedError, match="was made with Cluster API"):
+        asyncio.run(Bed.start(data, Plan(()), registry=registry))
+
+
 def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Missing, match=r"etcd, kube-apiserver, .* are missing on this machine; get them with: continuo"):
         asyncio.run(Bed.start(tmp_path, tools=Tools((tmp_path,)), registry=tmp_path / "beds"))
@@ -189,7 +214,8 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_up_adopts_survives_a_kill_and_goes_down(tmp_path: Path) -> None:
     needs(*CONTROL_PLANE, "kwok")
     data = tmp_path / "data"
-    up = ("up", "--engine", "kubernetes", "--clusters", "1", "--no-containers", "--detach", "--data", str(data))
+    small = ("--clusters", "1", "--no-containers", "--no-cluster-api")
+    up = ("up", "--engine", "kubernetes", *small, "--detach", "--data", str(data))
     started = continuo(*up)
     assert started.returncode == 0, started.stderr
     try:
@@ -273,6 +299,7 @@ def test_nothing_of_a_killed_bed_with_containers_is_left(tmp_path: Path) -> None
         "1",
         "--containers",
         "--no-liqo",
+        "--no-cluster-api",
         "--detach",
         "--data",
         str(data),
