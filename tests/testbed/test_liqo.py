@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from continuo.resources import kinds
 from continuo.testbed import liqo, liqo_images
 from continuo.testbed.errors import Missing, TestbedError
 from continuo.testbed.images import write_archive
 from continuo.testbed.liqo_chart import order, render
+from continuo.testbed.liqo_quick import hurry
 from continuo.testbed.liqo_wires import Wire, wires
 from continuo.testbed.loadbalancers import FIRST, LoadBalancers, Pool
 from continuo.testbed.network import Leg
 from continuo.testbed.nodefiles import PROGRAMS
+from continuo.testbed.pki import Authority
 from continuo.testbed.tools import Tools, find_tools
 
 SUBNET = ipaddress.IPv4Network("10.77.3.0/24")
@@ -144,7 +149,27 @@ def test_every_image_starts_a_program_of_the_mounted_folder(tmp_path: Path) -> N
 
 def test_what_refuses_others_is_applied_last() -> None:
     mixed = [{"kind": kind} for kind in ("ValidatingWebhookConfiguration", "Deployment", "Role", "Network")]
-    assert [obj["kind"] for obj in order(mixed)] == ["Role", "Network", "Deployment", "ValidatingWebhookConfiguration"]
+    groups = [[obj["kind"] for obj in group] for group in order(mixed)]
+    assert groups == [["Role", "Network"], ["Deployment"], ["ValidatingWebhookConfiguration"]]
+
+
+def test_a_release_that_is_hurried_has_certificates_and_short_pauses(tmp_path: Path) -> None:
+    webhooks = [{"name": "one", "clientConfig": {"service": {"name": "hook"}}}]
+    secret = {"kind": "Secret", "metadata": {"name": "certs", "annotations": {"liqo.io/webhook-service-name": "hook"}}}
+    configuration = {"kind": "MutatingWebhookConfiguration", "metadata": {"name": "hook"}, "webhooks": webhooks}
+    asked, silent = {"name": "a", "readinessProbe": {"httpGet": {"path": "/readyz"}}}, {"name": "b"}
+    deployment = {"kind": "Deployment", "metadata": {"name": "d"},
+                  "spec": {"template": {"spec": {"containers": [asked, silent]}}}}  # fmt: skip
+    authority = Authority(tmp_path, "rome", datetime.now(UTC))
+    hurry([deployment, configuration, secret], authority, "liqo")
+    kept = {key: base64.b64decode(value) for key, value in secret["data"].items()}  # type: ignore[attr-defined]
+    assert kept["ca"].decode() == authority.certificate and b"PRIVATE KEY" in kept["tls.key"]
+    names = x509.load_pem_x509_certificate(kept["tls.crt"]).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert "hook.liqo.svc" in names.value.get_values_for_type(x509.DNSName)
+    assert base64.b64decode(webhooks[0]["clientConfig"]["caBundle"]) == kept["ca"]  # type: ignore[index]
+    assert asked["readinessProbe"]["periodSeconds"] == 2 and silent == {"name": "b"}  # type: ignore[index]
 
 
 @pytest.mark.anyio

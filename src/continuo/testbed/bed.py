@@ -184,10 +184,13 @@ class Bed:
             name, leg, at.pods, at.services, self.place, self.crew, self.tools, folder / name, programs
         )
         node, cluster = await both(boot, self._cluster(folder, name, at, setup))
-        await all_or_none([node.join(cluster), self._prepare_edge(cluster, folder)])
-        self.nodes[name] = node
-        await all_or_none([self._add_liqo(cluster, node, leg), self._add_edge(cluster)])
+        await all_or_none([self._join(node, cluster, folder), self._add_liqo(cluster, node, leg)])
         return cluster
+
+    async def _join(self, node: ContainerNode, cluster: RealCluster, folder: Path) -> None:
+        await all_or_none([node.join(cluster), self._prepare_edge(cluster, folder)])
+        self.nodes[cluster.name] = node
+        await self._add_edge(cluster)
 
     async def _add_liqo(self, cluster: RealCluster, node: ContainerNode, leg: Leg) -> None:
         if self.plan.liqo:

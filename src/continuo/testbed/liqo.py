@@ -20,6 +20,7 @@ from continuo.testbed.commands import run
 from continuo.testbed.containers import ContainerNode
 from continuo.testbed.edgefiles import ROLE
 from continuo.testbed.liqo_chart import NAMESPACE, RENDERER, apply_chart, render
+from continuo.testbed.liqo_quick import hurry
 from continuo.testbed.liqo_wires import Wires
 from continuo.testbed.loadbalancers import LoadBalancers, Pool
 from continuo.testbed.network import Leg
@@ -77,6 +78,7 @@ class Liqo:
         at = cluster.addresses
         wanted = {**values(cluster_id or cluster.name, at.url, at.pods, at.services), **(more or {})}
         objects = await render(cluster.tools, wanted)
+        hurry(objects, cluster.credentials.authority, NAMESPACE)
         liqo = cls(cluster, cluster.client())
         try:
             await apply_chart(liqo.client, objects)

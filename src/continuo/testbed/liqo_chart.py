@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from continuo.testbed.commands import run
 from continuo.testbed.definitions import MANAGER, install_definitions
 from continuo.testbed.errors import Missing
 from continuo.testbed.tools import Tools
-from continuo.testbed.waiting import until
+from continuo.testbed.waiting import all_or_none, until
 
 if TYPE_CHECKING:
     from continuo.kube.client import KubeCluster
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 RENDERER = "liqo-chart"
 NAMESPACE = "liqo"
 APPLY_SECONDS = 120.0
+_AT_ONCE = 4
 _CLUSTER_WIDE = {
     "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingWebhookConfiguration", "Namespace",
     "RuntimeClass", "StorageClass", "ValidatingWebhookConfiguration",
@@ -62,23 +65,25 @@ async def apply_chart(client: KubeCluster, objects: Sequence[Object]) -> None:
     definitions = [obj for obj in objects if obj["kind"] == "CustomResourceDefinition"]
     await install_definitions(client, definitions)
     await client.apply(kinds.NAMESPACE.new(NAMESPACE), manager=MANAGER)
-    for obj in order(obj for obj in objects if obj["kind"] != "CustomResourceDefinition"):
-        await _apply(client, obj)
+    slots = asyncio.Semaphore(_AT_ONCE)
+    for group in order(obj for obj in objects if obj["kind"] != "CustomResourceDefinition"):
+        await all_or_none([_apply(client, obj, slots) for obj in group])
 
 
-def order(objects: Iterable[Object]) -> list[Object]:
-    """Objects as they can be applied one after another."""
-    return sorted(objects, key=_rank)
+def order(objects: Iterable[Object]) -> list[list[Object]]:
+    """Objects in groups: each can be applied at once, after those before it."""
+    return [list(group) for _, group in groupby(sorted(objects, key=_rank), key=_rank)]
 
 
 def _rank(obj: Object) -> int:
     return _LAST.index(obj["kind"]) + 1 if obj["kind"] in _LAST else 0
 
 
-async def _apply(client: KubeCluster, obj: Object) -> None:
+async def _apply(client: KubeCluster, obj: Object, slots: asyncio.Semaphore) -> None:
     async def applied() -> str | None:
         try:
-            await client.apply(obj, manager=MANAGER)
+            async with slots:
+                await client.apply(obj, manager=MANAGER)
         except ApiError as error:
             return str(error)
         return None
