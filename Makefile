@@ -11,7 +11,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing Continuo into $(VENV) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[embedded,server,dev]'
+	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[embedded,server,broker,dev]'
 	@touch $@
 
 demo: $(STAMP)

@@ -42,7 +42,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"`continuo {cmd_name}` needs the Python package {error.name}; "
-                "install Continuo with its extras, from a checkout: pip install '.[embedded,server]'"
+                "install Continuo with its extras, from a checkout: pip install '.[embedded,server,broker]'"
             ) from error
         return command
 

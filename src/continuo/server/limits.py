@@ -84,7 +84,7 @@ def _announced(scope: Scope) -> int:
 
 async def _answer(send: Send, limit: int) -> None:
     problem = Problem(
-        413, "body-too-large", f"the body has more than {limit} bytes, which is the most a blueprint may have"
+        413, "body-too-large", f"the body has more than {limit} bytes, which is the most that is read here"
     )
     body = msgspec.json.encode(problem.to_dict())
     headers = [

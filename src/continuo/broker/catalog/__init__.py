@@ -1,0 +1,1 @@
+"""The catalog: offers, who may write and read them, who hears of changes, and what was bought."""

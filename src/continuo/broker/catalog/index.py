@@ -1,0 +1,70 @@
+"""What the catalog holds now, in memory: every offer by id, the ids in order, and each provider's own."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from continuo.broker.catalog.entries import Entry
+
+
+class Index:
+    """Follows the change log; whoever reads sees one revision."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._entries: dict[str, Entry] = {}
+        self._ids: list[str] = []
+        self._by_provider: dict[str, dict[str, Entry]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, id: str) -> Entry | None:
+        """The current version of an offer."""
+        return self._entries.get(id)
+
+    def put(self, entry: Entry) -> Entry | None:
+        """Take over a version; returns the one before."""
+        offer = entry.offer
+        before = self._entries.get(offer.id)
+        if before is None:
+            insort(self._ids, offer.id)
+        self._entries[offer.id] = entry
+        self._by_provider.setdefault(offer.provider, {})[offer.id] = entry
+        return before
+
+    def remove(self, id: str) -> Entry | None:
+        """Forget an offer; returns what it was."""
+        before = self._entries.pop(id, None)
+        if before is not None:
+            del self._ids[bisect_left(self._ids, id)]
+            mine = self._by_provider[before.offer.provider]
+            del mine[id]
+            if not mine:
+                del self._by_provider[before.offer.provider]
+        return before
+
+    def of_provider(self, provider: str) -> list[Entry]:
+        """A provider's offers, by id."""
+        return [entry for _, entry in sorted(self._by_provider.get(provider, {}).items())]
+
+    def providers(self) -> Iterator[tuple[str, list[Entry]]]:
+        """Every provider that offers something, by id."""
+        for provider in sorted(self._by_provider):
+            yield provider, self.of_provider(provider)
+
+    def all(self) -> list[Entry]:
+        """Every offer, by id."""
+        entries = self._entries
+        return [entries[id] for id in self._ids]
+
+    def after(self, id: str) -> Iterator[Entry]:
+        """The offers with ids above this one, in order."""
+        entries = self._entries
+        for other in self._ids[bisect_left(self._ids, id) + (id in entries) :]:
+            yield entries[other]
+
+    def values(self) -> list[Entry]:
+        """Every offer, in any order: for filters that look at all of them."""
+        return list(self._entries.values())

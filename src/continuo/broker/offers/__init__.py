@@ -1,0 +1,1 @@
+"""What providers sell: offers with plans, exact in quantities and prices."""

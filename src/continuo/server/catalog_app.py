@@ -1,0 +1,68 @@
+"""The catalog as an application of its own, and its routers for the whole one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from continuo.broker.catalog.accounts import Accounts
+from continuo.broker.catalog.catalog import Catalog
+from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.query import Queries
+from continuo.broker.catalog.tokens import Signer
+from continuo.server.catalog_face import CatalogParts, OperatorCheck, handle_refusals, running
+from continuo.server.failures import handle_failures
+from continuo.server.limits import BodyLimit
+from continuo.server.routes.catalog_accounts import accounts_router
+from continuo.server.routes.catalog_events import events_router
+from continuo.server.routes.catalog_offers import offers_router
+from continuo.server.routes.catalog_thesis import thesis_router
+from continuo.server.routes.health import health_router
+
+
+def make_catalog(
+    url: str,
+    operator: OperatorCheck,
+    *,
+    name: str = "catalog",
+    anonymous: bool = False,
+    origins: frozenset[str] = frozenset(),
+    keep: int = 20_000,
+    interval: float = 0.1,
+    clock: Callable[[], float] = time.time,
+) -> CatalogParts:
+    """The catalog over a database; `name` is the audience of its tokens, `keep` how many changes can be resumed."""
+    database = Database(url)
+    catalog = Catalog(database, keep=keep, interval=interval, clock=clock)
+    signer = Signer(database, name, clock)
+    accounts = Accounts(database, signer, clock)
+    return CatalogParts(database, catalog, accounts, signer, Queries(catalog.index), operator, anonymous, origins)
+
+
+def include_catalog(app: FastAPI, parts: CatalogParts) -> None:
+    """All routes of the catalog."""
+    for router in (thesis_router, offers_router, events_router, accounts_router):
+        app.include_router(router(parts))
+    handle_refusals(app)
+
+
+def create_catalog_app(parts: CatalogParts) -> FastAPI:
+    """The catalog alone."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with running(parts):
+            yield
+
+    app = FastAPI(
+        title="Continuo catalog", summary="Offers of providers, for consumers to find, follow and buy.",
+        lifespan=lifespan, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    app.include_router(health_router(lambda: ""))
+    include_catalog(app, parts)
+    handle_failures(app)
+    app.add_middleware(BodyLimit)
+    return app
