@@ -68,11 +68,12 @@ def test_initial_events_end_with_a_bookmark(api: Api, secrets: str, a_secret: Ob
         "resourceVersionMatch": "NotOlderThan",
         "allowWatchBookmarks": "true",
     }
+    refused = api.get(secrets, watch="true", timeoutSeconds=1, sendInitialEvents="true")  # incomplete; or why else?
+    if "WatchList feature gate" in refused.fails(422, "Invalid"):
+        pytest.skip("this API server's etcd is too old to say where a list ends, so it offers no lists as watches")
     with api.watch(secrets, **query) as stream:
         first = stream.next()
         assert first is not None
-        if first["type"] == "ERROR" and "RequestWatchProgress" in first["object"]["message"]:
-            pytest.skip("this API server's etcd is too old to say where a list ends")
         assert (first["type"], first["object"]["metadata"]["name"]) == ("ADDED", "a")
         mark = stream.next()
     assert mark is not None

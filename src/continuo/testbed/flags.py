@@ -105,6 +105,8 @@ def api_server(
         f"--service-cluster-ip-range={at.services}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        # Lists as watches need a newer etcd than ours; an API server that offers them refuses kwok's ordinary watches, too.
+        "--feature-gates=WatchList=false",
         "--allow-privileged=true",
         "--profiling=false",
     ]

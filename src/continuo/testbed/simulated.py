@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60.0
 STAGES = Path(__file__).with_name("stages.yaml")
-_PLAIN_LISTS = {"KUBE_FEATURE_WatchListClient": "false"}
-"""Lists as watches need a newer etcd than ours. The other programs fall back to lists for good; kwok tries again and again,
-each time after a longer pause, in which no pod is started."""
 APART = {"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}
 """The taint of simulated nodes beside a real one: whoever needs a real process must not end there."""
 
@@ -64,7 +61,7 @@ async def simulate_nodes(cluster: RealCluster, count: int, *, apart: bool = Fals
     try:
         for name in sorted(names):
             await _create(client, node(name, apart=apart))
-        await cluster.run("kwok", argv, ready=ready, environment=_PLAIN_LISTS)
+        await cluster.run("kwok", argv, ready=ready)
     finally:
         await client.close()
 
