@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     help="Members see and manage everybody's applications.",
 )  # fmt: skip
 @click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
+@click.option("--catalog", metavar="STORAGE", help="Serve the catalog too: an SQLite file, or postgresql://...")
+@click.option("--anonymous-catalog", "anonymous", is_flag=True, help="Whoever asks may read the catalog.")
 @target_options
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @run
@@ -56,6 +59,8 @@ async def server(
     groups: tuple[str, ...],
     admin_groups: tuple[str, ...],
     orchestration: str | None,
+    catalog: str | None,
+    anonymous: bool,
     target: Target,
     verbose: bool,
 ) -> None:
@@ -63,7 +68,7 @@ async def server(
     from continuo.server.app import create_app, make_parts
     from continuo.server.subjects import Policy
 
-    tls = _tls(host, tls_cert, tls_key, insecure)
+    tls = tls_context(host, tls_cert, tls_key, insecure)
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells every step of its start
@@ -71,10 +76,24 @@ async def server(
         gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
         namespace = namespace_of(target, cluster)
         parts = make_parts(cluster, gate, namespace=namespace, orchestration=orchestration)
-        await _serve(create_app(parts), host, port, tls, f"the orchestrations of namespace {namespace}")
+        offers, sockets = _catalog(catalog, anonymous, gate)
+        app = create_app(parts, offers)
+        await serve(app, host, port, tls, f"the orchestrations of namespace {namespace}", sockets=sockets)
 
 
-def _tls(host: str, cert: Path | None, key: Path | None, insecure: bool) -> ssl.SSLContext | None:
+def _catalog(storage: str | None, anonymous: bool, gate: Any) -> tuple[Any, Any]:
+    """The catalog's parts, and how its sockets are served; its operator is whoever may see all applications."""
+    if storage is None:
+        if anonymous:
+            raise BadInput("--anonymous-catalog says who reads the catalog; say with --catalog where it is")
+        return None, "none"
+    from continuo.server.catalog_app import gate_operator, make_catalog
+    from continuo.server.sockets import FanOut
+
+    return make_catalog(storage, gate_operator(gate), anonymous=anonymous), FanOut
+
+
+def tls_context(host: str, cert: Path | None, key: Path | None, insecure: bool) -> ssl.SSLContext | None:
     """The TLS setup; plain HTTP is for this machine only, unless somebody insists."""
     if (cert is None) != (key is None):
         raise BadInput("--tls-cert and --tls-key belong together; one of them is missing")
@@ -118,16 +137,26 @@ def _gate(cluster: Any, token_file: Path | None, review: bool | None, audiences:
     return Gate(chain, policy)
 
 
-async def _serve(app: Any, host: str, port: int, tls: ssl.SSLContext | None, what: str) -> None:
-    """Run uvicorn in this loop, and end on SIGTERM and SIGINT."""
+async def serve(
+    app: Any,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    what: str,
+    *,
+    sockets: Any = "none",
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Run uvicorn in this loop, and end on SIGTERM and SIGINT. `ready` hears the address."""
     import asyncio
 
     import uvicorn
 
     listener = _listen(host, port)
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        app, http="httptools", ws=sockets, lifespan="on", log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=5, timeout_keep_alive=120,
+        ws_per_message_deflate=False,
         ssl_context_factory=(lambda *_: tls) if tls is not None else None,
     )  # fmt: skip
     config.load()
@@ -139,7 +168,13 @@ async def _serve(app: Any, host: str, port: int, tls: ssl.SSLContext | None, wha
     shown = f"[{host}]" if ":" in host else host
     # Not serve(): it raises the signal again when it has ended, and the process would seem to have failed.
     await face.startup([listener])
-    click.echo(f"serving {what} on {'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}", err=True)
+    if face.should_exit:  # uvicorn has logged why the application could not start
+        listener.close()
+        raise Failed(f"cannot serve {what}; the log above says why")
+    url = f"{'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}"
+    click.echo(f"serving {what} on {url}", err=True)
+    if ready is not None:
+        ready(url)
     await face.main_loop()
     await face.shutdown([listener])
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 
@@ -18,6 +19,9 @@ from continuo.server.routes.applications import applications_router
 from continuo.server.routes.blueprints import blueprints_router
 from continuo.server.routes.health import health_router
 from continuo.server.subjects import Gate, Subject
+
+if TYPE_CHECKING:
+    from continuo.server.catalog_face import CatalogParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +39,17 @@ def make_parts(cluster: Cluster, gate: Gate, *, namespace: str, orchestration: s
     return Parts(applications, gate)
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """The whole face. Its lifespan follows the management cluster."""
+def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
+    """The whole face, with the catalog where there is one. Its lifespan follows the management cluster."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        parts.applications.start()
-        yield
-        await parts.applications.stop()
+        async with AsyncExitStack() as stack:
+            if catalog is not None:
+                await stack.enter_async_context(_catalog_running(catalog))
+            parts.applications.start()
+            yield
+            await parts.applications.stop()
 
     async def admit(request: Request) -> Subject:
         return await parts.gate.admit(request.headers.get("authorization"))
@@ -55,6 +62,16 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(health_router(parts.applications.trouble))
     app.include_router(applications_router(parts.applications, admit))
     app.include_router(blueprints_router(parts.applications, admit))
+    if catalog is not None:
+        from continuo.server.catalog_app import include_catalog
+
+        include_catalog(app, catalog)
     handle_failures(app)
     app.add_middleware(BodyLimit)
     return app
+
+
+def _catalog_running(catalog: CatalogParts) -> AbstractAsyncContextManager[None]:
+    from continuo.server.catalog_face import running
+
+    return running(catalog)

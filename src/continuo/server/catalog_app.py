@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 
 from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog
+from continuo.broker.catalog.contracts import Contracts
 from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.peering import HandOver, Peering
 from continuo.broker.catalog.query import Queries
 from continuo.broker.catalog.tokens import Signer
 from continuo.server.catalog_face import CatalogParts, OperatorCheck, handle_refusals, running
 from continuo.server.failures import handle_failures
 from continuo.server.limits import BodyLimit
+from continuo.server.problems import Problem
 from continuo.server.routes.catalog_accounts import accounts_router
+from continuo.server.routes.catalog_contracts import contracts_router
 from continuo.server.routes.catalog_events import events_router
 from continuo.server.routes.catalog_offers import offers_router
 from continuo.server.routes.catalog_thesis import thesis_router
 from continuo.server.routes.health import health_router
+from continuo.server.subjects import Gate
 
 
 def make_catalog(
@@ -30,6 +35,7 @@ def make_catalog(
     name: str = "catalog",
     anonymous: bool = False,
     origins: frozenset[str] = frozenset(),
+    peering: Peering | None = None,
     keep: int = 20_000,
     interval: float = 0.1,
     clock: Callable[[], float] = time.time,
@@ -39,22 +45,36 @@ def make_catalog(
     catalog = Catalog(database, keep=keep, interval=interval, clock=clock)
     signer = Signer(database, name, clock)
     accounts = Accounts(database, signer, clock)
-    return CatalogParts(database, catalog, accounts, signer, Queries(catalog.index), operator, anonymous, origins)
+    contracts = Contracts(database, catalog, peering or HandOver(), clock)
+    queries = Queries(catalog.index)
+    return CatalogParts(database, catalog, accounts, signer, queries, contracts, operator, anonymous, origins)
+
+
+def gate_operator(gate: Gate) -> OperatorCheck:
+    """The operator is whom the management cluster knows as an administrator."""
+
+    async def check(token: str) -> bool:
+        try:
+            return gate.policy.admin(await gate.admit(f"Bearer {token}"))
+        except Problem:
+            return False
+
+    return check
 
 
 def include_catalog(app: FastAPI, parts: CatalogParts) -> None:
     """All routes of the catalog."""
-    for router in (thesis_router, offers_router, events_router, accounts_router):
+    for router in (thesis_router, offers_router, events_router, accounts_router, contracts_router):
         app.include_router(router(parts))
     handle_refusals(app)
 
 
-def create_catalog_app(parts: CatalogParts) -> FastAPI:
-    """The catalog alone."""
+def create_catalog_app(parts: CatalogParts, *, runs: bool = False) -> FastAPI:
+    """The catalog alone; `runs` says that somebody else keeps it running."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with running(parts):
+        async with nullcontext() if runs else running(parts):
             yield
 
     app = FastAPI(

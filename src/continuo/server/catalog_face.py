@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 
 from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog, Refused
+from continuo.broker.catalog.contracts import Contracts
 from continuo.broker.catalog.database import Database, StorageFailed
 from continuo.broker.catalog.query import BadQuery, Queries
 from continuo.broker.catalog.secrets import digest
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT = 15.0
 _STATUS: Mapping[str, int] = {
     "offer-unknown": 404, "account-unknown": 404, "contract-unknown": 404, "plan-unknown": 404, "offer-changed": 412,
-    "catalog-full": 409, "not-authenticated": 401, "too-many-attempts": 429,
+    "catalog-full": 409, "idempotency-key-reused": 422, "not-authenticated": 401, "too-many-attempts": 429,
 }  # fmt: skip
 
 OperatorCheck = Callable[[str], Awaitable[bool]]
@@ -70,6 +71,7 @@ class CatalogParts:
     accounts: Accounts
     signer: Signer
     queries: Queries
+    contracts: Contracts
     operator: OperatorCheck
     anonymous: bool = False
     origins: frozenset[str] = frozenset()
@@ -152,19 +154,27 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
     await parts.accounts.load()
     await parts.signer.load()
     await parts.catalog.load()
-    beat = asyncio.create_task(_beat(parts.catalog))
+    await parts.contracts.load()
+    beat = asyncio.create_task(_beat(parts))
     try:
         yield
     finally:
         beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
         parts.catalog.feed.close()
+        await parts.contracts.close()
         await parts.database.close()
 
 
-async def _beat(catalog: Catalog) -> None:
+async def _beat(parts: CatalogParts) -> None:
+    """Streams look at their tokens; contracts are metered. A failing storage must not end either."""
     while True:
         await asyncio.sleep(HEARTBEAT)
-        catalog.feed.beat()
+        parts.catalog.feed.beat()
+        try:
+            await parts.contracts.meter()
+        except Exception:
+            log.exception("usage could not be recorded; it is tried again")
 
 
 def problem_of(error: Exception) -> Problem:

@@ -25,8 +25,8 @@ OFFER: dict[str, Any] = {
         ]},
     },
     "example": {
-        "name": "Storage", "type": "storage",
-        "plans": {"basic": {"planName": "Basic", "planID": "basic", "cost": "1.0", "resources": {"cpu": "2", "memory": "2G"}}},
+        "name": "Disks", "type": "storage",
+        "plans": {"basic": {"planName": "Basic", "planID": "basic", "cost": "1.0", "resources": {"cpu": "2"}}},
     },
 }  # fmt: skip
 LIST: dict[str, Any] = {

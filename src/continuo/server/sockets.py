@@ -21,7 +21,7 @@ class FanOut(WSProtocol):
     def handle_connect(self, event: Any) -> None:
         """Offer ourselves to the application, before its task begins."""
         super().handle_connect(event)
-        extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
+        extensions: dict[str, Any] = self.scope["extensions"]
         extensions[EXTENSION] = self
 
     async def write_frame(self, frame: bytes) -> None:

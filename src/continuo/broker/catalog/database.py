@@ -172,7 +172,11 @@ class Database:
         import sqlite3
 
         path = Path(self._url.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)  # before SQLite: its log takes over who may read
+        except OSError as error:
+            raise StorageFailed(f"cannot open {path}: {error.strerror}") from error
         try:
             connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -183,7 +187,6 @@ class Database:
         except sqlite3.DatabaseError as error:
             why = "another catalog uses it; stop that one first" if "locked" in str(error) else str(error)
             raise StorageFailed(f"cannot open {path}: {why}") from error
-        path.chmod(0o600)
         return connection
 
     def _postgresql(self) -> Any:

@@ -125,6 +125,8 @@ def accounts_router(parts: CatalogParts) -> APIRouter:
         await operator(request)
         if known(id) and parts.catalog.index.of_provider(id):
             raise Problem(409, "account-in-use", f"{id} still has offers; withdraw them, or disable the account")
+        if any(contract.state not in ("ended", "failed") for contract in parts.contracts.concerning(id)):
+            raise Problem(409, "account-in-use", f"{id} still has contracts; end them, or disable the account")
         await accounts.delete(id)
         return Response(status_code=204)
 

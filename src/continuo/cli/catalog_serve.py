@@ -1,0 +1,88 @@
+"""`continuo catalog serve`: a catalog alone, without any cluster."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import click
+
+from continuo.cli.catalog_client import catalog_folder, write_secret
+from continuo.cli.failures import Failed, run
+from continuo.cli.server import serve, tls_context
+
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="The port; 0 takes a free one."
+)
+@click.option("--tls-cert", type=_FILE, help="The certificate chain (PEM).")
+@click.option("--tls-key", type=_FILE, help="Its private key (PEM).")
+@click.option(
+    "--insecure", is_flag=True, help="Serve plain HTTP beyond this machine: only behind something that encrypts."
+)
+@click.option("--storage", help="An SQLite file, or postgresql://USER@HOST/DATABASE; by default a file of this user's.")
+@click.option("--anonymous", is_flag=True, help="Whoever asks may read offers and follow changes.")
+@click.option("--origin", "origins", multiple=True, help="A web page's origin that may open sockets; several times.")
+@click.option("--name", default="catalog", show_default=True, help="The audience of its tokens.")
+@run
+async def serve_catalog(
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
+    storage: str | None,
+    anonymous: bool,
+    origins: tuple[str, ...],
+    name: str,
+) -> None:
+    """Serve a catalog until stopped. The operator's token is in a file that only this user reads."""
+    from continuo.broker.catalog.database import StorageFailed
+    from continuo.server.catalog_app import create_catalog_app, make_catalog
+    from continuo.server.catalog_face import running, token_operator
+    from continuo.server.sockets import FanOut
+
+    tls = tls_context(host, tls_cert, tls_key, insecure)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    folder = catalog_folder()
+    url = storage or str(folder / "catalog.sqlite")
+    parts = make_catalog(
+        url, token_operator(_operator_token(folder)), name=name, anonymous=anonymous, origins=frozenset(origins)
+    )
+    told = folder / "running.json"
+    try:
+        async with running(parts):
+            app = create_catalog_app(parts, runs=True)
+            what = f"{len(parts.catalog.index)} offers"
+            await serve(app, host, port, tls, what, sockets=FanOut, ready=lambda at: _tell(told, at))
+    except StorageFailed as error:
+        raise Failed(str(error)) from error
+    finally:
+        _forget(told)
+
+
+def _operator_token(folder: Path) -> str:
+    path = folder / "operator-token"
+    if not path.exists():
+        write_secret(path, secrets.token_urlsafe(32) + "\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _tell(path: Path, url: str) -> None:
+    write_secret(path, json.dumps({"url": url, "pid": os.getpid()}))
+
+
+def _forget(path: Path) -> None:
+    try:
+        if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
+            path.unlink()
+    except (OSError, ValueError):
+        return
