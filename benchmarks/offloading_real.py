@@ -205,6 +205,7 @@ async def measure(rounds: dict[int, int], tools: Tools) -> AsyncIterator[tuple[i
                 turn = number % len(WAYS)
                 for way in (*WAYS[turn:], *WAYS[:turn]):
                     found[way].append(await both.wave(way, size))
+                    _say(f"{size} pods, round {number + 1} of {times}, {way}: {found[way][-1]:.1f} ms per pod")
             yield size, found
 
 
