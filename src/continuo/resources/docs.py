@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from continuo.resources.broker import BROKER_KINDS, broker_crds
 from continuo.resources.crd import DESCRIPTION, low_level_orchestration_crd
-from continuo.resources.crds import management_crds, workload_crds
+from continuo.resources.crds import management_crds, own_crds, workload_crds
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
@@ -49,6 +50,28 @@ def orchestration_page() -> str:
     ]
     sections = [*_sections(schema["properties"]["spec"], "spec"), *_sections(schema["properties"]["status"], "status")]
     return "\n\n".join([*head, *sections]) + "\n"
+
+
+def broker_page() -> str:
+    """Every field of the brokers' kinds."""
+    parts = [
+        "# Provider, Consumer, BrokerPolicy, Aggregate",
+        _GENERATED,
+        "The kinds of a broker's own cluster, all cluster-scoped. How they work together is told in "
+        "[Brokering](../guides/brokering.md). A bold field is required.",
+    ]
+    for of, crd in zip(BROKER_KINDS, broker_crds(), strict=True):
+        kind, version = of.kind, crd["spec"]["versions"][0]
+        fields = version["schema"]["openAPIV3Schema"]["properties"]
+        columns = ", ".join(column["name"] for column in version["additionalPrinterColumns"])
+        parts += [
+            f"# {kind.kind}",
+            f"{of.about} `{kind.api_version}`; plural `{kind.plural}`, short name `{', '.join(kind.short_names)}`, "
+            f"category `continuo`. Columns: {columns}.",
+            *_sections(fields["spec"], f"{kind.kind}.spec"),
+            *_sections(fields["status"], f"{kind.kind}.status"),
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _sections(schema: Object, path: str) -> Iterator[str]:
@@ -117,9 +140,10 @@ def kinds_page() -> str:
         "On real clusters these come with their own projects. The embedded engine serves compatible definitions, so "
         "that kubectl and the controllers meet the same names, columns and subresources.",
     ]
+    own = {crd["metadata"]["name"] for crd in own_crds()}
     for title, crds in (("Management cluster", management_crds()), ("Workload clusters", workload_crds())):
         head = ["| Kind | Group and version | Short names | Scope | Subresources |", "| --- | --- | --- | --- | --- |"]
-        rows = [_kind_row(crd["spec"]) for crd in crds if crd["spec"]["group"] != LOW_LEVEL_ORCHESTRATION.group]
+        rows = [_kind_row(crd["spec"]) for crd in crds if crd["metadata"]["name"] not in own]
         parts += [f"## {title}", "\n".join([*head, *rows])]
     return "\n\n".join(parts) + "\n"
 
@@ -134,7 +158,7 @@ def _kind_row(spec: Object) -> str:
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    return {"lowlevelorchestration.md": orchestration_page(), "kinds.md": kinds_page()}
+    return {"lowlevelorchestration.md": orchestration_page(), "brokers.md": broker_page(), "kinds.md": kinds_page()}
 
 
 def stale(folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ On real clusters those projects install their own.
 
 from __future__ import annotations
 
+from continuo.resources.broker import broker_crds
 from continuo.resources.crd import low_level_orchestration_crd
 from continuo.resources.crds.cluster_api import cluster_api_crds
 from continuo.resources.crds.exposure import exposure_crds
@@ -20,7 +21,7 @@ __all__ = ["management_crds", "own_crds", "workload_crds"]
 
 def own_crds() -> list[Object]:
     """The definitions that Continuo itself owns: what `install` prints."""
-    return [low_level_orchestration_crd()]
+    return [low_level_orchestration_crd(), *broker_crds()]
 
 
 def management_crds() -> list[Object]:

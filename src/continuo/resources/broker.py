@@ -1,0 +1,210 @@
+"""The brokers' kinds: Provider, Consumer, BrokerPolicy, Aggregate, all cluster-scoped in the broker's cluster.
+
+The structs are the single source: validation, CustomResourceDefinitions, columns and the reference page are made of them.
+Import from here; the parts are `broker_*`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from continuo.resources.broker_parties import (
+    AGGREGATE,
+    CONSUMER,
+    PROVIDER,
+    AggregateSpec,
+    AggregateStatus,
+    ConsumerSpec,
+    ConsumerStatus,
+    Moving,
+    ProviderSpec,
+    ProviderStatus,
+)
+from continuo.resources.broker_policy import (
+    BROKER_POLICY,
+    BoundSpec,
+    BrokerPolicySpec,
+    BrokerPolicyStatus,
+    Missing,
+    MovesSpec,
+    RuleSpec,
+    Running,
+)
+from continuo.resources.broker_types import Measured, Operator, PodSelector, Requirement, SecretRef, Selector
+from continuo.resources.errors import Invalid
+from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
+from continuo.resources.meta import Kind, Object
+from continuo.resources.orchestration_rules import Rule
+from continuo.resources.schema import struct_schema
+
+__all__ = [
+    "AGGREGATE",
+    "BROKER_KINDS",
+    "BROKER_POLICY",
+    "CONSUMER",
+    "PROVIDER",
+    "AggregateSpec",
+    "AggregateStatus",
+    "BoundSpec",
+    "BrokerPolicySpec",
+    "BrokerPolicyStatus",
+    "ConsumerSpec",
+    "ConsumerStatus",
+    "Measured",
+    "Missing",
+    "MovesSpec",
+    "Moving",
+    "Operator",
+    "PodSelector",
+    "ProviderSpec",
+    "ProviderStatus",
+    "Requirement",
+    "RuleSpec",
+    "Running",
+    "SecretRef",
+    "Selector",
+    "broker_crds",
+    "decode_spec",
+    "decode_status",
+]
+
+S = TypeVar("S", bound=Struct)
+Column = tuple[str, str, str, int]
+_READY: tuple[Column, ...] = (
+    ("READY", "string", ".status.conditions[?(@.type=='Ready')].status", 0),
+    ("REASON", "string", ".status.conditions[?(@.type=='Ready')].reason", 0),
+    ("MESSAGE", "string", ".status.conditions[?(@.type=='Ready')].message", 1),
+)
+_AGE: Column = ("AGE", "date", ".metadata.creationTimestamp", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerKind:
+    """One kind with all that is said about it."""
+
+    kind: Kind
+    about: str
+    spec: type[Struct]
+    status: type[Struct]
+    columns: tuple[Column, ...]
+
+
+BROKER_KINDS: tuple[BrokerKind, ...] = (
+    BrokerKind(
+        PROVIDER, "A cluster that runs workloads for the broker's consumers.", ProviderSpec, ProviderStatus,
+        (("ORGANISATION", "string", ".spec.organisation", 0), ("REGION", "string", ".spec.region", 0),
+         ("STANDARDS", "string", ".spec.standards", 0), ("NODE", "string", ".spec.node", 1), _AGE),
+    ),
+    BrokerKind(
+        CONSUMER, "A cluster whose workloads the broker places on providers.", ConsumerSpec, ConsumerStatus,
+        (("ORGANISATION", "string", ".spec.organisation", 0), ("REGION", "string", ".spec.region", 0),
+         ("MOVING", "string", ".status.moving[*].pod", 1), _AGE),
+    ),
+    BrokerKind(
+        BROKER_POLICY, "Which providers may run whose pods, in CEL.", BrokerPolicySpec, BrokerPolicyStatus,
+        (*_READY, ("RUNNING", "string", ".spec.moves.running", 1), _AGE),
+    ),
+    BrokerKind(
+        AGGREGATE, "Providers that one consumer sees as one node.", AggregateSpec, AggregateStatus,
+        (("CONSUMER", "string", ".spec.consumer", 0), ("PROVIDERS", "integer", ".status.providers", 0),
+         ("CPU", "string", ".status.capacity.cpu", 0), ("MEMORY", "string", ".status.capacity.memory", 0), *_READY, _AGE),
+    ),
+)  # fmt: skip
+
+_COMPARED = Rule(
+    "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+    "must be given with operator In or NotIn, and left out with Exists or DoesNotExist",
+    "values",
+)
+_RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
+    Requirement: (_COMPARED,),
+    ProviderSpec: (
+        Rule(
+            "!has(self.claims) || self.claims.all(name, name.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,62}$'))",
+            "has a name that is not letters, digits and underscores: rename it, so that measured.NAME names it",
+            "claims",
+        ),
+    ),
+    AggregateSpec: (
+        Rule(
+            "self.consumer == oldSelf.consumer",
+            "cannot change: make another Aggregate for another Consumer",
+            "consumer",
+        ),
+    ),
+    BrokerPolicySpec: (
+        Rule(
+            "!has(self.moves) || self.moves.perWorkload <= self.moves.perConsumer",
+            "must not be larger than perConsumer, which bounds all workloads of a consumer together",
+            "moves.perWorkload",
+        ),
+    ),
+}
+
+
+def broker_crds() -> list[Object]:
+    """The CustomResourceDefinitions of the brokers' kinds, ready to be applied."""
+    return [_crd(kind) for kind in BROKER_KINDS]
+
+
+def _crd(of: BrokerKind) -> Object:
+    kind = of.kind
+    schema: Object = {
+        "type": "object",
+        "description": of.about,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": struct_schema(of.spec, _RULES),
+            "status": struct_schema(of.status, {}),
+        },
+    }
+    version = {
+        "name": kind.version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in of.columns],
+    }
+    names = {
+        "kind": kind.kind,
+        "listKind": f"{kind.kind}List",
+        "plural": kind.plural,
+        "singular": kind.kind.lower(),
+        "shortNames": list(kind.short_names),
+        "categories": ["continuo"],
+    }
+    return CUSTOM_RESOURCE_DEFINITION.new(
+        kind.resource, spec={"group": kind.group, "scope": "Cluster", "names": names, "versions": [version]}
+    )
+
+
+def _column(name: str, type_: str, path: str, priority: int) -> Object:
+    column: Object = {"name": name, "type": type_, "jsonPath": path}
+    return column | {"priority": priority} if priority else column
+
+
+def decode_spec(obj: Object, to: type[S]) -> S:
+    """The object's spec as structs, defaults filled in; raises Invalid with a sentence."""
+    return _decode(obj, "spec", to)
+
+
+def decode_status(obj: Object, to: type[S]) -> S:
+    """The object's status as structs; raises Invalid with a sentence."""
+    return _decode(obj, "status", to)
+
+
+def _decode(obj: Object, part: str, to: type[S]) -> S:
+    try:
+        return msgspec.convert(obj.get(part) or {}, to)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        named = f"{obj.get('kind')} {obj['metadata']['name']}: {part}{where.rstrip('`')}"
+        raise Invalid(f"{named}: {what}") from None
