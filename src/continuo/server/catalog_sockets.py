@@ -7,7 +7,6 @@ runs (`sockets.FanOut`) their bytes go straight to the transport, and whoever ca
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -97,7 +96,7 @@ async def _drain(socket: WebSocket, first: asyncio.Future[str]) -> None:
 
 def expired(parts: CatalogParts, caller: Caller) -> bool:
     """Whether the caller may no longer read."""
-    return caller.expires <= time.time() or (bool(caller.family) and not parts.accounts.alive(caller.family))
+    return caller.expires <= parts.catalog.clock() or (bool(caller.family) and not parts.accounts.alive(caller.family))
 
 
 def confined(parts: CatalogParts, caller: Caller, where: str) -> str:
@@ -225,7 +224,7 @@ def _frame(text: str) -> _Subscribe:
 def _redeem(parts: CatalogParts, caller: Caller, ticket: str) -> Caller:
     if not ticket:
         return caller
-    found = parts.tickets.redeem(ticket, time.time())
+    found = parts.tickets.redeem(ticket, parts.catalog.clock())
     if found is None:
         raise Problem(401, "not-authenticated", "the ticket is not known, was used, or has expired; get another one")
     return found

@@ -178,7 +178,7 @@ class Database:
         except OSError as error:
             raise StorageFailed(f"cannot open {path}: {error.strerror}") from error
         try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=0.2)
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")

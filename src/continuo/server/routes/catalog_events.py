@@ -60,9 +60,7 @@ def events_router(parts: CatalogParts) -> APIRouter:
         caller.require("offers:read")
         if caller.kind == "anonymous":
             caller.only("consumer", "a ticket")
-        import time
-
-        return bodies({"ticket": parts.tickets.issue(caller, time.time()), "expires_in": int(parts.tickets.LIFETIME)})
+        return bodies({"ticket": parts.tickets.issue(caller, parts.catalog.clock()), "expires_in": int(parts.tickets.LIFETIME)})
 
     @router.websocket("/events")
     async def socket(socket: WebSocket) -> None:
