@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 PARTIAL = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-WAIT_SECONDS = 30
+WAIT_SECONDS = int(os.environ.get("CONTINUO_PATIENCE", "30"))
 
 
 class Reply:

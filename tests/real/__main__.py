@@ -41,7 +41,7 @@ class Suite:
 def suites(tools: Tools) -> list[Suite]:
     """All of them, with what hinders each."""
     servers = _missing(tools, (*CONTROL_PLANE, "kwok"))
-    on_adopted = ("tests/contract", "tests/scenarios", "-m", "not links and not creates")
+    on_adopted = ("tests/scenarios", "-m", "not links and not creates")
     three = ("--clusters", "3", "--nodes", "2", "--no-containers", "--no-liqo", "--no-cluster-api")
     no_cluster_api = servers or _missing(tools, capi.PROGRAMS)
     no_liqo = servers or no_containers(tools) or _missing(tools, liqo.PROGRAMS)
@@ -49,7 +49,7 @@ def suites(tools: Tools) -> list[Suite]:
         Suite(
             "servers",
             "API servers: the contract, the table of wrong input, the scenarios on adopted clusters",
-            ("tests/resources/test_real_server.py", *on_adopted),
+            ("tests/contract", "tests/resources/test_real_server.py", *on_adopted),
             servers,
             three,
         ),
@@ -61,7 +61,7 @@ def suites(tools: Tools) -> list[Suite]:
         ),
         Suite(
             "skew",
-            f"Version skew: the same as on API servers, against Kubernetes {OLDER}",
+            f"Version skew: the operator against Kubernetes {OLDER}",
             on_adopted,
             servers or minors.lacking(OLDER),
             (*three, "--kubernetes", OLDER),
