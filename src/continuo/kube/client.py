@@ -231,6 +231,12 @@ class KubeCluster:
             await self._send("replace", "PUT", path, _write_query(manager, False), body, _JSON),
         )
 
+    async def post(self, kind: Kind, name: str, subresource: str, body: Object, namespace: str | None = None) -> Object:
+        """POST to a subresource: `binding`, `eviction`, `token`."""
+        path = _path(kind, namespace, name, subresource)
+        answer = await self._send("post", "POST", path, None, _encode(body), _JSON, repeatable=False)
+        return self._decoded(_object_decoder, answer)
+
     async def delete(
         self,
         kind: Kind,

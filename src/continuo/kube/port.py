@@ -85,6 +85,10 @@ class Cluster(Protocol):
 
     async def replace(self, obj: Object, *, subresource: str | None = None, manager: str | None = None) -> Object: ...
 
+    async def post(self, kind: Kind, name: str, subresource: str, body: Object, namespace: str | None = None) -> Object:
+        """POST to a subresource: `binding`, `eviction`, `token`. Returns what the server answers, often a Status."""
+        ...
+
     async def delete(
         self,
         kind: Kind,

@@ -217,8 +217,8 @@ def test_binding(api: ClusterApi, pod: MakePod) -> None:
     api.create(NODE.new("n1"))
     api.create(pod())
     body = {"apiVersion": "v1", "kind": "Binding", "target": {"kind": "Node", "name": "n1"}}
-    with pytest.raises(NotFound, match=r'nodes "n9" not found'):
-        api.put_subresource(POD, "web", "default", "binding", {**body, "target": {"name": "n9"}})
+    with pytest.raises(Invalid, match=r"target\.name: Required value"):
+        api.put_subresource(POD, "web", "default", "binding", {**body, "target": {}})
     bound = api.put_subresource(POD, "web", "default", "binding", body)
     assert bound["spec"]["nodeName"] == "n1" and is_true(bound, "PodScheduled")
     with pytest.raises(Conflict, match=r'pod web is already assigned to node "n1"'):

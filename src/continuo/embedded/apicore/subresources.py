@@ -11,7 +11,6 @@ from continuo.embedded.apicore.state import State
 from continuo.embedded.apicore.steps import NAMESPACES
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest, NotFound, TooManyRequests
-from continuo.resources.kinds import NODE
 from continuo.resources.meta import Object, labels_of
 
 PODS = ("", "pods")
@@ -113,26 +112,40 @@ def _with(obj: Object, path: list[str], value: Any) -> Object:
 
 # --- pods -------------------------------------------------------------------------------------------------------------
 def _bind(state: State, served: Served, pod: Object, body: Object, how: Write) -> Object:
-    """Put the pod on a node, once."""
-    name, target = pod["metadata"]["name"], body.get("target") or {}
+    """Put the pod on a node, once; the binding's labels and annotations become the pod's. The node is not asked for."""
+    metadata, target, given = pod["metadata"], body.get("target") or {}, body.get("metadata") or {}
+    name = metadata["name"]
+    if given.get("name", name) != name:
+        raise BadRequest(f"the name of the object ({given['name']}) does not match the name on the URL ({name})")
     if target.get("kind") not in (None, "", "Node") or not target.get("name"):
-        problem = failures.required("target.name")
-        raise failures.invalid(served.kind, name, [problem])
+        raise failures.invalid(served.kind, name, [failures.required("target.name")])
+    for field in ("uid", "resourceVersion"):
+        if given.get(field) and given[field] != metadata[field]:
+            what = field.replace("uid", "UID")
+            why = f"Precondition failed: {what} in precondition: {given[field]}, {what} in object meta: {metadata[field]}"
+            raise failures.conflict(served.kind, name, why)
+    if "deletionTimestamp" in metadata:
+        raise failures.conflict(served.kind, name, f"pod {name} is being deleted, cannot be assigned to a host")
     node = pod["spec"].get("nodeName")
     if node:
         raise failures.conflict(served.kind, name, f'pod {name} is already assigned to node "{node}"')
-    if "deletionTimestamp" in pod["metadata"]:
-        raise failures.conflict(served.kind, name, f"pod {name} is being deleted, cannot be assigned to a host")
-    if state.tables[NODE.group, NODE.plural].get("", target["name"]) is None:
-        raise failures.not_found(NODE, target["name"])
+    if pod["spec"].get("schedulingGates"):
+        raise failures.conflict(served.kind, name, f"pod {name} has non-empty .spec.schedulingGates")
+    return writing.store(state, served, _bound(state, pod, target["name"], given), pod, how.dry_run)
+
+
+def _bound(state: State, pod: Object, node: str, given: Object) -> Object:
+    metadata = dict(pod["metadata"])
+    for field in ("labels", "annotations"):
+        if given.get(field):
+            metadata[field] = {**(metadata.get(field) or {}), **given[field]}
     status = pod.get("status") or {}
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": state.stamp()}
     others = [entry for entry in status.get("conditions") or () if entry["type"] != "PodScheduled"]
-    new = {
-        **pod, "metadata": dict(pod["metadata"]), "spec": {**pod["spec"], "nodeName": target["name"]},
+    return {
+        **pod, "metadata": metadata, "spec": {**pod["spec"], "nodeName": node},
         "status": {**status, "conditions": [*others, scheduled]},
     }  # fmt: skip
-    return writing.store(state, served, new, pod, how.dry_run)
 
 
 def _evict(state: State, served: Served, pod: Object, body: Object, how: Write) -> Object:

@@ -109,6 +109,11 @@ def _merge(served: Served, old: Object, obj: Object, subresource: str) -> Object
     before = old["metadata"]
     if subresource == "status":
         new = {**old, "metadata": {**before}}
+        if served.key == _PODS:  # whose status endpoint takes labels and annotations along
+            given = meta.owned_by_writer(obj.get("metadata") or {})
+            for name in ("labels", "annotations"):
+                if name in given and given[name] != before.get(name):
+                    new["metadata"][name] = given[name]
         status = obj.get("status", _MISSING)
         if status is _MISSING:
             new.pop("status", None)
@@ -134,6 +139,7 @@ def _merge(served: Served, old: Object, obj: Object, subresource: str) -> Object
 
 
 _BY_WRITER = frozenset(("labels", "annotations", "ownerReferences", "finalizers"))
+_PODS = ("", "pods")
 _HEAD = frozenset(("apiVersion", "kind", "metadata"))
 
 
