@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from continuo.federation.quantities import capacity
+from continuo.federation.reflection.atlas import atlas_of, liqo_id
+from continuo.federation.reflection.event_reflector import EventReflector
+from continuo.federation.reflection.hub import Hub, synced
 from continuo.federation.reflection.node import NodeKeeper
 from continuo.federation.reflection.object_reflector import ObjectReflector
-from continuo.federation.reflection.pod_reflector import PodReflector, ensure_namespace
+from continuo.federation.reflection.objects import Where
+from continuo.federation.reflection.pair import Pair
+from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, Atlas, Place
+from continuo.federation.reflection.pod_reflector import PodReflector
+from continuo.federation.reflection.scope import Scope
+from continuo.federation.reflection.spaces import Naming
 from continuo.federation.reflection.twin import VIRTUAL_NODE, Twin
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, BadRequest
-from continuo.resources.meta import labels_of
-from continuo.runtime.informer import Informer
+from continuo.resources.meta import Object, annotations_of, labels_of
 
 log = logging.getLogger(__name__)
 
@@ -38,70 +45,138 @@ class Settings:
     """What the node offers, where it is not what the remote cluster's nodes have together."""
     remote_pods: str | None = None
     home_pods: str | None = None
+    home_id: str | None = None
+    """What the home cluster is called among clusters; by default as in Liqo, else the UID of kube-system."""
+    remote_id: str | None = None
+    naming: Naming = "same"
+    scheduler: str | None = None
+    """Who places the pods there; by default that cluster's own scheduler."""
+    consumers: bool = False
+    """Reflect consumers' namespaces as well, while pods of theirs are on the node: what a broker needs."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the node, besides those that every virtual node has."""
+    taints: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What works while a reflection runs."""
+
+    pods: PodReflector
+    objects: ObjectReflector
+    events: EventReflector
+    scope: Scope
+
+    def look_at_all(self) -> None:
+        self.pods.look_at_all()
+        self.objects.look_at_all()
+
+    async def close(self) -> None:
+        await self.scope.close()
+        await asyncio.gather(self.pods.close(), self.objects.close(), self.events.close())
 
 
 class Reflection:
-    """Pods of one cluster's virtual node, run by another cluster."""
+    """Pods of one cluster's virtual node, run by another cluster.
+
+    Given hubs, it shares their watches with other reflections, and knows what Liqo's networking says of addresses.
+    """
 
     def __init__(
         self,
-        home: Cluster,
-        remote: Cluster,
+        home: Cluster | Hub,
+        remote: Cluster | Hub,
         settings: Settings,
         *,
         beat: float = BEAT,
         while_away: float = BEAT_WHILE_AWAY,
     ) -> None:
-        self._home, self._remote, self._settings = home, remote, settings
-        self._beats = beat, while_away
+        self._home = home if isinstance(home, Hub) else Hub(home, wide=False)
+        self._remote = remote if isinstance(remote, Hub) else Hub(remote, wide=False)
+        self._settings, self._beats = settings, (beat, while_away)
         self.ready = asyncio.Event()
         """Set when the node says how the remote cluster is, and everything that was there is being looked at."""
-        self._answers = True
+        self.away: str | None = None
+        """Why the remote cluster cannot be worked with now; None when it can."""
 
     async def run(self) -> None:
         """Reflect until cancelled. Raises what stands in the way at the start."""
-        twin, keeper = await self._begin()
-        reach = self._reachable
-        pods = PodReflector(self._home, self._remote, twin, reachable=reach)
-        objects = ObjectReflector(self._home, self._remote, twin, reachable=reach)
-        parts = (pods, objects)
-        informers = [pods.pods, pods.copies, *objects.informers]
+        pair, keeper = await self._begin()
+        pods = PodReflector(pair)
+        where = _whereabouts(self._home) if self._home.wide else None
+        objects = ObjectReflector(pair) if where is None else ObjectReflector(pair, where)
+        events = EventReflector(pair, pods)
+        parts = _Parts(pods, objects, events, Scope(pair, self._settings.namespaces, pods, objects, events))
+        maps = await self._maps(pair, parts) if self._home.wide else []
         try:
-            await _synced(informers)
-            for part in parts:
-                part.follow()
-                part.controller.start()
-            log.info("node %s of cluster %s stands for cluster %s", twin.node, self._home.name, self._remote.name)
-            await self._beat(keeper, parts)
+            await synced((pods.pods, pods.copies, *objects.shares))
+            await parts.scope.begin(consumers=self._settings.consumers)
+            pods.follow()
+            objects.follow_copies()
+            pods.controller.start()
+            objects.controller.start()
+            events.start()
+            log.info("node %s of cluster %s stands for cluster %s", pair.twin.node, self._home.name, self._remote.name)
+            await self._beat(keeper, pair, parts)
         finally:
-            await asyncio.gather(*(part.controller.stop() for part in parts))
-            await asyncio.gather(*(informer.stop() for informer in informers))
+            for stop in maps:
+                stop()
+            await parts.close()
 
-    def _reachable(self) -> bool:
-        return self._answers
-
-    async def _begin(self) -> tuple[Twin, NodeKeeper]:
-        origin, there = await asyncio.gather(identity(self._home), identity(self._remote))
+    async def _begin(self) -> tuple[Pair, NodeKeeper]:
+        home, remote, settings = self._home.cluster, self._remote.cluster, self._settings
+        origin, there = await asyncio.gather(identity(home), identity(remote))
         if origin == there:
             raise BadRequest("both kubeconfigs lead to the same cluster: a cluster cannot be a node of itself")
-        settings = self._settings
+        own, its = await asyncio.gather(
+            _called(self._home, settings.home_id, origin), _called(self._remote, settings.remote_id, there)
+        )
         offer = {**await self._capacity(), **settings.offer}
-        keeper = NodeKeeper(self._home, settings.node, offer)
+        taints = [dict(taint) for taint in settings.taints]
+        keeper = NodeKeeper(home, settings.node, offer, labels=settings.labels, taints=taints)
         await keeper.register(there)
+        twin = Twin(
+            settings.node, origin, there, settings.namespaces, settings.remote_pods, settings.home_pods,
+            home_id=own, remote_id=its, naming=settings.naming, scheduler=settings.scheduler,
+            here=Atlas(own), there=Atlas(its),
+        )  # fmt: skip
+        pair = Pair(self._home, self._remote, twin)
         for namespace in sorted(settings.namespaces):
-            await ensure_namespace(self._remote, namespace)
-        return Twin(settings.node, origin, there, settings.namespaces, settings.remote_pods, settings.home_pods), keeper
+            await pair.ensure_namespace(namespace)
+        return pair, keeper
+
+    async def _maps(self, pair: Pair, parts: _Parts) -> list[Callable[[], None]]:
+        """Follow what both clusters know of addresses."""
+        keepers = [await atlas_of(self._home), await atlas_of(self._remote)]
+
+        def drawn() -> None:
+            twin, (here, there) = pair.twin, keepers
+            pair.twin = replace(
+                twin,
+                here=replace(here.atlas, cluster=twin.home_id) if here is not None else twin.here,
+                there=replace(there.atlas, cluster=twin.remote_id) if there is not None else twin.there,
+            )
+
+        def changed() -> None:
+            drawn()
+            parts.look_at_all()
+
+        drawn()
+        return [keeper.follow(changed) for keeper in keepers if keeper is not None]
 
     async def _capacity(self) -> dict[str, str]:
-        nodes = (await self._remote.list(kinds.NODE)).items
-        return capacity(node for node in nodes if VIRTUAL_NODE not in labels_of(node))
+        """What the remote's nodes have together; of a cluster that has only virtual ones, those."""
+        nodes = (await self._remote.cluster.list(kinds.NODE)).items
+        return capacity([node for node in nodes if VIRTUAL_NODE not in labels_of(node)] or nodes)
 
-    async def _beat(self, keeper: NodeKeeper, parts: Iterable[PodReflector | ObjectReflector]) -> None:
+    async def _beat(self, keeper: NodeKeeper, pair: Pair, parts: _Parts) -> None:
         """Keep the node as Ready as the remote cluster is, for ever."""
         while True:
-            why = await self._away()
-            came_back = why is None and not self._answers
-            self._answers = why is None
+            why = self.away = await self._remote.away()
+            if why is not None and pair.answers:
+                log.warning("cluster %s does not answer: %s", self._remote.name, why)
+            came_back = why is None and not pair.answers
+            pair.answers = why is None
             try:
                 await keeper.renew()
                 await keeper.report(why is None, why or f"cluster {self._remote.name} answers")
@@ -110,19 +185,9 @@ class Reflection:
                 log.warning("cluster %s was not told how its node is: %s", self._home.name, error)
             if came_back:
                 log.info("cluster %s answers again", self._remote.name)
-                for part in parts:
-                    part.look_at_all()
+                pair.ours.clear()
+                parts.look_at_all()
             await asyncio.sleep(self._beats[0 if why is None else 1])
-
-    async def _away(self) -> str | None:
-        """Why the remote cluster cannot be worked with; None when it can."""
-        try:
-            await self._remote.raw("/readyz")
-        except ApiError as error:
-            if self._answers:
-                log.warning("cluster %s does not answer: %s", self._remote.name, error)
-            return str(error)
-        return None
 
 
 async def identity(cluster: Cluster) -> str:
@@ -131,7 +196,17 @@ async def identity(cluster: Cluster) -> str:
     return found
 
 
-async def _synced(informers: list[Informer]) -> None:
-    for informer in informers:
-        informer.start()
-    await asyncio.gather(*(informer.synced.wait() for informer in informers))
+async def _called(hub: Hub, said: str | None, uid: str) -> str:
+    return said or await liqo_id(hub) or uid
+
+
+def _whereabouts(home: Hub) -> Where:
+    """Where the pod of an endpoint runs: as its annotations say, if it went through a virtual node."""
+
+    def where(endpoint: Object) -> Place | None:
+        target = endpoint.get("targetRef") or {}
+        pod = home.pod((target.get("namespace") or "", target.get("name") or ""))
+        said = annotations_of(pod) if pod is not None else {}
+        return Place(said[ROOT_CID], said[ROOT_IP]) if ROOT_CID in said and ROOT_IP in said else None
+
+    return where

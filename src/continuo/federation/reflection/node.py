@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from continuo.federation.reflection.twin import MANAGER, VIRTUAL_NODE
@@ -25,9 +25,17 @@ class NodeKeeper:
     """Keeps one virtual node in its cluster."""
 
     def __init__(
-        self, home: Cluster, name: str, offer: Mapping[str, str], *, now: Callable[[], datetime] | None = None
+        self,
+        home: Cluster,
+        name: str,
+        offer: Mapping[str, str],
+        *,
+        labels: Mapping[str, str] | None = None,
+        taints: Sequence[Object] = (),
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._home, self._name, self._offer = home, name, dict(offer)
+        self._labels, self._taints = dict(labels or {}), tuple(taints)
         self._now = now or (lambda: datetime.now(UTC))
         self._said: tuple[bool, str] | None = None
         self._uid = ""
@@ -37,13 +45,25 @@ class NodeKeeper:
         try:
             node = await self._home.get(kinds.NODE, self._name)
         except NotFound:
-            node = await self._home.create(new_node(self._name, remote), manager=MANAGER)
+            new = new_node(self._name, remote, labels=self._labels, taints=self._taints)
+            node = await self._home.create(new, manager=MANAGER)
         if labels_of(node).get(VIRTUAL_NODE) != remote:
             raise Conflict(
                 f"node {self._name} of cluster {self._home.name} exists and does not stand for that remote cluster: "
                 "choose another name, or delete the node if nobody needs it"
             )
         self._uid = node["metadata"]["uid"]
+        if self._labels and not self._labels.items() <= labels_of(node).items():
+            await self._home.patch(kinds.NODE, self._name, {"metadata": {"labels": self._labels}}, manager=MANAGER)
+
+    async def lament(self, why: str) -> None:
+        """Say of a node that an earlier run left that its cluster does not answer; another one's is left alone."""
+        node = await self._home.get(kinds.NODE, self._name)
+        if VIRTUAL_NODE in labels_of(node):
+            self._offer = dict((node.get("status") or {}).get("allocatable") or {})
+            self._uid = node["metadata"]["uid"]
+            await self.renew()
+            await self.report(False, why)
 
     async def report(self, ready: bool, why: str) -> None:
         """Say whether the remote cluster takes pods; written when it changed, and with it what is on offer."""
@@ -68,16 +88,18 @@ class NodeKeeper:
             await self._home.create(lease, manager=MANAGER)
 
 
-def new_node(name: str, remote: str) -> Object:
-    """A virtual node; nothing is scheduled on it that does not tolerate its taint."""
-    labels = {
+def new_node(
+    name: str, remote: str, *, labels: Mapping[str, str] | None = None, taints: Sequence[Object] = ()
+) -> Object:
+    """A virtual node; nothing is scheduled on it that does not tolerate its taints."""
+    own = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
         VIRTUAL_NODE: remote,
         "node.kubernetes.io/exclude-from-external-load-balancers": "true",
     }
     taint = {"key": VIRTUAL_NODE, "value": "true", "effect": "NoSchedule"}
-    return kinds.NODE.new(name, metadata={"labels": labels}, spec={"taints": [taint]})
+    return kinds.NODE.new(name, metadata={"labels": {**(labels or {}), **own}}, spec={"taints": [taint, *taints]})
 
 
 def node_status(node: Object, name: str, offer: Mapping[str, str], *, ready: tuple[bool, str], now: str) -> Object:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from continuo.federation.reflection import objects
-from continuo.federation.reflection.pod_reflector import LOOK_AGAIN, ensure_namespace
-from continuo.federation.reflection.twin import MANAGER, Twin
-from continuo.kube.port import Cluster
-from continuo.resources.errors import AlreadyExists, NotFound
+from continuo.federation.reflection.hub import Share
+from continuo.federation.reflection.pair import Pair
+from continuo.federation.reflection.pod_reflector import LOOK_AGAIN
+from continuo.federation.reflection.twin import MANAGER
+from continuo.resources.errors import AlreadyExists, Conflict, NotFound
 from continuo.resources.meta import Key, Kind, Object, key_of
 from continuo.runtime.controller import DONE, Controller, Result
-from continuo.runtime.informer import Handler, Informer, Watch
+from continuo.runtime.informer import Handler
 
 log = logging.getLogger(__name__)
 
@@ -22,36 +23,67 @@ _Key: TypeAlias = tuple[Kind, Key]
 
 
 class ObjectReflector:
-    """Keeps the copies of what pods need equal to their originals."""
+    """Keeps the copies of what pods need equal to their originals. Keys are those at home."""
 
-    def __init__(self, home: Cluster, remote: Cluster, twin: Twin, *, reachable: Callable[[], bool]) -> None:
-        self._remote, self._twin, self._reachable = remote, twin, reachable
-        self._originals = {
-            (kind, namespace): Informer(home, Watch(kind, namespace))
-            for kind in objects.KINDS
-            for namespace in sorted(twin.namespaces)
-        }
-        self._copies = {
-            kind: Informer(remote, Watch(kind, labels=objects.selector(twin, kind))) for kind in objects.KINDS
-        }
-        self.controller: Controller[_Key] = Controller(f"objects of {twin.node}", self.reconcile, workers=WORKERS)
+    def __init__(self, pair: Pair, where: objects.Where = objects.at_home) -> None:
+        self._pair, self._remote, self._where = pair, pair.remote.cluster, where
+        self._originals: dict[tuple[Kind, str], Share] = {}
+        self._copies = {kind: pair.remote.copies(kind, pair.twin) for kind in objects.KINDS}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.controller: Controller[_Key] = Controller(f"objects of {pair.twin.node}", self.reconcile, workers=WORKERS)
 
     @property
-    def informers(self) -> Iterator[Informer]:
+    def shares(self) -> list[Share]:
         """All of them, of both ends."""
-        yield from self._originals.values()
-        yield from self._copies.values()
+        return [*self._originals.values(), *self._copies.values()]
 
-    def follow(self) -> None:
-        """Look at everything that is known, and at what changes."""
-        for informer in self.informers:
-            informer.on_change(self._handler(informer.watch.kind))
+    def open(self, namespace: str) -> list[Share]:
+        """Take a namespace up; to be followed when its shares are filled."""
+        opened = {(kind, namespace): self._pair.home.originals(kind, namespace) for kind in objects.KINDS}
+        self._originals |= opened
+        return list(opened.values())
+
+    def follow(self, namespace: str) -> None:
+        """Look at everything that is known of an opened namespace, and at what changes."""
+        for kind in objects.KINDS:
+            if (share := self._originals.get((kind, namespace))) is not None:
+                share.follow(self._handler(kind))
+            for copy in self._copies[kind].all():
+                if (key := self._pair.twin.key_here(copy))[0] == namespace:
+                    self.controller.add((kind, key))
+
+    def shut(self, namespace: str) -> None:
+        """Let a namespace go: what was copied of it goes, too."""
+        for kind in objects.KINDS:
+            share = self._originals.pop((kind, namespace), None)
+            if share is not None:
+                for obj in share.all():
+                    self.controller.add((kind, key_of(obj)))
+                self._spawn(share)
+
+    def follow_copies(self) -> None:
+        """Look at every copy that is known, and at what changes."""
+        for kind, share in self._copies.items():
+            share.follow(self._copy_handler(kind))
 
     def look_at_all(self) -> None:
-        """The remote cluster was away: anything may have happened."""
-        for informer in self.informers:
-            for key in list(informer.cache.keys()):
-                self.controller.add((informer.watch.kind, key))
+        """Anything may have happened: the remote cluster was away, or what is decided by has changed."""
+        for (kind, _), share in self._originals.items():
+            for obj in share.all():
+                self.controller.add((kind, key_of(obj)))
+        for kind, share in self._copies.items():
+            for copy in share.all():
+                self.controller.add((kind, self._pair.twin.key_here(copy)))
+
+    async def close(self) -> None:
+        """Follow no more."""
+        await self.controller.stop()
+        await asyncio.gather(*(share.close() for share in self.shares), *self._closing)
+
+    def _spawn(self, share: Share) -> None:
+        task = asyncio.create_task(share.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _handler(self, kind: Kind) -> Handler:
         def changed(old: Object | None, new: Object | None) -> None:
@@ -61,38 +93,52 @@ class ObjectReflector:
 
         return changed
 
+    def _copy_handler(self, kind: Kind) -> Handler:
+        def changed(old: Object | None, new: Object | None) -> None:
+            obj = new if new is not None else old
+            if obj is not None:
+                self.controller.add((kind, self._pair.twin.key_here(obj)))
+
+        return changed
+
     async def reconcile(self, key: _Key) -> Result:
         """One step for one object."""
-        if not self._reachable():
+        if not self._pair.answers:
             return DONE
-        kind, (namespace, name) = key
-        originals, copies = self._originals.get((kind, namespace)), self._copies[kind]
-        original = originals.cache.get((namespace, name)) if originals is not None else None
-        match objects.decide(self._twin, kind, original, copies.cache.get((namespace, name))):
+        kind, here = key
+        twin, originals, copies = self._pair.twin, self._originals.get((kind, here[0])), self._copies[kind]
+        if originals is not None and not originals.synced.is_set():
+            return DONE  # what is not known yet is not gone; `follow` comes back to it
+        original = originals.get(here) if originals is not None else None
+        match objects.decide(twin, kind, original, copies.get(twin.key_there(here)), self._where):
             case objects.Create(copy):
-                return await self._create(kind, copy)
+                return await self._create(kind, here, copy)
             case objects.Replace(copy):
                 copies.learn(await self._remote.replace(copy, manager=MANAGER))
             case objects.Remove(copy):
                 await self._remove(kind, copy)
         return DONE
 
-    async def _create(self, kind: Kind, copy: Object) -> Result:
+    async def _create(self, kind: Kind, here: Key, copy: Object) -> Result:
         namespace, name = key_of(copy)
         try:
+            await self._pair.ensure_namespace(here[0])
             self._copies[kind].learn(await self._remote.create(copy, manager=MANAGER))
         except NotFound:
-            await ensure_namespace(self._remote, namespace)
+            self._pair.ours.discard(namespace)
             return Result(requeue_after=0.0)
         except AlreadyExists:
             found = await self._remote.get(kind, name, namespace)
-            if self._twin.owns(found):
+            if self._pair.twin.owns(found):
                 self._copies[kind].learn(found)
                 return DONE
             log.warning(
                 "%s %s/%s stays as it is: cluster %s has one of that name that is not ours",
                 kind.kind, namespace, name, self._remote.name,
             )  # fmt: skip
+            return Result(requeue_after=LOOK_AGAIN)
+        except Conflict as error:
+            log.warning("%s %s/%s cannot be sent: %s", kind.kind, *here, error)
             return Result(requeue_after=LOOK_AGAIN)
         return DONE
 

@@ -1,18 +1,16 @@
-"""The pods of a virtual node, carried out: two informers, a queue of pods, and one write at a time for each pod."""
+"""The pods of a virtual node, carried out: two shares, a queue of pods, and one write at a time for each pod."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from continuo.federation.reflection import pods
-from continuo.federation.reflection.twin import MANAGER, Twin
-from continuo.kube.port import Cluster
+from continuo.federation.reflection.pair import Pair
+from continuo.federation.reflection.twin import MANAGER
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
-from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.meta import Key, Object, annotations_of, key_of
 from continuo.runtime.controller import DONE, Controller, Result
-from continuo.runtime.informer import Informer, Watch
 
 log = logging.getLogger(__name__)
 
@@ -23,25 +21,33 @@ LOOK_AGAIN = 15.0
 
 
 class PodReflector:
-    """Sends pods, brings their status back, and ends them."""
+    """Sends pods, brings their status back, and ends them. Keys are those at home."""
 
-    def __init__(self, home: Cluster, remote: Cluster, twin: Twin, *, reachable: Callable[[], bool]) -> None:
-        self._home, self._remote, self._twin, self._reachable = home, remote, twin, reachable
-        self.pods = Informer(home, Watch(kinds.POD, fields=f"spec.nodeName={twin.node}"))
-        self.copies = Informer(remote, Watch(kinds.POD, labels=twin.selector))
-        self.controller: Controller[Key] = Controller(f"pods of {twin.node}", self.reconcile, workers=WORKERS)
+    def __init__(self, pair: Pair) -> None:
+        self._pair, self._home, self._remote = pair, pair.home.cluster, pair.remote.cluster
+        self.pods = pair.home.pods_on(pair.twin.node)
+        self.copies = pair.remote.copies(kinds.POD, pair.twin)
+        self.controller: Controller[Key] = Controller(f"pods of {pair.twin.node}", self.reconcile, workers=WORKERS)
         self._ended: set[str] = set()
         """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
 
     def follow(self) -> None:
         """Look at every pod and every copy, those that are known first; to be called when both ends are known."""
-        for informer in (self.pods, self.copies):
-            informer.on_change(self._changed)
+        self.pods.follow(self._changed)
+        self.copies.follow(self._copy_changed)
 
     def look_at_all(self) -> None:
-        """The remote cluster was away: anything may have happened."""
-        for key in {*self.pods.cache.keys(), *self.copies.cache.keys()}:
-            self.controller.add(key)
+        """Anything may have happened: the remote cluster was away, or what is decided by has changed."""
+        for pod in self.pods.all():
+            self.controller.add(key_of(pod))
+        for copy in self.copies.all():
+            self.controller.add(self._pair.twin.key_here(copy))
+
+    async def close(self) -> None:
+        """Follow no more."""
+        await self.controller.stop()
+        await self.pods.close()
+        await self.copies.close()
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
@@ -50,41 +56,59 @@ class PodReflector:
                 self._ended.discard(obj["metadata"]["uid"])
             self.controller.add(key_of(obj))
 
+    def _copy_changed(self, old: Object | None, new: Object | None) -> None:
+        obj = new if new is not None else old
+        if obj is not None:
+            if new is None:
+                self._ended.discard(obj["metadata"]["uid"])
+            self.controller.add(self._pair.twin.key_here(obj))
+
     async def reconcile(self, key: Key) -> Result:
         """One step for one pod. While the remote cluster does not answer nothing is said about its pods."""
-        if not self._reachable():
+        if not self._pair.answers:
             return DONE
-        step = pods.decide(self._twin, self.pods.cache.get(key), self.copies.cache.get(key))
+        twin = self._pair.twin
+        step = pods.decide(twin, self.pods.get(key), self.copies.get(twin.key_there(key)))
         if isinstance(step, pods.Send):
             return await self._send(key, step.copy)
         if step is not None:
-            await self._act(key, step)
+            await self._act(step)
         return DONE
 
-    async def _act(self, key: Key, step: pods.Step) -> None:
-        namespace, name = key
+    async def _act(self, step: pods.Step) -> None:
         try:
             match step:
-                case pods.Tell(pod, status):
-                    body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}
-                    self.pods.learn(
-                        await self._home.patch(kinds.POD, name, body, namespace, subresource="status", manager=MANAGER)
-                    )
-                case pods.Relabel(_, labels):
-                    body = {"metadata": {"labels": labels}}
+                case pods.Tell():
+                    await self._tell(step)
+                case pods.Relabel(copy, labels):
+                    namespace, name = key_of(copy)
+                    body = {"metadata": {"uid": copy["metadata"]["uid"], "labels": labels}}
                     self.copies.learn(await self._remote.patch(kinds.POD, name, body, namespace, manager=MANAGER))
                 case pods.Recall(copy, grace):
-                    await self._delete(self._remote, copy, grace)
+                    await self._delete(copy, grace, at_home=False)
                 case pods.Finish(pod):
-                    await self._delete(self._home, pod, 0)
+                    await self._delete(pod, 0, at_home=True)
         except NotFound:
             return  # it is gone, as the watch is about to tell
 
-    async def _delete(self, cluster: Cluster, obj: Object, grace: int | None) -> None:
+    async def _tell(self, step: pods.Tell) -> None:
+        """Status and annotations in one write, as an API server takes it from kubelets; if it does not, in two."""
+        namespace, name = key_of(step.pod)
+        metadata: Object = {"uid": step.pod["metadata"]["uid"]}
+        if step.annotations:
+            metadata["annotations"] = step.annotations
+        body = {"metadata": metadata, "status": step.status}
+        told = await self._home.patch(kinds.POD, name, body, namespace, subresource="status", manager=MANAGER)
+        if not step.annotations.items() <= annotations_of(told).items():
+            told = await self._home.patch(kinds.POD, name, {"metadata": metadata}, namespace, manager=MANAGER)
+        self.pods.learn(told)
+
+    async def _delete(self, obj: Object, grace: int | None, *, at_home: bool) -> None:
         (namespace, name), uid = key_of(obj), obj["metadata"]["uid"]
         if uid in self._ended:
             return
         self._ended.add(uid)
+        cluster = self._home if at_home else self._remote
         try:
             await cluster.delete(kinds.POD, name, namespace, uid=uid, grace_seconds=grace)
         except ApiError:
@@ -93,44 +117,34 @@ class PodReflector:
 
     async def _send(self, key: Key, copy: Object) -> Result:
         try:
+            await self._pair.ensure_namespace(key[0])
             self.copies.learn(await self._remote.create(copy, manager=MANAGER))
         except AlreadyExists:
-            return await self._taken(key)
+            return await self._taken(key, key_of(copy))
         except NotFound:
-            await ensure_namespace(self._remote, key[0])
+            self._pair.ours.discard(key_of(copy)[0])
             return Result(requeue_after=0.0)
         except (Conflict, Forbidden, Invalid) as error:
             return await self._refused(key, str(error))
         return DONE
 
-    async def _taken(self, key: Key) -> Result:
+    async def _taken(self, key: Key, there: Key) -> Result:
         """A pod of that name is there: ours, of which the watch is about to tell, or somebody else's."""
         try:
-            found = await self._remote.get(kinds.POD, key[1], key[0])
+            found = await self._remote.get(kinds.POD, there[1], there[0])
         except NotFound:
             return Result(requeue_after=0.0)
-        if self._twin.owns(found):
+        if self._pair.twin.owns(found):
             self.copies.learn(found)
             return DONE
         return await self._refused(
-            key, f"cluster {self._remote.name} has a pod {key[0]}/{key[1]} that is not ours: rename one of them"
+            key, f"cluster {self._remote.name} has a pod {there[0]}/{there[1]} that is not ours: rename one of them"
         )
 
     async def _refused(self, key: Key, why: str) -> Result:
         log.warning("pod %s/%s cannot be sent: %s", *key, why)
-        pod = self.pods.cache.get(key)
+        pod = self.pods.get(key)
         step = pods.refused(pod, why) if pod is not None else None
         if step is not None:
-            await self._act(key, step)
+            await self._act(step)
         return Result(requeue_after=LOOK_AGAIN)
-
-
-async def ensure_namespace(cluster: Cluster, name: str) -> None:
-    """Create a namespace if it is not there; whose it is does not matter, since only what is ours is touched in it."""
-    try:
-        await cluster.get(kinds.NAMESPACE, name)
-    except NotFound:
-        try:
-            await cluster.create(kinds.NAMESPACE.new(name), manager=MANAGER)
-        except AlreadyExists:
-            return

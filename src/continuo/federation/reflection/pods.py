@@ -6,12 +6,13 @@ may end anywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, root_marks, root_of
 from continuo.federation.reflection.twin import TWIN_UID, VIRTUAL_NODE, Twin
 from continuo.resources import kinds
-from continuo.resources.meta import Object, annotations_of, deleting, labels_of
+from continuo.resources.meta import Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.reflected import GONE_PHASES, local_status, not_offloaded, passed_annotations, remote_spec
 
 _TOKEN_VOLUME = "kube-api-access-"
@@ -45,10 +46,11 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Change these parts of the pod's status; None removes one."""
+    """Change these parts of the pod's status, None removes one; and say on it where it runs."""
 
     pod: Object
     status: Object
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,13 @@ def decide(twin: Twin, pod: Object | None, copy: Object | None) -> Step | None:
 def copy_of(twin: Twin, pod: Object) -> Object:
     """The pod as it is created in the remote cluster."""
     metadata = pod["metadata"]
-    marks = {**passed_annotations(pod), TWIN_UID: metadata["uid"]}
-    return kinds.POD.new(
-        metadata["name"], metadata["namespace"], metadata={"labels": twin.labels(pod), "annotations": marks},
-        spec=_without_token(remote_spec(pod["spec"], VIRTUAL_NODE)),
-    )  # fmt: skip
+    said = {name: value for name, value in passed_annotations(pod).items() if name not in (ROOT_CID, ROOT_IP)}
+    namespace, name = twin.key_there(key_of(pod))
+    spec = _without_token(remote_spec(pod["spec"], VIRTUAL_NODE))
+    if twin.scheduler is not None:
+        spec["schedulerName"] = twin.scheduler
+    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(key_of(pod)[0], said), TWIN_UID: metadata["uid"]}}
+    return kinds.POD.new(name, namespace, metadata=marks, spec=spec)
 
 
 def refused(pod: Object, message: str) -> Tell | None:
@@ -118,15 +122,22 @@ def _tell(twin: Twin, pod: Object, copy: Object) -> Tell | None:
     told = copy.get("status") or {}
     if _only_scheduled(told):
         return None  # nobody there has looked at it yet, and a write that says so would be one of three for each pod
-    status = local_status(told, twin.seen_from_home, None)
+    root = root_of(copy, twin.remote_id)
+    seen = twin.seen_from_home(root, told.get("podIP"))
+    status = local_status({**told, "podIP": seen}, _as_it_is, None)
     for name in _NOT_TOLD:
         status.pop(name, None)
     before = pod.get("status") or {}
     if not any(entry["type"] == "PodScheduled" for entry in status.get("conditions") or ()):
         own = [entry for entry in before.get("conditions") or () if entry["type"] == "PodScheduled"]
         status["conditions"] = [*(status.get("conditions") or ()), *own]
-    news = _difference(before, status)
-    return Tell(pod, news) if news else None
+    news, said = _difference(before, status), annotations_of(pod)
+    marks = {name: value for name, value in root_marks(root).items() if said.get(name) != value}
+    return Tell(pod, news, marks) if news or marks else None
+
+
+def _as_it_is(ip: str) -> str:
+    return ip
 
 
 def _only_scheduled(status: Object) -> bool:

@@ -1,0 +1,123 @@
+"""Which namespaces a reflection reaches, while they come and go.
+
+Those that the user names are reflected whole. Those of consumers are found by their label; their pods may go as soon as one
+is bound to the node, and only while one is do their Services, ConfigMaps and Secrets go there, too: a provider gets the
+secrets of those who run on it, and of nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from continuo.federation.reflection.event_reflector import EventReflector
+from continuo.federation.reflection.hub import Share, synced
+from continuo.federation.reflection.object_reflector import ObjectReflector
+from continuo.federation.reflection.pair import Pair
+from continuo.federation.reflection.pod_reflector import PodReflector
+from continuo.federation.reflection.spaces import consumer_of, root_consumer_of
+from continuo.resources import kinds
+from continuo.resources.meta import Object, key_of
+
+
+class Scope:
+    """Keeps the pair's namespaces as they should be, and opens and shuts them for the parts."""
+
+    def __init__(
+        self, pair: Pair, named: frozenset[str], pods: PodReflector, objects: ObjectReflector, events: EventReflector
+    ) -> None:
+        self._pair, self._named = pair, named
+        self._pods, self._objects, self._events = pods, objects, events
+        self._consumers: set[str] = set()
+        self._busy: Counter[str] = Counter()
+        self._open: set[str] = set()
+        self._spaces: Share | None = None
+        self._running = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, *, consumers: bool) -> None:
+        """Find what is there and open it; when this returns all of it is known."""
+        if consumers or self._pair.home.wide:
+            self._spaces = self._pair.home.all_of(kinds.NAMESPACE)
+            await synced((self._spaces,))
+            self._pair.root_consumer = self._root_consumer
+        if consumers and self._spaces is not None:
+            self._spaces.follow(self._space_changed)
+            self._pods.pods.follow(self._pod_changed)
+        self._settle()
+        for name in sorted(self._open):
+            await synced(self._objects.open(name))
+        for name in sorted(self._open):
+            self._objects.follow(name)
+            self._events.open(name)
+        self._running = True
+
+    async def close(self) -> None:
+        """Follow no more."""
+        self._running = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._spaces is not None:
+            await self._spaces.close()
+
+    def _root_consumer(self, namespace: str) -> str | None:
+        return root_consumer_of(self._spaces.get(("", namespace))) if self._spaces is not None else None
+
+    def _space_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and consumer_of(new) is not None:
+            self._consumers.add(new["metadata"]["name"])
+        else:
+            gone = new if new is not None else old
+            self._consumers.discard(gone["metadata"]["name"] if gone is not None else "")
+        self._settle()
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        if (old is None) == (new is None):
+            return
+        obj = new if new is not None else old
+        if obj is None:
+            return
+        namespace = key_of(obj)[0]
+        self._busy[namespace] += 1 if old is None else -1
+        if self._busy[namespace] <= 0:
+            del self._busy[namespace]
+        if (namespace in self._busy) != (namespace in self._open):
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bring the decisions' namespaces up to date."""
+        allowed = self._named | self._consumers
+        opened = self._named | {name for name in self._busy if name in allowed}
+        before, self._pair.twin = (
+            self._pair.twin, replace(self._pair.twin, namespaces=frozenset(allowed), opened=frozenset(opened)),
+        )  # fmt: skip
+        fresh, stale = opened - self._open, self._open - opened
+        self._open = set(opened)
+        if not self._running:
+            return
+        changed = before.namespaces ^ self._pair.twin.namespaces
+        if changed:
+            for pod in self._pods.pods.all():
+                if key_of(pod)[0] in changed:
+                    self._pods.controller.add(key_of(pod))
+        for name in stale:
+            self._objects.shut(name)
+            self._spawn(self._events.shut(name))
+        for name in fresh:
+            self._spawn(self._opened(name))
+
+    async def _opened(self, name: str) -> None:
+        """A namespace has come into use: read it, then follow it."""
+        await synced(self._objects.open(name))
+        if name in self._open:
+            self._objects.follow(name)
+            self._events.open(name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
