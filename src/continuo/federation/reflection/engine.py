@@ -90,11 +90,12 @@ class Reflection:
         *,
         beat: float = BEAT,
         while_away: float = BEAT_WHILE_AWAY,
+        ready: asyncio.Event | None = None,
     ) -> None:
         self._home = home if isinstance(home, Hub) else Hub(home, wide=False)
         self._remote = remote if isinstance(remote, Hub) else Hub(remote, wide=False)
         self._settings, self._beats = settings, (beat, while_away)
-        self.ready = asyncio.Event()
+        self.ready = ready or asyncio.Event()
         """Set when the node says how the remote cluster is, and everything that was there is being looked at."""
         self.away: str | None = None
         """Why the remote cluster cannot be worked with now; None when it can."""

@@ -53,8 +53,13 @@ class Machine:
 
 
 def virtual(node: Object) -> bool:
-    """Whether the node is run by somebody else (Liqo's virtual kubelet)."""
-    return labels_of(node).get("liqo.io/type") == "virtual-node"
+    """Whether the node is run by somebody else (Liqo's virtual kubelet, or a reflection)."""
+    return labels_of(node).get("liqo.io/type") == "virtual-node" or reflected(node)
+
+
+def reflected(node: Object) -> bool:
+    """Whether the node stands for another cluster by `continuo reflect`, which leaves taints and evictions to us."""
+    return "continuo.dev/virtual-node" in labels_of(node)
 
 
 class Kubelets:

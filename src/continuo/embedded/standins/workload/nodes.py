@@ -18,10 +18,10 @@ from continuo.embedded.standins.settings import Flavor, Settings
 from continuo.embedded.standins.workload import podstatus
 from continuo.embedded.standins.workload.addresses import next_network
 from continuo.embedded.standins.workload.filters import tolerated
-from continuo.embedded.standins.workload.kubelet import virtual
+from continuo.embedded.standins.workload.kubelet import reflected, virtual
 from continuo.embedded.standins.workload.owned import pod_ready
 from continuo.resources.kinds import LEASE, NODE, POD
-from continuo.resources.meta import Object, key_of, labels_of
+from continuo.resources.meta import Object, condition, key_of, labels_of
 
 BUILTIN_NETWORK = "node.continuo.dev/network"
 CNI_DAEMON_SETS = frozenset({"kube-flannel-ds", "calico-node", "cilium", "antrea-agent", "kindnet", "weave-net"})
@@ -164,6 +164,10 @@ class Nodes:
         """A node came, changed or went."""
         node, name = change.object, change.object["metadata"]["name"]
         if virtual(node):
+            if reflected(node) and change.type != "DELETED":
+                self._work.add(name)
+            else:
+                self._work.forget(name, "evict")
             return
         if change.type == "DELETED":
             self._simulated.discard(name)
@@ -190,6 +194,9 @@ class Nodes:
 
     def _handle(self, name: str) -> None:
         node = self._api.find(NODE, name)
+        if node is not None and reflected(node):
+            self._handle_reflected(name, node)
+            return
         if node is None or name not in self._simulated:
             return
         self._renew_one(name, only_missing=True)
@@ -204,6 +211,16 @@ class Nodes:
         ready = next(entry["status"] for entry in fresh if entry["type"] == "Ready")
         self._taint(node, ready)
         self._mind_pods(name, ready)
+
+    def _handle_reflected(self, name: str, node: Object) -> None:
+        """What the node lifecycle controller does about a node whose conditions somebody else writes."""
+        ready = (condition(node, "Ready") or {"status": "True"})["status"]  # a new one is given its time
+        self._taint(node, ready)
+        if ready == "True":
+            self._work.forget(name, "evict")
+        elif self._work.waited(name, "evict", self._settings.scaled(self._settings.eviction)):
+            key = _UNREACHABLE_TAINT if ready == "Unknown" else _NOT_READY_TAINT
+            self._evict([pod for pod in self._api.list(POD) if pod["spec"].get("nodeName") == name], key)
 
     def _taint(self, node: Object, ready: str) -> None:
         spec = node.get("spec") or {}
@@ -224,8 +241,8 @@ class Nodes:
         if self._work.waited(name, "evict", self._settings.scaled(self._settings.eviction)):
             self._evict(pods)
 
-    def _evict(self, pods: list[Object]) -> None:
-        taint = {"key": _UNREACHABLE_TAINT, "effect": "NoExecute"}
+    def _evict(self, pods: list[Object], key: str = _UNREACHABLE_TAINT) -> None:
+        taint = {"key": key, "effect": "NoExecute"}
         for pod in pods:
             lasting = [
                 entry for entry in pod["spec"].get("tolerations") or () if entry.get("tolerationSeconds") is None
