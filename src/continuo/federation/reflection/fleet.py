@@ -1,0 +1,210 @@
+"""Many virtual nodes in one process: reflections that come and go, over clusters that they share.
+
+What there should be is declared (`Peer`s, by `declare` or one by one); each peer has one task, which begins again after
+whatever stopped it. Nothing is remembered but the declaration: the process may be killed at any line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from continuo.federation.reflection.detach import Detachment
+from continuo.federation.reflection.engine import BEAT, BEAT_WHILE_AWAY, Reflection, Settings
+from continuo.federation.reflection.hub import Hub
+from continuo.federation.reflection.node import NodeKeeper
+from continuo.kube.port import Cluster
+from continuo.resources.errors import ApiError, BadRequest, NotFound
+from continuo.runtime.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One virtual node that there should be, or should be no more."""
+
+    home: str
+    """Name of the cluster that has the node."""
+    remote: str
+    """Name of the cluster for which it stands."""
+    settings: Settings
+    detached: bool = False
+    """Take the node away, with what belongs to it at home; what is left in the remote cluster goes when it answers."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The home cluster and the node."""
+        return self.home, self.settings.node
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it is with one peer."""
+
+    peer: Peer
+    ready: bool
+    why: str
+    """Why it is not; empty when it is."""
+
+
+class Fleet:
+    """All reflections of a process. Clusters are added by name before peers speak of them."""
+
+    def __init__(
+        self,
+        *,
+        beat: float = BEAT,
+        while_away: float = BEAT_WHILE_AWAY,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._beat, self._while_away = beat, while_away
+        self._backoff, self._random = backoff or Backoff(base=0.5, cap=30.0), rng or random.Random()
+        self._hubs: dict[str, Hub] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._lock = asyncio.Lock()
+
+    def add_cluster(self, cluster: Cluster) -> Hub:
+        """Let peers speak of a cluster by its client's name; the client stays its owner's."""
+        if cluster.name in self._hubs:
+            raise BadRequest(f"there is a cluster {cluster.name} already: names of clusters must differ")
+        hub = self._hubs[cluster.name] = Hub(cluster)
+        return hub
+
+    async def remove_cluster(self, name: str) -> None:
+        """Forget a cluster, and every peer that speaks of it."""
+        for kept in list(self._kept.values()):
+            if name in (kept.peer.home, kept.peer.remote):
+                await self.drop(*kept.peer.key)
+        hub = self._hubs.pop(name, None)
+        if hub is not None:
+            await hub.close()
+
+    async def put(self, peer: Peer) -> None:
+        """Let there be this peer, in place of another one of its key."""
+        async with self._lock:
+            known = self._kept.get(peer.key)
+            if known is not None and known.peer == peer:
+                return
+            for name in (peer.home, peer.remote):
+                if name not in self._hubs:
+                    raise BadRequest(f"node {peer.settings.node} speaks of cluster {name}, which nobody has added")
+            if known is not None:
+                await known.stop()
+            kept = self._kept[peer.key] = _Kept(peer)
+            kept.start(self._keep(kept))
+
+    async def drop(self, home: str, node: str) -> None:
+        """Reflect no more. Node and pods stay; the node turns NotReady by itself."""
+        async with self._lock:
+            kept = self._kept.pop((home, node), None)
+            if kept is not None:
+                await kept.stop()
+
+    async def detach(self, home: str, node: str) -> None:
+        """Take a node away whose cluster may be out of reach. See `Peer.detached`."""
+        kept = self._kept.get((home, node))
+        if kept is None:
+            raise NotFound(f"there is no node {node} of cluster {home} to be detached")
+        peer = kept.peer
+        await self.put(Peer(peer.home, peer.remote, peer.settings, detached=True))
+
+    async def declare(self, peers: Iterable[Peer]) -> None:
+        """Let there be exactly these peers."""
+        wanted = {peer.key: peer for peer in peers}
+        for key in [key for key in self._kept if key not in wanted]:
+            await self.drop(*key)
+        for peer in wanted.values():
+            await self.put(peer)
+
+    @property
+    def standings(self) -> list[Standing]:
+        """How it is with each peer."""
+        return [kept.standing for kept in self._kept.values()]
+
+    async def ready(self, home: str, node: str) -> None:
+        """Return when a peer is reflected, or detached, for the first time."""
+        await self._kept[home, node].ready.wait()
+
+    async def close(self) -> None:
+        """End all reflections. Everything in the clusters stays."""
+        async with self._lock:
+            kept, self._kept = list(self._kept.values()), {}
+            await asyncio.gather(*(each.stop() for each in kept))
+            for hub in self._hubs.values():
+                await hub.close()
+
+    async def _keep(self, kept: _Kept) -> None:
+        """Work for one peer until cancelled, whatever happens."""
+        failures, peer = 0, kept.peer
+        while True:
+            home, remote = self._hubs[peer.home], self._hubs[peer.remote]
+            try:
+                if peer.detached:
+                    await Detachment(home, remote, peer.settings.node, kept.done).run()
+                    return
+                kept.reflection = Reflection(
+                    home, remote, peer.settings, beat=self._beat, while_away=self._while_away, ready=kept.ready
+                )
+                await kept.reflection.run()
+            except ApiError as error:
+                kept.why = str(error)
+                log.warning("node %s of cluster %s: %s", peer.settings.node, peer.home, error)
+            except Exception as error:
+                kept.why = f"{type(error).__name__}: {error}"
+                log.exception("node %s of cluster %s", peer.settings.node, peer.home)
+            failures = 1 if kept.went_well() else failures + 1
+            kept.reflection = None
+            await self._lament(home, peer, kept.why)
+            await asyncio.sleep(self._backoff.delay(failures, self._random))
+
+    async def _lament(self, home: Hub, peer: Peer, why: str) -> None:
+        """What cannot be begun may be a node that an earlier process left."""
+        if peer.detached:
+            return
+        try:
+            await NodeKeeper(home.cluster, peer.settings.node, {}).lament(why)
+        except ApiError as error:
+            log.debug("node %s of cluster %s was told nothing: %s", peer.settings.node, peer.home, error)
+
+
+class _Kept:
+    """One peer, its task, and how it is."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.ready = asyncio.Event()
+        self.reflection: Reflection | None = None
+        self.why = "it begins"
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def standing(self) -> Standing:
+        if self.peer.detached:
+            return Standing(self.peer, self.ready.is_set(), "" if self.ready.is_set() else self.why)
+        running = self.reflection is not None and self.ready.is_set()
+        away = self.reflection.away if self.reflection is not None else None
+        return Standing(self.peer, running and away is None, away or ("" if running else self.why))
+
+    def went_well(self) -> bool:
+        """Whether the reflection that ended had begun."""
+        return self.reflection is not None and self.ready.is_set()
+
+    def done(self, why: str) -> None:
+        """What a detachment has to say; nothing: it is complete."""
+        self.why = why
+        if not why:
+            self.ready.set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.create_task(work, name=f"node {self.peer.settings.node} of {self.peer.home}")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
