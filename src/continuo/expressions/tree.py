@@ -85,7 +85,7 @@ def parse(text: str, variables: Sequence[str], functions: Mapping[str, Callable[
     try:
         blob = _environment(tuple(variables), tuple((functions or {}).items())).compile(text).serialize()
     except (RuntimeError, UnicodeError) as error:
-        raise BadExpression(_sentence(str(error), variables)) from error
+        raise BadExpression(sentence_of(str(error), variables)) from error
     checked = dict(_fields(dict(_fields(blob))[2]))
     return _expr(checked[4])
 
@@ -101,7 +101,8 @@ def _environment(variables: tuple[str, ...], functions: tuple[tuple[str, Callabl
     )
 
 
-def _sentence(error: str, variables: Sequence[str]) -> str:
+def sentence_of(error: str, variables: Sequence[str]) -> str:
+    """What the parser or the checker said, for people."""
     found = _PLACE.search(error)
     if not found:
         return f"the expression is no CEL: {error.partition(chr(10))[0].removesuffix(' [INVALID_ARGUMENT]')}"

@@ -1,0 +1,1 @@
+"""Which provider may run whose pods: pure, over frozen facts; every answer comes with its reasons."""
