@@ -16,13 +16,16 @@ import msgspec
 
 from continuo.broker.catalog.entries import Entry
 from continuo.broker.catalog.index import Index
-from continuo.broker.catalog.rows import FIELDS, Row
+from continuo.broker.catalog.rows import CLAIMED, FIELDS, MEASURED, Row
 from continuo.broker.catalog.where import compile_where
 
 MOST = 1000
 _REMEMBERED = 64
 _CHUNK = 512
-_ORDER = re.compile(r"(-?)(id|price|name|region|provider|(resources|measured)\.([A-Za-z0-9][-A-Za-z0-9_./]{0,253}))")
+_ORDER = re.compile(
+    r"(-?)(id|price|name|region|provider"
+    r"|(resources|measured|claimed|effective)\.([A-Za-z0-9][-A-Za-z0-9_./]{0,253}))"
+)
 
 Key: TypeAlias = tuple[Any, ...]
 Match: TypeAlias = tuple[Key, Entry, tuple[str, ...]]
@@ -133,11 +136,13 @@ def _ranking(order: str) -> Callable[[Row], Key] | None:
     if not found or (found[1] and found[2] in ("id", "name", "region", "provider")):
         raise BadQuery(
             f"order: {order!r} is none; there are id, name, region, provider, price, resources.NAME, measured.NAME, "
-            "and for the numbers - before them to begin with the largest"
+            "claimed.NAME, effective.NAME, and for the numbers - before them to begin with the largest"
         )
     sign = -1 if found[1] else 1
     if found[2] == "id":
         return None
+    if found[3] == "effective":
+        return _by_effective(found[4], sign)
     if found[3]:
         at, name = FIELDS.index(found[3]), found[4]
 
@@ -150,6 +155,18 @@ def _ranking(order: str) -> Callable[[Row], Key] | None:
     if found[2] == "price":
         return lambda row: (sign * row[at], row[0])
     return lambda row: (row[at], row[0])
+
+
+def _by_effective(name: str, sign: int) -> Callable[[Row], Key]:
+    """What is measured comes before what is only claimed, whatever is claimed."""
+
+    def by_source(row: Row) -> Key:
+        if (value := row[MEASURED].get(name)) is not None:
+            return (0, sign * value, row[0])
+        value = row[CLAIMED].get(name)
+        return (2, 0.0, row[0]) if value is None else (1, sign * value, row[0])
+
+    return by_source
 
 
 def _grouped(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -30,6 +30,7 @@ NUMBER, TEXT, NUMBERS, TEXTS, LIST, BOOL = (
 TYPES: dict[str, str] = {
     "offer": TEXT, "plan": TEXT, "provider": TEXT, "region": TEXT, "kind": TEXT, "name": TEXT, "currency": TEXT,
     "unit": TEXT, "price": NUMBER, "resources": NUMBERS, "labels": TEXTS, "measured": NUMBERS,
+    "claimed": NUMBERS, "effective": NUMBERS,
 }  # fmt: skip
 
 _DEEPEST = 32

@@ -32,6 +32,8 @@ class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str = "EUR"
     unit: str = "hour"
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    claims: dict[str, float] = msgspec.field(default_factory=dict)
+    """What the provider says of itself, under the names that measured values have."""
 
     def plan(self, plan_id: str) -> Plan | None:
         """The plan of that id."""
@@ -45,5 +47,6 @@ def thesis_form(offer: Offer) -> dict[str, object]:
         for plan in offer.plans
     }
     form: dict[str, object] = {"id": offer.id, "name": offer.name, "type": offer.type, "description": offer.description}
-    more = {key: value for key, value in (("region", offer.region), ("labels", offer.labels)) if value}
+    optional = (("region", offer.region), ("labels", offer.labels), ("claims", offer.claims))
+    more = {key: value for key, value in optional if value}
     return {**form, **more, "plans": plans}

@@ -14,9 +14,13 @@ from continuo.broker.offers.model import Offer, Plan, Resources
 
 IDENTITY = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,126}[A-Za-z0-9])?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_METRIC = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
+_LARGEST = 10**24
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _UNITS = ("hour", "day", "month")
-_FIELDS = frozenset({"id", "name", "type", "description", "region", "currency", "unit", "labels", "plans", "provider"})
+_FIELDS = frozenset(
+    {"id", "name", "type", "description", "region", "currency", "unit", "labels", "claims", "plans", "provider"}
+)
 _PLAN_FIELDS = frozenset({"id", "planID", "name", "planName", "cost", "resources"})
 _MANY = 64
 _DEPTH = 16
@@ -85,6 +89,7 @@ class _Reader:
             currency=self._match(value, "currency", "EUR", _CURRENCY, "three capital letters such as EUR"),
             unit=self._unit(value),
             labels=self._labels(value.get("labels")),
+            claims=self._claims(value.get("claims")),
         )
         if self._problems:
             raise BadOffer(self._problems)
@@ -134,6 +139,17 @@ class _Reader:
             else:
                 self._clean(f"labels.{key}", text)
         return labels
+
+    def _claims(self, value: Any) -> dict[str, float]:
+        claims: dict[str, float] = {}
+        for metric, number in self._mapping("claims", value, required=False).items():
+            if not _METRIC.fullmatch(metric):
+                self._problems.append(f"claims.{metric[:63]}: must be named with letters, digits and underscores")
+            if isinstance(number, bool) or not isinstance(number, int | Decimal) or not abs(number) <= _LARGEST:
+                self._problems.append(f"claims.{metric[:63]}: must be a number, not {brief(number)}")
+                continue
+            claims[metric] = float(number)
+        return claims
 
     def _mapping(self, where: str, value: Any, *, required: bool = True) -> dict[str, Any]:
         if value is None and not required:

@@ -1,0 +1,63 @@
+"""What lets a broker use a probe: a token that lives a minute, for one probe, with a budget of bytes.
+
+The probe holds only the broker's public key, so nothing at the provider is worth stealing.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+LIFETIME = 60.0
+_ABOUT = b"continuo.dev/probe\n"
+_LONGEST = 1024
+_SKEW = 30.0
+
+
+class BadProbeToken(Exception):
+    """A token that opens nothing; `str()` is a sentence."""
+
+
+class ProbeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a token says."""
+
+    probe: str
+    id: str
+    expires: float
+    budget: int
+    """Bytes that may be sent and received with it."""
+
+
+def issue(private: Ed25519PrivateKey, token: ProbeToken) -> str:
+    """The token as it is sent."""
+    payload = msgspec.json.encode(token)
+    return f"{_encode(payload)}.{_encode(private.sign(_ABOUT + payload))}"
+
+
+def believe(text: str, public: bytes, probe: str, now: float) -> ProbeToken:
+    """What it says; raises BadProbeToken."""
+    payload, _, signature = text.partition(".")
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError("too long")
+        said = _decode(payload)
+        Ed25519PublicKey.from_public_bytes(public).verify(_decode(signature), _ABOUT + said)
+        token = msgspec.json.decode(said, type=ProbeToken)
+    except (ValueError, InvalidSignature, msgspec.DecodeError) as error:
+        raise BadProbeToken("the token is not one of this probe's broker") from error
+    if token.probe != probe:
+        raise BadProbeToken("the token is for another probe")
+    if not now - _SKEW < token.expires <= now + LIFETIME + _SKEW:
+        raise BadProbeToken("the token has expired, or lives too long")
+    return token
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
