@@ -118,6 +118,27 @@ def reflector(home: Path, remote: Path, **settings: Any) -> Iterator[Child]:
         child.stop()
 
 
+@contextlib.contextmanager
+def clusters(names: list[str], nodes: int, **settings: Any) -> Iterator[Child]:
+    """An engine with bare clusters of so many nodes; `hello` has the kubeconfig of each by name."""
+    with TemporaryDirectory(prefix="continuo-benchmark-") as data:
+        child = Child("clusters", data, json.dumps({"names": names, "nodes": nodes, "settings": settings}))
+        try:
+            yield child
+        finally:
+            child.stop()
+
+
+@contextlib.contextmanager
+def fleet(kubeconfigs: dict[str, str], nodes: list[dict[str, Any]], **settings: Any) -> Iterator[Child]:
+    """A fleet of reflections, as `continuo reflect --file` runs it; `bind` names a cluster and its one provider's node."""
+    child = Child("fleet", json.dumps(kubeconfigs), json.dumps({"nodes": nodes, **settings}))
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
 # --- the children ---
 
 
@@ -153,6 +174,60 @@ async def _engine(data: str, settings: dict[str, Any]) -> None:
         await _converse({"kubeconfig": host.engine.kubeconfig("management")}, Counter)
     finally:
         await host.stop()
+
+
+async def _clusters(data: str, wanted: dict[str, Any]) -> None:
+    from continuo.cli import tuning
+    from continuo.cli.host import Host
+    from continuo.embedded.standins.settings import Settings
+    from continuo.embedded.standins.workload import NewNode, register
+    from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
+
+    tuning.settle()
+    host = Host(Path(data), port=0, standins=Settings(**wanted["settings"]), seed=1)
+    await host.start()
+    for name in wanted["names"]:
+        api = host.engine.create_cluster(name)
+        for number in range(wanted["nodes"]):
+            labels = {BUILTIN_NETWORK: "builtin"}
+            register(api, NewNode(f"{name}-{number}", "v1.34.0", f"192.0.2.{number}", labels=labels))
+    try:
+        await _converse({name: host.engine.kubeconfig(name) for name in wanted["names"]}, Counter)
+    finally:
+        await host.stop()
+
+
+async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
+    from benchmarks.binder import Binder
+    from continuo.cli import tuning
+    from continuo.federation.reflection.engine import Settings
+    from continuo.federation.reflection.fleet import Fleet, Peer
+    from continuo.kube.config import connect
+    from continuo.kube.transport import Transports
+
+    tuning.settle()
+    transports = Transports()
+    ends = {name: connect(text, name=name, transports=transports) for name, text in json.loads(kubeconfigs).items()}
+    work = Fleet()
+    for end in ends.values():
+        work.add_cluster(end)
+    peers = [
+        Peer(node.pop("home"), node.pop("remote"), Settings(**{**node, "namespaces": frozenset(node["namespaces"])}))
+        for node in settings["nodes"]
+    ]
+    await work.declare(peers)
+    for peer in peers:
+        await work.ready(*peer.key)
+    binders = [Binder(ends[cluster], node) for cluster, node in settings.get("bind", {}).items()]
+    for binder in binders:
+        await binder.start()
+    try:
+        await _converse({}, lambda: sum((end.requests for end in ends.values()), Counter()))
+    finally:
+        for binder in binders:
+            await binder.stop()
+        await work.close()
+        await asyncio.gather(*(end.close() for end in ends.values()))
 
 
 async def _operator(kubeconfig: str, settings: dict[str, Any]) -> None:
@@ -205,7 +280,10 @@ def main() -> None:
 
     logging.basicConfig(level=logging.ERROR)
     role, subject, settings = sys.argv[1:]
-    uvloop.run({"engine": _engine, "operator": _operator, "reflector": _reflector}[role](subject, json.loads(settings)))
+    roles = {
+        "engine": _engine, "operator": _operator, "reflector": _reflector, "clusters": _clusters, "fleet": _fleet,
+    }  # fmt: skip
+    uvloop.run(roles[role](subject, json.loads(settings)))
 
 
 if __name__ == "__main__":

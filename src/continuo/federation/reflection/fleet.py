@@ -96,6 +96,7 @@ class Fleet:
                     raise BadRequest(f"node {peer.settings.node} speaks of cluster {name}, which nobody has added")
             if known is not None:
                 await known.stop()
+            self._hubs[peer.home].home = True
             kept = self._kept[peer.key] = _Kept(peer)
             kept.start(self._keep(kept))
 
@@ -119,6 +120,9 @@ class Fleet:
         wanted = {peer.key: peer for peer in peers}
         for key in [key for key in self._kept if key not in wanted]:
             await self.drop(*key)
+        for peer in wanted.values():
+            if peer.home in self._hubs:
+                self._hubs[peer.home].home = True
         for peer in wanted.values():
             await self.put(peer)
 

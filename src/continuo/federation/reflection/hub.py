@@ -114,6 +114,8 @@ class Hub:
         self.cluster, self.wide = cluster, wide
         self._channels: dict[tuple[object, ...], Channel] = {}
         self._ping: asyncio.Task[str | None] | None = None
+        self.home = False
+        """Whether it has virtual nodes itself, so that all its pods are followed anyhow; to be said before copies are."""
         self.lock = asyncio.Lock()
         self.maps: Closing | None = None
         """What is known of addresses, once somebody has asked (`atlas.atlas_of`)."""
@@ -161,9 +163,9 @@ class Hub:
         """The copies that one reflection made."""
         if not self.wide:
             return self._share(Watch(kind, labels=selector(twin, kind)), _everything, ALL)
-        whole = Watch(kind)
-        watch = whole if self._key(whole) in self._channels else Watch(kind, labels=ORIGIN)
-        return self._share(watch, _routes(kind), ("copy", twin.origin, twin.node))
+        return self._share(
+            Watch(kind, labels=None if self.home else ORIGIN), _routes(kind), ("copy", twin.origin, twin.node)
+        )
 
     def events(self, namespace: str) -> Share:
         """What is said about the pods of a namespace."""

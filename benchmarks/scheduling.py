@@ -1,0 +1,172 @@
+"""How long many pods take: in their own cluster, through one link, and through a broker that passes them on.
+
+    python -m benchmarks scheduling [--sizes 1000,10000] [--rounds N]
+
+Time runs from the first request to the last pod that is seen Ready in the consumer's cluster. Every round has an engine of
+its own with three bare clusters, whose provider has the nodes; the three ways are taken in turn. `link` is one reflection,
+`broker` two in a chain, with every pod bound by a scheduler in between. All reflections run in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import uvloop
+
+from benchmarks import processes
+from benchmarks.bed import bounded, until
+from benchmarks.binder import SCHEDULER
+from benchmarks.report import Bar, Report
+from continuo.kube.client import KubeCluster
+from continuo.kube.config import connect
+from continuo.resources import kinds
+from continuo.resources.meta import Object, is_true
+from continuo.runtime.informer import Watch
+
+CONSUMER, BROKER, PROVIDER = "consumer", "broker", "provider"
+DIRECT, LINK, CHAIN = WAYS = ("direct", "link", "broker")
+NODES = 100
+WARM_UP = 100
+IN_FLIGHT = 32
+MOST_GROWTH, MOST_OF_LINK = 11.0, 1.3
+SPACE = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one wave."""
+
+    seconds: float
+    engine: float
+    """CPU seconds of the clusters."""
+    fleet: float
+    """CPU seconds of the reflections, and of who binds."""
+    calls: int
+    """Requests of the fleet."""
+
+
+def nodes_of(way: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The virtual nodes of a way, and who binds where."""
+    if way == DIRECT:
+        return [], {}
+    if way == LINK:
+        return [{"home": CONSUMER, "remote": PROVIDER, "node": "far", "namespaces": [SPACE]}], {}
+    first = {"home": CONSUMER, "remote": BROKER, "node": "far", "namespaces": [SPACE], "scheduler": SCHEDULER,
+             "offer": {"cpu": "10k", "memory": "10Ti", "pods": "100k"}}  # fmt: skip
+    onward = {"home": BROKER, "remote": PROVIDER, "node": PROVIDER, "namespaces": [], "consumers": True}
+    return [first, onward], {BROKER: PROVIDER}
+
+
+async def measure(way: str, sizes: list[int]) -> dict[int, Cost]:
+    """The cost of a wave of each size, on one engine, after a first one that is not counted."""
+    nodes, bind = nodes_of(way)
+    with processes.clusters([CONSUMER, BROKER, PROVIDER], NODES, speed=50.0, lease_renewal=3000.0) as engine:
+        config = engine.hello
+        async with connected(config[CONSUMER]) as home:
+            await home.create(kinds.NAMESPACE.new(SPACE))
+            with processes.fleet(config, nodes, bind=bind) as fleet:
+                await wave(home, way, "warm-up", WARM_UP)
+                costs = {}
+                for size in sizes:
+                    before, asked = engine.usage().cpu, fleet.usage()
+                    seconds = await wave(home, way, f"wave-{size}", size)
+                    used = fleet.usage() - asked
+                    costs[size] = Cost(seconds, engine.usage().cpu - before, used.cpu, used.calls)
+                return costs
+
+
+class connected:  # noqa: N801 - reads as a verb
+    """A client while it is needed."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        self._client = connect(kubeconfig, name=CONSUMER)
+
+    async def __aenter__(self) -> KubeCluster:
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+
+async def wave(home: KubeCluster, way: str, name: str, size: int) -> float:
+    """Create so many pods, wait until all are Ready, remove them; seconds until the last one was."""
+    running: set[str] = set()
+    left = {f"{name}-{number:05d}" for number in range(size)}
+    began = took = 0.0
+
+    def look(_: Object | None, new: Object | None) -> bool:
+        if new is not None and new["metadata"]["name"] not in running and is_true(new, "Ready"):
+            running.add(new["metadata"]["name"])
+        return len(running) == size
+
+    async def create() -> None:
+        nonlocal began
+        began = time.perf_counter()
+        await bounded((home.create(pod(way, each)) for each in sorted(left)), IN_FLIGHT)
+
+    def gone(old: Object | None, new: Object | None) -> bool:
+        if new is None and old is not None:
+            left.discard(old["metadata"]["name"])
+        return not left
+
+    async def delete() -> None:
+        await bounded((home.delete(kinds.POD, each, SPACE) for each in sorted(left)), IN_FLIGHT)
+
+    watch = Watch(kinds.POD, SPACE, labels=f"wave={name}")
+    await until(home, watch, look, create)
+    took = time.perf_counter() - began
+    await until(home, watch, gone, delete)
+    return took
+
+
+def pod(way: str, name: str) -> Object:
+    """The same pod for every way, but for its node."""
+    container = {"name": "main", "image": "registry.example.org/main:1", "ports": [{"containerPort": 8080}]}
+    spec: Object = {"containers": [container]}
+    if way != DIRECT:
+        spec["nodeName"] = "far"
+    labels = {"app": "main", "wave": name.rpartition("-")[0]}
+    return kinds.POD.new(name, SPACE, metadata={"labels": labels}, spec=spec)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the sizes; 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(prog="benchmarks scheduling")
+    parser.add_argument("--sizes", default="1000,10000")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args(arguments)
+    sizes = [int(size) for size in options.sizes.split(",")]
+    found: dict[str, list[dict[int, Cost]]] = {way: [] for way in WAYS}
+    for _ in range(options.rounds):
+        for way in WAYS:
+            found[way].append(uvloop.run(measure(way, sizes)))
+    return report(sizes, found)
+
+
+def report(sizes: list[int], found: dict[str, list[dict[int, Cost]]]) -> int:
+    """Print what was measured, and the bars."""
+    paper = Report("scheduling", "from the first request until the last pod is Ready, in one run")
+    paper.head("pods", "way", "seconds", "ms/pod", "clusters CPU ms", "fleet CPU ms", "requests/pod")
+    mean: dict[tuple[str, int], float] = {}
+    for size in sizes:
+        for way in WAYS:
+            costs = [costs[size] for costs in found[way]]
+            seconds = mean[way, size] = fmean(cost.seconds for cost in costs)
+            engine, fleet = fmean(cost.engine for cost in costs), fmean(cost.fleet for cost in costs)
+            paper.row(
+                f"{size:,}", way, f"{seconds:.2f}", f"{1000 * seconds / size:.2f}", f"{1000 * engine / size:.2f}",
+                f"{1000 * fleet / size:.2f}", f"{costs[0].calls / size:.1f}",
+            )  # fmt: skip
+    first, last = sizes[0], sizes[-1]
+    if last > first:
+        for way in WAYS:
+            growth, fair = mean[way, last] / mean[way, first], MOST_GROWTH * last / first / 10
+            paper.bar(Bar(f"{way}: time for {last:,} pods against {first:,}", growth, fair))
+    for size in sizes:
+        ratio = mean[CHAIN, size] / mean[LINK, size]
+        paper.bar(Bar(f"{size:,} pods through the broker against a link", ratio, MOST_OF_LINK))
+    return paper.end()
