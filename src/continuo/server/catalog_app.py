@@ -15,6 +15,8 @@ from continuo.broker.catalog.database import Database
 from continuo.broker.catalog.peering import HandOver, Peering
 from continuo.broker.catalog.query import Queries
 from continuo.broker.catalog.tokens import Signer
+from continuo.broker.measurements.publishing import Publisher
+from continuo.broker.measurements.store import Measurements
 from continuo.server.catalog_face import CatalogParts, OperatorCheck, handle_refusals, running
 from continuo.server.failures import handle_failures
 from continuo.server.limits import BodyLimit
@@ -22,6 +24,7 @@ from continuo.server.problems import Problem
 from continuo.server.routes.catalog_accounts import accounts_router
 from continuo.server.routes.catalog_contracts import contracts_router
 from continuo.server.routes.catalog_events import events_router
+from continuo.server.routes.catalog_measurements import measurements_router
 from continuo.server.routes.catalog_offers import offers_router
 from continuo.server.routes.catalog_thesis import thesis_router
 from continuo.server.routes.health import health_router
@@ -47,7 +50,8 @@ def make_catalog(
     accounts = Accounts(database, signer, clock)
     contracts = Contracts(database, catalog, peering or HandOver(), clock)
     queries = Queries(catalog.index)
-    return CatalogParts(database, catalog, accounts, signer, queries, contracts, operator, anonymous, origins)
+    measured = Publisher(Measurements(database, name, clock), catalog.measure)
+    return CatalogParts(database, catalog, accounts, signer, queries, contracts, measured, operator, anonymous, origins)
 
 
 def gate_operator(gate: Gate) -> OperatorCheck:
@@ -64,7 +68,8 @@ def gate_operator(gate: Gate) -> OperatorCheck:
 
 def include_catalog(app: FastAPI, parts: CatalogParts) -> None:
     """All routes of the catalog."""
-    for router in (thesis_router, offers_router, events_router, accounts_router, contracts_router):
+    faces = (thesis_router, offers_router, events_router, accounts_router, contracts_router, measurements_router)
+    for router in faces:
         app.include_router(router(parts))
     handle_refusals(app)
 

@@ -21,6 +21,7 @@ from continuo.broker.catalog.database import Database, StorageFailed
 from continuo.broker.catalog.query import BadQuery, Queries
 from continuo.broker.catalog.secrets import digest
 from continuo.broker.catalog.tokens import BadToken, Signer
+from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.offers.reading import BadOffer, decode
 from continuo.expressions.tree import BadExpression
 from continuo.server.problems import MEDIA_TYPE, Problem
@@ -72,6 +73,7 @@ class CatalogParts:
     signer: Signer
     queries: Queries
     contracts: Contracts
+    measured: Publisher
     operator: OperatorCheck
     anonymous: bool = False
     origins: frozenset[str] = frozenset()
@@ -155,6 +157,7 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
     await parts.signer.load()
     await parts.catalog.load()
     await parts.contracts.load()
+    await parts.measured.load()
     beat = asyncio.create_task(_beat(parts))
     try:
         yield
@@ -167,7 +170,7 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
 
 
 async def _beat(parts: CatalogParts) -> None:
-    """Streams look at their tokens; contracts are metered. A failing storage must not end either."""
+    """Streams look at their tokens; contracts are metered; measurements grow stale. A failing storage must not end any."""
     while True:
         await asyncio.sleep(HEARTBEAT)
         parts.catalog.feed.beat()
@@ -175,6 +178,10 @@ async def _beat(parts: CatalogParts) -> None:
             await parts.contracts.meter()
         except Exception:
             log.exception("usage could not be recorded; it is tried again")
+        try:
+            await parts.measured.refresh()
+        except Exception:
+            log.exception("measured values could not be told; it is tried again")
 
 
 def problem_of(error: Exception) -> Problem:

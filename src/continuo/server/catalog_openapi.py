@@ -20,6 +20,7 @@ OFFER: dict[str, Any] = {
     "properties": {
         "name": _TEXT, "type": _TEXT, "description": _TEXT, "region": _TEXT, "currency": _TEXT, "unit": _TEXT,
         "labels": {"type": "object", "additionalProperties": _TEXT},
+        "claims": {"type": "object", "additionalProperties": {"type": "number"}},
         "plans": {"anyOf": [
             {"type": "object", "additionalProperties": _PLAN}, {"type": "array", "items": _PLAN},
         ]},

@@ -145,7 +145,7 @@ class _Reader:
         for metric, number in self._mapping("claims", value, required=False).items():
             if not _METRIC.fullmatch(metric):
                 self._problems.append(f"claims.{metric[:63]}: must be named with letters, digits and underscores")
-            if isinstance(number, bool) or not isinstance(number, int | Decimal) or not abs(number) <= _LARGEST:
+            if not _is_number(number):
                 self._problems.append(f"claims.{metric[:63]}: must be a number, not {brief(number)}")
                 continue
             claims[metric] = float(number)
@@ -232,3 +232,7 @@ class _Reader:
                 self._problems.append(f"{where}.{key}: {problem}")
             resources[key] = str(amount)
         return resources
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | Decimal) and abs(Decimal(value)) <= _LARGEST
