@@ -145,7 +145,7 @@ class Hub:
 
     def pod(self, key: Key) -> Object | None:
         """Any pod of the cluster, while a wide hub follows them."""
-        channel = self._channels.get(self._key(Watch(kinds.POD)))
+        channel = self._channels.get(self._key(Watch(kinds.POD), _routes(kinds.POD)))
         return channel.informer.cache.get(key) if channel is not None else None
 
     def originals(self, kind: Kind, namespace: str) -> Share:
@@ -193,7 +193,7 @@ class Hub:
 
     # --- channels -----------------------------------------------------------------------------------------------------
     def _share(self, watch: Watch, route: Route, slot: Slot) -> Share:
-        key = self._key(watch)
+        key = self._key(watch, route)
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = Channel(self.cluster, watch, route)
@@ -202,8 +202,8 @@ class Hub:
         return Share(self, channel, slot)
 
     @staticmethod
-    def _key(watch: Watch) -> tuple[object, ...]:
-        return watch.kind, watch.namespace, watch.labels, watch.fields
+    def _key(watch: Watch, route: Route) -> tuple[object, ...]:
+        return watch.kind, watch.namespace, watch.labels, watch.fields, route
 
     async def release(self, channel: Channel) -> None:
         """One user less."""

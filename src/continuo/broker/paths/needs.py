@@ -1,0 +1,88 @@
+"""Which paths the broker's pods need, kept as they come and go: counted, never scanned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from continuo.federation.paths import Ends, used_by
+from continuo.federation.reflection.spaces import root_consumer_of
+from continuo.kube.port import Cluster
+from continuo.resources import kinds
+from continuo.resources.meta import Key, Object, key_of
+from continuo.runtime.informer import Informer, Watch
+
+Changed = Callable[[Ends], None]
+
+
+def _essentials(pod: Object) -> Object:
+    """What of a pod is looked at here: a broker has ten thousands of them."""
+    metadata = pod["metadata"]
+    kept = {name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata}
+    said = {name: value for name, value in (metadata.get("annotations") or {}).items() if name.startswith("brokering.")}
+    return {"metadata": {**kept, "annotations": said}, "status": {"phase": (pod.get("status") or {}).get("phase")}}
+
+
+class Needs:
+    """The paths in use."""
+
+    def __init__(self, broker: Cluster, changed: Changed) -> None:
+        self._changed = changed
+        self._pods = Informer(broker, Watch(kinds.POD, trim=_essentials, indexers={"in": lambda pod: [key_of(pod)[0]]}))
+        self._spaces = Informer(broker, Watch(kinds.NAMESPACE))
+        self._of_pod: dict[Key, Ends] = {}
+        self._count: Counter[Ends] = Counter()
+
+    async def start(self) -> None:
+        """Return when everything that is there is counted."""
+        self._spaces.start()
+        self._pods.start()
+        await asyncio.gather(self._spaces.synced.wait(), self._pods.synced.wait())
+        self._pods.on_change(self._pod_changed)
+        self._spaces.on_change(self._space_changed)
+
+    async def close(self) -> None:
+        """Count no more."""
+        await asyncio.gather(self._pods.stop(), self._spaces.stop())
+
+    def __contains__(self, pair: Ends) -> bool:
+        return self._count[pair] > 0
+
+    def pods(self, pair: Ends) -> int:
+        """How many pods need a path."""
+        return self._count[pair]
+
+    @property
+    def all(self) -> list[Ends]:
+        """Every path that a pod needs."""
+        return [pair for pair, count in self._count.items() if count > 0]
+
+    def _consumer(self, namespace: str) -> str | None:
+        return root_consumer_of(self._spaces.cache.get(("", namespace)))
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        obj = new if new is not None else old
+        if obj is not None:
+            wanted = used_by(new, self._consumer(key_of(new)[0])) if new is not None else None
+            self._set(key_of(obj), wanted)
+
+    def _space_changed(self, old: Object | None, new: Object | None) -> None:
+        """A namespace may be marked after its first pod has come."""
+        obj = new if new is not None else old
+        if obj is not None and root_consumer_of(old) != root_consumer_of(new):
+            for pod in self._pods.cache.by_index("in", obj["metadata"]["name"]):
+                self._pod_changed(pod, pod)
+
+    def _set(self, key: Key, wanted: Ends | None) -> None:
+        before = self._of_pod.pop(key, None)
+        if wanted is not None:
+            self._of_pod[key] = wanted
+        if before == wanted:
+            return
+        for pair, step in ((before, -1), (wanted, 1)):
+            if pair is not None:
+                self._count[pair] += step
+                if self._count[pair] == 0:
+                    del self._count[pair]
+                self._changed(pair)
