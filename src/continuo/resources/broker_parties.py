@@ -91,11 +91,10 @@ class Moving(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     pod: Annotated[str, Meta(max_length=253, description="Its name.")]
     workload: Annotated[str, Meta(max_length=320, description="What it is a replica of.")]
     source: Annotated[str, Meta(max_length=253, description="The provider that it leaves.")] = field(name="from")
-    to: Annotated[Annotated[str, Meta(max_length=253)] | None, Meta(description="The provider that it returns to.")] = (
-        None
-    )
+    home: Annotated[str, Meta(max_length=253, description="The provider that it returns to once it may.")]
+    back: Annotated[bool, Meta(description="Whether this is the return.")] = False
     since: Annotated[Time, Meta(description="When this was decided.")]
-    why: Annotated[str, Meta(max_length=1024, description="Why, in one sentence.")] = ""
+    why: Annotated[str, Meta(max_length=512, description="Why, in one sentence.")] = ""
 
 
 class ConsumerStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -80,10 +80,10 @@ class MovesSpec(Struct, frozen=True, kw_only=True, rename="camel"):
         Running.MOVE
     )
     per_workload: Annotated[
-        int, Meta(ge=1, le=1000), doc("How many pods of one workload may be on the move at a time.", format="int32")
+        int, Meta(ge=1, le=200), doc("How many pods of one workload may be on the move at a time.", format="int32")
     ] = 1
     per_consumer: Annotated[
-        int, Meta(ge=1, le=1000), doc("How many pods of one consumer may be on the move at a time.", format="int32")
+        int, Meta(ge=1, le=200), doc("How many pods of one consumer may be on the move at a time.", format="int32")
     ] = 10
     after: Annotated[Seconds, doc("Seconds that a performance rule must be broken before pods move.")] = 0
     return_after: Annotated[

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from continuo.resources.orchestration_types import ObjectName, Word, doc, many
 
-MAX_RULES, MAX_STANDARDS, MAX_NUMBERS, MAX_NAMES, MAX_TERMS, MAX_MOVING = 32, 32, 64, 256, 16, 1000
+MAX_RULES, MAX_STANDARDS, MAX_NUMBERS, MAX_NAMES, MAX_TERMS, MAX_MOVING = 32, 32, 64, 256, 16, 200
 LONGEST_EXPRESSION = 2048
 
 Expression = Annotated[str, Meta(min_length=1, max_length=LONGEST_EXPRESSION)]

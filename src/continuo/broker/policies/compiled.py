@@ -53,6 +53,12 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     rank: Rule | None = None
     problem: str | None = None
+    uid: str = ""
+
+    def same(self, obj: Object) -> bool:
+        """Whether it was made of this state of a BrokerPolicy, apart from its status."""
+        metadata = obj["metadata"]
+        return (self.uid, self.generation) == (metadata.get("uid"), metadata.get("generation"))
 
     @property
     def moves(self) -> MovesSpec:
@@ -79,16 +85,17 @@ class Policy:
 def compile_policy(obj: Object) -> Policy:
     """The policy of a BrokerPolicy; what cannot be read or compiled is its `problem`."""
     name, generation = obj["metadata"]["name"], int(obj["metadata"].get("generation") or 0)
+    uid = str(obj["metadata"].get("uid") or "")
     try:
         spec = decode_spec(obj, BrokerPolicySpec)
     except Invalid as error:
-        return Policy(name, generation, BrokerPolicySpec(), problem=str(error))
+        return Policy(name, generation, BrokerPolicySpec(), problem=str(error), uid=uid)
     try:
         rules = tuple(_rules(spec))
         rank = _rank(spec)
     except BadExpression as error:
-        return Policy(name, generation, spec, problem=str(error))
-    return Policy(name, generation, spec, rules, rank)
+        return Policy(name, generation, spec, problem=str(error), uid=uid)
+    return Policy(name, generation, spec, rules, rank, uid=uid)
 
 
 def _rules(spec: BrokerPolicySpec) -> Iterable[Rule]:

@@ -1,0 +1,85 @@
+"""The ledger of moves: which of them are over, and which may begin. Pure.
+
+A move is written into the Consumer's status before its pod is evicted, and struck out when the replacement is ready. So the
+budget holds over a crash, and a pod is never forgotten between the two.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from continuo.broker.policies.decisions import stamp
+from continuo.broker.policies.facts import seconds
+from continuo.broker.selector.decide import Want
+from continuo.resources.broker import Moving
+from continuo.resources.meta import Key
+
+GIVEN_UP = 600.0
+"""Seconds after which a move is struck out though its replacement is not ready: it no longer holds up others."""
+UNREPLACED = 120.0
+"""Seconds after which a move is struck out whose pod is gone and was not made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there of a move: its pod, and the pod that replaces it."""
+
+    there: bool
+    leaving: bool
+    wanted: bool
+    """Whether the pod, if it is still there, still has to leave."""
+    replaced: bool
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pod that could be moved now."""
+
+    key: Key
+    uid: str
+    workload: str
+    want: Want
+
+
+def over(entry: Moving, seen: Seen, now: float) -> bool:
+    """Whether a move is to be struck out."""
+    age = now - seconds(entry.since)
+    if seen.there:
+        return not seen.leaving and not seen.wanted
+    if seen.ready:
+        return True
+    return age > (GIVEN_UP if seen.replaced else UNREPLACED)
+
+
+def begin(candidates: Sequence[Candidate], ledger: Sequence[Moving], now: float) -> list[Moving]:
+    """The moves that the budgets allow now: those that must first, returns last."""
+    known = {entry.uid for entry in ledger}
+    per_workload: Counter[str] = Counter(entry.workload for entry in ledger)
+    total, begun = len(ledger), []
+    for one in sorted(candidates, key=lambda c: (c.want.back, not c.want.hard, c.key)):
+        want = one.want
+        if one.uid in known or total >= want.budget.per_consumer:
+            continue
+        if per_workload[one.workload] >= want.budget.per_workload:
+            continue
+        per_workload[one.workload] += 1
+        total += 1
+        begun.append(Moving(
+            uid=one.uid, namespace=one.key[0], pod=one.key[1], workload=one.workload, source=want.source,
+            home=want.home, back=want.back, since=stamp(now), why=want.why[:512],
+        ))  # fmt: skip
+    return begun
+
+
+def replaces(ledger: Sequence[Moving], key: Key, uid: str, workload: str, taken: Mapping[str, str]) -> Moving | None:
+    """The move that a new pod is the replacement of: the one of its name, or any of its workload that has none yet.
+
+    `taken`: the moves that have a replacement already, with its UID.
+    """
+    open_ = [e for e in ledger if e.uid != uid and taken.get(e.uid, uid) == uid and e.workload == workload]
+    named = [entry for entry in open_ if (entry.namespace, entry.pod) == key]
+    found = named or open_
+    return found[0] if found else None

@@ -1,0 +1,102 @@
+"""What the selector wants to know of a pod: pure readers."""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import lru_cache
+
+from continuo.broker.policies.facts import PodFacts, quantity
+from continuo.broker.selector.names import REFLECTED_FROM
+from continuo.resources.meta import Object, deleting, is_true, labels_of
+
+_ENDED = ("Succeeded", "Failed")
+_OWN_HASH = "pod-template-hash"
+_ORDINAL = re.compile(r"-\d+\Z")
+
+
+@lru_cache(maxsize=4096)
+def thousandths(text: str | int | float) -> int:
+    """A quantity in thousandths, rounded up; 0 for what is none, as no API server would have taken it."""
+    try:
+        return math.ceil(quantity(str(text)) * 1000)
+    except ValueError:
+        return 0
+
+
+def requests_of(spec: Object) -> dict[str, int]:
+    """What a pod asks for, in thousandths: its containers together, or one that runs before them if that is more."""
+    total: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        _add(total, _requests(container))
+    beside: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for container in spec.get("initContainers") or ():
+        asked = _requests(container)
+        if container.get("restartPolicy") == "Always":
+            _add(beside, asked)
+            asked = {}
+        for resource in {*asked, *beside}:
+            most[resource] = max(most.get(resource, 0), asked.get(resource, 0) + beside.get(resource, 0))
+    _add(total, beside)
+    for resource, amount in most.items():
+        total[resource] = max(total.get(resource, 0), amount)
+    _add(total, {name: thousandths(text) for name, text in (spec.get("overhead") or {}).items()})
+    return total
+
+
+def _requests(container: Object) -> dict[str, int]:
+    asked = (container.get("resources") or {}).get("requests") or {}
+    return {name: thousandths(text) for name, text in asked.items()}
+
+
+def _add(total: dict[str, int], more: dict[str, int]) -> None:
+    for resource, amount in more.items():
+        total[resource] = total.get(resource, 0) + amount
+
+
+def pod_facts(pod: Object) -> PodFacts:
+    """What policies may ask of a pod."""
+    spec = pod["spec"]
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    requests = tuple(sorted((name, amount / 1000) for name, amount in requests_of(spec).items()))
+    labels = tuple(sorted(labels_of(pod).items()))
+    return PodFacts(pod["metadata"]["namespace"], labels, requests, tuple(c.get("image", "") for c in containers))
+
+
+def ended(pod: Object) -> bool:
+    """Whether it has run to its end and holds nothing any more."""
+    return (pod.get("status") or {}).get("phase") in _ENDED
+
+
+def wants_a_place(pod: Object) -> bool:
+    """Whether a scheduler has to look at it."""
+    spec = pod["spec"]
+    return not (spec.get("nodeName") or spec.get("schedulingGates") or deleting(pod) or ended(pod))
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether it runs and says so."""
+    return is_true(pod, "Ready")
+
+
+def owner_of(pod: Object) -> Object | None:
+    """The controller that made it."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def made_anew(pod: Object) -> bool:
+    """Whether somebody makes it anew when it is evicted; a pod that nobody would make again is never evicted."""
+    return owner_of(pod) is not None or REFLECTED_FROM in labels_of(pod)
+
+
+def workload_of(pod: Object) -> str:
+    """What a pod is a replica of: its controller, or, of a copy that has none, what its name and labels tell."""
+    metadata = pod["metadata"]
+    owner = owner_of(pod)
+    if owner is not None and owner["kind"] != "ShadowPod":
+        return f"{metadata['namespace']}/{owner['kind']}/{owner['name']}"
+    name, labels = metadata["name"], labels_of(pod)
+    stem, found, _ = name.rpartition(f"-{labels[_OWN_HASH]}-") if labels.get(_OWN_HASH) else ("", "", "")
+    return f"{metadata['namespace']}/{stem if found else _ORDINAL.sub('', name)}"

@@ -1,0 +1,276 @@
+"""The loop: follows the broker's cluster, keeps the world, and works until it is cancelled.
+
+Everything is derived from what is observed; there is no state that a restart would miss. Two queues beside the pods': facts
+(what a change of a policy, a provider, a consumer or the clock touches) and moves (one consumer at a time).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterable
+
+from continuo.broker.selector.desk import Desk
+from continuo.broker.selector.moving import Mover
+from continuo.broker.selector.names import MOVE, PROVIDER
+from continuo.broker.selector.placing import Placer
+from continuo.broker.selector.pods import ended, is_ready
+from continuo.broker.selector.world import Pair
+from continuo.kube.port import Cluster
+from continuo.resources.broker import BROKER_POLICY
+from continuo.resources.errors import BadRequest, NotFound
+from continuo.resources.meta import Key, Object, annotations_of, deleting, key_of, labels_of
+from continuo.runtime.backoff import Backoff
+from continuo.runtime.controller import DONE, Controller, Result
+
+log = logging.getLogger(__name__)
+WORKERS = 32
+"""Pods that are written about at a time."""
+_Fact = tuple[str, str]
+
+
+class Selector:
+    """The scheduler of consumers' pods in one broker's cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        instance: str = "continuo-broker",
+        now: Callable[[], float] = time.time,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.desk = Desk(cluster, instance, now, backoff)
+        self.facts: Controller[_Fact] = Controller("facts", self._fact, workers=1, backoff=backoff, rng=rng)
+        mover = Mover(self.desk)
+        self.moves: Controller[str] = Controller("moves", mover.reconcile, workers=4, backoff=backoff, rng=rng)
+        self.pods: Controller[Key] = Controller("pods", self._pod, workers=WORKERS, backoff=backoff, rng=rng)
+        self._placer = Placer(self.desk, self.pods.add, self.moves.add)
+        self._world = self.desk.world
+        self.ready = asyncio.Event()
+        """Set when everything that was there is known and being looked at."""
+
+    def trouble(self) -> str | None:
+        """Why it cannot work now, in one sentence; None when it can."""
+        for informer in self.desk.informers:
+            if informer.stale_since is not None and informer.last_error is not None:
+                return f"{informer.watch.kind.resource} cannot be followed: {informer.last_error}"
+        return None if self.ready.is_set() else "the broker's cluster is still being read"
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises what stands in the way at the start."""
+        desk = self.desk
+        await _installed(desk.cluster)
+        for informer in desk.informers:
+            informer.start()
+        desk.events.start()
+        controllers = (self.facts, self.moves, self.pods)
+        try:
+            await asyncio.gather(*(informer.synced.wait() for informer in desk.informers))
+            self._begin()
+            for controller in controllers:
+                controller.start()
+            self.ready.set()
+            log.info("the broker of cluster %s places pods", desk.cluster.name)
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.gather(*(controller.stop(2.0) for controller in controllers))
+            await asyncio.gather(*(informer.stop() for informer in desk.informers))
+            await desk.events.stop()
+
+    def _begin(self) -> None:
+        """Take in what the informers found, in an order in which nothing is judged twice; then follow them."""
+        desk, world = self.desk, self._world
+        for obj in desk.policies.cache:
+            world.policy(obj["metadata"]["name"], obj)
+        for obj in desk.providers.cache:
+            world.provider(obj["metadata"]["name"], obj)
+        for obj in desk.consumers.cache:
+            world.consumer(obj["metadata"]["name"], obj)
+        for obj in desk.namespaces.cache:
+            world.namespace(obj["metadata"]["name"], obj)
+        desk.nodes.on_change(self._on_node)
+        desk.namespaces.on_change(self._on_namespace)
+        desk.policies.on_change(self._on_fact("policy"))
+        desk.providers.on_change(self._on_fact("provider"))
+        desk.consumers.on_change(self._on_fact("consumer"))
+        desk.pods.on_change(self._on_pod)
+
+    # --- what is told ---
+    def _on_fact(self, what: str) -> Callable[[Object | None, Object | None], None]:
+        def told(old: Object | None, new: Object | None) -> None:
+            obj = new if new is not None else old
+            assert obj is not None
+            self.facts.add((what, obj["metadata"]["name"]))
+
+        return told
+
+    def _on_namespace(self, old: Object | None, new: Object | None) -> None:
+        obj = new if new is not None else old
+        assert obj is not None
+        name = obj["metadata"]["name"]
+        before = self._world.consumer_id(name)
+        if self._world.namespace(name, new) != before:
+            self._look_at(self.desk.pods.cache.by_index("in", name))
+
+    def _on_node(self, old: Object | None, new: Object | None) -> None:
+        obj = new if new is not None else old
+        assert obj is not None
+        name = obj["metadata"]["name"]
+        if not self._world.rooms.node(name, new):
+            return
+        self.facts.add(("room", ""))
+        stood, stands = (labels_of(state).get(PROVIDER) if state is not None else None for state in (old, new))
+        if old is not None and stood != stands:
+            for provider in {stood, stands} - {None}:
+                self.facts.add(("provider", str(provider)))
+            for namespace in self._namespaces():
+                self._look_at(self.desk.at(namespace, name))
+
+    def _namespaces(self) -> Iterable[str]:
+        return [name for consumer in self._world.consumers for name in self._world.namespaces_of(consumer)]
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        obj = new if new is not None else old
+        assert obj is not None
+        key, uid = key_of(obj), obj["metadata"]["uid"]
+        if old is not None and new is not None and old["metadata"]["uid"] != uid:
+            self._gone(key, old)
+        if new is None or ended(new):
+            self._gone(key, obj)
+            return
+        node = new["spec"].get("nodeName")
+        if node:
+            self.desk.assumed.pop(key, None)
+            self._world.rooms.book(key, uid, node, new["spec"])
+            if annotations_of(new).get(MOVE) and (old is None or is_ready(old) != is_ready(new)):
+                self._moved_in(key[0])
+        if old is None or _schedules(old) != _schedules(new):
+            self.pods.add(key)
+
+    def _gone(self, key: Key, pod: Object) -> None:
+        desk = self.desk
+        self._placer.forget(key)
+        if desk.assumed.get(key) == pod["metadata"]["uid"]:
+            del desk.assumed[key]
+        if self._world.rooms.release(key, pod["metadata"]["uid"]):
+            self.facts.add(("room", ""))
+        consumer = self._world.consumer_at(key[0])
+        if consumer is None:
+            return
+        desk.wants.get(consumer.name, {}).pop(key, None)
+        if desk.ledger(consumer.name):
+            self.moves.add(consumer.name)
+            self._look_at(desk.at(key[0], ""))  # its replacement may have waited for its end
+
+    def _moved_in(self, namespace: str) -> None:
+        consumer = self._world.consumer_at(namespace)
+        if consumer is not None:
+            self.moves.add(consumer.name)
+
+    # --- what follows ---
+    async def _pod(self, key: Key) -> Result:
+        result = await self._placer.reconcile(key)
+        self._set_clocks()
+        return result
+
+    async def _fact(self, key: _Fact) -> Result:
+        """Something other than a pod changed: see what it touches."""
+        what, name = key
+        world, desk = self._world, self.desk
+        if what == "room":
+            self._more_room()
+            return DONE
+        if what == "provider":
+            self._touched(world.provider(name, desk.providers.cache.get(("", name))))
+        elif what == "expiry":
+            self._touched(world.effects([(consumer, name) for consumer in world.consumers]))
+        elif what == "consumer":
+            self._consumer(name)
+        else:
+            obj = desk.policies.cache.get(("", name))
+            self._touched(world.policy(name, obj))
+            if obj is not None:
+                await desk.actor.judge_policy(obj, world.policies[name].problem)
+        if what != "consumer":
+            self._clock([name] if what in ("provider", "expiry") else list(world.providers))
+        return DONE
+
+    def _consumer(self, name: str) -> None:
+        world = self._world
+        before = world.consumers.get(name)
+        pairs = world.consumer(name, self.desk.consumers.cache.get(("", name)))
+        after = world.consumers.get(name)
+        self.moves.add(name)
+        if after is before:
+            return  # only its status changed
+        self._touched(pairs)
+        for id_ in {facts.id for facts in (before, after) if facts is not None}:
+            for namespace in world.namespaces_with(id_):
+                self._look_at(self.desk.pods.cache.by_index("in", namespace))
+        self._clock(list(world.providers))
+
+    def _touched(self, pairs: Iterable[Pair]) -> None:
+        """Look again at the pods of these consumers at these providers, at those that wait, and at those that were moved."""
+        waiting: set[str] = set()
+        for consumer, provider in pairs:
+            nodes = self._world.rooms.nodes_of(provider)
+            for namespace in self._world.namespaces_of(consumer):
+                for node in nodes:
+                    self._look_at(self.desk.at(namespace, node))
+                self._look_at(self.desk.pods.cache.by_index("home", (namespace, provider)))
+                if namespace not in waiting:
+                    waiting.add(namespace)
+                    self._look_at(self.desk.at(namespace, ""))
+            if self.desk.wants.get(consumer):
+                self.moves.add(consumer)
+
+    def _more_room(self) -> None:
+        self._placer.wake()
+        for consumer, wants in self.desk.wants.items():
+            if wants:
+                self.moves.add(consumer)
+
+    def _look_at(self, pods: Iterable[Object]) -> None:
+        for pod in pods:
+            self.pods.add(key_of(pod))
+
+    def _clock(self, providers: Iterable[str]) -> None:
+        """Judge a provider anew when data of today's verdicts grows too old."""
+        now = self.desk.now()
+        for provider in providers:
+            until = min((self._world.until(consumer, provider) for consumer in self._world.consumers), default=math.inf)
+            if until < math.inf:
+                self.facts.queue.add_after(("expiry", provider), max(0.0, until - now) + 0.01)
+
+    def _set_clocks(self) -> None:
+        """The same, for verdicts that depend on the pod."""
+        now = self.desk.now()
+        while self._world.fresh:
+            decision = self._world.fresh.pop().decision
+            if decision.until == math.inf:
+                continue
+            for verdict in (*decision.allowed, *decision.removed):
+                if verdict.until < math.inf:
+                    self.facts.queue.add_after(("expiry", verdict.provider), max(0.0, verdict.until - now) + 0.01)
+
+
+def _schedules(pod: Object) -> tuple[object, ...]:
+    """All of a pod that decides where it may be."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    gates = bool(spec.get("schedulingGates"))
+    return metadata["uid"], spec.get("nodeName"), metadata.get("labels"), deleting(pod), gates
+
+
+async def _installed(cluster: Cluster) -> None:
+    try:
+        await cluster.list(BROKER_POLICY)
+    except NotFound as error:
+        raise BadRequest(
+            f"cluster {cluster.name} does not serve the brokers' kinds: install them with "
+            "`continuo install --crds-only | kubectl apply --server-side -f -`"
+        ) from error
