@@ -14,6 +14,7 @@ import click
 from continuo.cli.catalog_client import Where, catalog_options, client
 from continuo.cli.catalog_print import print_account, print_contracts, print_frame, print_offer, print_offers
 from continuo.cli.catalog_serve import serve_catalog
+from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import BadInput, run
 from continuo.cli.output import output_option, print_data
 
@@ -103,6 +104,29 @@ async def publish(offer: str, path: str, where: Where) -> None:
     async with client(where) as catalog:
         status, _, _ = await catalog.exchange("POST", f"/offer/{quote(offer, safe='')}", json=body)
     click.echo(f"offer {offer} {'published' if status == 201 else 'replaced'}")
+
+
+@catalog.command()
+@click.argument("offer")
+@click.argument("plan")
+@click.option("-f", "--file", "path", required=True, help="The offer as JSON or YAML; its plan PLAN gets the capacity.")
+@catalog_options
+@target_options
+@run
+async def follow(offer: str, plan: str, path: str, where: Where, target: Target) -> None:
+    """Keep an offer up to date until stopped: PLAN has what the cluster's nodes can run together."""
+    from continuo.broker.catalog.capacity import CapacityReader, offer_of
+
+    template = _read(path)
+    if not isinstance(template, dict) or plan not in (template.get("plans") or {}):
+        raise BadInput(f"{path} has no plan {plan} under plans")
+    async with client(where) as catalog, connected(target) as cluster:
+
+        async def publish(resources: dict[str, str]) -> None:
+            await catalog.exchange("POST", f"/offer/{quote(offer, safe='')}", json=offer_of(template, plan, resources))
+            click.echo(f"offer {offer}: {plan} has {', '.join(f'{key}={value}' for key, value in resources.items())}")
+
+        await CapacityReader(cluster, publish).run()
 
 
 @catalog.command()

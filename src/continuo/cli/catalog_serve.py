@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from continuo.cli.catalog_client import catalog_folder, write_secret
-from continuo.cli.failures import Failed, run
+from continuo.cli.failures import Failed, run_server
 from continuo.cli.server import serve, tls_context
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -31,7 +31,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--anonymous", is_flag=True, help="Whoever asks may read offers and follow changes.")
 @click.option("--origin", "origins", multiple=True, help="A web page's origin that may open sockets; several times.")
 @click.option("--name", default="catalog", show_default=True, help="The audience of its tokens.")
-@run
+@run_server
 async def serve_catalog(
     host: str,
     port: int,

@@ -58,8 +58,12 @@ class Client:
     def headers(self, more: dict[str, str] | None = None) -> dict[str, str]:
         return {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(more or {})}
 
-    async def ask(self, method: str, path: str, json: Any = None, headers: dict[str, str] | None = None, **more: Any) -> Answer:
-        async with self.http.request(method, self.url + path, json=json, headers=self.headers(headers), **more) as answer:
+    async def ask(
+        self, method: str, path: str, json: Any = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> Answer:
+        async with self.http.request(
+            method, self.url + path, json=json, headers=self.headers(headers), **more
+        ) as answer:
             return Answer(answer.status, answer.headers, await answer.read())
 
     async def get(self, path: str, headers: dict[str, str] | None = None, **params: str) -> Answer:
@@ -129,7 +133,13 @@ async def catalog(
     """Serve a catalog from this storage on a free port."""
     clock = clock or Clock()
     parts = make_catalog(
-        storage, token_operator(OPERATOR), anonymous=anonymous, keep=keep, interval=interval, clock=clock, peering=peering
+        storage,
+        token_operator(OPERATOR),
+        anonymous=anonymous,
+        keep=keep,
+        interval=interval,
+        clock=clock,
+        peering=peering,
     )
     async with running(parts):
         listener = socket.create_server(("127.0.0.1", 0))

@@ -80,7 +80,7 @@ BAD = [
     publishing(planned(cost="1,5"), 422, "not '1,5'"),
     publishing(planned(cost="1e9"), 422, "not '1e9'"),
     publishing(planned(cost=True), 422, "plans.basic.cost: must be a decimal from 0"),
-    publishing(offer() | {"plans": {"b": {"resources": {"cpu": "1"}}}}, 422, 'plans.b.cost: is missing; a free plan says "0"'),
+    publishing(offer() | {"plans": {"b": {"resources": {"cpu": "1"}}}}, 422, "plans.b.cost: is missing; a free plan says"),
     publishing(planned(price="1"), 422, "plans.basic.price: is not known"),
     publishing(planned(resources={}), 422, "plans.basic.resources: must be an object with entries"),
     publishing(planned(resources={"cpu": "many"}), 422, "plans.basic.resources.cpu: must be a Kubernetes quantity"),
@@ -154,7 +154,7 @@ BAD = [
     Bad("lab", "POST", "/api/v1/contracts", {"offer": "no", "plan": "basic"}, 404, "there is no offer no"),
     Bad("lab", "POST", "/api/v1/contracts", {"offer": "there", "plan": "huge"}, 404, "has no plan huge; there are basic"),
     Bad("lab", "POST", "/api/v1/contracts", {"offer": "there", "plan": "basic", "cost": "x"}, 422, "cost: must be a decimal"),
-    Bad("lab", "POST", "/api/v1/contracts", {"offer": "there", "plan": "basic", "cost": "9"}, 409, "costs 1.0 EUR now, not 9"),
+    Bad("lab", "POST", "/api/v1/contracts", {"offer": "there", "plan": "basic", "cost": "9"}, 409, "costs 1.0 EUR now"),
     Bad("lab", "POST", "/api/v1/contracts", {"offer": "there", "plan": "basic"}, 400, "1 to 255 printable",
         {"Idempotency-Key": "k" * 256}),
     Bad("lab", "DELETE", "/api/v1/contracts/none", None, 404, "there is no contract none of yours"),
@@ -168,7 +168,12 @@ BAD = [
 async def test_bad_requests(small: Bench) -> None:
     green, lab = await small.provider(), await small.consumer()
     await green.publish("there", offer())
-    callers = {"green": green, "lab": lab, "anybody": small.anybody, "operator": Client(small.http, small.url, OPERATOR)}
+    callers = {
+        "green": green,
+        "lab": lab,
+        "anybody": small.anybody,
+        "operator": Client(small.http, small.url, OPERATOR),
+    }
     before = small.parts.catalog.index.revision
     assert len(BAD) >= 40
     wrong = []

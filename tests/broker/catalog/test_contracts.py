@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from broker.catalog.bench import Bench, Client, Clock, catalog, offer
+from broker.catalog.bench import Bench, Client, Clock, offer
 from continuo.broker.catalog.catalog import Catalog
 from continuo.broker.catalog.contracts import Contract, Contracts, Purchase
 from continuo.broker.catalog.database import Database
@@ -109,7 +110,7 @@ async def test_accounts_with_open_contracts_stay(small: Bench) -> None:
 
 
 async def test_hours_are_recorded_as_they_pass_and_add_up(bench: Bench) -> None:
-    _, lab, contract = await sold(bench, "0.1")
+    _, _, contract = await sold(bench, "0.1")
     bench.clock.now += 3 * 3600 + 600
     await bench.parts.contracts.meter()
     await bench.parts.contracts.meter()
@@ -118,7 +119,7 @@ async def test_hours_are_recorded_as_they_pass_and_add_up(bench: Bench) -> None:
     await bench.parts.contracts.end(contract["id"], "lab", "enough")
     records = await bench.parts.contracts.usage("lab")
     assert [record.sequence for record in records] == [0, 1, 2, 3]
-    assert all(a.ended == b.started for a, b in zip(records, records[1:], strict=False))
+    assert all(a.ended == b.started for a, b in pairwise(records))
     assert sum(record.amount for record in records) == Decimal("0.1") * 3 + Decimal("0.033333333")
     table = (await (await bench.login("lab")).get("/api/v1/usage", format="csv")).body.decode().splitlines()
     assert len(table) == 5 and table[0].startswith("contract,sequence,buyer")
@@ -263,7 +264,7 @@ async def test_ending_while_the_link_is_being_made_leaves_no_link(tmp_path: Path
     peering.hang = asyncio.Event()
     database, contracts = await open_contracts(tmp_path / "c.sqlite", peering, clock)
     made, _ = await contracts.buy(Purchase("lab", "a", "basic"))
-    while contracts.get(made.id, None).state != "reserved":
+    while contracts.get(made.id, None).state != "reserved":  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     ended = await contracts.end(made.id, "lab", "changed my mind")
     assert (ended.state, ended.started, peering.linked) == ("ended", 0, {})

@@ -155,7 +155,13 @@ async def test_a_list_that_did_not_change_is_not_sent_again(small: Bench) -> Non
     green = await small.provider()
     await green.publish("a", offer())
     first = await green.get("/api/v1/offers", where="price > 0")
-    assert (await green.get("/api/v1/offers", {"If-None-Match": first.headers["ETag"]}, where="price > 0")).status == 304
-    assert (await green.get("/api/v1/offers", {"If-None-Match": first.headers["ETag"]}, where="price > 1")).status == 200
+    assert (
+        await green.get("/api/v1/offers", {"If-None-Match": first.headers["ETag"]}, where="price > 0")
+    ).status == 304
+    assert (
+        await green.get("/api/v1/offers", {"If-None-Match": first.headers["ETag"]}, where="price > 1")
+    ).status == 200
     await green.publish("a", offer(cost="2"))
-    assert (await green.get("/api/v1/offers", {"If-None-Match": first.headers["ETag"]}, where="price > 0")).status == 200
+    assert (
+        await green.get("/api/v1/offers", {"If-None-Match": first.headers["ETag"]}, where="price > 0")
+    ).status == 200

@@ -12,7 +12,11 @@ import hypothesis
 import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from broker.catalog.bench import OPERATOR, Bench, catalog, offer
 
@@ -32,7 +36,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Bench, dict[str, str]]]:
             tokens = {"green": green.token, "lab": lab.token, "operator": OPERATOR, "anybody": ""}
             made.update(bench=bench, tokens=tokens)
             ready.set()
-            while not over.is_set():
+            while not over.is_set():  # noqa: ASYNC110 - the test is another thread
                 await asyncio.sleep(0.02)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))

@@ -114,7 +114,9 @@ async def test_what_ends_a_login(closed: Bench) -> None:
     green = await closed.login("green")
     secret = (await closed.operator.ask("POST", "/api/v1/accounts/green/secret")).json["secret"]
     assert (await green.get("/offers")).status == 401
-    assert (await closed.anybody.ask("POST", "/api/v1/tokens", {"account": "green", "secret": green.secret})).status == 401
+    assert (
+        await closed.anybody.ask("POST", "/api/v1/tokens", {"account": "green", "secret": green.secret})
+    ).status == 401
     closed.passwords["green"] = secret
 
     green = await closed.login("green")
@@ -150,7 +152,9 @@ async def test_scopes_bound_what_an_account_and_a_login_may(closed: Bench) -> No
     assert (await reader.ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "b"})).status == 403
 
 
-@pytest.mark.parametrize("path", ["/offers", "/offer/a", "/api/v1/offers", "/api/v1/offers/a", "/api/v1/events", "/api/v1/contracts"])
+@pytest.mark.parametrize(
+    "path", ["/offers", "/offer/a", "/api/v1/offers", "/api/v1/offers/a", "/api/v1/events", "/api/v1/contracts"]
+)
 async def test_nothing_is_read_without_a_token_unless_the_operator_allows_it(closed: Bench, path: str) -> None:
     assert (await closed.anybody.get(path)).status == 401
 

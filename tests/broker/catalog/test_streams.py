@@ -87,9 +87,11 @@ async def test_events_resume_where_the_last_one_was(small: Bench) -> None:
         while len([line for line in lines if line.startswith("id:")]) < 2:
             lines.append((await asyncio.wait_for(answer.content.readline(), 20)).decode().strip())
         assert answer.headers["Content-Type"].startswith("text/event-stream")
-    assert [line for line in lines if line.startswith(("id", "event"))] == ["id: 2", "event: offer.upserted", "id: 3"] or [
-        line for line in lines if line.startswith("id")
-    ] == ["id: 2", "id: 3"]
+    assert [line for line in lines if line.startswith(("id", "event"))] == [
+        "id: 2",
+        "event: offer.upserted",
+        "id: 3",
+    ] or [line for line in lines if line.startswith("id")] == ["id: 2", "id: 3"]
 
 
 async def test_what_is_no_longer_kept_cannot_be_resumed(tmp_path: Path) -> None:

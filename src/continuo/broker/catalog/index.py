@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from continuo.broker.catalog.entries import Entry
 
@@ -13,6 +13,8 @@ class Index:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.listeners: list[Callable[[Entry | None, Entry | None], None]] = []
+        """Called with every offer's version before and after a change."""
         self._entries: dict[str, Entry] = {}
         self._ids: list[str] = []
         self._by_provider: dict[str, dict[str, Entry]] = {}
@@ -32,6 +34,7 @@ class Index:
             insort(self._ids, offer.id)
         self._entries[offer.id] = entry
         self._by_provider.setdefault(offer.provider, {})[offer.id] = entry
+        self._tell(before, entry)
         return before
 
     def remove(self, id: str) -> Entry | None:
@@ -43,7 +46,12 @@ class Index:
             del mine[id]
             if not mine:
                 del self._by_provider[before.offer.provider]
+            self._tell(before, None)
         return before
+
+    def _tell(self, before: Entry | None, after: Entry | None) -> None:
+        for listener in self.listeners:
+            listener(before, after)
 
     def of_provider(self, provider: str) -> list[Entry]:
         """A provider's offers, by id."""

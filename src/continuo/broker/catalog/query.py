@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ import msgspec
 from continuo.broker.catalog.entries import Entry
 from continuo.broker.catalog.index import Index
 from continuo.broker.catalog.rows import CLAIMED, FIELDS, MEASURED, Row
-from continuo.broker.catalog.where import compile_where
+from continuo.broker.catalog.where import Filter, compile_where
 
 MOST = 1000
-_REMEMBERED = 64
+_REMEMBERED = 8
 _CHUNK = 512
 _ORDER = re.compile(
     r"(-?)(id|price|name|region|provider"
@@ -56,25 +56,21 @@ class Page:
 
 
 class Queries:
-    """Answers lists; whole results are kept as long as the catalog does not change."""
+    """Answers lists. What was asked for in some order is kept in that order, so that a page looks at few rows."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._results: OrderedDict[Asked, tuple[int, list[Match]]] = OrderedDict()
+        self._rankings: OrderedDict[str, Ranking] = OrderedDict()
+        index.listeners.append(self._changed)
 
     def page(self, asked: Asked, limit: int = 100, cursor: str | None = None) -> Page:
         """One page; raises BadQuery and BadExpression."""
-        key_of = _ranking(asked.order)
         after = _read_cursor(cursor, asked) if cursor else None
-        if key_of is None:
-            found = list(islice(self._by_id(asked, str(after[-1]) if after else ""), limit + 1))
+        if _ranking(asked.order) is None:
+            matches = self._by_id(asked, str(after[-1]) if after else "")
         else:
-            ranked = self._ranked(asked, key_of)
-            try:
-                start = bisect_right(ranked, after, key=lambda match: match[0]) if after else 0
-            except TypeError as error:
-                raise BadQuery("cursor: is not one of this catalog's") from error
-            found = ranked[start : start + limit + 1]
+            matches = self._ranked(asked, after)
+        found = list(islice(matches, limit + 1))
         more = _make_cursor(found[limit - 1][0], asked) if len(found) > limit else None
         return Page(found[:limit], more, self._index.revision)
 
@@ -100,29 +96,69 @@ class Queries:
             return self._index.after(after)
         return (entry for entry in self._index.of_provider(asked.provider) if entry.offer.id > after)
 
-    def _ranked(self, asked: Asked, key_of: Callable[[Row], Key]) -> list[Match]:
-        known = self._results.get(asked)
-        if known is not None and known[0] == self._index.revision:
-            self._results.move_to_end(asked)
-            return known[1]
-        result = self._rank(asked, key_of)
-        self._results[asked] = (self._index.revision, result)
-        self._results.move_to_end(asked)
-        if len(self._results) > _REMEMBERED:
-            self._results.popitem(last=False)
-        return result
-
-    def _rank(self, asked: Asked, key_of: Callable[[Row], Key]) -> list[Match]:
-        """Every matching offer at the place of its best matching plan, its plans from the best on."""
-        index = self._index
-        entries = index.of_provider(asked.provider) if asked.provider else index.values()
+    def _ranked(self, asked: Asked, after: Key | None) -> Iterator[Match]:
+        """In order of the best plan that matches; only as many are looked at as are taken."""
+        ranking, index = self._ranking(asked.order), self._index
         keep = compile_where(asked.where or "true")
-        keyed = sorted(((key_of(row), row) for row in keep(entry.rows for entry in entries)), key=lambda pair: pair[0])
-        best: dict[str, tuple[Key, list[str]]] = {}
-        for key, row in keyed:
-            best.setdefault(row[0], (key, []))[1].append(row[1])
-        found = [(key, index.get(id), tuple(plans)) for id, (key, plans) in best.items()]
-        return [(key, entry, plans) for key, entry, plans in found if entry is not None]
+        for row in ranking.rows_after(after, keep):
+            entry = index.get(row[0])
+            if entry is None or (asked.provider and row[2] != asked.provider):
+                continue
+            best, *others = sorted((ranking.key_of(other), other[1]) for other in keep((entry.rows,)))
+            if best[1] == row[1]:  # a worse plan of an offer that stood before
+                yield best[0], entry, (best[1], *(plan for _, plan in others))
+
+    def _ranking(self, order: str) -> Ranking:
+        found = self._rankings.get(order)
+        if found is None:
+            key_of = _ranking(order)
+            assert key_of is not None
+            found = self._rankings[order] = Ranking(key_of, self._index.values())
+            if len(self._rankings) > _REMEMBERED:
+                self._rankings.popitem(last=False)
+        self._rankings.move_to_end(order)
+        return found
+
+    def _changed(self, before: Entry | None, after: Entry | None) -> None:
+        for ranking in self._rankings.values():
+            ranking.replace(before, after)
+
+
+class Ranking:
+    """Every row in one order, kept in it by each change."""
+
+    def __init__(self, key_of: Callable[[Row], Key], entries: list[Entry]) -> None:
+        self.key_of = key_of
+        placed = sorted((self._place(row), row) for entry in entries for row in entry.rows)
+        self._places = [place for place, _ in placed]
+        self._rows = [row for _, row in placed]
+
+    def _place(self, row: Row) -> Key:
+        return (*self.key_of(row), row[1])
+
+    def replace(self, before: Entry | None, after: Entry | None) -> None:
+        """Take the rows of one version out, and put those of the next in."""
+        for row in before.rows if before is not None else ():
+            at = bisect_left(self._places, self._place(row))
+            del self._places[at], self._rows[at]
+        for row in after.rows if after is not None else ():
+            place = self._place(row)
+            at = bisect_left(self._places, place)
+            self._places.insert(at, place)
+            self._rows.insert(at, row)
+
+    def rows_after(self, after: Key | None, keep: Filter) -> Iterator[Row]:
+        """The rows that a filter keeps, from the first one whose sort key is above this one."""
+        at = 0
+        if after is not None:
+            try:
+                at = bisect_right(self._places, after, key=lambda place: place[:-1])
+            except TypeError as error:
+                raise BadQuery("cursor: is not one of this catalog's; begin again without it") from error
+        size = _CHUNK
+        while at < len(self._rows):
+            yield from keep((self._rows[at : at + size],))
+            at, size = at + size, 2 * size
 
 
 def check_order(order: str) -> None:

@@ -54,13 +54,14 @@ def events_router(parts: CatalogParts) -> APIRouter:
         )
 
     @router.post("/tickets", **answers(200, {"type": "object"}, 401, 403, 503))
-    async def ticket(request: Request) -> Response:
+    async def make_ticket(request: Request) -> Response:
         """A proof for the first frame of a socket, good once and for half a minute."""
         caller = await parts.caller(request)
         caller.require("offers:read")
         if caller.kind == "anonymous":
             caller.only("consumer", "a ticket")
-        return bodies({"ticket": parts.tickets.issue(caller, parts.catalog.clock()), "expires_in": int(parts.tickets.LIFETIME)})
+        ticket = parts.tickets.issue(caller, parts.catalog.clock())
+        return bodies({"ticket": ticket, "expires_in": int(parts.tickets.LIFETIME)})
 
     @router.websocket("/events")
     async def socket(socket: WebSocket) -> None:

@@ -79,7 +79,7 @@ def offers_router(parts: CatalogParts) -> APIRouter:
 
 
 _PUT = (201, 400, 401, 403, 404, 409, 412, 415, 422, 428)
-_DELETE = (401, 403, 404, 412, 428)
+_DELETE = (400, 401, 403, 404, 412, 428)
 
 
 def query_parameters() -> list[dict[str, Any]]:

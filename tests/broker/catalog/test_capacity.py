@@ -1,0 +1,101 @@
+"""Offers that follow a cluster's nodes: exact sums, and one publication for many changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from continuo.broker.catalog.capacity import CapacityReader, offer_of, resources_of
+from continuo.kube.port import Change, Listing
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def node(name: str, *, ready: bool = True, spec: Any = None, labels: Any = None, **allocatable: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "resourceVersion": "1", "labels": labels or {}},
+        "spec": spec or {},
+        "status": {
+            "allocatable": {key.replace("_", "-"): value for key, value in allocatable.items()},
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        },
+    }
+
+
+def test_sums_are_exact() -> None:
+    nodes = [node("a", cpu="1908m", memory="16Gi", pods="110", ephemeral_storage="35913494528"),
+             node("b", cpu="2", memory="2664000000", pods="99", ephemeral_storage="1")]  # fmt: skip
+    expected = {"cpu": "3908m", "ephemeral-storage": "35913494529", "memory": "19843869184", "pods": "209"}
+    assert resources_of(nodes) == expected
+
+
+def test_only_what_can_run_something_counts() -> None:
+    nodes = [
+        node("own", cpu="1"), node("lost", ready=False, cpu="10"), node("cordoned", spec={"unschedulable": True}, cpu="100"),
+        node("virtual", labels={"liqo.io/type": "virtual-node"}, cpu="1000"),
+    ]  # fmt: skip
+    assert resources_of(nodes) == {"cpu": "1"}
+
+
+def test_a_template_keeps_everything_but_the_plans_resources() -> None:
+    template = {"name": "x", "plans": {"all": {"cost": "1"}, "some": {"cost": "2", "resources": {"cpu": "1"}}}}
+    made = offer_of(template, "all", {"cpu": "5"})
+    assert made["plans"] == {"all": {"cost": "1", "resources": {"cpu": "5"}}, "some": template["plans"]["some"]}
+    assert "resources" not in template["plans"]["all"]
+
+
+class Nodes:
+    """A cluster of which only nodes matter; tests send its changes."""
+
+    name = "green"
+
+    def __init__(self, *nodes: dict[str, Any]) -> None:
+        self.nodes = list(nodes)
+        self.changes: asyncio.Queue[Change] = asyncio.Queue()
+
+    async def list(self, kind: Any) -> Listing:
+        return Listing(list(self.nodes), "1")
+
+    async def watch(self, kind: Any, *, since: str) -> Any:
+        while True:
+            yield await self.changes.get()
+
+
+async def test_many_changes_are_one_publication() -> None:
+    cluster, told, published = Nodes(node("a", cpu="1")), [], asyncio.Event()
+    allowed = asyncio.Semaphore(0)
+
+    async def publish(resources: dict[str, str]) -> None:
+        if not told and resources == {"cpu": "1"} and not failed:
+            failed.append(True)
+            raise OSError("the catalog is away")
+        told.append(resources)
+        published.set()
+
+    async def pause(_: float) -> None:
+        await allowed.acquire()
+
+    failed: list[bool] = []
+    reader = asyncio.create_task(CapacityReader(cluster, publish, pause=pause).run())  # type: ignore[arg-type]
+    allowed.release()
+    allowed.release()
+    await asyncio.wait_for(published.wait(), 10)
+    assert told == [{"cpu": "1"}], "tried again after the failure"
+    for number in range(50):
+        cluster.changes.put_nowait(Change("MODIFIED", node("b", cpu=str(number))))
+    cluster.changes.put_nowait(Change("DELETED", node("a")))
+    while not cluster.changes.empty():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    published.clear()
+    allowed.release()
+    await asyncio.wait_for(published.wait(), 10)
+    assert told == [{"cpu": "1"}, {"cpu": "49"}]
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
