@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hmac
 import logging
 import secrets
@@ -21,6 +22,7 @@ from continuo.broker.catalog.database import Database, StorageFailed
 from continuo.broker.catalog.query import BadQuery, Queries
 from continuo.broker.catalog.secrets import digest
 from continuo.broker.catalog.tokens import BadToken, Signer
+from continuo.broker.catalog.where import compile_where
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.offers.reading import BadOffer, decode
 from continuo.expressions.tree import BadExpression
@@ -152,11 +154,13 @@ def token_operator(token: str) -> OperatorCheck:
 @asynccontextmanager
 async def running(parts: CatalogParts) -> AsyncIterator[None]:
     """The catalog's life: storage first, streams end before it."""
+    compile_where("true")  # the first expression loads the parser, which no caller shall wait for
     await parts.database.open()
     await parts.accounts.load()
     await parts.signer.load()
     await parts.catalog.load()
     await parts.contracts.load()
+    gc.freeze()  # what was loaded mostly stays: looking through it again and again would stall everybody for long
     await parts.measured.load()
     beat = asyncio.create_task(_beat(parts))
     try:
