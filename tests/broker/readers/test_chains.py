@@ -63,6 +63,8 @@ async def test_contracts_cap_and_without_one_there_is_nothing() -> None:
     contracts.drop("rome", "first")
     assert await told(reader) == {"cpu": "3", "pods": "100"}
     await reader.remove("rome")
+    assert await told(reader) == {"cpu": "3", "pods": "100"}, "leaving is not giving back"
+    contracts.drop("rome")
     assert await told(reader) == {}
 
 

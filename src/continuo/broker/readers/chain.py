@@ -91,7 +91,10 @@ class Contracts:
 
 
 class Capped(_Behind):
-    """Never more than was bought. Without a contract there is nothing; `pods`, which plans rarely name, passes."""
+    """Never more than was bought. Without a contract there is nothing; `pods`, which plans rarely name, passes.
+
+    A cluster that is removed keeps its contracts: they end where they were made.
+    """
 
     def __init__(self, source: ResourceReader, contracts: Contracts) -> None:
         super().__init__(source)
@@ -104,11 +107,6 @@ class Capped(_Behind):
             return {}
         whole = await self._source.read(originator)
         return at_most({name: whole.get(name, ZERO) for name in whole if name in bought or name == _PODS}, bought)
-
-    async def remove(self, cluster: str) -> None:
-        """Its contracts are over."""
-        self._contracts.drop(cluster)
-        await super().remove(cluster)
 
     def subscribe(self) -> Changes:
         """A contract changes it, too."""

@@ -60,7 +60,7 @@ class ClusterMonitor:
         self._informers = {
             kinds.NAMESPACE: Informer(cluster, Watch(kinds.NAMESPACE)),
             kinds.NODE: Informer(cluster, Watch(kinds.NODE)),
-            kinds.POD: Informer(cluster, Watch(kinds.POD, trim=_what_counts)),
+            kinds.POD: Informer(cluster, Watch(kinds.POD, trim=what_counts)),
         }
         book = {kinds.NAMESPACE: self.ledger.namespace, kinds.NODE: self.ledger.node, kinds.POD: self.ledger.pod}
         for kind, informer in self._informers.items():
@@ -109,7 +109,7 @@ class ClusterMonitor:
         return self._bell.subscribe()
 
 
-def _what_counts(pod: Object) -> Object:
+def what_counts(pod: Object) -> Object:
     """A pod is cached without what says nothing about its demand."""
     metadata, spec = pod["metadata"], pod["spec"]
     kept = {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion") if key in metadata}
