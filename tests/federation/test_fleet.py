@@ -1,0 +1,215 @@
+"""A fleet of reflections: through a broker and on to providers, over HTTP, with faults."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from broker.paths.clusters import until, world
+from continuo.broker.paths import Paths
+from continuo.federation.addresses import remap
+from continuo.federation.model import LinkSettings
+from continuo.federation.reflection.engine import Settings
+from continuo.federation.reflection.fleet import Fleet, Peer
+from continuo.federation.reflection.places import ROOT_CID, ROOT_IP
+from continuo.federation.reflection.twin import VIRTUAL_NODE
+from continuo.resources import kinds
+from continuo.resources.errors import BadRequest, NotFound
+from continuo.resources.meta import Object, annotations_of, is_true, labels_of
+from federation.chain import BROKER, CONSUMER, PROVIDERS, SPACE, THERE, Chain, Witness, chain, pod
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_a_pod_goes_through_the_broker_and_its_place_comes_back() -> None:
+    async with chain() as made:
+        await made.consumer.create(kinds.SECRET.new("key", SPACE, stringData={"a": "b"}))
+        await made.start()
+        await made.ready()
+        paths = Paths(made.broker, BROKER, settings=LinkSettings(service_type="NodePort"), linger=0.05)
+        for client in (made.consumer, *made.providers.values()):
+            paths.add(client.name, client)
+        loop = asyncio.create_task(paths.run())
+        await made.consumer.create(pod("a"))  # its name chooses the second provider
+        await made.all_ready({"a"})
+        provider = made.providers["zurich"]
+        there = await provider.get(kinds.POD, "a", THERE)
+
+        def told(found: list[Object]) -> bool:
+            return any((obj.get("status") or {}).get("podIP") for obj in found)
+
+        await until(made.consumer, kinds.POD, told, SPACE)
+        here = await made.consumer.get(kinds.POD, "a", SPACE)
+        said = annotations_of(here)
+        assert (said[ROOT_CID], said[ROOT_IP]) == ("zurich", there["status"]["podIP"])
+        configuration = (await made.consumer.list(kinds.CONFIGURATION)).items[0]
+        network = configuration["status"]["remote"]["cidr"]["pod"][0]
+        assert here["status"]["podIP"] == remap(there["status"]["podIP"], network) != there["status"]["podIP"]
+        space = labels_of(await made.broker.get(kinds.NAMESPACE, THERE))
+        assert space["continuo.dev/consumer"] == CONSUMER
+        assert labels_of(await provider.get(kinds.NAMESPACE, THERE))["continuo.dev/root-consumer"] == CONSUMER
+        await until(provider, kinds.SECRET, lambda found: any(o["metadata"]["name"] == "key" for o in found), THERE)
+        with pytest.raises(NotFound):
+            await made.providers["milan"].get(kinds.NAMESPACE, THERE)  # nobody of theirs is there
+        await until(made.consumer, kinds.CORE_EVENT, lambda found: any(o["reason"] == "Started" for o in found), SPACE)
+        await made.consumer.delete(kinds.POD, "a", SPACE)
+        await made.all_ready(set())
+        await until(provider, kinds.SECRET, lambda found: all(o["metadata"]["name"] != "key" for o in found), THERE)
+        await until(made.consumer, kinds.CONFIGURATION, lambda found: not found)
+        assert not made.pods_in("zurich") and not made.pods_in(BROKER)
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_breaks_no_pod_is_lost_and_none_runs_twice(seed: int) -> None:
+    dice = random.Random(seed)
+    async with chain() as made:
+        witness = Witness(made.clusters)
+        await made.start()
+        await made.ready()
+        wanted: set[str] = set()
+        away: str | None = None
+        for number in range(14):
+            match dice.choice(("more", "more", "less", "kill", "away", "touch")):
+                case "more":
+                    for each in range(3):
+                        wanted.add(f"p{number}-{each}")
+                        await made.consumer.create(pod(f"p{number}-{each}"))
+                case "less" if wanted:
+                    name = dice.choice(sorted(wanted))
+                    wanted.remove(name)
+                    await made.consumer.delete(kinds.POD, name, SPACE)
+                case "kill":
+                    await made.kill()
+                    await made.start()
+                case "away":
+                    made.outage(away, None) if away else None
+                    away = None if away else dice.choice((BROKER, *PROVIDERS))
+                    made.outage(away, dice.choice(("drop", "unavailable"))) if away else None
+                case "touch":  # events that change nothing, over and over
+                    for name in sorted(wanted)[:3]:
+                        patch = {"metadata": {"labels": {"touched": str(number)}}}
+                        await made.consumer.patch(kinds.POD, name, patch, SPACE)
+            await asyncio.sleep(dice.random() * 0.1)  # at whatever line they are
+        if away:
+            made.outage(away, None)
+        await made.all_ready(wanted)
+        await settled(made, wanted)
+        assert not witness.complaints
+        running = [each for uid, each in witness.alive.items() if each]
+        assert len(running) == len(wanted)
+
+
+async def settled(made: Chain, wanted: set[str]) -> None:
+    """Return when the broker and the providers have exactly the pods that there should be."""
+
+    def names(found: list[Object]) -> set[str]:
+        return {obj["metadata"]["name"] for obj in found}
+
+    await until(made.broker, kinds.POD, lambda found: names(found) == wanted, THERE)
+    async with asyncio.timeout(20):
+        for name, client in made.providers.items():
+            mine = {each for each in wanted if PROVIDERS[sum(each.encode()) % 2] == name}
+            await until(client, kinds.POD, lambda found, mine=mine: names(found) == mine, THERE)
+
+
+async def test_pods_leave_a_node_that_is_out_of_reach_as_they_tolerate_it() -> None:
+    async with chain() as made:
+        await made.start()
+        await made.ready()
+        await made.consumer.create(pod("stays"))
+        await made.consumer.create(pod("goes", tolerations=()))
+        await made.all_ready({"stays", "goes"})
+        made.outage(BROKER, "drop")
+
+        def judged(found: list[Object]) -> bool:
+            going = {obj["metadata"]["name"] for obj in found if "deletionTimestamp" in obj["metadata"]}
+            return going == {"goes"}
+
+        await until(made.consumer, kinds.POD, judged, SPACE)
+        assert {obj["metadata"]["name"] for obj in made.pods_in(BROKER)} == {
+            "stays",
+            "goes",
+        }  # nothing unseen is deleted
+        made.outage(BROKER, None)
+        await made.all_ready({"stays"})
+
+
+async def test_a_node_is_detached_and_what_it_left_goes_when_its_cluster_is_back() -> None:
+    async with chain() as made:
+        await made.start()
+        await made.ready()
+        await made.consumer.create(kinds.CONFIG_MAP.new("config", SPACE, data={"a": "b"}))
+        await made.consumer.create(pod("p"))
+        await made.all_ready({"p"})
+        made.outage(BROKER, "drop")
+        assert made.fleet is not None
+        await made.fleet.detach(CONSUMER, "far")
+        await until(made.consumer, kinds.NODE, lambda found: not any(VIRTUAL_NODE in labels_of(o) for o in found))
+        await made.all_ready(set())
+        standing = next(each for each in made.fleet.standings if each.peer.home == CONSUMER)
+        assert not standing.ready
+        made.outage(BROKER, None)
+        await made.ready()
+        assert not made.pods_in(BROKER) and not made.pods_in("milan") and not made.pods_in("zurich")
+        maps = (await made.broker.list(kinds.CONFIG_MAP, THERE)).items
+        assert [obj["metadata"]["name"] for obj in maps if obj["metadata"]["name"] != "kube-root-ca.crt"] == []
+
+
+async def test_nodes_of_one_cluster_share_its_watches() -> None:
+    async with world() as clusters:
+        home = clusters.make("home", liqo=False, nodes=0)
+        fleet = Fleet(beat=5.0)
+        hub = fleet.add_cluster(home)
+        peers = []
+        for number in range(12):
+            fleet.add_cluster(clusters.make(f"far-{number}", liqo=False, nodes=0))
+            peers.append(Peer("home", f"far-{number}", Settings(f"n{number}", frozenset({"default"}), {"pods": "9"})))
+        try:
+            await fleet.declare(peers)
+            async with asyncio.timeout(30):
+                for peer in peers:
+                    await fleet.ready(*peer.key)
+            many = hub.watches
+            await fleet.declare(peers[:1])
+            assert hub.watches == many <= 6  # pods, namespaces, and four kinds beside them
+            assert is_true(await home.get(kinds.NODE, "n0"), "Ready")
+            await fleet.declare([])
+            assert hub.watches == 0
+        finally:
+            await fleet.close()
+
+
+def _message(node: Object) -> str:
+    entries = (node.get("status") or {}).get("conditions") or ()
+    return next((entry["message"] for entry in entries if entry["type"] == "Ready"), "")
+
+
+async def test_what_cannot_be_is_refused_or_said() -> None:
+    async with world() as clusters:
+        fleet = Fleet(beat=0.1)
+        home, far = (clusters.make(name, liqo=False, nodes=0) for name in ("home", "far"))
+        fleet.add_cluster(home)
+        try:
+            with pytest.raises(BadRequest, match="names of clusters must differ"):
+                fleet.add_cluster(home)
+            with pytest.raises(BadRequest, match="speaks of cluster far, which nobody has added"):
+                await fleet.put(Peer("home", "far", Settings("n", frozenset({"default"}))))
+            with pytest.raises(NotFound, match="no node n of cluster home"):
+                await fleet.detach("home", "n")
+            fleet.add_cluster(far)
+            await far.create(kinds.NAMESPACE.new("theirs", metadata={"labels": {"continuo.dev/consumer": "someone"}}))
+            await home.create(kinds.NAMESPACE.new("theirs"))
+            await fleet.put(Peer("home", "far", Settings("n", frozenset({"theirs"}), {"pods": "9"})))
+            why = "namespace theirs of cluster far belongs to someone"
+            await until(home, kinds.NODE, lambda found: any(why in _message(obj) for obj in found))
+        finally:
+            await fleet.close()
