@@ -86,7 +86,7 @@ def create_catalog_app(parts: CatalogParts, *, runs: bool = False) -> FastAPI:
         title="Continuo catalog", summary="Offers of providers, for consumers to find, follow and buy.",
         lifespan=lifespan, docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.include_router(health_router(lambda: ""))
+    app.include_router(health_router(lambda: parts.database.trouble))
     include_catalog(app, parts)
     handle_failures(app)
     app.add_middleware(BodyLimit)

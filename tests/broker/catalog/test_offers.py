@@ -100,6 +100,21 @@ async def test_two_catalogs_never_share_a_storage(storage: str) -> None:
             await Database(storage).open()
 
 
+async def test_a_storage_that_fails_refuses_and_says_so(small: Bench) -> None:
+    green = await small.provider()
+    await green.publish("a", offer())
+    with pytest.raises(Exception, match="storage does not take changes"):
+        await small.parts.database.run("INSERT INTO nowhere VALUES (1)")
+    assert (await small.anybody.get("/readyz")).status == 503
+    await small.parts.database.run("ALTER TABLE changes RENAME TO away")
+    refused = await green.publish("a", offer(cost="2"))
+    assert refused.status == 503 and refused.json["code"] == "storage-failed"
+    assert (await small.anybody.get("/offer/a")).json["plans"]["basic"]["cost"] == "1.0", "nothing half"
+    await small.parts.database.run("ALTER TABLE away RENAME TO changes")
+    assert (await green.publish("a", offer(cost="2"))).status == 200
+    assert (await small.anybody.get("/readyz")).status == 200
+
+
 async def test_pages_hold_every_offer_once_whatever_the_order(bench: Bench) -> None:
     green = await bench.provider()
     for number in range(23):

@@ -7,6 +7,7 @@ spoken to by their plain drivers with the same SQL; the thread is what makes the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -72,6 +73,8 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.trouble = ""
+        """Why changes are not taken now."""
 
     async def open(self) -> None:
         """Connect, make the tables, and become the only one who writes; raises StorageFailed."""
@@ -137,13 +140,21 @@ class Database:
             self._together(connection, session, batch)
         except Exception as error:
             if len(batch) == 1:
-                batch[0].error = error
+                batch[0].error = self._told(error)
                 return
             for job in batch:
                 try:
                     self._together(connection, session, [job])
                 except Exception as alone:
-                    job.error = alone
+                    job.error = self._told(alone)
+
+    def _told(self, error: Exception) -> Exception:
+        """The driver's errors are one of ours: whoever asks later hears it too."""
+        if type(error).__module__.partition(".")[0] not in ("sqlite3", "psycopg"):
+            return error
+        self.trouble = f"the storage does not take changes: {type(error).__name__}"
+        log.error("%s: %s", self.trouble, error)
+        return StorageFailed(self.trouble)
 
     def _together(self, connection: Any, session: Session, batch: list[_Job[Any]]) -> None:
         connection.execute("BEGIN IMMEDIATE" if not self._postgres else "BEGIN")
@@ -151,8 +162,10 @@ class Database:
             for job in batch:
                 job.result = job.work(session)
             connection.execute("COMMIT")
+            self.trouble = ""
         except BaseException:
-            connection.execute("ROLLBACK")
+            with contextlib.suppress(Exception):  # a connection that is lost has rolled back
+                connection.execute("ROLLBACK")
             raise
 
     def _connect(self) -> Any:
