@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from continuo.cli.catalog_client import Where, catalog_options, client
+from continuo.cli.catalog_measured import measured_beside, measurements, summary, verify
 from continuo.cli.catalog_print import print_account, print_contracts, print_frame, print_offer, print_offers
 from continuo.cli.catalog_serve import serve_catalog
 from continuo.cli.connection import Target, connected, target_options
@@ -25,6 +26,8 @@ def catalog() -> None:
 
 
 catalog.add_command(serve_catalog)
+catalog.add_command(measurements)
+catalog.add_command(verify)
 
 
 def _where_options(command: Any) -> Any:
@@ -63,7 +66,9 @@ async def list_offers(condition: str | None, order: str | None, output: str, whe
 async def show(offer: str, output: str, where: Where) -> None:
     """Show one offer with its plans."""
     async with client(where) as catalog:
-        print_offer(await catalog.ask("GET", _path("offers", offer)), output)
+        found = await catalog.ask("GET", _path("offers", offer))
+        measured = await measured_beside(catalog, found) if output == "tree" else []
+    print_offer(found, output, summary(measured))
 
 
 @catalog.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -51,8 +52,8 @@ def _pairs(mapping: Json) -> str:
     return ",".join(f"{key}={'true' if value is True else value}" for key, value in mapping.items()) or "-"
 
 
-def print_offer(offer: Json, output: str) -> None:
-    """One offer."""
+def print_offer(offer: Json, output: str, measured: Sequence[str] = ()) -> None:
+    """One offer; `measured` are lines about its provider."""
     if output in ("json", "yaml"):
         print_data(offer, output)
         return
@@ -66,9 +67,12 @@ def print_offer(offer: Json, output: str) -> None:
     tree = Tree(f"[bold]{escape(offer['id'])}[/]  {escape(offer['name'])} ({escape(about)})")
     for plan in offer["plans"]:
         tree.add(escape(f"{plan['id']}  {_price(offer, plan)}  {_pairs(plan['resources'])}"))
-    for name in ("labels", "measured"):
-        if offer.get(name):
-            tree.add(escape(f"{name}: {_pairs(offer[name])}"))
+    if offer.get("labels"):
+        tree.add(escape(f"labels: {_pairs(offer['labels'])}"))
+    if measured:
+        branch = tree.add(f"measured and claimed by {escape(offer['provider'])}")
+        for line in measured:
+            branch.add(escape(line))
     make_console().print(tree)
 
 

@@ -7,10 +7,12 @@ import logging
 import os
 import secrets
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from continuo.cli.catalog_client import catalog_folder, write_secret
+from continuo.cli.catalog_measuring import Asked, measuring, networks
 from continuo.cli.failures import Failed, run_server
 from continuo.cli.server import serve, tls_context
 
@@ -31,6 +33,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--anonymous", is_flag=True, help="Whoever asks may read offers and follow changes.")
 @click.option("--origin", "origins", multiple=True, help="A web page's origin that may open sockets; several times.")
 @click.option("--name", default="catalog", show_default=True, help="The audience of its tokens.")
+@click.option("--measure", type=_FILE, help="Kubeconfig of the cluster with the Provider objects: measure them.")
+@click.option("--probe-image", help="The image of probes that are placed there; without it none is placed.")
+@click.option("--probe-service", type=click.Choice(("LoadBalancer", "NodePort", "ClusterIP")), default="LoadBalancer",
+              show_default=True, help="How placed probes are reached.")  # fmt: skip
+@click.option("--probe-allow", "allowed", multiple=True, metavar="CIDR", help="Also probe here, such as 127.0.0.0/8.")
 @run_server
 async def serve_catalog(
     host: str,
@@ -42,6 +49,10 @@ async def serve_catalog(
     anonymous: bool,
     origins: tuple[str, ...],
     name: str,
+    measure: Path | None,
+    probe_image: str | None,
+    probe_service: Literal["LoadBalancer", "NodePort", "ClusterIP"],
+    allowed: tuple[str, ...],
 ) -> None:
     """Serve a catalog until stopped. The operator's token is in a file that only this user reads."""
     from continuo.broker.catalog.database import StorageFailed
@@ -58,8 +69,9 @@ async def serve_catalog(
         url, token_operator(_operator_token(folder)), name=name, anonymous=anonymous, origins=frozenset(origins)
     )
     told = folder / "running.json"
+    asked = Asked(measure, probe_image, probe_service, networks(allowed), name)
     try:
-        async with running(parts):
+        async with running(parts), measuring(parts.measured, asked):
             app = create_catalog_app(parts, runs=True)
             what = f"{len(parts.catalog.index)} offers"
             await serve(app, host, port, tls, what, sockets=FanOut, ready=lambda at: _tell(told, at))

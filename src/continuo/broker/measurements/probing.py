@@ -30,6 +30,10 @@ class ProbeFailed(Exception):
     """The probe did not answer, or not as it had to; `str()` is a sentence."""
 
 
+class ProbeRefused(ProbeFailed):
+    """Something answered, but not to this broker (another key, a spent budget): neither up nor down."""
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """Round trips in milliseconds."""
@@ -183,6 +187,8 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 def _expect(endpoint: Endpoint, answer: aiohttp.ClientResponse) -> None:
     if 300 <= answer.status < 400:
         raise ProbeFailed(f"the probe {endpoint.probe} wants to send the broker elsewhere, which is not followed")
+    if answer.status in (401, 403, 429):
+        raise ProbeRefused(f"the probe {endpoint.probe} refuses the broker with HTTP status {answer.status}")
     if answer.status != 200:
         raise ProbeFailed(f"the probe {endpoint.probe} answers with HTTP status {answer.status}")
 
