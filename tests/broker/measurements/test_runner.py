@@ -81,7 +81,9 @@ class Probes:
 
 
 @asynccontextmanager
-async def measuring(tmp_path: Any, names: list[str], **schedule: Any) -> AsyncIterator[tuple[Time, Probes, Measurements, Runner]]:
+async def measuring(
+    tmp_path: Any, names: list[str], **schedule: Any
+) -> AsyncIterator[tuple[Time, Probes, Measurements, Runner]]:
     time = Time()
     database = Database(str(tmp_path / "c.sqlite"))
     await database.open()
@@ -152,7 +154,7 @@ async def test_a_refusal_is_neither_up_nor_down(tmp_path: Any) -> None:
 
 
 async def test_a_removed_target_is_measured_no_more(tmp_path: Any) -> None:
-    async with measuring(tmp_path, ["a"]) as (time, probes, kept, runner):
+    async with measuring(tmp_path, ["a"]) as (time, probes, _, runner):
         await time.pass_until(time.now + 100, time.settled)  # type: ignore[attr-defined]
         before = probes.asked.total()
         assert before
@@ -176,7 +178,9 @@ class Lists:
         has = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
         def node(name: str, labels: dict[str, str], conditions: Any = ready, **spec: Any) -> Any:
-            return kinds.NODE.new(name, metadata={"labels": labels}, spec=spec, status={"allocatable": has, "conditions": conditions})
+            return kinds.NODE.new(
+                name, metadata={"labels": labels}, spec=spec, status={"allocatable": has, "conditions": conditions}
+            )
 
         def pod(name: str, node: str, phase: str = "Running") -> Any:
             containers = [{"name": "c", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}}]
@@ -184,7 +188,13 @@ class Lists:
 
         if kind == kinds.NODE:
             virtual, liqo = {"continuo.dev/virtual-node": "x"}, {"liqo.io/type": "virtual-node"}
-            nodes = [node("n", {}), node("v", virtual), node("l", liqo), node("down", {}, []), node("off", {}, unschedulable=True)]
+            nodes = [
+                node("n", {}),
+                node("v", virtual),
+                node("l", liqo),
+                node("down", {}, []),
+                node("off", {}, unschedulable=True),
+            ]
             return Listing(nodes, "1")
         return Listing([pod("1", "n"), pod("2", "n", "Succeeded"), pod("3", "v")], "1")
 

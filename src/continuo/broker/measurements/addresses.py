@@ -19,6 +19,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class BadAddress(OSError):
     """An address that is not asked; `str()` is a sentence."""
 
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.strerror = sentence  # what the HTTP client tells of it
+
+
 
 class Addresses:
     """Which addresses may be asked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Schedule:
 
     def lasts(self, interval: float) -> int:
         """Seconds for which a record of this interval counts."""
-        return int(4 * interval)
+        return max(1, math.ceil(4 * interval))
 
 
 @dataclass(frozen=True, slots=True)
