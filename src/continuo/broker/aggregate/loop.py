@@ -165,6 +165,11 @@ class Aggregator:
         """The reader of one aggregate, whoever asks."""
         return OneAggregate(self, aggregate)
 
+    def node_of(self, aggregate: str) -> str:
+        """The name of its node at the consumer."""
+        found = self._caches.aggregates.get(("", aggregate))
+        return (found or {}).get("spec", {}).get("node") or aggregate
+
     def capacity(self, aggregate: str) -> Resources:
         """What one aggregate shows; NotFound where there is none."""
         self._check()
