@@ -42,6 +42,8 @@ class Candidate:
     uid: str
     workload: str
     want: Want
+    instead_of: str = ""
+    """The UID of the pod that it replaced, where it came by a move itself."""
 
 
 def over(entry: Moving, seen: Seen, now: float) -> bool:
@@ -54,24 +56,32 @@ def over(entry: Moving, seen: Seen, now: float) -> bool:
     return age > (GIVEN_UP if seen.replaced else UNREPLACED)
 
 
-def begin(candidates: Sequence[Candidate], ledger: Sequence[Moving], now: float) -> list[Moving]:
-    """The moves that the budgets allow now: those that must first, returns last."""
-    known = {entry.uid for entry in ledger}
+def begin(candidates: Sequence[Candidate], ledger: Sequence[Moving], now: float) -> tuple[list[Moving], list[Moving]]:
+    """The moves that the budgets allow now, and those of the ledger that go on: those that must first, returns last.
+
+    A pod that is on a move already and has to go on takes its place in the budget with it.
+    """
+    on = {entry.uid: entry for entry in ledger}
     per_workload: Counter[str] = Counter(entry.workload for entry in ledger)
-    total, begun = len(ledger), []
+    begun: list[Moving] = []
     for one in sorted(candidates, key=lambda c: (c.want.back, not c.want.hard, c.key)):
         want = one.want
-        if one.uid in known or total >= want.budget.per_consumer:
+        if one.uid in on:
             continue
-        if per_workload[one.workload] >= want.budget.per_workload:
+        before = on.get(one.instead_of)
+        if before is None and (
+            len(on) + len(begun) >= want.budget.per_consumer or per_workload[one.workload] >= want.budget.per_workload
+        ):
             continue
+        if before is not None:
+            per_workload[before.workload] -= 1
+            del on[before.uid]
         per_workload[one.workload] += 1
-        total += 1
         begun.append(Moving(
             uid=one.uid, namespace=one.key[0], pod=one.key[1], workload=one.workload, source=want.source,
             home=want.home, back=want.back, since=stamp(now), why=want.why[:512],
         ))  # fmt: skip
-    return begun
+    return begun, list(on.values())
 
 
 def replaces(ledger: Sequence[Moving], key: Key, uid: str, workload: str, taken: Mapping[str, str]) -> Moving | None:

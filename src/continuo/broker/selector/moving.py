@@ -7,9 +7,10 @@ import logging
 from continuo.broker.selector.decide import Place, Want, place
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moves import Candidate, Seen, begin, over
+from continuo.broker.selector.names import MOVE
 from continuo.broker.selector.pods import is_ready, pod_facts, requests_of, workload_of
 from continuo.resources.broker import Moving
-from continuo.resources.meta import Object, deleting
+from continuo.resources.meta import Object, annotations_of, deleting
 from continuo.runtime.controller import DONE, Result
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Mover:
             return DONE
         now, ledger = desk.now(), desk.ledger(consumer)
         kept = [entry for entry in ledger if not over(entry, self._seen(consumer, entry), now)]
-        begun = begin(self._candidates(consumer), kept, now)
+        begun, kept = begin(self._candidates(consumer), kept, now)
         if begun or len(kept) != len(ledger):
             desk.consumers.learn(await desk.actor.write_ledger(obj, [*kept, *begun]))
             self._struck({entry.uid for entry in ledger} - {entry.uid for entry in kept})
@@ -68,7 +69,7 @@ class Mover:
             pod = self._desk.pods.cache.get(key)
             if pod is None or pod["metadata"]["uid"] != uid or deleting(pod) or not self._can_go(pod, want):
                 continue
-            found.append(Candidate(key, uid, workload_of(pod), want))
+            found.append(Candidate(key, uid, workload_of(pod), want, annotations_of(pod).get(MOVE, "")))
         return found
 
     def _can_go(self, pod: Object, want: Want) -> bool:
