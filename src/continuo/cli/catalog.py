@@ -148,7 +148,7 @@ async def withdraw(offer: str, where: Where) -> None:
 @catalog.command()
 @click.argument("account")
 @click.option(
-    "--secret-file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Where the secret is."
+    "--secret-file", type=click.Path(path_type=Path, dir_okay=False), help="Where the secret is."
 )
 @catalog_options
 @run
@@ -303,7 +303,10 @@ async def revoke(name: str, renew: bool, where: Where) -> None:
 
 def _secret(path: Path | None) -> str:
     if path is not None:
-        return path.read_text(encoding="utf-8").strip()
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"cannot read {path}: it is no readable text file") from error
     return str(click.prompt("Secret", hide_input=True)) if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 
