@@ -120,18 +120,20 @@ def reflector(home: Path, remote: Path, **settings: Any) -> Iterator[Child]:
 
 @contextlib.contextmanager
 def clusters(names: list[str], nodes: int, **settings: Any) -> Iterator[Child]:
-    """An engine with bare clusters of so many nodes; `hello` has the kubeconfig of each by name."""
-    with TemporaryDirectory(prefix="continuo-benchmark-") as data:
-        child = Child("clusters", data, json.dumps({"names": names, "nodes": nodes, "settings": settings}))
-        try:
-            yield child
-        finally:
-            child.stop()
+    """An engine with bare clusters of so many nodes, in memory; `hello` has the kubeconfig of each by name.
+
+    A disk that others write to would hide what is measured: in a chain each write waits for the one before.
+    """
+    child = Child("clusters", json.dumps(names), json.dumps({"nodes": nodes, "settings": settings}))
+    try:
+        yield child
+    finally:
+        child.stop()
 
 
 @contextlib.contextmanager
 def fleet(kubeconfigs: dict[str, str], nodes: list[dict[str, Any]], **settings: Any) -> Iterator[Child]:
-    """A fleet of reflections, as `continuo reflect --file` runs it; `bind` names a cluster and its one provider's node."""
+    """A fleet of reflections, as `continuo reflect --file` runs it; `place` and `bind` name a cluster's one choice."""
     child = Child("fleet", json.dumps(kubeconfigs), json.dumps({"nodes": nodes, **settings}))
     try:
         yield child
@@ -176,7 +178,7 @@ async def _engine(data: str, settings: dict[str, Any]) -> None:
         await host.stop()
 
 
-async def _clusters(data: str, wanted: dict[str, Any]) -> None:
+async def _clusters(names: str, wanted: dict[str, Any]) -> None:
     from continuo.cli import tuning
     from continuo.cli.host import Host
     from continuo.embedded.standins.settings import Settings
@@ -184,15 +186,15 @@ async def _clusters(data: str, wanted: dict[str, Any]) -> None:
     from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
 
     tuning.settle()
-    host = Host(Path(data), port=0, standins=Settings(**wanted["settings"]), seed=1)
+    host = Host(None, port=0, standins=Settings(**wanted["settings"]), seed=1)
     await host.start()
-    for name in wanted["names"]:
+    for name in json.loads(names):
         api = host.engine.create_cluster(name)
         for number in range(wanted["nodes"]):
             labels = {BUILTIN_NETWORK: "builtin"}
             register(api, NewNode(f"{name}-{number}", "v1.34.0", f"192.0.2.{number}", labels=labels))
     try:
-        await _converse({name: host.engine.kubeconfig(name) for name in wanted["names"]}, Counter)
+        await _converse({name: host.engine.kubeconfig(name) for name in json.loads(names)}, Counter)
     finally:
         await host.stop()
 
@@ -211,6 +213,8 @@ async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
     work = Fleet()
     for end in ends.values():
         work.add_cluster(end)
+    for cluster, chosen in settings.get("place", {}).items():
+        work.placed_by(cluster, lambda _, chosen=chosen: chosen)
     peers = [
         Peer(node.pop("home"), node.pop("remote"), Settings(**{**node, "namespaces": frozenset(node["namespaces"])}))
         for node in settings["nodes"]

@@ -18,9 +18,10 @@ from continuo.federation.reflection.hub import Hub, synced
 from continuo.federation.reflection.node import NodeKeeper
 from continuo.federation.reflection.object_reflector import ObjectReflector
 from continuo.federation.reflection.objects import Where
-from continuo.federation.reflection.pair import Pair
+from continuo.federation.reflection.pair import Pair, Placement, later
 from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, Atlas, Place
 from continuo.federation.reflection.pod_reflector import PodReflector
+from continuo.federation.reflection.relays import Relays
 from continuo.federation.reflection.scope import Scope
 from continuo.federation.reflection.spaces import Naming
 from continuo.federation.reflection.twin import VIRTUAL_NODE, Twin
@@ -91,10 +92,13 @@ class Reflection:
         beat: float = BEAT,
         while_away: float = BEAT_WHILE_AWAY,
         ready: asyncio.Event | None = None,
+        relays: Relays | None = None,
+        place: Placement = later,
     ) -> None:
         self._home = home if isinstance(home, Hub) else Hub(home, wide=False)
         self._remote = remote if isinstance(remote, Hub) else Hub(remote, wide=False)
         self._settings, self._beats = settings, (beat, while_away)
+        self._relays, self._place = relays or Relays(), place
         self.ready = ready or asyncio.Event()
         """Set when the node says how the remote cluster is, and everything that was there is being looked at."""
         self.away: str | None = None
@@ -112,10 +116,9 @@ class Reflection:
         try:
             await synced((pods.pods, pods.copies, *objects.shares))
             await parts.scope.begin(consumers=self._settings.consumers)
-            pods.follow()
-            objects.follow_copies()
-            pods.controller.start()
             objects.controller.start()
+            objects.follow_copies()
+            pods.start()
             events.start()
             log.info("node %s of cluster %s stands for cluster %s", pair.twin.node, self._home.name, self._remote.name)
             await self._beat(keeper, pair, parts)
@@ -141,7 +144,7 @@ class Reflection:
             home_id=own, remote_id=its, naming=settings.naming, scheduler=settings.scheduler,
             here=Atlas(own), there=Atlas(its),
         )  # fmt: skip
-        pair = Pair(self._home, self._remote, twin)
+        pair = Pair(self._home, self._remote, twin, relays=self._relays, place=self._place)
         for namespace in sorted(settings.namespaces):
             await pair.ensure_namespace(namespace)
         return pair, keeper

@@ -17,6 +17,8 @@ from continuo.federation.reflection.detach import Detachment
 from continuo.federation.reflection.engine import BEAT, BEAT_WHILE_AWAY, Reflection, Settings
 from continuo.federation.reflection.hub import Hub
 from continuo.federation.reflection.node import NodeKeeper
+from continuo.federation.reflection.pair import Placement, later
+from continuo.federation.reflection.relays import Relays
 from continuo.kube.port import Cluster
 from continuo.resources.errors import ApiError, BadRequest, NotFound
 from continuo.runtime.backoff import Backoff
@@ -68,6 +70,12 @@ class Fleet:
         self._hubs: dict[str, Hub] = {}
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._lock = asyncio.Lock()
+        self._relays = Relays()
+        self._placements: dict[str, Placement] = {}
+
+    def placed_by(self, cluster: str, place: Placement) -> None:
+        """Let pods be placed while they are created in a cluster, which spares a write; to be said before peers are."""
+        self._placements[cluster] = place
 
     def add_cluster(self, cluster: Cluster) -> Hub:
         """Let peers speak of a cluster by its client's name; the client stays its owner's."""
@@ -153,8 +161,9 @@ class Fleet:
                     await Detachment(home, remote, peer.settings.node, kept.done).run()
                     return
                 kept.reflection = Reflection(
-                    home, remote, peer.settings, beat=self._beat, while_away=self._while_away, ready=kept.ready
-                )
+                    home, remote, peer.settings, beat=self._beat, while_away=self._while_away, ready=kept.ready,
+                    relays=self._relays, place=self._placements.get(peer.remote, later),
+                )  # fmt: skip
                 await kept.reflection.run()
             except ApiError as error:
                 kept.why = str(error)

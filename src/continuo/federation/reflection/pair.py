@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from continuo.federation.reflection.hub import Hub
+from continuo.federation.reflection.relays import Relays
 from continuo.federation.reflection.spaces import new_namespace, taken_by
 from continuo.federation.reflection.twin import MANAGER, ORIGIN, Twin
 from continuo.resources import kinds
@@ -16,7 +18,16 @@ from continuo.resources.meta import Object
 log = logging.getLogger(__name__)
 
 
+Placement: TypeAlias = Callable[[Object], str | None]
+"""The node of the remote cluster on which a copy is created at once; None: whoever schedules there decides later."""
+
+
 def _nobody(_: str) -> str | None:
+    return None
+
+
+def later(_: Object) -> str | None:
+    """Pods are placed by whoever schedules in the remote cluster."""
     return None
 
 
@@ -30,6 +41,8 @@ class Pair:
     answers: bool = True
     root_consumer: Callable[[str], str | None] = _nobody
     """By namespace at home: the cluster from which its pods set out."""
+    relays: Relays = field(default_factory=Relays)
+    place: Placement = later
     ours: set[str] = field(default_factory=set)
     """Namespaces of the remote cluster that are known to be there and to be nobody else's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from continuo.federation.reflection import pods
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 WORKERS = 16
 """Pods that are written about at the same time."""
+RECORDERS = 1
+"""The same, of pods whose own origin has been told already."""
 LOOK_AGAIN = 15.0
 """Seconds after which a pod that the remote cluster refused is tried again."""
 
@@ -28,11 +31,16 @@ class PodReflector:
         self.pods = pair.home.pods_on(pair.twin.node)
         self.copies = pair.remote.copies(kinds.POD, pair.twin)
         self.controller: Controller[Key] = Controller(f"pods of {pair.twin.node}", self.reconcile, workers=WORKERS)
+        self.records: Controller[Key] = Controller(f"records of {pair.twin.node}", self._record, workers=RECORDERS)
         self._ended: set[str] = set()
         """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Look at every pod and every copy, those that are known first; to be called when both ends are known."""
+        twin = self._pair.twin
+        self._pair.relays.enter(twin.origin, twin.node, self._pair.home.name, self)
+        self.controller.start()
+        self.records.start()
         self.pods.follow(self._changed)
         self.copies.follow(self._copy_changed)
 
@@ -45,7 +53,9 @@ class PodReflector:
 
     async def close(self) -> None:
         """Follow no more."""
-        await self.controller.stop()
+        twin = self._pair.twin
+        self._pair.relays.leave(twin.origin, twin.node, self._pair.home.name)
+        await asyncio.gather(self.controller.stop(), self.records.stop())
         await self.pods.close()
         await self.copies.close()
 
@@ -61,19 +71,60 @@ class PodReflector:
         if obj is not None:
             if new is None:
                 self._ended.discard(obj["metadata"]["uid"])
-            self.controller.add(self._pair.twin.key_here(obj))
+            key = self._pair.twin.key_here(obj)
+            self.controller.add(key)
+            self._pass_on(key)
 
+    # --- as others in the process see us ------------------------------------------------------------------------------
+    def preview(self, pod: Object) -> Object:
+        """A pod of the node as it will be when what is known of it has been written."""
+        twin = self._pair.twin
+        copy = self._copy(twin.key_there(key_of(pod))) if self._pair.answers else None
+        step = pods.decide(twin, pod, copy) if copy is not None else None
+        return pods.told(step) if isinstance(step, pods.Tell) else pod
+
+    def copy_moved(self, copy: Object) -> None:
+        """What is known of a copy has changed before its cluster says so."""
+        key = self._pair.twin.key_here(copy)
+        self.controller.add(key)
+        self._pass_on(key)
+
+    def _pass_on(self, key: Key) -> None:
+        pod = self.pods.get(key)
+        before = self._pair.relays.before(pod) if pod is not None else None
+        if pod is not None and before is not None:
+            before.copy_moved(pod)
+
+    def _copy(self, key: Key) -> Object | None:
+        """A copy, as its own cluster is about to say that it is."""
+        copy = self.copies.get(key)
+        onward = self._pair.relays.onward(self._pair.remote.name, copy) if copy is not None else None
+        return onward.preview(copy) if copy is not None and onward is not None else copy
+
+    # --- the work -----------------------------------------------------------------------------------------------------
     async def reconcile(self, key: Key) -> Result:
         """One step for one pod. While the remote cluster does not answer nothing is said about its pods."""
         if not self._pair.answers:
             return DONE
-        twin = self._pair.twin
-        step = pods.decide(twin, self.pods.get(key), self.copies.get(twin.key_there(key)))
+        step = self._decide(key)
         if isinstance(step, pods.Send):
             return await self._send(key, step.copy)
-        if step is not None:
+        if isinstance(step, pods.Tell) and self._pair.relays.before(step.pod) is not None:
+            self.records.add(key)
+        elif step is not None:
             await self._act(step)
         return DONE
+
+    async def _record(self, key: Key) -> Result:
+        """Tell of a pod that came from a cluster which knows already."""
+        step = self._decide(key) if self._pair.answers else None
+        if isinstance(step, pods.Tell):
+            await self._act(step)
+        return DONE
+
+    def _decide(self, key: Key) -> pods.Step | None:
+        twin = self._pair.twin
+        return pods.decide(twin, self.pods.get(key), self._copy(twin.key_there(key)))
 
     async def _act(self, step: pods.Step) -> None:
         try:
@@ -118,6 +169,8 @@ class PodReflector:
     async def _send(self, key: Key, copy: Object) -> Result:
         try:
             await self._pair.ensure_namespace(key[0])
+            if (node := self._pair.place(copy)) is not None:
+                copy = {**copy, "spec": {**copy["spec"], "nodeName": node}}
             self.copies.learn(await self._remote.create(copy, manager=MANAGER))
         except AlreadyExists:
             return await self._taken(key, key_of(copy))

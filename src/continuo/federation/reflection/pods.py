@@ -99,6 +99,15 @@ def refused(pod: Object, message: str) -> Tell | None:
     return Tell(pod, news) if news else None
 
 
+def told(step: Tell) -> Object:
+    """The pod as it is when a step has been carried out."""
+    before = step.pod.get("status") or {}
+    status = {name: value for name, value in {**before, **step.status}.items() if value is not None}
+    metadata = step.pod["metadata"]
+    annotations = {**annotations_of(step.pod), **step.annotations}
+    return {**step.pod, "metadata": {**metadata, "annotations": annotations}, "status": status}
+
+
 def _end(pod: Object | None, copy: Object | None) -> Step | None:
     """The copy ends first, then the pod."""
     if copy is None:
