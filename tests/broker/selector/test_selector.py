@@ -206,7 +206,8 @@ async def test_a_measurement_moves_pods_within_the_budget_and_returns_them() -> 
         await bench.idle()
         assert len(bench.bindings) == bindings, "the break began the waiting anew"
         bench.clock += 11.0
-        await bench.policy("more", rank="provider.name == 'p1' ? 1.0 : 0.0")  # lets pods be looked at before their time
+        more = {"returnAfter": 30, "perWorkload": 2}
+        await bench.policy("more", rank="provider.name == 'p1' ? 1.0 : 0.0", moves=more)  # lets pods be looked at now
         await bench.until(lambda: bench.where() == {"p1": 6})
         await bench.until_obj(CONSUMERS, "acme", lambda _: not moving(bench))
         assert most == 2 and {annotations_of(pod)[MOVED_FROM] for pod in bench.pods()} == {""}
