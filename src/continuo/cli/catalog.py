@@ -15,6 +15,7 @@ from continuo.cli.catalog_client import Where, catalog_options, client
 from continuo.cli.catalog_measured import measured_beside, measurements, summary, verify
 from continuo.cli.catalog_print import print_account, print_contracts, print_frame, print_offer, print_offers
 from continuo.cli.catalog_serve import serve_catalog
+from continuo.cli.catalog_why import why
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import BadInput, run
 from continuo.cli.output import output_option, print_data
@@ -26,6 +27,7 @@ def catalog() -> None:
 
 
 catalog.add_command(serve_catalog)
+catalog.add_command(why)
 catalog.add_command(measurements)
 catalog.add_command(verify)
 

@@ -54,12 +54,12 @@ class Selector:
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""
 
-    def trouble(self) -> str | None:
-        """Why it cannot work now, in one sentence; None when it can."""
+    def trouble(self) -> str:
+        """Why it cannot work now, in one sentence; empty when it can."""
         for informer in self.desk.informers:
             if informer.stale_since is not None and informer.last_error is not None:
                 return f"{informer.watch.kind.resource} cannot be followed: {informer.last_error}"
-        return None if self.ready.is_set() else "the broker's cluster is still being read"
+        return "" if self.ready.is_set() else "the broker's cluster is still being read"
 
     async def run(self) -> None:
         """Work until cancelled. Raises what stands in the way at the start."""

@@ -1,0 +1,87 @@
+"""`continuo broker run`: the transparent orchestrator, the scheduler of consumers' pods.
+
+A command of its own and not a part of `continuo operator`: that one works in the management cluster on orchestrations, this
+one in the broker's cluster on other people's pods, with other rights; most who run one do not run the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+
+from continuo.cli.failures import BadInput, Failed
+
+
+@click.command()
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The kubeconfig of the broker's cluster."
+)
+@click.option("--context", help="The context in it.")
+@click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
+@click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def run(
+    kubeconfig: Path | None, context: str | None, lease_namespace: str, leader_election: bool, health_port: int | None,
+    verbose: bool,
+) -> None:  # fmt: skip
+    """Schedule the pods in consumers' namespaces, move them when policies or measurements change; until stopped.
+
+    Consumers' namespaces carry the label continuo.dev/consumer or liqo.io/remote-cluster-id, providers' virtual nodes the
+    label continuo.dev/provider and the taint continuo.dev/brokered.
+    """
+    import uvloop
+
+    from continuo.cli import tuning
+    from continuo.resources.errors import ApiError, BadRequest
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    tuning.settle()
+    try:
+        uvloop.run(_run(kubeconfig, context, lease_namespace if leader_election else None, health_port))
+    except BadRequest as error:
+        raise BadInput(str(error)) from error
+    except ApiError as error:
+        raise Failed(str(error)) from error
+
+
+async def _run(kubeconfig: Path | None, context: str | None, leases: str | None, health_port: int | None) -> None:
+    from continuo.broker.selector.selector import Selector
+    from continuo.cli.health import health_served
+    from continuo.kube.config import connect
+
+    cluster = connect(kubeconfig, context=context, name=context or "broker")
+    identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    selector = Selector(cluster, instance=identity)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    work = asyncio.create_task(_led(selector, cluster, leases, identity) if leases else selector.run())
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        async with health_served(health_port, selector.trouble):
+            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done() and not stop.is_set():
+            work.result()
+            raise Failed("the lease was lost; another replica works now")
+    finally:
+        for task in (work, waiting):
+            task.cancel()
+        await asyncio.gather(work, waiting, return_exceptions=True)
+        await cluster.close()
+
+
+async def _led(selector: Any, cluster: Any, namespace: str, identity: str) -> None:
+    from continuo.runtime.leases import LeaderElection
+
+    await LeaderElection(cluster, "continuo-broker", namespace, identity).run(selector.run)
