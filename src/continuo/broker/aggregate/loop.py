@@ -17,6 +17,7 @@ from continuo.broker.aggregate.model import Offer, Pool
 from continuo.broker.aggregate.observe import Caches, observe, provider_nodes
 from continuo.broker.aggregate.status import status_of
 from continuo.broker.readers.amounts import total
+from continuo.broker.readers.freshness import Freshness
 from continuo.broker.readers.monitor import what_counts
 from continuo.broker.readers.port import Bell, Changes, ResourceReader, Resources
 from continuo.kube.port import Cluster
@@ -48,7 +49,7 @@ class Aggregator:
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._cluster, self._readers = cluster, dict(readers or {})
-        self._broker_id, self._bound = broker_id, bound
+        self._broker_id = broker_id
         self._now = now or (lambda: datetime.now(UTC))
         self._bell = Bell()
         self.offers: Mapping[str, Offer] = {}
@@ -58,6 +59,7 @@ class Aggregator:
         self._controller: Controller[str] = Controller("aggregator", self._round, workers=1)
         self._books = provider_nodes()
         self._informers = {kind: Informer(cluster, watch) for kind, watch in _watches().items()}
+        self._fresh = Freshness(cluster.name, tuple(self._informers.values()), bound, self._bell)
         self._tasks: list[asyncio.Task[None]] = []
         self._ears: list[Changes] = []
         caches = {kind: informer.cache for kind, informer in self._informers.items()}
@@ -93,6 +95,7 @@ class Aggregator:
             changes = reader.subscribe()
             self._ears.append(changes)
             self._tasks.append(asyncio.create_task(self._hear(changes)))
+        self._fresh.start()
         first = self.subscribe()
         self._controller.start()
         self._controller.add(_ALL)
@@ -102,6 +105,7 @@ class Aggregator:
     async def stop(self) -> None:
         """Follow nothing more; what the statuses say stays."""
         await self._controller.stop()
+        await self._fresh.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -180,13 +184,7 @@ class Aggregator:
     def _check(self) -> None:
         if not self._decided:
             raise Unreachable("the aggregator has not seen its cluster yet; ask again")
-        now = asyncio.get_running_loop().time()
-        for kind, informer in self._informers.items():
-            if informer.stale_since is not None and now - informer.stale_since > self._bound:
-                raise Unreachable(
-                    f"the {kind.plural} of the broker's cluster have not been seen for {now - informer.stale_since:.0f} s: "
-                    f"{informer.last_error}"
-                )
+        self._fresh.check()
 
     async def remove(self, cluster: str) -> None:
         """Pass it on to the readers of providers; what is promised to the cluster ends with its Aggregate."""

@@ -33,7 +33,7 @@ def status_of(aggregate: Object, offer: Offer | None, problem: tuple[str, str] |
         providers=len(offer.answering) if offer is not None else 0,
         conditions=(said,),
     )
-    made: Object = msgspec.to_builtins(status)
+    made: Object = msgspec.json.decode(msgspec.json.encode(status))  # as it comes back: tuples are lists there
     return made
 
 

@@ -155,7 +155,7 @@ class External:
 
     def _failed(self, why: str) -> None:
         if why != self._why:
-            log.warning("%s", why)
+            log.info("%s", why)
         self._why, self._failures = why, self._failures + 1
         self._not_before = self._now() + self._patience.backoff.delay(self._failures, self._random)
         self._watch_expiry()

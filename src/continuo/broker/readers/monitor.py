@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Collection
 from fractions import Fraction
 
+from continuo.broker.readers.freshness import Freshness
 from continuo.broker.readers.ledger import Ledger
 from continuo.broker.readers.port import Bell, Changes
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import Unreachable
 from continuo.resources.meta import Object, condition, labels_of
 from continuo.runtime.informer import Informer, Watch
 
@@ -55,13 +55,13 @@ class ClusterMonitor:
         bound: float = 300.0,
     ) -> None:
         self.ledger = Ledger(counts or real_and_usable())
-        self._cluster, self._own_id, self._bound = cluster, own_id, bound
-        self._bell = Bell()
+        self._own_id, self._bell = own_id, Bell()
         self._informers = {
             kinds.NAMESPACE: Informer(cluster, Watch(kinds.NAMESPACE)),
             kinds.NODE: Informer(cluster, Watch(kinds.NODE)),
             kinds.POD: Informer(cluster, Watch(kinds.POD, trim=what_counts)),
         }
+        self._fresh = Freshness(cluster.name, tuple(self._informers.values()), bound, self._bell)
         book = {kinds.NAMESPACE: self.ledger.namespace, kinds.NODE: self.ledger.node, kinds.POD: self.ledger.pod}
         for kind, informer in self._informers.items():
             informer.on_change(self._booking(book[kind]))
@@ -78,28 +78,19 @@ class ClusterMonitor:
         for informer in self._informers.values():
             informer.start()
         await asyncio.gather(*(informer.synced.wait() for informer in self._informers.values()))
+        self._fresh.start()
 
     async def stop(self) -> None:
         """Follow it no more."""
+        await self._fresh.stop()
         await asyncio.gather(*(informer.stop() for informer in self._informers.values()))
 
     async def read(self, originator: str) -> dict[str, Fraction]:
         """What that cluster may use; nothing if it is the cluster itself; Unreachable if this is not known (any more)."""
-        self._check()
+        self._fresh.check()
         if originator and originator == self._own_id:
             return {}
         return self.ledger.available(originator)
-
-    def _check(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for kind, informer in self._informers.items():
-            if not informer.synced.is_set():
-                raise Unreachable(f"cluster {self._cluster.name}: its {kind.plural} are not known yet; ask again")
-            if informer.stale_since is not None and now - informer.stale_since > self._bound:
-                raise Unreachable(
-                    f"cluster {self._cluster.name} has not answered for {now - informer.stale_since:.0f} s, longer than "
-                    f"the {self._bound:.0f} s for which what was known before is used: {informer.last_error}"
-                )
 
     async def remove(self, cluster: str) -> None:
         """Nothing is kept for single clusters: what they use is what their pods use."""
