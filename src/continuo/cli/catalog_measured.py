@@ -16,6 +16,11 @@ from continuo.cli.failures import BadInput, Failed, run
 from continuo.cli.output import output_option, print_data, print_table
 
 Json = dict[str, Any]
+_UNITS = {
+    "latency": "ms", "latency_p95": "ms", "latency_p99": "ms", "jitter": "ms", "memory_free": "bytes", "cpu_free": "cores",
+    "bandwidth_down": "Mbit/s", "bandwidth_up": "Mbit/s",
+}  # fmt: skip
+"""Of claims that nothing was measured for; a record says its own."""
 _KEYS = "/.well-known/continuo-measurement-keys.json"
 
 
@@ -125,13 +130,13 @@ def summary(items: list[Json]) -> list[str]:
 
 
 def _row(item: Json, wide: bool) -> list[str]:
-    unit = item.get("unit", "")
+    unit = item.get("unit") or _UNITS.get(item["metric"], "")
     measured = _number(item["value"], unit) if "value" in item else "-"
     claim, gap = item.get("claim"), item.get("gap")
     row = [
         item["metric"], measured, _age(item["age"]) if "age" in item else "-",
         "-" if claim is None else _number(claim["value"], unit), "-" if gap is None else _gap(gap, unit),
-        (item.get("effective") or {}).get("source", "stale" if "value" in item else "-"),
+        (item.get("effective") or {}).get("source", "measured" if item.get("fresh") else "stale"),
     ]  # fmt: skip
     if wide:
         row += [str(item.get(name, "-")) for name in ("samples", "coverage", "by", "sequence")]

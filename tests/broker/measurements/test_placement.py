@@ -242,6 +242,8 @@ async def test_a_provider_without_an_address_gets_a_probe_and_loses_it_with_its_
     async with broker(home, tmp_path) as (kept, _):
         await home.create(PROVIDER.new("green", spec={"kubeconfig": {"name": "green"}}))
 
+        assert not kept.checks("green").any, "nothing is held against a provider before its probe ran"
+
         async def placed() -> object:
             return (await green.list(kinds.DEPLOYMENT, PLACEMENT.namespace)).items
 

@@ -115,9 +115,9 @@ async def test_a_sick_provider_delays_nobody_and_is_checked_at_the_same_pace(tmp
     names = [f"p{n}" for n in range(6)]
     async with measuring(tmp_path, names, checks=6) as (time, probes, kept, _):
         probes.sick = {"p0"}
-        await time.pass_until(time.now + 1800, time.settled)  # type: ignore[attr-defined]
+        await time.pass_until(time.now + 900, time.settled)  # type: ignore[attr-defined]
         counts = {name: probes.asked["check", name] for name in names}
-        assert all(55 <= count <= 65 for count in counts.values()), counts
+        assert all(27 <= count <= 33 for count in counts.values()), counts
         assert kept.newest("p1")["uptime"].record.value == 1.0
         assert kept.newest("p0")["uptime"].record.value == 0.0 and "latency" not in kept.newest("p0")
         assert kept.newest("p1")["latency"].record.value == 5.0
@@ -127,7 +127,7 @@ async def test_a_sick_provider_delays_nobody_and_is_checked_at_the_same_pace(tmp
 async def test_transfers_back_off_from_the_sick(tmp_path: Any) -> None:
     async with measuring(tmp_path, ["a", "b", "c"], bandwidth=60.0) as (time, probes, kept, _):
         probes.sick = {"a"}
-        await time.pass_until(time.now + 3600, time.settled)  # type: ignore[attr-defined]
+        await time.pass_until(time.now + 1800, time.settled)  # type: ignore[attr-defined]
         assert probes.asked["bandwidth", "a"] < probes.asked["bandwidth", "b"] / 3
         assert kept.newest("b")["bandwidth_up"].record.unit == "Mbit/s"
 

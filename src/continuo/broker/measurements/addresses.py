@@ -24,7 +24,6 @@ class BadAddress(OSError):
         self.strerror = sentence  # what the HTTP client tells of it
 
 
-
 class Addresses:
     """Which addresses may be asked."""
 

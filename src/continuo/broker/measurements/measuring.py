@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from continuo.broker.measurements.addresses import Addresses, BadAddress
-from continuo.broker.measurements.placement import MANAGER, Placement, find_endpoint, place, remove
+from continuo.broker.measurements.placement import MANAGER, Placement, find_endpoint, is_running, place, remove
 from continuo.broker.measurements.probing import Endpoint
 from continuo.broker.measurements.runner import Runner, Target
 from continuo.broker.measurements.store import Measurements
@@ -87,25 +87,30 @@ class Measuring:
             return DONE
         spec = decode_spec(provider, ProviderSpec)
         cluster = None if spec.kubeconfig is None else await self._connected(name, spec.kubeconfig)
-        url = await self._endpoint(name, provider, cluster)
-        endpoint = None if url is None else Endpoint(url, name)
-        await self._runner.put(Target(name, endpoint, cluster))
-        return Result(AGAIN if endpoint is not None or cluster is None or self._placement is None else SOON)
-
-    async def _endpoint(self, name: str, provider: Object, cluster: Cluster | None) -> str | None:
-        url = annotations_of(provider).get(ENDPOINT)
+        url, wait = annotations_of(provider).get(ENDPOINT), AGAIN
         if url is None and cluster is not None and self._placement is not None:
-            public = self._measurements.private.public_key().public_bytes_raw()
-            try:
-                await place(cluster, self._placement, name, public)
-                url = await find_endpoint(cluster, self._placement)
-            except ApiError as error:
-                log.warning("no probe can be placed on %s: %s", name, error)
+            url = await self._placed(name, cluster, self._placement)
+            wait = SOON if url is None else AGAIN
         try:
-            return None if url is None else self._addresses.check_url(url)
+            endpoint = None if url is None else Endpoint(self._addresses.check_url(url), name)
         except BadAddress as error:
             log.warning("%s is not probed: %s", name, error)
-            return None
+            endpoint = None
+        await self._runner.put(Target(name, endpoint, cluster))
+        return Result(wait)
+
+    async def _placed(self, name: str, cluster: Cluster, placement: Placement) -> str | None:
+        """The address of the probe there. It is not asked before it ran for the first time; afterwards its absence counts."""
+        public = self._measurements.private.public_key().public_bytes_raw()
+        try:
+            await place(cluster, placement, name, public)
+            if not self._measurements.checks(name).any and not await is_running(cluster, placement):
+                return None
+            return await find_endpoint(cluster, placement)
+        except ApiError as error:
+            log.warning("no probe can be placed on %s: %s", name, error)
+            known = self._runner.target(name)
+            return None if known is None or known.endpoint is None else known.endpoint.url
 
     async def _connected(self, name: str, ref: SecretRef) -> Cluster:
         """A client, made anew when the kubeconfig is another."""
@@ -113,7 +118,9 @@ class Measuring:
         try:
             text = base64.b64decode(secret["data"][ref.key], validate=True).decode()
         except (KeyError, TypeError, binascii.Error, UnicodeDecodeError) as error:
-            raise Invalid(f"Secret {ref.namespace}/{ref.name} must hold a kubeconfig under the key {ref.key}") from error
+            raise Invalid(
+                f"Secret {ref.namespace}/{ref.name} must hold a kubeconfig under the key {ref.key}"
+            ) from error
         known = self._clusters.get(name)
         if known is not None and known[0] == text:
             return known[1]

@@ -134,6 +134,12 @@ async def _ours(cluster: Cluster, placement: Placement) -> Object | None:
     return found
 
 
+async def is_running(cluster: Cluster, placement: Placement) -> bool:
+    """Whether the probe is there and ready."""
+    deployment = await cluster.get(kinds.DEPLOYMENT, NAME, placement.namespace)
+    return bool((deployment.get("status") or {}).get("availableReplicas"))
+
+
 async def find_endpoint(cluster: Cluster, placement: Placement) -> str | None:
     """Where the placed probe can be reached; None as long as it cannot."""
     service = await cluster.get(kinds.SERVICE, NAME, placement.namespace)

@@ -99,6 +99,10 @@ class Runner:
             asyncio.create_task(self._every(target, *work), name=f"measure {target.provider}") for work in works
         ]
 
+    def target(self, provider: str) -> Target | None:
+        """How it is measured now."""
+        return self._targets.get(provider)
+
     async def remove(self, provider: str) -> None:
         """Measure it no more; what was measured stays until it is stale."""
         self._targets.pop(provider, None)
@@ -215,5 +219,7 @@ class Runner:
                 await self._sleep(backoff.delay(failures, self._rng))
                 continue
             pause = interval * (1 + self._schedule.jitter * (2 * self._rng.random() - 1))
-            taken = self._measurements.clock() - started  # else a slow failure would be counted less often than a success
+            taken = (
+                self._measurements.clock() - started
+            )  # else a slow failure would be counted less often than a success
             await self._sleep(min(pause, max(0.0, pause - taken)))

@@ -51,6 +51,11 @@ class Checks:
         for old in [start for start in self._buckets if start < now - LONGEST - BUCKET]:
             del self._buckets[old]
 
+    @property
+    def any(self) -> bool:
+        """Whether anything was ever checked."""
+        return self._first is not None
+
     def uptime(self, now: float, window: float, interval: float) -> Uptime | None:
         """The share of successful checks in the window that ends now, with a check due every `interval` seconds (at most a
         bucket's length).
