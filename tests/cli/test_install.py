@@ -27,6 +27,7 @@ SETUPS = [
     Setup("registry.example/continuo:v9", "platform", 3),
     Setup("registry.example/continuo:v9", "platform", 3, server=True, applications_namespace="apps"),
     Setup("registry.example/continuo:v9", "platform", 3, True, "apps", "main"),
+    Setup("registry.example/continuo:v9", "platform", 3, broker=True),
 ]
 
 
@@ -59,7 +60,7 @@ def test_a_bad_namespace_is_bad_input() -> None:
 
 
 def test_pods_are_confined() -> None:
-    for obj in install_objects(SETUPS[2]):
+    for obj in (*install_objects(SETUPS[2]), *install_objects(SETUPS[3])):
         if obj["kind"] != "Deployment":
             continue
         pod = obj["spec"]["template"]["spec"]
@@ -72,7 +73,7 @@ def test_pods_are_confined() -> None:
 
 
 def test_nobody_gets_everything_and_the_operator_writes_no_secrets() -> None:
-    for obj in install_objects(SETUPS[2]):
+    for obj in (*install_objects(SETUPS[2]), *install_objects(SETUPS[3])):
         for rule in obj.get("rules") or ():
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
     secrets = [rule for rule in operator_rules() if "secrets" in rule["resources"]]
@@ -96,6 +97,7 @@ def values_for(setup: Setup) -> Object:
     return {
         "image": {"repository": repository, "tag": tag},
         "operator": {"replicas": setup.replicas},
+        "broker": {"enabled": setup.broker, "replicas": setup.replicas},
         "server": {**server, "orchestration": setup.orchestration or ""},
     }
 

@@ -21,6 +21,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
     "--applications-namespace", default="default", show_default=True, help="Where the server's orchestrations are."
 )
 @click.option("--orchestration", help="The orchestration of applications that name none.")
+@click.option("--broker/--no-broker", default=False, show_default=True, help="The orchestrator of a broker too.")
 @click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 def install(
@@ -30,6 +31,7 @@ def install(
     server: bool,
     applications_namespace: str,
     orchestration: str | None,
+    broker: bool,
     crds_only: bool,
     output: str,
 ) -> None:
@@ -48,6 +50,7 @@ def install(
         server=server,
         applications_namespace=applications_namespace,
         orchestration=orchestration,
+        broker=broker,
     )
     objects = own_crds() if crds_only else install_objects(setup)
     if output == "json":

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from continuo.broker.selector.desk import BROKER_FOLLOWS
+from continuo.broker.selector.names import CONSUMER, LIQO_CONSUMER, LIQO_TENANT
 from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import kinds
@@ -17,7 +19,7 @@ from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.tokens import TOKEN_REVIEW
 
-OPERATOR, SERVER = "continuo-operator", "continuo-server"
+OPERATOR, SERVER, BROKER = "continuo-operator", "continuo-server", "continuo-broker"
 SERVER_TLS = "continuo-server-tls"
 """The Secret with the server's certificate: whoever issues it (cert-manager, a person) makes it."""
 _RBAC = "rbac.authorization.k8s.io"
@@ -38,13 +40,15 @@ class Setup:
     """Where the orchestrations are that the server manages."""
     orchestration: str | None = None
     """The orchestration of applications that name none."""
+    broker: bool = False
 
 
 def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     """Everything, in the order in which it has to be applied."""
     found = [*own_crds()] if crds else []
     found += [kinds.NAMESPACE.new(setup.namespace, metadata={"labels": _namespace_labels()}), *_operator(setup)]
-    return found + _server(setup) if setup.server else found
+    found += _server(setup) if setup.server else []
+    return found + _broker(setup) if setup.broker else found
 
 
 def _namespace_labels() -> dict[str, str]:
@@ -70,9 +74,21 @@ def operator_rules() -> list[Object]:
     return [*rules, _rule([kinds.EVENT], "create", "patch")]
 
 
-def lease_rules() -> list[Object]:
-    """What the operator may do in its own namespace: hold its lease."""
-    held = {**_rule([kinds.LEASE], "get", "update"), "resourceNames": [OPERATOR]}
+def broker_rules() -> list[Object]:
+    """What the broker may do in its own cluster; it reads no Secrets, and deletes nothing but by eviction."""
+    policies = [{"apiGroups": ["continuo.dev"], "resources": ["brokerpolicies/status", "consumers/status"],
+                 "verbs": ["patch"]}]  # fmt: skip
+    pods = [
+        {"apiGroups": [""], "resources": ["pods/binding", "pods/eviction"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
+    ]
+    followed = [_rule(group, *_FOLLOW) for group in _by_group(BROKER_FOLLOWS)]
+    return [*followed, *policies, *pods, _rule([kinds.EVENT], "create", "patch")]
+
+
+def lease_rules(name: str = OPERATOR) -> list[Object]:
+    """What a replica may do in its own namespace: hold its lease."""
+    held = {**_rule([kinds.LEASE], "get", "update"), "resourceNames": [name]}
     return [_rule([kinds.LEASE], "create"), held]
 
 
@@ -105,12 +121,7 @@ def _operator(setup: Setup) -> list[Object]:
     arguments = [
         "operator", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
     ]  # fmt: skip
-    container = {
-        **_container("operator", setup.image, arguments),
-        "ports": [{"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
-        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 5},
-    }
+    container = _probed("operator", setup.image, arguments)
     meta = _metadata("operator")
     return [
         kinds.SERVICE_ACCOUNT.new(OPERATOR, setup.namespace, metadata=meta),
@@ -120,6 +131,74 @@ def _operator(setup: Setup) -> list[Object]:
         _binding(kinds.ROLE_BINDING, OPERATOR, setup.namespace, setup.namespace, "operator"),
         _deployment(OPERATOR, setup, setup.replicas, container, []),
     ]
+
+
+def _broker(setup: Setup) -> list[Object]:
+    arguments = [
+        "broker", "run", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
+    ]  # fmt: skip
+    meta = _metadata("broker")
+    return [
+        kinds.SERVICE_ACCOUNT.new(BROKER, setup.namespace, metadata=meta),
+        kinds.CLUSTER_ROLE.new(BROKER, metadata=meta, rules=broker_rules()),
+        _binding(kinds.CLUSTER_ROLE_BINDING, BROKER, setup.namespace, None, "broker"),
+        kinds.ROLE.new(BROKER, setup.namespace, metadata=meta, rules=lease_rules(BROKER)),
+        _binding(kinds.ROLE_BINDING, BROKER, setup.namespace, setup.namespace, "broker"),
+        *_guard(setup.namespace),
+        _deployment(BROKER, setup, setup.replicas, _probed("broker", setup.image, arguments), []),
+    ]
+
+
+def _guard(namespace: str) -> list[Object]:
+    """Nobody but the broker binds pods in consumers' namespaces, whatever the pods tolerate: the API server refuses it."""
+    account = f"system:serviceaccount:{namespace}:{BROKER}"
+    binding = "(has(request.subResource) && request.subResource == 'binding')"
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods", "pods/binding"]}
+    ]
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": rules},
+        "validations": [
+            {
+                "expression": f"!{binding} || request.userInfo.username == '{account}'",
+                "message": "pods of a consumer are placed by the broker alone",
+            },
+            {
+                "expression": f"{binding} || !has(object.spec.nodeName)",
+                "message": "a pod of a consumer must not choose its node: leave spec.nodeName out",
+            },
+        ],
+    }
+    ours = [{"key": CONSUMER, "operator": "Exists"}]
+    liqo = [
+        {"key": CONSUMER, "operator": "DoesNotExist"},
+        {"key": LIQO_CONSUMER, "operator": "Exists"},
+        {"key": LIQO_TENANT, "operator": "DoesNotExist"},
+    ]
+    return [
+        kinds.VALIDATING_ADMISSION_POLICY.new(BROKER, metadata=_metadata("broker"), spec=spec),
+        *(
+            kinds.VALIDATING_ADMISSION_POLICY_BINDING.new(
+                name, metadata=_metadata("broker"),
+                spec={
+                    "policyName": BROKER, "validationActions": ["Deny"],
+                    "matchResources": {"namespaceSelector": {"matchExpressions": demands}},
+                },
+            )
+            for name, demands in ((BROKER, ours), (f"{BROKER}-liqo", liqo))
+        ),
+    ]  # fmt: skip
+
+
+def _probed(part: str, image: str, arguments: list[str]) -> Object:
+    """A container whose health is asked for."""
+    return {
+        **_container(part, image, arguments),
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 5},
+    }
 
 
 def _server(setup: Setup) -> list[Object]:

@@ -29,6 +29,13 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
     namespaced=False, short_names=("crd", "crds"),
 )  # fmt: skip
+VALIDATING_ADMISSION_POLICY = Kind(
+    "admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False
+)
+VALIDATING_ADMISSION_POLICY_BINDING = Kind(
+    "admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
+    namespaced=False,
+)  # fmt: skip
 
 # --- Gateway API ------------------------------------------------------------------------------------------------------
 GATEWAY_CLASS = Kind(

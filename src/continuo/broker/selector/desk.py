@@ -41,6 +41,10 @@ PODS: Mapping[str, Callable[[Object], Iterable[Hashable]]] = {
 """By namespace; by namespace and node; by namespace and the provider that they belong to; by what they replace."""
 
 
+BROKER_FOLLOWS = (BROKER_POLICY, PROVIDER, CONSUMER, kinds.NAMESPACE, kinds.NODE, kinds.POD)
+"""What the selector lists and watches."""
+
+
 class Desk:
     """One broker's cluster, as the selector sees it."""
 
