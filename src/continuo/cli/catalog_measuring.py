@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from continuo.broker.measurements.addresses import Network
     from continuo.broker.measurements.publishing import Publisher
     from continuo.broker.measurements.runner import Runner
+    from continuo.kube.port import Cluster
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,11 @@ async def measuring(publisher: Publisher, asked: Asked) -> AsyncIterator[None]:
     if asked.kubeconfig is None:
         yield
         return
-    work = asyncio.create_task(_measure(publisher, asked, asked.kubeconfig), name="measure providers")
+    from continuo.kube.config import connect
+
+    home = connect(asked.kubeconfig, name="broker")  # a bad kubeconfig ends the command here, with its sentence
+    work = asyncio.create_task(_measure(publisher, asked, home), name="measure providers")
+    work.add_done_callback(_ended)
     try:
         yield
     finally:
@@ -51,7 +59,13 @@ async def measuring(publisher: Publisher, asked: Asked) -> AsyncIterator[None]:
         await asyncio.gather(work, return_exceptions=True)
 
 
-async def _measure(publisher: Publisher, asked: Asked, kubeconfig: Path) -> None:
+def _ended(work: asyncio.Task[None]) -> None:
+    """The catalog goes on without measurements, and its log says why."""
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.error("measuring ended: %s", error, exc_info=error)
+
+
+async def _measure(publisher: Publisher, asked: Asked, home: Cluster) -> None:
     import random
     import time
     from collections.abc import Callable
@@ -65,14 +79,16 @@ async def _measure(publisher: Publisher, asked: Asked, kubeconfig: Path) -> None
 
     addresses, kept = Addresses(asked.allowed), publisher.measurements
     placement = None if asked.image is None else Placement(asked.broker, asked.image, asked.service)
-    home = connect(kubeconfig, name="broker")
     async with session(connector(addresses)) as http:
         prober = Prober(http, lambda: kept.private, kept.clock, time.perf_counter)
 
         def runner(measured: Callable[[str], None]) -> Runner:
             return Runner(prober, publisher, Schedule(), random.Random(), measured=measured)
 
+        def provider(kubeconfig: str, *, name: str) -> Cluster:
+            return connect(kubeconfig, name=name)
+
         try:
-            await Measuring(home, connect, kept, runner, placement, addresses).run()
+            await Measuring(home, provider, kept, runner, placement, addresses).run()
         finally:
             await home.close()
