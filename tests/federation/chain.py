@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError
 from continuo.resources.meta import Key, Object, annotations_of, is_true, key_of
+from continuo.runtime.backoff import Backoff
 from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer, Watch
 
@@ -66,10 +68,10 @@ class Witness:
 
 
 class Binder:
-    """Places the broker's pods on its providers in turn, by name."""
+    """Places the broker's pods on its providers in turn."""
 
     def __init__(self, cluster: KubeCluster, nodes: tuple[str, ...]) -> None:
-        self._cluster, self._nodes = cluster, nodes
+        self._cluster, self._nodes = cluster, itertools.cycle(reversed(nodes))
         self._pods = Informer(cluster, Watch(kinds.POD, fields="spec.nodeName="))
         self._controller: Controller[Key] = Controller("binder", self._bind, workers=2)
 
@@ -86,8 +88,7 @@ class Binder:
         found = self._pods.cache.get(key)
         if found is None or found["spec"].get("schedulerName") != SCHEDULER:
             return DONE
-        node = self._nodes[sum(key[1].encode()) % len(self._nodes)]
-        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        target = {"apiVersion": "v1", "kind": "Node", "name": next(self._nodes)}
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": key[1]}, "target": target}
         try:
             await self._cluster.post(kinds.POD, key[1], "binding", body, key[0])
@@ -104,6 +105,7 @@ class Chain:
         self.consumer = clusters.make(CONSUMER)
         self.broker = clusters.make(BROKER, nodes=0)
         self.providers = {name: clusters.make(name) for name in PROVIDERS}
+        self._ends: list[KubeCluster] = []
         self.fleet: Fleet | None = None
         self._binder: Binder | None = None
 
@@ -121,8 +123,10 @@ class Chain:
 
     async def start(self) -> None:
         """A new fleet, as a new process would have it."""
-        fleet = self.fleet = Fleet(beat=0.1, while_away=0.1)
-        for client in (self.consumer, self.broker, *self.providers.values()):
+        fleet = self.fleet = Fleet(beat=0.1, while_away=0.1, backoff=Backoff(base=0.05, cap=0.2))
+        self._ends = [self.clusters.client(name) for name in (CONSUMER, BROKER, *PROVIDERS)]
+        for client in self._ends:
+            client.RETRIES = 1
             fleet.add_cluster(client)
         await fleet.declare(self.peers)
         self._binder = Binder(self.broker, PROVIDERS)
@@ -136,7 +140,9 @@ class Chain:
                 await self.fleet.ready(*peer.key)
 
     async def kill(self) -> None:
-        """End the fleet at whatever line it is."""
+        """End the fleet at whatever line it is: what it was about to write is not written any more."""
+        for client in self._ends:
+            await client.close()
         fleet, self.fleet = self.fleet, None
         binder, self._binder = self._binder, None
         if binder is not None:

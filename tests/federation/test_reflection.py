@@ -180,6 +180,7 @@ async def ends() -> AsyncIterator[Ends]:
     for name in ("home", "remote"):
         engine.create_cluster(name)
         made.append(connect(server.kubeconfig(server.url(name), name), name=name))
+        made[-1].RETRIES = 1  # a cluster that is away is known to be after a second
     both = Ends(engine, *made)
     try:
         await both.home.create(kinds.NAMESPACE.new(SPACE))

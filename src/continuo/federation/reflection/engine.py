@@ -189,6 +189,7 @@ class Reflection:
                 log.warning("cluster %s was not told how its node is: %s", self._home.name, error)
             if came_back:
                 log.info("cluster %s answers again", self._remote.name)
+                self._remote.retry()
                 pair.ours.clear()
                 parts.look_at_all()
             await asyncio.sleep(self._beats[0 if why is None else 1])

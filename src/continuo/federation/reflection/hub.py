@@ -181,6 +181,11 @@ class Hub:
             self._ping = asyncio.create_task(self._look())
         return await asyncio.shield(self._ping)
 
+    def retry(self) -> None:
+        """The cluster answers again: its watches need not wait any longer."""
+        for channel in self._channels.values():
+            channel.informer.retry()
+
     async def _look(self) -> str | None:
         try:
             async with asyncio.timeout(PING):
