@@ -56,6 +56,8 @@ class Aggregator:
         """By Aggregate: what was decided last."""
         self._consumers: dict[str, list[str]] = {}
         self._decided = False
+        self._cost = 0.0
+        """Seconds that the last decision took."""
         self._controller: Controller[str] = Controller("aggregator", self._round, workers=1)
         self._books = provider_nodes()
         self._informers = {kind: Informer(cluster, watch) for kind, watch in _watches().items()}
@@ -83,7 +85,7 @@ class Aggregator:
             informer.on_change(following(kind))
 
     def _look(self) -> None:
-        self._controller.queue.add_after(_ALL, SETTLE)
+        self._controller.queue.add_after(_ALL, SETTLE + 4 * self._cost)  # a large picture takes a fifth of the time
 
     # --- running ------------------------------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -120,8 +122,10 @@ class Aggregator:
     # --- one round ----------------------------------------------------------------------------------------------------
     async def _round(self, _: str) -> Result:
         told = await self._told()
+        began = asyncio.get_running_loop().time()
         seen = observe(self._caches, told)
         offers = decide(seen.picture)
+        self._cost = asyncio.get_running_loop().time() - began
         changed = offers != self.offers or not self._decided
         self._consumers = {}
         for want in seen.picture.wants:

@@ -159,14 +159,22 @@ class Ledger:
         if not on:
             del self._spaces[taken.namespace]
 
-        def change() -> None:
-            _add(state.used.setdefault(taken.namespace, {}), taken.amounts, sign)
-            _add(state.total, taken.amounts, sign)
-            if taken.node not in on:
-                state.used.pop(taken.namespace, None)
-
-        self._shift(state, change)
+        if state.has is not None:
+            self._free_after(state, taken.amounts, sign)
+        _add(state.used.setdefault(taken.namespace, {}), taken.amounts, sign)
+        _add(state.total, taken.amounts, sign)
+        if taken.node not in on:
+            state.used.pop(taken.namespace, None)
         self._sweep(taken.node)
+
+    def _free_after(self, node: _Node, amounts: Mapping[str, Fraction], sign: int) -> None:
+        """What of the free sum changes when so much is taken from, or given back to, a node: those resources only."""
+        for name, value in amounts.items():
+            has = (node.has or {}).get(name)
+            if has is not None:
+                left = has - node.total.get(name, ZERO)
+                change = max(ZERO, left - sign * value) - max(ZERO, left)
+                self._free[name] = self._free.get(name, ZERO) + change
 
     def _shift(self, node: _Node, change: Callable[[], None]) -> None:
         """Change a node, and the sum of what is free by what that makes of a difference."""
