@@ -17,11 +17,15 @@ from continuo.cli.main import cli
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
+from continuo.resources.broker import BROKER_KINDS
 from continuo.resources.errors import ApiError
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from . import guide_pages as pages
+
+KINDS = {kind.kind: kind for kind in (LOW_LEVEL_ORCHESTRATION, *(of.kind for of in BROKER_KINDS))}
+"""What the management cluster of the engine serves of our own."""
 
 
 @pytest.fixture
@@ -43,14 +47,14 @@ async def api() -> AsyncIterator[Any]:
 
 
 def declarations(page: Path) -> list[tuple[pages.Block, Object]]:
-    """The page's YAML in order: LowLevelOrchestrations, and lists of clusters as orchestrations that have them."""
+    """The page's YAML in order: objects of our kinds, and lists of clusters as orchestrations that have them."""
     found = []
     for block in pages.blocks(page, "yaml"):
         for obj in yaml.safe_load_all(block.text):
             if "kind" not in obj:
                 assert list(obj) == ["clusters"], f"{block.place}: neither an object nor a list of clusters"
                 obj = LOW_LEVEL_ORCHESTRATION.new(f"clusters-{block.line}", spec=obj)
-            assert obj["kind"] == "LowLevelOrchestration", f"{block.place}: a {obj['kind']} is not checked here"
+            assert obj["kind"] in KINDS, f"{block.place}: a {obj['kind']} is not checked here"
             found.append((block, obj))
     return found
 
@@ -58,7 +62,7 @@ def declarations(page: Path) -> list[tuple[pages.Block, Object]]:
 async def refusal(api: Any, obj: Object, manager: str) -> str:
     """What a strict dry run says against applying this; empty when it is accepted, and then it is applied."""
     meta = obj["metadata"]
-    path = LOW_LEVEL_ORCHESTRATION.path(meta["namespace"], meta["name"])
+    path = KINDS[obj["kind"]].path(meta.get("namespace"), meta["name"])
     query = {"fieldManager": manager, "fieldValidation": "Strict", "force": "false", "dryRun": "All"}
     try:
         await api._send("apply", "PATCH", path, query, json.dumps(obj).encode(), "application/apply-patch+yaml")
@@ -78,7 +82,8 @@ async def test_every_declaration_on_the_pages_is_accepted(api: Any) -> None:
         for block, obj in declarations(page):
             name = obj["metadata"]["name"]
             manager = "second" if name in seen else "first"  # a later file of the same name is another writer's part
-            obj["metadata"]["namespace"] = namespace
+            if KINDS[obj["kind"]].namespaced:
+                obj["metadata"]["namespace"] = namespace
             said = await refusal(api, obj, manager)
             wrong += [f"{block.place}: {said}"] if said else []
             seen.add(name)
