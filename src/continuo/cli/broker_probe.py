@@ -23,7 +23,7 @@ def probe() -> None:
     """The probe at a provider, which answers one broker's measurements."""
 
 
-def _key(_context: click.Context, _option: click.Parameter, value: str | None) -> bytes:
+def _key(value: str | None) -> bytes:
     text = value or os.environ.get(_VARIABLE, "")
     try:
         plain = text.replace("-", "+").replace("_", "/")
@@ -39,18 +39,19 @@ def _key(_context: click.Context, _option: click.Parameter, value: str | None) -
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8099, show_default=True, help="0 takes a free one.")
 @click.option("--provider", required=True, help="The provider's name at the broker: tokens for others open nothing.")
-@click.option("--key", callback=_key, metavar="BASE64", help=f"The broker's public key; by default ${_VARIABLE}.")
+@click.option("--key", metavar="BASE64", help=f"The broker's public key; by default ${_VARIABLE}.")
 @run
-async def serve_probe(host: str, port: int, provider: str, key: bytes) -> None:
+async def serve_probe(host: str, port: int, provider: str, key: str | None) -> None:
     """Answer a broker's probes until stopped."""
     from continuo.broker.measurements.agent import Agent, start
 
+    agent = Agent(provider, _key(key))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     try:
-        runner, at = await start(Agent(provider, key), host, port)
+        runner, at = await start(agent, host, port)
     except OSError as error:
         raise BadInput(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     click.echo(f"probe of {provider} at http://{host}:{at}")

@@ -33,7 +33,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--anonymous", is_flag=True, help="Whoever asks may read offers and follow changes.")
 @click.option("--origin", "origins", multiple=True, help="A web page's origin that may open sockets; several times.")
 @click.option("--name", default="catalog", show_default=True, help="The audience of its tokens.")
-@click.option("--measure", type=_FILE, help="Kubeconfig of the cluster with the Provider objects: measure them.")
+@click.option(
+    "--measure",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Kubeconfig of the cluster with the Provider objects: measure them.",
+)
 @click.option("--probe-image", help="The image of probes that are placed there; without it none is placed.")
 @click.option("--probe-service", type=click.Choice(("LoadBalancer", "NodePort", "ClusterIP")), default="LoadBalancer",
               show_default=True, help="How placed probes are reached.")  # fmt: skip
