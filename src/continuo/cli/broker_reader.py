@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from continuo.broker.readers.external import External
     from continuo.broker.readers.port import ResourceReader
 
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _LOG = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
