@@ -131,6 +131,22 @@ def names(found: list[Object]) -> set[str]:
     return {obj["metadata"]["name"] for obj in found}
 
 
+async def test_a_pod_that_the_broker_moves_ends_at_one_provider_before_it_begins_at_the_next() -> None:
+    async with chain() as made:
+        witness = Witness(made.clusters)
+        await made.start()
+        await made.ready()
+        await made.consumer.create(pod("p"))
+        await made.all_ready({"p"})
+        assert names(made.pods_in("zurich")) == {"p"}
+        await made.broker.delete(kinds.POD, "p", THERE)
+        await until(
+            made.providers["milan"], kinds.POD, lambda found: any(is_true(o, "Ready") for o in found), THERE
+        )  # fmt: skip
+        await made.all_ready({"p"})
+        assert not witness.complaints and not made.pods_in("zurich")
+
+
 async def test_pods_leave_a_node_that_is_out_of_reach_as_they_tolerate_it() -> None:
     async with chain() as made:
         await made.start()

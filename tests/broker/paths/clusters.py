@@ -65,7 +65,7 @@ async def world() -> AsyncIterator[Clusters]:
     server = Server(engine)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
-    settings = Settings(speed=50.0, lease_renewal=3000.0)
+    settings = Settings(speed=50.0, lease_renewal=3000.0, pod_stop=20.0)  # long enough to see two of one pod
     standins = [
         workload_standin(engine, rng=Random(3), settings=settings),
         LiqoStandIn(engine, rng=Random(5), settings=settings),
