@@ -52,7 +52,7 @@ async def aggregate(
     security = server_security(tls_cert, tls_key, client_ca, token_file)
     homes = _homes(home)
     async with connected(target) as cluster, AsyncExitStack() as stack:
-        await _served(cluster)
+        await served(cluster)
         aggregator = Aggregator(cluster)
         server = ReaderServer(aggregator, listen, security) if listen else None
         stack.push_async_callback(aggregator.stop)
@@ -79,7 +79,7 @@ def _homes(options: tuple[str, ...]) -> dict[str, Path]:
     return homes
 
 
-async def _served(cluster: Cluster) -> None:
+async def served(cluster: Cluster) -> None:
     """Say at once what is missing; followed it would be waited for."""
     from continuo.resources.broker import AGGREGATE, CONSUMER, PROVIDER
     from continuo.resources.errors import NotFound

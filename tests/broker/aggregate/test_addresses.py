@@ -78,7 +78,7 @@ _PLACES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(_PLACES, unique=True, max_size=30))
 def test_there_and_back_without_collisions(places: list[Place]) -> None:
     relay = published(*places)
@@ -87,7 +87,7 @@ def test_there_and_back_without_collisions(places: list[Place]) -> None:
     assert [inward(ip, relay, VIEW) for ip in seen] == places
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(_PLACES)
 def test_reflections_map_says_the_same(place: Place) -> None:
     relay = published(place)

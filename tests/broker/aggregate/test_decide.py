@@ -140,7 +140,7 @@ def pictures(draw: st.DrawFn) -> Picture:
     return Picture(wants, made)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(pictures())
 def test_never_negative_never_more_than_allowed(picture: Picture) -> None:
     for want, offer in ((want, decide(picture)[want.name]) for want in picture.wants):
@@ -152,7 +152,7 @@ def test_never_negative_never_more_than_allowed(picture: Picture) -> None:
         assert set(offer.shares) <= set(want.providers)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(pictures())
 def test_what_is_used_and_promised_fits_into_every_pool(picture: Picture) -> None:
     offers = decide(picture)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from broker.aggregate.places import aggregating, broker, shows
-from broker.paths.clusters import until
+from broker.paths.clusters import until, world
 from broker.readers.doubles import Said
 from continuo.broker.aggregate.nodes import NodeCapacity, capacity_patch
+from continuo.cli.broker_aggregate import served
+from continuo.cli.failures import BadInput
 from continuo.resources import kinds
 from continuo.resources.broker import AGGREGATE
 from continuo.resources.errors import NotFound, Unreachable
@@ -167,3 +169,10 @@ def test_what_a_node_has_no_more_is_zero() -> None:
     wanted = {"cpu": "4", "nvidia.com/gpu": "0"}
     assert capacity_patch(node, {"cpu": "4"}) == {"status": {"capacity": wanted, "allocatable": wanted}}
     assert capacity_patch(node, {"cpu": "4", "nvidia.com/gpu": "1"}) is None
+
+
+async def test_a_cluster_without_our_kinds_is_told_so() -> None:
+    async with world() as clusters:
+        plain = clusters.make("plain", liqo=False, nodes=0)
+        with pytest.raises(BadInput, match=r"cluster plain serves no aggregates\.continuo\.dev: continuo install"):
+            await served(plain)

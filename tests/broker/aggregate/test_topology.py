@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continuo.broker.aggregate.topology import Placed, Spot, Wishes, rank, score, spot_of, wishes_of
@@ -76,6 +76,7 @@ def test_annotations_and_labels_are_read() -> None:
 _COUNTS = st.dictionaries(st.sampled_from([*SPOTS, "gone"]), st.integers(0, 5))
 
 
+@settings(max_examples=50)
 @given(_COUNTS, _COUNTS, st.booleans(), st.booleans())
 def test_scores_are_between_nothing_and_one(
     web: dict[str, int], db: dict[str, int], critical: bool, talks: bool

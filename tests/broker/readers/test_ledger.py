@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.readers.doubles import namespace, node, pod
@@ -144,6 +144,7 @@ _CHANGES = st.one_of(
 )  # fmt: skip
 
 
+@settings(max_examples=60)
 @given(st.lists(st.tuples(_CHANGES, st.booleans()), max_size=40))
 def test_books_kept_are_books_made_anew(story: list[tuple[Object, bool]]) -> None:
     books, objects = ledger(), dict[tuple[str, tuple[str, str]], Object]()
