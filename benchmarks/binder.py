@@ -5,6 +5,8 @@ It stands in where the selector's decisions are not what is measured: it costs t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import Conflict, NotFound
@@ -13,6 +15,15 @@ from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer, Watch
 
 SCHEDULER = "continuo-broker"
+
+
+def placed_on(node: str) -> Callable[[Object], Object]:
+    """The same choice, made while the copy is created."""
+
+    def place(copy: Object) -> Object:
+        return {**copy, "spec": {**copy["spec"], "nodeName": node}}
+
+    return place
 
 
 class Binder:

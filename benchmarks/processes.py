@@ -200,7 +200,7 @@ async def _clusters(names: str, wanted: dict[str, Any]) -> None:
 
 
 async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
-    from benchmarks.binder import Binder
+    from benchmarks.binder import Binder, placed_on
     from continuo.cli import tuning
     from continuo.federation.reflection.engine import Settings
     from continuo.federation.reflection.fleet import Fleet, Peer
@@ -214,7 +214,7 @@ async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
     for end in ends.values():
         work.add_cluster(end)
     for cluster, chosen in settings.get("place", {}).items():
-        work.placed_by(cluster, lambda _, chosen=chosen: chosen)
+        work.placed_by(cluster, placed_on(chosen))
     peers = [
         Peer(node.pop("home"), node.pop("remote"), Settings(**{**node, "namespaces": frozenset(node["namespaces"])}))
         for node in settings["nodes"]

@@ -187,6 +187,8 @@ def report(sizes: list[int], found: dict[str, list[dict[int, Cost]]]) -> int:
         for way in WAYS:
             growth, fair = mean[way, last] / mean[way, first], MOST_GROWTH * last / first / 10
             paper.bar(Bar(f"{way}: time for {last:,} pods against {first:,}", growth, fair))
+            cpu = fmean(cpu_of(each[last]) for each in found[way]) / fmean(cpu_of(each[first]) for each in found[way])
+            paper.bar(Bar(f"{way}: CPU, the same", cpu, fair))
     for size in sizes:
         for what, of in (("time", seconds_of), ("CPU", cpu_of)):
             ratio = fmean(of(each[size]) for each in found[CHAIN]) / fmean(of(each[size]) for each in found[LINK])

@@ -11,6 +11,7 @@ from broker.paths.clusters import Clusters, until, world
 from continuo.embedded.port import StoredChange
 from continuo.federation.reflection.engine import Settings
 from continuo.federation.reflection.fleet import Fleet, Peer
+from continuo.federation.reflection.pair import Placement, later
 from continuo.federation.reflection.twin import TWIN_UID
 from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
@@ -121,13 +122,14 @@ class Chain:
         ]  # fmt: skip
         return [Peer(CONSUMER, BROKER, first), *onward]
 
-    async def start(self) -> None:
+    async def start(self, place: Placement = later) -> None:
         """A new fleet, as a new process would have it."""
         fleet = self.fleet = Fleet(beat=0.1, while_away=0.1, backoff=Backoff(base=0.05, cap=0.2))
         self._ends = [self.clusters.client(name) for name in (CONSUMER, BROKER, *PROVIDERS)]
         for client in self._ends:
             client.RETRIES = 1
             fleet.add_cluster(client)
+        fleet.placed_by(BROKER, place)
         await fleet.declare(self.peers)
         self._binder = Binder(self.broker, PROVIDERS)
         await self._binder.start()

@@ -239,3 +239,24 @@ async def test_what_cannot_be_is_refused_or_said() -> None:
             await until(home, kinds.NODE, lambda found: any(why in _message(obj) for obj in found))
         finally:
             await fleet.close()
+
+
+async def test_a_broker_may_place_pods_while_they_are_created() -> None:
+    async with chain() as made:
+
+        def place(copy: Object) -> Object:
+            annotations = {**annotations_of(copy), "why": "it is the only one"}
+            metadata = {**copy["metadata"], "annotations": annotations}
+            return {**copy, "metadata": metadata, "spec": {**copy["spec"], "nodeName": "milan"}}
+
+        await made.start(place=place)
+        await made.ready()
+        for number in range(3):
+            await made.consumer.create(pod(f"p{number}"))
+        await made.all_ready({"p0", "p1", "p2"})
+        assert names(made.pods_in("milan")) == {"p0", "p1", "p2"} and not made.pods_in("zurich")
+        await until(  # the broker's own record comes after the consumer has been told
+            made.broker, kinds.POD, lambda found: all(is_true(o, "Ready") and ROOT_CID in annotations_of(o) for o in found),
+            THERE,
+        )  # fmt: skip
+        assert {annotations_of(obj)["why"] for obj in made.pods_in(BROKER)} == {"it is the only one"}

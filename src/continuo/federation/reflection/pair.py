@@ -18,17 +18,18 @@ from continuo.resources.meta import Object
 log = logging.getLogger(__name__)
 
 
-Placement: TypeAlias = Callable[[Object], str | None]
-"""The node of the remote cluster on which a copy is created at once; None: whoever schedules there decides later."""
+Placement: TypeAlias = Callable[[Object], Object]
+"""A copy as it is created: on a node of the remote cluster and with annotations that say why, or as it is, to be placed
+by whoever schedules there. Labels are the original's and cannot be added."""
 
 
 def _nobody(_: str) -> str | None:
     return None
 
 
-def later(_: Object) -> str | None:
+def later(copy: Object) -> Object:
     """Pods are placed by whoever schedules in the remote cluster."""
-    return None
+    return copy
 
 
 @dataclass(slots=True)

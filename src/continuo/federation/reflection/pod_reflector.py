@@ -169,8 +169,7 @@ class PodReflector:
     async def _send(self, key: Key, copy: Object) -> Result:
         try:
             await self._pair.ensure_namespace(key[0])
-            if (node := self._pair.place(copy)) is not None:
-                copy = {**copy, "spec": {**copy["spec"], "nodeName": node}}
+            copy = self._pair.place(copy)
             self.copies.learn(await self._remote.create(copy, manager=MANAGER))
         except AlreadyExists:
             return await self._taken(key, key_of(copy))
