@@ -91,7 +91,7 @@ async def test_whoever_is_outside_the_policy_gets_nothing_while_they_hammer() ->
         await bench.cluster.create(strangers)
         await bench.start()
         forged = {"continuo.dev/decision": '{"provider":"p1"}', MOVED_FROM: "p1"}
-        for number in range(40):
+        for number in range(25):
             for space in (SPACE, "den", "strangers"):
                 pod = kinds.POD.new(
                     f"x{number}", space, metadata={"annotations": forged},
@@ -102,10 +102,10 @@ async def test_whoever_is_outside_the_policy_gets_nothing_while_they_hammer() ->
                 await bench.policy(authorization=[{"name": "who", "expression": "consumer.organisation == 'good'"}],
                                    rank=f"{number}.0")  # fmt: skip
                 await bench.measure("p1", latency=float(number))
-        await bench.until(lambda: bench.where() == {"p1": 40})
+        await bench.until(lambda: bench.where() == {"p1": 25})
         await bench.idle()
-        assert bench.where("den") == {"-": 40} and bench.where("strangers") == {"-": 40}
-        assert len(bench.bindings) == 40
+        assert bench.where("den") == {"-": 25} and bench.where("strangers") == {"-": 25}
+        assert len(bench.bindings) == 25
         assert "organisation" in bench.told("x1", "den")["removed"][0]["by"][0]["why"]
         assert "declare one" in bench.told("x1", "strangers")["message"]
         good = bench.api.get(kinds.POD, "x1", SPACE)
@@ -271,7 +271,7 @@ async def test_two_consumers_with_one_id_are_nobody() -> None:
         await bench.until(lambda: bench.where() == {"p1": 1})
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 async def test_killed_at_any_point_no_pod_is_bound_twice_and_none_is_lost(seed: int) -> None:
     rng = random.Random(seed)
     async with broker() as bench:
