@@ -24,6 +24,9 @@ T = TypeVar("T")
 _TOGETHER = 256
 _LOCK = 0x636F6E74  # any constant of ours: who holds this advisory lock owns the catalog
 
+_LOCK_PATIENCE = 3
+"""Seconds."""
+
 
 class StorageFailed(Exception):
     """The database cannot be used; `str()` is a sentence."""
@@ -95,6 +98,7 @@ class Database:
         """Run an operation in a transaction. `then` sees its result in the order of commits, even if the caller is gone."""
         assert self._loop is not None, "open() comes first"
         future: asyncio.Future[T] = self._loop.create_future()
+        future.add_done_callback(_heard)
         self._jobs.put(_Job(work, then, future))
         return await asyncio.shield(future)
 
@@ -214,10 +218,13 @@ class Database:
         except psycopg.Error as error:
             place = self._url.rpartition("@")[2]  # never the password
             raise StorageFailed(f"cannot reach PostgreSQL at {place}: {type(error).__name__}") from error
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
-        if row is None or not row[0]:
+        connection.execute(f"SET lock_timeout = '{_LOCK_PATIENCE}s'")
+        try:  # waits a little: the server may still be ending the session of one that was just stopped
+            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        except psycopg.errors.LockNotAvailable as error:
             connection.close()
-            raise StorageFailed("another catalog uses this PostgreSQL database; stop that one first")
+            raise StorageFailed("another catalog uses this PostgreSQL database; stop that one first") from error
+        connection.execute("SET lock_timeout = DEFAULT")
         return connection
 
 
@@ -227,6 +234,12 @@ def _ignoring(then: Callable[[], object] | None) -> Callable[[None], None] | Non
             then()
 
     return None if then is None else call
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """A caller that is gone hears of no failure, which is no fault of the loop's."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _deliver(batch: list[_Job[Any]]) -> None:
