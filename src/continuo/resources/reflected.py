@@ -19,7 +19,9 @@ _DROPPED_SPEC = ("nodeName", "nodeSelector", "affinity", "serviceAccount", "serv
                  "priorityClassName", "preemptionPolicy", "schedulerName", "hostIPC", "hostNetwork", "hostPID",
                  "ephemeralContainers", "topologySpreadConstraints")  # fmt: skip
 _NOT_COPIED = ("apiVersion", "kind", "metadata", "status")
-_NOT_REFLECTED = ("kubectl.kubernetes.io/last-applied-configuration", "kubernetes.io/ingress.class")
+_NOT_REFLECTED = ("kubectl.kubernetes.io/last-applied-configuration", "kubernetes.io/ingress.class",
+                  "continuo.dev/decision", "continuo.dev/moved-from", "continuo.dev/move")  # fmt: skip
+"""The last three are a broker's own: what it thought of other providers is not for the one that was chosen."""
 
 
 # --- pods -------------------------------------------------------------------------------------------------------------

@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from continuo.broker.selector.names import BROKERED, MANAGER, PROVIDER
+from continuo.broker.selector.names import BROKERED, DECISION, MANAGER, PROVIDER
 from continuo.embedded.port import Api
 from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
 from continuo.federation.reflection.engine import Reflection, Settings
 from continuo.federation.reflection.twin import VIRTUAL_NODE
 from continuo.kube.config import connect
 from continuo.resources import kinds
-from continuo.resources.meta import Object, is_true
+from continuo.resources.meta import Object, annotations_of, is_true
 
 from .bench import SPACE, Bench, broker
 from .test_selector import FAST
@@ -107,6 +107,8 @@ async def test_a_deployment_runs_where_the_policy_says_and_follows_it_never_twic
             return len(pods) == 4 and all(is_true(pod, "Ready") for pod in pods)
 
         await bench.until(lambda: bench.where() == {"p1": 4} and ready())
+        copies = providers["p1"].list(kinds.POD, SPACE)
+        assert all(DECISION not in annotations_of(pod) for pod in copies), "a provider was told of its competitors"
         first = {pod["metadata"]["uid"] for pod in consumer.list(kinds.POD, SPACE)}
         await bench.measure("p1", latency=99.0)
         await bench.until(lambda: bench.where() == {"p2": 4} and ready() and not providers["p1"].list(kinds.POD, SPACE))
