@@ -149,9 +149,7 @@ async def withdraw(offer: str, where: Where) -> None:
 
 @catalog.command()
 @click.argument("account")
-@click.option(
-    "--secret-file", type=click.Path(path_type=Path, dir_okay=False), help="Where the secret is."
-)
+@click.option("--secret-file", type=click.Path(path_type=Path, dir_okay=False), help="Where the secret is.")
 @catalog_options
 @run
 async def login(account: str, secret_file: Path | None, where: Where) -> None:

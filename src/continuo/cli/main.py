@@ -20,7 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "operator": ("continuo.cli.operator:operator", "Run the controllers against a management cluster."),
     "server": ("continuo.cli.server:server", "Serve the HTTP API (AMF)."),
     "catalog": ("continuo.cli.catalog:catalog", "Offers and plans: serve, browse, watch, publish and buy."),
-    "broker": ("continuo.cli.broker:broker", "Place consumers' pods on providers; resource readers, the aggregator, probes."),
+    "broker": (
+        "continuo.cli.broker:broker",
+        "Place consumers' pods on providers; resource readers, the aggregator, probes.",
+    ),
     "reflect": ("continuo.cli.reflect:reflect", "Make another cluster a node of this one: pods run there."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),

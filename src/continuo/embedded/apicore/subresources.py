@@ -122,7 +122,9 @@ def _bind(state: State, served: Served, pod: Object, body: Object, how: Write) -
     for field in ("uid", "resourceVersion"):
         if given.get(field) and given[field] != metadata[field]:
             what = field.replace("uid", "UID")
-            why = f"Precondition failed: {what} in precondition: {given[field]}, {what} in object meta: {metadata[field]}"
+            why = (
+                f"Precondition failed: {what} in precondition: {given[field]}, {what} in object meta: {metadata[field]}"
+            )
             raise failures.conflict(served.kind, name, why)
     if "deletionTimestamp" in metadata:
         raise failures.conflict(served.kind, name, f"pod {name} is being deleted, cannot be assigned to a host")
