@@ -6,14 +6,8 @@ one in the broker's cluster on other people's pods, with other rights; most who 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import signal
-import socket
-import uuid
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -57,31 +51,13 @@ def run(
 
 async def _run(kubeconfig: Path | None, context: str | None, leases: str | None, health_port: int | None) -> None:
     from continuo.broker.selector.selector import Selector
-    from continuo.cli.health import health_served
+    from continuo.cli.working import Lease, replica_name, work_until_stopped
     from continuo.kube.config import connect
 
     cluster = connect(kubeconfig, context=context, name=context or "broker")
-    identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    selector = Selector(cluster, instance=identity)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    work = asyncio.create_task(_led(selector, cluster, leases, identity) if leases else selector.run())
-    waiting = asyncio.create_task(stop.wait())
+    identity = replica_name()
+    lease = Lease(cluster, "continuo-broker", leases) if leases else None
     try:
-        async with health_served(health_port, selector.trouble):
-            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done() and not stop.is_set():
-            work.result()
-            raise Failed("the lease was lost; another replica works now")
+        await work_until_stopped(Selector(cluster, instance=identity), identity, lease, health_port)
     finally:
-        for task in (work, waiting):
-            task.cancel()
-        await asyncio.gather(work, waiting, return_exceptions=True)
         await cluster.close()
-
-
-async def _led(selector: Any, cluster: Any, namespace: str, identity: str) -> None:
-    from continuo.runtime.leases import LeaderElection
-
-    await LeaderElection(cluster, "continuo-broker", namespace, identity).run(selector.run)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from continuo.cli.catalog_client import Where, catalog_options, client
+from continuo.cli.catalog_client import Unavailable, Where, catalog_options, client
 from continuo.cli.catalog_measured import measured_beside, measurements, summary, verify
 from continuo.cli.catalog_print import print_account, print_contracts, print_frame, print_offer, print_offers
 from continuo.cli.catalog_serve import serve_catalog
@@ -122,7 +122,7 @@ async def publish(offer: str, path: str, where: Where) -> None:
 @run
 async def follow(offer: str, plan: str, path: str, where: Where, target: Target) -> None:
     """Keep an offer up to date until stopped: PLAN has what the cluster's nodes can run together."""
-    from continuo.broker.catalog.capacity import CapacityReader, offer_of
+    from continuo.broker.catalog.capacity import CapacityReader, NotTaken, offer_of
 
     template = _read(path)
     if not isinstance(template, dict) or plan not in (template.get("plans") or {}):
@@ -130,7 +130,11 @@ async def follow(offer: str, plan: str, path: str, where: Where, target: Target)
     async with client(where) as catalog, connected(target) as cluster:
 
         async def publish(resources: dict[str, str]) -> None:
-            await catalog.exchange("POST", f"/offer/{quote(offer, safe='')}", json=offer_of(template, plan, resources))
+            body = offer_of(template, plan, resources)
+            try:
+                await catalog.exchange("POST", f"/offer/{quote(offer, safe='')}", json=body)
+            except Unavailable as error:
+                raise NotTaken(error.message) from error
             click.echo(f"offer {offer}: {plan} has {', '.join(f'{key}={value}' for key, value in resources.items())}")
 
         await CapacityReader(cluster, publish).run()

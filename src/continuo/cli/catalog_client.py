@@ -66,6 +66,10 @@ def _find(url: str | None) -> str:
     return found
 
 
+class Unavailable(Failed):
+    """The catalog cannot do it now; later it may."""
+
+
 class CatalogClient:
     """Requests with the right token, refreshed when it is about to expire."""
 
@@ -92,7 +96,7 @@ class CatalogClient:
                     raise _refusal(answer.status, body)
                 return answer.status, answer.headers, body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Failed(
+            raise Unavailable(
                 f"the catalog at {self._where.url} does not answer: {error or type(error).__name__}"
             ) from error
 
@@ -174,7 +178,9 @@ def _refusal(status: int, body: bytes) -> click.ClickException:
         said = f"the catalog answered with HTTP status {status}"
     if status == 401:
         said += "; on the command line: `continuo catalog login ACCOUNT`"
-    return BadInput(said) if status in (400, 404, 412, 415, 422, 428) else Failed(said)
+    if status in (400, 404, 412, 415, 422, 428):
+        return BadInput(said)
+    return Unavailable(said) if status == 429 or status >= 500 else Failed(said)
 
 
 @asynccontextmanager

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import signal
-import socket
-import uuid
 from pathlib import Path
 
 import click
@@ -42,13 +37,12 @@ def operator(
     import uvloop
 
     from continuo.cli import tuning
-    from continuo.cli.health import health_served
+    from continuo.cli.working import Lease, replica_name, work_until_stopped
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
     from continuo.orchestrator.operator import Operator
     from continuo.orchestrator.settings import Settings
     from continuo.resources.errors import ApiError, BadRequest
-    from continuo.runtime.leases import LeaderElection
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -58,32 +52,17 @@ def operator(
     async def main() -> None:
         transports = Transports()
         management = connect(kubeconfig, context=context, name="management", transports=transports)
-        identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        identity = replica_name()
         controllers = Operator(
             management,
             lambda text, *, name: connect(text, name=name, transports=transports),
             settings,
             instance=identity,
         )
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        if leader_election:
-            election = LeaderElection(management, "continuo-operator", lease_namespace, identity)
-            work = asyncio.create_task(_lead(election, controllers))
-        else:
-            work = asyncio.create_task(controllers.run())
-        waiting = asyncio.create_task(stop.wait())
+        lease = Lease(management, "continuo-operator", lease_namespace) if leader_election else None
         try:
-            async with health_served(health_port, controllers.trouble):
-                await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done() and not stop.is_set():
-                work.result()
-                raise Failed("the lease was lost; another replica works now")
+            await work_until_stopped(controllers, identity, lease, health_port)
         finally:
-            for task in (work, waiting):
-                task.cancel()
-            await asyncio.gather(work, waiting, return_exceptions=True)
             await management.close()
 
     tuning.settle()
@@ -93,7 +72,3 @@ def operator(
         raise BadInput(str(error)) from error
     except ApiError as error:
         raise Failed(str(error)) from error
-
-
-async def _lead(election: object, controllers: object) -> None:
-    await election.run(controllers.run)  # type: ignore[attr-defined]

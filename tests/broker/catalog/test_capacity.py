@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from continuo.broker.catalog.capacity import CapacityReader, offer_of, resources_of
+from continuo.broker.catalog.capacity import CapacityReader, NotTaken, offer_of, resources_of
 from continuo.kube.port import Change, Listing
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +18,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def node(name: str, *, ready: bool = True, spec: Any = None, labels: Any = None, **allocatable: str) -> dict[str, Any]:
+def node(
+    name: str, *, version: str = "1", ready: bool = True, spec: Any = None, labels: Any = None, **allocatable: str,
+) -> dict[str, Any]:  # fmt: skip
     return {
-        "metadata": {"name": name, "resourceVersion": "1", "labels": labels or {}},
+        "metadata": {"name": name, "resourceVersion": version, "labels": labels or {}},
         "spec": spec or {},
         "status": {
             "allocatable": {key.replace("_", "-"): value for key, value in allocatable.items()},
@@ -60,10 +62,10 @@ class Nodes:
         self.nodes = list(nodes)
         self.changes: asyncio.Queue[Change] = asyncio.Queue()
 
-    async def list(self, kind: Any) -> Listing:
+    async def list(self, kind: Any, namespace: Any = None, **selectors: Any) -> Listing:
         return Listing(list(self.nodes), "1")
 
-    async def watch(self, kind: Any, *, since: str) -> Any:
+    async def watch(self, kind: Any, namespace: Any = None, **options: Any) -> Any:
         while True:
             yield await self.changes.get()
 
@@ -75,7 +77,7 @@ async def test_many_changes_are_one_publication() -> None:
     async def publish(resources: dict[str, str]) -> None:
         if not told and resources == {"cpu": "1"} and not failed:
             failed.append(True)
-            raise OSError("the catalog is away")
+            raise NotTaken("the catalog is away")
         told.append(resources)
         published.set()
 
@@ -89,13 +91,30 @@ async def test_many_changes_are_one_publication() -> None:
     await asyncio.wait_for(published.wait(), 10)
     assert told == [{"cpu": "1"}], "tried again after the failure"
     for number in range(50):
-        cluster.changes.put_nowait(Change("MODIFIED", node("b", cpu=str(number))))
-    cluster.changes.put_nowait(Change("DELETED", node("a")))
+        cluster.changes.put_nowait(Change("MODIFIED", node("b", version=str(number + 2), cpu=str(number))))
+    cluster.changes.put_nowait(Change("DELETED", node("a", version="52")))
     while not cluster.changes.empty():  # noqa: ASYNC110
         await asyncio.sleep(0)
     published.clear()
     allowed.release()
     await asyncio.wait_for(published.wait(), 10)
     assert told == [{"cpu": "1"}, {"cpu": "49"}]
+    cluster.changes.put_nowait(Change("DELETED", node("b", version="53")))
+    published.clear()
+    allowed.release()
+    await asyncio.wait_for(published.wait(), 10)
+    assert told[2:] == [{"cpu": "0"}], "nothing is left, and nobody may think otherwise"
     reader.cancel()
     await asyncio.gather(reader, return_exceptions=True)
+
+
+async def test_what_the_catalog_refuses_for_good_ends_the_following() -> None:
+    class Refused(Exception):
+        pass
+
+    async def publish(_: dict[str, str]) -> None:
+        raise Refused
+
+    cluster = Nodes(node("a", cpu="1"))
+    with pytest.raises(Refused):
+        await asyncio.wait_for(CapacityReader(cluster, publish, quiet=0.0).run(), 10)  # type: ignore[arg-type]

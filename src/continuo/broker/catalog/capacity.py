@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -14,9 +15,10 @@ from typing import Any, TypeAlias
 from continuo.federation import names
 from continuo.federation.quantities import canonical, quantity
 from continuo.kube.port import Cluster
-from continuo.resources.errors import ApiError, Expired
 from continuo.resources.kinds import NODE
 from continuo.resources.meta import Object, is_true, labels_of
+from continuo.runtime.backoff import Backoff
+from continuo.runtime.informer import Informer, Watch
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,16 @@ def offer_of(template: dict[str, Any], plan: str, resources: dict[str, str]) -> 
     return {**template, "plans": plans}
 
 
+class NotTaken(Exception):
+    """The catalog could not take an offer just now, and may later; `str()` is a sentence."""
+
+
 class CapacityReader:
-    """Follows one cluster's nodes, and publishes whenever their sum changes."""
+    """Follows one cluster's nodes, and publishes whenever their sum changes.
+
+    `publish` raises NotTaken for what is worth trying again; whatever else it raises ends the following. What a cluster
+    no longer has at all is published as nothing. A cluster that does not answer keeps its last offer.
+    """
 
     def __init__(
         self,
@@ -59,58 +69,41 @@ class CapacityReader:
         publish: Publish,
         *,
         quiet: float = 1.0,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._cluster, self._publish, self._quiet, self._pause = cluster, publish, quiet, pause
-        self._nodes: dict[str, Object] = {}
-        self._told: dict[str, str] | None = None
+        self._publish, self._quiet, self._pause = publish, quiet, pause
+        self._backoff, self._random = backoff or Backoff(base=1.0), rng or random.Random()
+        self._told: dict[str, str] = {}
         self._changed = asyncio.Event()
+        self._nodes = Informer(cluster, Watch(NODE))
+        self._nodes.on_change(lambda *_: self._changed.set())
 
     async def run(self) -> None:
-        """Follow until cancelled. A cluster that does not answer keeps its last offer."""
-        watching = asyncio.create_task(self._watch())
+        """Follow until cancelled, or until the offer is refused for good."""
+        self._nodes.start()
+        failures, wait = 0, self._quiet
         try:
             while True:
                 await self._changed.wait()
-                await self._pause(self._quiet)  # more changes may come together
+                await self._pause(wait)  # more changes may come together
                 self._changed.clear()
-                await self._tell()
+                failures = await self._tell(failures)
+                wait = self._backoff.delay(failures, self._random) if failures else self._quiet
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await self._nodes.stop()
 
-    async def _tell(self) -> None:
-        resources = resources_of(self._nodes.values())
-        if resources == self._told or not resources:
-            return
+    async def _tell(self, failures: int) -> int:
+        """Publish what differs; how often in a row that has failed."""
+        resources = dict.fromkeys(self._told, "0") | resources_of(self._nodes.cache)
+        if resources == self._told:
+            return 0
         try:
             await self._publish(resources)
-            self._told = resources
-        except Exception as error:
-            log.warning("the capacity of %s could not be published, it is tried again: %s", self._cluster.name, error)
+        except NotTaken as error:
+            log.warning("the capacity of %s is not published yet: %s", self._nodes.cluster.name, error)
             self._changed.set()
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                listing = await self._cluster.list(NODE)
-                self._nodes = {node["metadata"]["name"]: node for node in listing.items}
-                self._changed.set()
-                await self._follow(listing.resource_version)
-            except Expired:
-                continue
-            except ApiError as error:
-                log.warning("the nodes of %s cannot be followed, it is tried again: %s", self._cluster.name, error)
-                await self._pause(5.0)
-
-    async def _follow(self, since: str) -> None:
-        while True:
-            async for change in self._cluster.watch(NODE, since=since):
-                since = change.object["metadata"]["resourceVersion"]
-                name = change.object["metadata"].get("name", "")
-                if change.type == "DELETED":
-                    self._nodes.pop(name, None)
-                elif change.type != "BOOKMARK":
-                    self._nodes[name] = change.object
-                if change.type != "BOOKMARK":
-                    self._changed.set()
+            return failures + 1
+        self._told = resources
+        return 0

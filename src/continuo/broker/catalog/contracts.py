@@ -290,10 +290,6 @@ class Contracts:
             try:
                 await self._step(contract)
                 wait = 1.0
-            except PeeringRefused as refusal:
-                await self._save(
-                    msgspec.structs.replace(contract, state="ending", reason=str(refusal), wanted_end="failed")
-                )
             except Exception as error:
                 log.warning("contract %s stays %s for now: %s: %s", id, contract.state, type(error).__name__, error)
                 await self._pause(wait)
@@ -303,7 +299,13 @@ class Contracts:
         if contract.state == "requested":
             await self._save(msgspec.structs.replace(contract, state="reserved"))
         elif contract.state == "reserved":
-            link = await self._peering.link(contract)
+            try:
+                link = await self._peering.link(contract)
+            except PeeringRefused as refusal:
+                await self._save(
+                    msgspec.structs.replace(contract, state="ending", reason=str(refusal), wanted_end="failed")
+                )
+                return
             now = self._now()
             await self._save(
                 msgspec.structs.replace(

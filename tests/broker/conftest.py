@@ -1,3 +1,5 @@
+"""Storage for tests, of each kind that Continuo keeps things in."""
+
 from __future__ import annotations
 
 import itertools
@@ -27,7 +29,7 @@ def postgresql() -> Iterator[Callable[[], str]]:
     with postgres.running(programs) as url, psycopg.connect(url % "postgres", autocommit=True) as connection:
 
         def make() -> str:
-            name = f"measured{next(_numbers)}"
+            name = f"catalog{next(_numbers)}"
             connection.execute(f"CREATE DATABASE {name}")
             return url % name
 
