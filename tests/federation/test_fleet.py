@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -260,3 +261,58 @@ async def test_a_broker_may_place_pods_while_they_are_created() -> None:
             THERE,
         )  # fmt: skip
         assert {annotations_of(obj)["why"] for obj in made.pods_in(BROKER)} == {"it is the only one"}
+
+
+async def test_a_namespace_goes_to_the_node_that_its_label_names_and_comes_back() -> None:
+    async with world() as clusters:
+        home, _ = clusters.make("rome"), clusters.make("milan")
+        ends = [clusters.client(name) for name in ("rome", "milan")]
+        fleet = Fleet(beat=0.1)
+        for end in ends:
+            fleet.add_cluster(end)
+        await fleet.put(Peer("rome", "milan", Settings("far", frozenset(), offload=True, naming="suffixed")))
+        await fleet.ready("rome", "far")
+        await home.create(kinds.NAMESPACE.new(SPACE))
+        await home.create(kinds.CONFIG_MAP.new("settings", SPACE, data={"a": "b"}))
+        await home.create(pod("waits"))
+        await until(
+            home, kinds.POD, lambda found: [o["status"].get("reason") for o in found] == ["OffloadingBackOff"], SPACE
+        )
+        await home.patch(kinds.NAMESPACE, SPACE, {"metadata": {"labels": {"continuo.dev/offload": "far"}}})
+        await until(home, kinds.POD, lambda found: all(is_true(o, "Ready") for o in found), SPACE)
+        milan = clusters.engine.cluster("milan")
+        assert "settings" in names(milan.list(kinds.CONFIG_MAP, THERE))
+        await home.patch(kinds.NAMESPACE, SPACE, {"metadata": {"labels": {"continuo.dev/offload": None}}})
+        await until(ends[1], kinds.POD, lambda found: not found, THERE)
+        await until(ends[1], kinds.CONFIG_MAP, lambda found: "settings" not in names(found), THERE)
+        await fleet.close()
+
+
+async def test_a_node_offers_what_is_there_now_or_what_it_is_told_to() -> None:
+    async with world() as clusters:
+        home, milan = clusters.make("rome"), clusters.make("milan", nodes=2)
+        fleet = Fleet(beat=60.0)  # what changes is told without a beat
+        for end in (clusters.client("rome"), clusters.client("milan")):
+            fleet.add_cluster(end)
+        await fleet.put(Peer("rome", "milan", Settings("far", frozenset())))
+        await fleet.ready("rome", "far")
+
+        def has(cpu: str) -> Callable[[list[Object]], bool]:
+            def test(found: list[Object]) -> bool:
+                return any(
+                    o["metadata"]["name"] == "far" and o["status"].get("allocatable", {}).get("cpu") == cpu
+                    for o in found
+                )
+
+            return test
+
+        each = int((await milan.get(kinds.NODE, "milan-0"))["status"]["allocatable"]["cpu"])
+        await until(home, kinds.NODE, has(str(2 * each)))
+        await milan.delete(kinds.NODE, "milan-1")
+        await until(home, kinds.NODE, has(str(each)))
+        fleet.offer("rome", "far", {"cpu": "3"})
+        await until(home, kinds.NODE, has("3"))
+        assert (await home.get(kinds.NODE, "far"))["status"]["allocatable"]["memory"] == "0"
+        fleet.offer("rome", "far", None)
+        await until(home, kinds.NODE, has(str(each)))
+        await fleet.close()

@@ -28,6 +28,8 @@ FLAT = Atlas("c")
         (CONSUMER, Place("b", "10.0.0.9"), Place("b", "10.0.0.9"), "10.1.0.9"),  # the neighbour's own pod
         (CONSUMER, Place("c", "10.0.0.5"), Place("b", "10.9.0.5"), "10.0.0.5"),  # it came back to us
         (FLAT, Place("p", "10.0.0.7"), Place("b", "10.3.0.7"), "10.3.0.7"),  # one address space
+        (CONSUMER, Place("b", "10.9.0.7"), Place("b", "10.9.0.7"), "10.71.0.3"),  # nobody says what is behind b
+        (CONSUMER, Place("b", "10.0.0.9"), Place("b", "10.0.0.9"), "10.1.0.9"),
         (Atlas("c", flat=False), Place("p", "10.0.0.7"), Place("b", "10.9.0.7"), None),  # no network at all (yet)
     ],
 )

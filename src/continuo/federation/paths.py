@@ -15,6 +15,7 @@ from continuo.federation import network
 from continuo.federation.compare import unique
 from continuo.federation.model import Apply, ClusterWrite, LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.preflight import preflight
+from continuo.federation.reflection.twin import OPAQUE
 from continuo.federation.state import EndState
 from continuo.federation.steps import Step
 from continuo.federation.unlink import retreat
@@ -33,19 +34,23 @@ def ends(one: str, other: str) -> Ends:
     return (one, other) if one < other else (other, one)
 
 
-def used_by(pod: Object, consumer: str | None) -> Ends | None:
-    """The path that a pod needs: from the consumer whose it is to the cluster where it runs; None while it needs none."""
-    runs_in = annotations_of(pod).get(ROOT_CID)
-    if not consumer or not runs_in or runs_in == consumer:
-        return None
-    ended = (pod.get("status") or {}).get("phase") in GONE_PHASES
-    return None if ended else ends(consumer, runs_in)
+def used_by(pod: Object, consumer: str | None, broker: str = "") -> tuple[Ends, ...]:
+    """The paths that a pod needs: from the consumer whose it is to the cluster where it runs; none before it runs.
+
+    Who is told nothing of where it runs reaches it through the broker: two paths, one for each hop.
+    """
+    said = annotations_of(pod)
+    runs_in = said.get(ROOT_CID)
+    if not consumer or not runs_in or runs_in == consumer or (pod.get("status") or {}).get("phase") in GONE_PHASES:
+        return ()
+    if said.get(OPAQUE) != "true" or not broker:
+        return (ends(consumer, runs_in),)
+    return tuple(ends(broker, other) for other in (consumer, runs_in) if other != broker)
 
 
-def in_use(pods: Iterable[Object], consumer_of: Callable[[str], str | None]) -> frozenset[Ends]:
+def in_use(pods: Iterable[Object], consumer_of: Callable[[str], str | None], broker: str = "") -> frozenset[Ends]:
     """All paths that pods of a broker need; `consumer_of` is asked by namespace."""
-    found = (used_by(pod, consumer_of(key_of(pod)[0])) for pod in pods)
-    return frozenset(pair for pair in found if pair is not None)
+    return frozenset(pair for pod in pods for pair in used_by(pod, consumer_of(key_of(pod)[0]), broker))
 
 
 def marked(end: EndState, broker: str) -> bool:

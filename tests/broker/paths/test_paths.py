@@ -13,6 +13,7 @@ from continuo.broker.paths import Paths
 from continuo.federation import paths
 from continuo.federation.model import LinkPhase, LinkSettings
 from continuo.federation.reflection.places import ROOT_CID, ROOT_IP
+from continuo.federation.reflection.twin import OPAQUE
 from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
 from continuo.resources.meta import Object, labels_of
@@ -35,20 +36,27 @@ def pod(name: str, runs_in: str | None, *, space: str = "shop-rome", phase: str 
     return {**made, "status": {"phase": phase}}
 
 
+def opaque(pod: Object) -> Object:
+    metadata = pod["metadata"]
+    return {**pod, "metadata": {**metadata, "annotations": {**metadata["annotations"], OPAQUE: "true"}}}
+
+
 # --- decisions --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("found", "consumer", "wanted"),
     [
-        (pod("p", "milan"), "rome", ("milan", "rome")),
-        (pod("p", "zurich"), "rome", ("rome", "zurich")),
-        (pod("p", "rome"), "rome", None),
-        (pod("p", None), "rome", None),
-        (pod("p", "milan"), None, None),
-        (pod("p", "milan", phase="Succeeded"), "rome", None),
+        (pod("p", "milan"), "rome", (("milan", "rome"),)),
+        (pod("p", "zurich"), "rome", (("rome", "zurich"),)),
+        (pod("p", "rome"), "rome", ()),
+        (pod("p", None), "rome", ()),
+        (pod("p", "milan"), None, ()),
+        (pod("p", "milan", phase="Succeeded"), "rome", ()),
+        (opaque(pod("p", "milan")), "rome", (("hub", "rome"), ("hub", "milan"))),
+        (opaque(pod("p", "hub")), "rome", (("hub", "rome"),)),
     ],
 )
-def test_which_path_a_pod_needs(found: Object, consumer: str | None, wanted: paths.Ends | None) -> None:
-    assert paths.used_by(found, consumer) == wanted
+def test_which_path_a_pod_needs(found: Object, consumer: str | None, wanted: tuple[paths.Ends, ...]) -> None:
+    assert paths.used_by(found, consumer, "hub") == wanted
 
 
 def test_each_pair_once() -> None:

@@ -53,7 +53,7 @@ class Paths:
         self, broker: Cluster, broker_id: str, *, settings: LinkSettings | None = None, linger: float = LINGER
     ) -> None:
         self._id, self._settings, self._linger = broker_id, settings or LinkSettings(), linger
-        self._needs = Needs(broker, self._needed)
+        self._needs = Needs(broker, broker_id, self._needed)
         self._clusters: dict[str, Cluster] = {}
         self._followed: dict[str, Followed] = {}
         self._standings: dict[Ends, Standing] = {}

@@ -6,11 +6,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from continuo.federation.paths import Ends, used_by
+from continuo.federation.paths import ROOT_CID, Ends, used_by
 from continuo.federation.reflection.spaces import root_consumer_of
+from continuo.federation.reflection.twin import OPAQUE
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.meta import Key, Object, annotations_of, key_of
 from continuo.runtime.informer import Informer, Watch
 
 Changed = Callable[[Ends], None]
@@ -20,18 +21,18 @@ def _essentials(pod: Object) -> Object:
     """What of a pod is looked at here: a broker has ten thousands of them."""
     metadata = pod["metadata"]
     kept = {name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata}
-    said = {name: value for name, value in (metadata.get("annotations") or {}).items() if name.startswith("brokering.")}
+    said = {name: value for name, value in annotations_of(pod).items() if name in (ROOT_CID, OPAQUE)}
     return {"metadata": {**kept, "annotations": said}, "status": {"phase": (pod.get("status") or {}).get("phase")}}
 
 
 class Needs:
     """The paths in use."""
 
-    def __init__(self, broker: Cluster, changed: Changed) -> None:
-        self._changed = changed
+    def __init__(self, broker: Cluster, broker_id: str, changed: Changed) -> None:
+        self._changed, self._id = changed, broker_id
         self._pods = Informer(broker, Watch(kinds.POD, trim=_essentials, indexers={"in": lambda pod: [key_of(pod)[0]]}))
         self._spaces = Informer(broker, Watch(kinds.NAMESPACE))
-        self._of_pod: dict[Key, Ends] = {}
+        self._of_pod: dict[Key, tuple[Ends, ...]] = {}
         self._count: Counter[Ends] = Counter()
 
     async def start(self) -> None:
@@ -64,7 +65,7 @@ class Needs:
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
         if obj is not None:
-            wanted = used_by(new, self._consumer(key_of(new)[0])) if new is not None else None
+            wanted = used_by(new, self._consumer(key_of(new)[0]), self._id) if new is not None else ()
             self._set(key_of(obj), wanted)
 
     def _space_changed(self, old: Object | None, new: Object | None) -> None:
@@ -74,14 +75,12 @@ class Needs:
             for pod in self._pods.cache.by_index("in", obj["metadata"]["name"]):
                 self._pod_changed(pod, pod)
 
-    def _set(self, key: Key, wanted: Ends | None) -> None:
-        before = self._of_pod.pop(key, None)
-        if wanted is not None:
+    def _set(self, key: Key, wanted: tuple[Ends, ...]) -> None:
+        before = self._of_pod.pop(key, ())
+        if wanted:
             self._of_pod[key] = wanted
-        if before == wanted:
-            return
-        for pair, step in ((before, -1), (wanted, 1)):
-            if pair is not None:
+        for pairs, step in ((before, -1), (wanted, 1)):
+            for pair in pairs if before != wanted else ():
                 self._count[pair] += step
                 if self._count[pair] == 0:
                     del self._count[pair]

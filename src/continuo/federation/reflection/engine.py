@@ -11,24 +11,24 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from continuo.federation.quantities import capacity
 from continuo.federation.reflection.atlas import atlas_of, liqo_id
 from continuo.federation.reflection.event_reflector import EventReflector
 from continuo.federation.reflection.hub import Hub, synced
 from continuo.federation.reflection.node import NodeKeeper
 from continuo.federation.reflection.object_reflector import ObjectReflector
 from continuo.federation.reflection.objects import Where
+from continuo.federation.reflection.offer import Offer
 from continuo.federation.reflection.pair import Pair, Placement, later
 from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, Atlas, Place
 from continuo.federation.reflection.pod_reflector import PodReflector
 from continuo.federation.reflection.relays import Relays
 from continuo.federation.reflection.scope import Scope
 from continuo.federation.reflection.spaces import Naming
-from continuo.federation.reflection.twin import VIRTUAL_NODE, Twin
+from continuo.federation.reflection.twin import Twin
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, BadRequest
-from continuo.resources.meta import Object, annotations_of, labels_of
+from continuo.resources.meta import Object, annotations_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,12 @@ class Settings:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels of the node, besides those that every virtual node has."""
     taints: tuple[Mapping[str, str], ...] = ()
+    offload: bool = False
+    """Reflect those namespaces of the home cluster, too, whose label `continuo.dev/offload` names the node."""
+    counted: str | None = None
+    """Label of the remote's nodes that are counted for the offer; by default its real nodes are."""
+    opaque: bool = False
+    """Say nothing at home of what is behind the remote cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Reflection:
         ready: asyncio.Event | None = None,
         relays: Relays | None = None,
         place: Placement = later,
+        told: Mapping[str, str] | None = None,
     ) -> None:
         self._home = home if isinstance(home, Hub) else Hub(home, wide=False)
         self._remote = remote if isinstance(remote, Hub) else Hub(remote, wide=False)
@@ -103,9 +110,21 @@ class Reflection:
         """Set when the node says how the remote cluster is, and everything that was there is being looked at."""
         self.away: str | None = None
         """Why the remote cluster cannot be worked with now; None when it can."""
+        self._look = asyncio.Event()
+        self._offer = Offer(self._remote, settings.offer, settings.counted, self._look.set, told)
+
+    def offer(self, resources: Mapping[str, str] | None) -> None:
+        """Let the node offer this from now on; None: what the remote cluster's nodes have together."""
+        self._offer.tell(resources)
 
     async def run(self) -> None:
         """Reflect until cancelled. Raises what stands in the way at the start."""
+        try:
+            await self._run()
+        finally:
+            await self._offer.close()
+
+    async def _run(self) -> None:
         pair, keeper = await self._begin()
         pods = PodReflector(pair)
         where = _whereabouts(self._home) if self._home.wide else None
@@ -115,7 +134,7 @@ class Reflection:
         maps = await self._maps(pair, parts) if self._home.wide else []
         try:
             await synced((pods.pods, pods.copies, *objects.shares))
-            await parts.scope.begin(consumers=self._settings.consumers)
+            await parts.scope.begin(consumers=self._settings.consumers, offload=self._settings.offload)
             objects.controller.start()
             objects.follow_copies()
             pods.start()
@@ -135,14 +154,14 @@ class Reflection:
         own, its = await asyncio.gather(
             _called(self._home, settings.home_id, origin), _called(self._remote, settings.remote_id, there)
         )
-        offer = {**await self._capacity(), **settings.offer}
+        await self._offer.start()
         taints = [dict(taint) for taint in settings.taints]
-        keeper = NodeKeeper(home, settings.node, offer, labels=settings.labels, taints=taints)
+        keeper = NodeKeeper(home, settings.node, labels=settings.labels, taints=taints)
         await keeper.register(there)
         twin = Twin(
             settings.node, origin, there, settings.namespaces, settings.remote_pods, settings.home_pods,
             home_id=own, remote_id=its, naming=settings.naming, scheduler=settings.scheduler,
-            here=Atlas(own), there=Atlas(its),
+            here=Atlas(own), there=Atlas(its), opaque=settings.opaque,
         )  # fmt: skip
         pair = Pair(self._home, self._remote, twin, relays=self._relays, place=self._place)
         for namespace in sorted(settings.namespaces):
@@ -168,11 +187,6 @@ class Reflection:
         drawn()
         return [keeper.follow(changed) for keeper in keepers if keeper is not None]
 
-    async def _capacity(self) -> dict[str, str]:
-        """What the remote's nodes have together; of a cluster that has only virtual ones, those."""
-        nodes = (await self._remote.cluster.list(kinds.NODE)).items
-        return capacity([node for node in nodes if VIRTUAL_NODE not in labels_of(node)] or nodes)
-
     async def _beat(self, keeper: NodeKeeper, pair: Pair, parts: _Parts) -> None:
         """Keep the node as Ready as the remote cluster is, for ever."""
         while True:
@@ -183,7 +197,7 @@ class Reflection:
             pair.answers = why is None
             try:
                 await keeper.renew()
-                await keeper.report(why is None, why or f"cluster {self._remote.name} answers")
+                await keeper.report(why is None, why or f"cluster {self._remote.name} answers", self._offer.now)
                 self.ready.set()
             except ApiError as error:
                 log.warning("cluster %s was not told how its node is: %s", self._home.name, error)
@@ -192,7 +206,16 @@ class Reflection:
                 self._remote.retry()
                 pair.ours.clear()
                 parts.look_at_all()
-            await asyncio.sleep(self._beats[0 if why is None else 1])
+            await self._until_next(self._beats[0 if why is None else 1])
+
+    async def _until_next(self, beat: float) -> None:
+        """Until the next look is due, or what is on offer changed."""
+        try:
+            async with asyncio.timeout(beat):
+                await self._look.wait()
+        except TimeoutError:
+            return
+        self._look.clear()
 
 
 async def identity(cluster: Cluster) -> str:

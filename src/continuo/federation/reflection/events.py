@@ -21,6 +21,9 @@ def told(twin: Twin, event: Object, pod: Object | None, copy: Object | None) -> 
     about = event.get("involvedObject") or {}
     if pod is None or copy is None or about.get("uid") != copy["metadata"]["uid"]:
         return None
+    component = event.get("reportingComponent") or (event.get("source") or {}).get("component") or ""
+    if twin.opaque and _names_places(component):
+        return None
     metadata = pod["metadata"]
     name = f"{metadata['name'][:200]}.{hashlib.sha256(event['metadata']['uid'].encode()).hexdigest()[:16]}"
     subject = {
@@ -30,8 +33,15 @@ def told(twin: Twin, event: Object, pod: Object | None, copy: Object | None) -> 
     if about.get("fieldPath"):
         subject["fieldPath"] = about["fieldPath"]
     said = {field: event[field] for field in _PASSED if event.get(field) is not None}
+    if twin.opaque:
+        said.pop("reportingInstance", None)
     source = {"component": (event.get("source") or {}).get("component") or "", "host": twin.node}
     return kinds.CORE_EVENT.new(name, metadata["namespace"], involvedObject=subject, source=source, **said)
+
+
+def _names_places(component: str) -> bool:
+    """Whether it is a scheduler that speaks: where a pod could go is not for those who are told nothing of it."""
+    return "scheduler" in component or component.startswith("continuo-")
 
 
 def repeated(event: Object) -> Object:

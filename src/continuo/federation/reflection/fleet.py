@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,15 @@ class Fleet:
             if kept is not None:
                 await kept.stop()
 
+    def offer(self, home: str, node: str, resources: Mapping[str, str] | None) -> None:
+        """Let a node offer this from now on, over restarts of its reflection; None: what the remote's nodes have."""
+        kept = self._kept.get((home, node))
+        if kept is None:
+            raise NotFound(f"there is no node {node} of cluster {home} that could offer anything")
+        kept.told = resources
+        if kept.reflection is not None:
+            kept.reflection.offer(resources)
+
     async def detach(self, home: str, node: str) -> None:
         """Take a node away whose cluster may be out of reach. See `Peer.detached`."""
         kept = self._kept.get((home, node))
@@ -162,7 +171,7 @@ class Fleet:
                     return
                 kept.reflection = Reflection(
                     home, remote, peer.settings, beat=self._beat, while_away=self._while_away, ready=kept.ready,
-                    relays=self._relays, place=self._placements.get(peer.remote, later),
+                    relays=self._relays, place=self._placements.get(peer.remote, later), told=kept.told,
                 )  # fmt: skip
                 await kept.reflection.run()
             except ApiError as error:
@@ -181,7 +190,7 @@ class Fleet:
         if peer.detached:
             return
         try:
-            await NodeKeeper(home.cluster, peer.settings.node, {}).lament(why)
+            await NodeKeeper(home.cluster, peer.settings.node).lament(why)
         except ApiError as error:
             log.debug("node %s of cluster %s was told nothing: %s", peer.settings.node, peer.home, error)
 
@@ -194,6 +203,7 @@ class _Kept:
         self.ready = asyncio.Event()
         self.reflection: Reflection | None = None
         self.why = "it begins"
+        self.told: Mapping[str, str] | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -28,16 +28,15 @@ class NodeKeeper:
         self,
         home: Cluster,
         name: str,
-        offer: Mapping[str, str],
         *,
         labels: Mapping[str, str] | None = None,
         taints: Sequence[Object] = (),
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._home, self._name, self._offer = home, name, dict(offer)
+        self._home, self._name = home, name
         self._labels, self._taints = dict(labels or {}), tuple(taints)
         self._now = now or (lambda: datetime.now(UTC))
-        self._said: tuple[bool, str] | None = None
+        self._said: tuple[bool, str, Mapping[str, str]] | None = None
         self._uid = ""
 
     async def register(self, remote: str) -> None:
@@ -60,19 +59,18 @@ class NodeKeeper:
         """Say of a node that an earlier run left that its cluster does not answer; another one's is left alone."""
         node = await self._home.get(kinds.NODE, self._name)
         if VIRTUAL_NODE in labels_of(node):
-            self._offer = dict((node.get("status") or {}).get("allocatable") or {})
             self._uid = node["metadata"]["uid"]
             await self.renew()
-            await self.report(False, why)
+            await self.report(False, why, (node.get("status") or {}).get("allocatable") or {})
 
-    async def report(self, ready: bool, why: str) -> None:
-        """Say whether the remote cluster takes pods; written when it changed, and with it what is on offer."""
-        if self._said == (ready, why):
+    async def report(self, ready: bool, why: str, offer: Mapping[str, str]) -> None:
+        """Say whether the remote cluster takes pods, and what is on offer; written when it changed."""
+        if self._said == (ready, why, offer):
             return
         node = await self._home.get(kinds.NODE, self._name)
-        status = node_status(node, self._name, self._offer, ready=(ready, why), now=stamp(self._now()))
+        status = node_status(node, self._name, offer, ready=(ready, why), now=stamp(self._now()))
         await self._home.patch(kinds.NODE, self._name, {"status": status}, subresource="status", manager=MANAGER)
-        self._said = ready, why
+        self._said = ready, why, dict(offer)
 
     async def renew(self) -> None:
         """A sign of life: nodes whose lease is not renewed are taken for dead."""
@@ -103,20 +101,22 @@ def new_node(
 
 
 def node_status(node: Object, name: str, offer: Mapping[str, str], *, ready: tuple[bool, str], now: str) -> Object:
-    """The node's status; conditions keep the time of their last change."""
+    """The node's status; conditions keep the time of their last change. What it had and has no more is zero."""
+    before = (node.get("status") or {}).get("allocatable") or {}
+    amounts = {**dict.fromkeys(before, "0"), **offer}
     wanted = [("Ready", ready[0], "RemoteClusterAnswers" if ready[0] else "RemoteClusterUnreachable", ready[1])]
     wanted += [(kind, False, "NoPressure", "the remote cluster looks after its own nodes") for kind in _PRESSURES]
     conditions = []
     for kind, true, reason, message in wanted:
-        value, before = "True" if true else "False", condition(node, kind)
-        changed = before["lastTransitionTime"] if before and before.get("status") == value else now
+        value, known = "True" if true else "False", condition(node, kind)
+        changed = known["lastTransitionTime"] if known and known.get("status") == value else now
         conditions.append(
             {"type": kind, "status": value, "reason": reason, "message": message, "lastHeartbeatTime": now,
              "lastTransitionTime": changed}
         )  # fmt: skip
     return {
-        "capacity": dict(offer),
-        "allocatable": dict(offer),
+        "capacity": amounts,
+        "allocatable": amounts,
         "addresses": [{"type": "Hostname", "address": name}],
         "conditions": conditions,
         "nodeInfo": _INFO,

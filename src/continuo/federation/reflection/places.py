@@ -53,7 +53,8 @@ class Atlas:
         """
         if root.cluster and root.cluster == self.cluster:
             return root.ip
-        if root.cluster in self.networks:
+        own = root.cluster != hop.cluster or beyond.owns(root.ip)
+        if root.cluster in self.networks and own:
             return remap(root.ip, self.networks[root.cluster])
         if self.flat:
             return hop.ip or None

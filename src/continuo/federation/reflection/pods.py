@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, root_marks, root_of
-from continuo.federation.reflection.twin import TWIN_UID, VIRTUAL_NODE, Twin
+from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, Place, root_marks, root_of
+from continuo.federation.reflection.twin import OPAQUE, TWIN_UID, VIRTUAL_NODE, Twin
 from continuo.resources import kinds
 from continuo.resources.meta import Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.reflected import GONE_PHASES, local_status, not_offloaded, passed_annotations, remote_spec
@@ -86,7 +86,9 @@ def copy_of(twin: Twin, pod: Object) -> Object:
     spec = _without_token(remote_spec(pod["spec"], VIRTUAL_NODE))
     if twin.scheduler is not None:
         spec["schedulerName"] = twin.scheduler
-    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(key_of(pod)[0], said), TWIN_UID: metadata["uid"]}}
+    said.pop(OPAQUE, None)
+    own = {TWIN_UID: metadata["uid"], **({OPAQUE: "true"} if twin.opaque else {})}
+    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(key_of(pod)[0], said), **own}}
     return kinds.POD.new(name, namespace, metadata=marks, spec=spec)
 
 
@@ -131,7 +133,9 @@ def _tell(twin: Twin, pod: Object, copy: Object) -> Tell | None:
     told = copy.get("status") or {}
     if _only_scheduled(told):
         return None  # nobody there has looked at it yet, and a write that says so would be one of three for each pod
-    root = root_of(copy, twin.remote_id)
+    root = Place(twin.remote_id, told.get("podIP") or "") if twin.opaque else root_of(copy, twin.remote_id)
+    if root is not None and not root.ip:
+        root = None
     seen = twin.seen_from_home(root, told.get("podIP"))
     status = local_status({**told, "podIP": seen}, _as_it_is, None)
     for name in _NOT_TOLD:
@@ -140,6 +144,8 @@ def _tell(twin: Twin, pod: Object, copy: Object) -> Tell | None:
     if not any(entry["type"] == "PodScheduled" for entry in status.get("conditions") or ()):
         own = [entry for entry in before.get("conditions") or () if entry["type"] == "PodScheduled"]
         status["conditions"] = [*(status.get("conditions") or ()), *own]
+    if twin.opaque:
+        status["conditions"] = [_told_little(entry) for entry in status.get("conditions") or ()]
     news, said = _difference(before, status), annotations_of(pod)
     marks = {name: value for name, value in root_marks(root).items() if said.get(name) != value}
     return Tell(pod, news, marks) if news or marks else None
@@ -147,6 +153,13 @@ def _tell(twin: Twin, pod: Object, copy: Object) -> Tell | None:
 
 def _as_it_is(ip: str) -> str:
     return ip
+
+
+def _told_little(entry: Object) -> Object:
+    """Why a pod waits, without the names of those that it could have gone to."""
+    if entry["type"] != "PodScheduled" or "message" not in entry:
+        return entry
+    return {**entry, "message": "the aggregator has no place for this pod now"}
 
 
 def _only_scheduled(status: Object) -> bool:

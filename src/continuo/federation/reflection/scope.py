@@ -1,8 +1,8 @@
 """Which namespaces a reflection reaches, while they come and go.
 
-Those that the user names are reflected whole. Those of consumers are found by their label; their pods may go as soon as one
-is bound to the node, and only while one is do their Services, ConfigMaps and Secrets go there, too: a provider gets the
-secrets of those who run on it, and of nobody else.
+Those that the user names are reflected whole, and so are those whose label names the node. Those of consumers are found by
+their label; their pods may go as soon as one is bound to the node, and only while one is do their Services, ConfigMaps and
+Secrets go there, too: a provider gets the secrets of those who run on it, and of nobody else.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from continuo.federation.reflection.hub import Share, synced
 from continuo.federation.reflection.object_reflector import ObjectReflector
 from continuo.federation.reflection.pair import Pair
 from continuo.federation.reflection.pod_reflector import PodReflector
-from continuo.federation.reflection.spaces import consumer_of, root_consumer_of
+from continuo.federation.reflection.spaces import OFFLOAD, consumer_of, root_consumer_of
 from continuo.resources import kinds
-from continuo.resources.meta import Object, key_of
+from continuo.resources.meta import Object, deleting, key_of, labels_of
 
 
 class Scope:
@@ -31,21 +31,25 @@ class Scope:
     ) -> None:
         self._pair, self._named = pair, named
         self._pods, self._objects, self._events = pods, objects, events
+        self._find = (False, False)
         self._consumers: set[str] = set()
+        self._given: set[str] = set()
         self._busy: Counter[str] = Counter()
         self._open: set[str] = set()
         self._spaces: Share | None = None
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def begin(self, *, consumers: bool) -> None:
+    async def begin(self, *, consumers: bool, offload: bool = False) -> None:
         """Find what is there and open it; when this returns all of it is known."""
-        if consumers or self._pair.home.wide:
+        self._find = consumers, offload
+        if consumers or offload or self._pair.home.wide:
             self._spaces = self._pair.home.all_of(kinds.NAMESPACE)
             await synced((self._spaces,))
             self._pair.root_consumer = self._root_consumer
-        if consumers and self._spaces is not None:
+        if (consumers or offload) and self._spaces is not None:
             self._spaces.follow(self._space_changed)
+        if consumers:
             self._pods.pods.follow(self._pod_changed)
         self._settle()
         for name in sorted(self._open):
@@ -68,11 +72,14 @@ class Scope:
         return root_consumer_of(self._spaces.get(("", namespace))) if self._spaces is not None else None
 
     def _space_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is not None and consumer_of(new) is not None:
-            self._consumers.add(new["metadata"]["name"])
-        else:
-            gone = new if new is not None else old
-            self._consumers.discard(gone["metadata"]["name"] if gone is not None else "")
+        obj = new if new is not None else old
+        if obj is None:
+            return
+        consumers, offload = self._find
+        live = new is not None and not deleting(new)
+        name, labels = obj["metadata"]["name"], labels_of(obj)
+        _keep(self._consumers, name, live and consumers and consumer_of(obj) is not None)
+        _keep(self._given, name, live and offload and labels.get(OFFLOAD) == self._pair.twin.node)
         self._settle()
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
@@ -90,8 +97,9 @@ class Scope:
 
     def _settle(self) -> None:
         """Bring the decisions' namespaces up to date."""
-        allowed = self._named | self._consumers
-        opened = self._named | {name for name in self._busy if name in allowed}
+        whole = self._named | self._given
+        allowed = whole | self._consumers
+        opened = whole | {name for name in self._busy if name in allowed}
         before, self._pair.twin = (
             self._pair.twin, replace(self._pair.twin, namespaces=frozenset(allowed), opened=frozenset(opened)),
         )  # fmt: skip
@@ -121,3 +129,10 @@ class Scope:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _keep(names: set[str], name: str, wanted: bool) -> None:
+    if wanted:
+        names.add(name)
+    else:
+        names.discard(name)

@@ -13,6 +13,8 @@ CONSUMER = "continuo.dev/consumer"
 """Label of a namespace: the cluster from which its pods came here."""
 ROOT_CONSUMER = "continuo.dev/root-consumer"
 """Label of a namespace: the cluster from which they set out, where that is another one."""
+OFFLOAD = "continuo.dev/offload"
+"""Label of a namespace at home: the virtual node to which its pods may go."""
 LIQO_CONSUMER = "liqo.io/remote-cluster-id"
 CONSUMER_LABELS = (CONSUMER, LIQO_CONSUMER)
 _LONGEST = 63

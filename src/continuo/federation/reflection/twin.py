@@ -21,6 +21,8 @@ TWIN_UID = "continuo.dev/reflected-uid"
 """Annotation of a pod's copy: the UID of the pod that it is of; a pod made anew under the same name is another one."""
 NAMESPACE = "continuo.dev/reflected-namespace"
 """Annotation of a copy whose namespace has another name at home: that name."""
+OPAQUE = "continuo.dev/opaque"
+"""Annotation of a copy: its consumer is told nothing of where it runs, and reaches it through the broker."""
 VIRTUAL_NODE = "continuo.dev/virtual-node"
 """Label and key of the taint of virtual nodes."""
 
@@ -48,6 +50,8 @@ class Twin:
     """Who places the pods there; None: that cluster's own scheduler."""
     here: Atlas = field(default_factory=Atlas)
     there: Atlas = field(default_factory=Atlas)
+    opaque: bool = False
+    """Whether home is told nothing of what is behind the remote cluster."""
     opened: frozenset[str] | None = None
     """Those of the namespaces of which all else goes, too; None: all."""
 
