@@ -1,4 +1,4 @@
-"""The brokers' kinds: Provider, Consumer, BrokerPolicy, Aggregate, all cluster-scoped in the broker's cluster.
+"""The brokers' kinds: Provider, Consumer, BrokerPolicy, Aggregate, Contract, all cluster-scoped in the broker's cluster.
 
 The structs are the single source: validation, CustomResourceDefinitions, columns and the reference page are made of them.
 Import from here; the parts are `broker_*`.
@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from continuo.resources.broker_contracts import CONTRACT, ContractSpec, ContractStatus, Mode
 from continuo.resources.broker_parties import (
     AGGREGATE,
     CONSUMER,
@@ -46,6 +47,7 @@ __all__ = [
     "BROKER_KINDS",
     "BROKER_POLICY",
     "CONSUMER",
+    "CONTRACT",
     "PROVIDER",
     "AggregateSpec",
     "AggregateStatus",
@@ -54,8 +56,11 @@ __all__ = [
     "BrokerPolicyStatus",
     "ConsumerSpec",
     "ConsumerStatus",
+    "ContractSpec",
+    "ContractStatus",
     "Measured",
     "Missing",
+    "Mode",
     "MovesSpec",
     "Moving",
     "Operator",
@@ -113,6 +118,12 @@ BROKER_KINDS: tuple[BrokerKind, ...] = (
         (("CONSUMER", "string", ".spec.consumer", 0), ("PROVIDERS", "integer", ".status.providers", 0),
          ("CPU", "string", ".status.capacity.cpu", 0), ("MEMORY", "string", ".status.capacity.memory", 0), *_READY, _AGE),
     ),
+    BrokerKind(
+        CONTRACT, "A plan that a consumer bought from a provider.", ContractSpec, ContractStatus,
+        (*_READY, ("CONSUMER", "string", ".spec.consumer", 0), ("PROVIDER", "string", ".spec.provider", 0),
+         ("PLAN", "string", ".spec.plan", 0), ("NODE", "string", ".status.node", 0),
+         ("MODE", "string", ".status.mode", 1), ("OFFER", "string", ".spec.offer", 1), _AGE),
+    ),
 )  # fmt: skip
 
 _COMPARED = Rule(
@@ -136,6 +147,7 @@ _RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
             "consumer",
         ),
     ),
+    ContractSpec: (Rule("self == oldSelf", "cannot change: end this contract and buy another plan"),),
     BrokerPolicySpec: (
         Rule(
             "!has(self.moves) || self.moves.perWorkload <= self.moves.perConsumer",

@@ -55,7 +55,7 @@ def orchestration_page() -> str:
 def broker_page() -> str:
     """Every field of the brokers' kinds."""
     parts = [
-        "# Provider, Consumer, BrokerPolicy, Aggregate",
+        "# Provider, Consumer, BrokerPolicy, Aggregate, Contract",
         _GENERATED,
         "The kinds of a broker's own cluster, all cluster-scoped. How they work together is told in "
         "[Brokering](../guides/brokering.md). A bold field is required.",

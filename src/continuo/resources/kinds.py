@@ -7,6 +7,8 @@ NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False, short_na
 NODE = Kind("", "v1", "Node", "nodes", namespaced=False, short_names=("no",))
 POD = Kind("", "v1", "Pod", "pods", short_names=("po",))
 SERVICE = Kind("", "v1", "Service", "services", short_names=("svc",))
+RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", short_names=("quota",))
+LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges", short_names=("limits",))
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", short_names=("sa",))
 SECRET = Kind("", "v1", "Secret", "secrets")
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", short_names=("cm",))
