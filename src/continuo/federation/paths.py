@@ -39,11 +39,10 @@ def used_by(pod: Object, consumer: str | None, broker: str = "") -> tuple[Ends, 
 
     Who is told nothing of where it runs reaches it through the broker: two paths, one for each hop.
     """
-    said = annotations_of(pod)
-    runs_in = said.get(ROOT_CID)
+    runs_in = annotations_of(pod).get(ROOT_CID)
     if not consumer or not runs_in or runs_in == consumer or (pod.get("status") or {}).get("phase") in GONE_PHASES:
         return ()
-    if said.get(OPAQUE) != "true" or not broker:
+    if labels_of(pod).get(OPAQUE) != "true" or not broker:
         return (ends(consumer, runs_in),)
     return tuple(ends(broker, other) for other in (consumer, runs_in) if other != broker)
 

@@ -38,7 +38,7 @@ def pod(name: str, runs_in: str | None, *, space: str = "shop-rome", phase: str 
 
 def opaque(pod: Object) -> Object:
     metadata = pod["metadata"]
-    return {**pod, "metadata": {**metadata, "annotations": {**metadata["annotations"], OPAQUE: "true"}}}
+    return {**pod, "metadata": {**metadata, "labels": {OPAQUE: "true"}}}
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from continuo.federation.reflection.spaces import root_consumer_of
 from continuo.federation.reflection.twin import OPAQUE
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.meta import Key, Object, annotations_of, key_of
+from continuo.resources.meta import Key, Object, annotations_of, key_of, labels_of
 from continuo.runtime.informer import Informer, Watch
 
 Changed = Callable[[Ends], None]
@@ -21,8 +21,9 @@ def _essentials(pod: Object) -> Object:
     """What of a pod is looked at here: a broker has ten thousands of them."""
     metadata = pod["metadata"]
     kept = {name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata}
-    said = {name: value for name, value in annotations_of(pod).items() if name in (ROOT_CID, OPAQUE)}
-    return {"metadata": {**kept, "annotations": said}, "status": {"phase": (pod.get("status") or {}).get("phase")}}
+    said = {name: value for name, value in annotations_of(pod).items() if name == ROOT_CID}
+    marks = {name: value for name, value in labels_of(pod).items() if name == OPAQUE}
+    return {"metadata": {**kept, "annotations": said, "labels": marks}, "status": {"phase": (pod.get("status") or {}).get("phase")}}
 
 
 class Needs:

@@ -101,6 +101,7 @@ class Reflection:
         relays: Relays | None = None,
         place: Placement = later,
         told: Mapping[str, str] | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._home = home if isinstance(home, Hub) else Hub(home, wide=False)
         self._remote = remote if isinstance(remote, Hub) else Hub(remote, wide=False)
@@ -108,6 +109,7 @@ class Reflection:
         self._relays, self._place = relays or Relays(), place
         self.ready = ready or asyncio.Event()
         """Set when the node says how the remote cluster is, and everything that was there is being looked at."""
+        self._changed = changed
         self.away: str | None = None
         """Why the remote cluster cannot be worked with now; None when it can."""
         self._look = asyncio.Event()
@@ -190,7 +192,8 @@ class Reflection:
     async def _beat(self, keeper: NodeKeeper, pair: Pair, parts: _Parts) -> None:
         """Keep the node as Ready as the remote cluster is, for ever."""
         while True:
-            why = self.away = await self._remote.away()
+            before, why = self.away, await self._remote.away()
+            self.away = why
             if why is not None and pair.answers:
                 log.warning("cluster %s does not answer: %s", self._remote.name, why)
             came_back = why is None and not pair.answers
@@ -198,7 +201,9 @@ class Reflection:
             try:
                 await keeper.renew()
                 await keeper.report(why is None, why or f"cluster {self._remote.name} answers", self._offer.now)
-                self.ready.set()
+                if not self.ready.is_set() or before != why:
+                    self.ready.set()
+                    self._changed()
             except ApiError as error:
                 log.warning("cluster %s was not told how its node is: %s", self._home.name, error)
             if came_back:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from continuo.federation.reflection.detach import Detachment
 from continuo.federation.reflection.engine import BEAT, BEAT_WHILE_AWAY, Reflection, Settings
@@ -24,6 +24,9 @@ from continuo.resources.errors import ApiError, BadRequest, NotFound
 from continuo.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
+
+Key: TypeAlias = tuple[str, str]
+"""A home cluster's name, and a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Peer:
     """Take the node away, with what belongs to it at home; what is left in the remote cluster goes when it answers."""
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """The home cluster and the node."""
         return self.home, self.settings.node
 
@@ -68,10 +71,11 @@ class Fleet:
         self._beat, self._while_away = beat, while_away
         self._backoff, self._random = backoff or Backoff(base=0.5, cap=30.0), rng or random.Random()
         self._hubs: dict[str, Hub] = {}
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._kept: dict[Key, _Kept] = {}
         self._lock = asyncio.Lock()
         self._relays = Relays()
         self._placements: dict[str, Placement] = {}
+        self._followers: list[Callable[[Key], None]] = []
 
     def placed_by(self, cluster: str, place: Placement) -> None:
         """Let pods be placed while they are created in a cluster, which spares a write; to be said before peers are."""
@@ -93,8 +97,12 @@ class Fleet:
         if hub is not None:
             await hub.close()
 
-    async def put(self, peer: Peer) -> None:
-        """Let there be this peer, in place of another one of its key."""
+    def follow(self, callback: Callable[[Key], None]) -> None:
+        """Call back with the key of every peer whose standing has changed. Must be quick and not block."""
+        self._followers.append(callback)
+
+    async def put(self, peer: Peer, offer: Mapping[str, str] | None = None) -> None:
+        """Let there be this peer, in place of another one of its key; of a new one the `offer` (see there)."""
         async with self._lock:
             known = self._kept.get(peer.key)
             if known is not None and known.peer == peer:
@@ -105,7 +113,8 @@ class Fleet:
             if known is not None:
                 await known.stop()
             self._hubs[peer.home].home = True
-            kept = self._kept[peer.key] = _Kept(peer)
+            kept = self._kept[peer.key] = _Kept(peer, self._tell)
+            kept.told = offer if known is None else known.told
             kept.start(self._keep(kept))
 
     async def drop(self, home: str, node: str) -> None:
@@ -143,6 +152,11 @@ class Fleet:
         for peer in wanted.values():
             await self.put(peer)
 
+    def standing(self, home: str, node: str) -> Standing | None:
+        """How it is with one peer; None: there is none."""
+        kept = self._kept.get((home, node))
+        return kept.standing if kept is not None else None
+
     @property
     def standings(self) -> list[Standing]:
         """How it is with each peer."""
@@ -171,7 +185,7 @@ class Fleet:
                     return
                 kept.reflection = Reflection(
                     home, remote, peer.settings, beat=self._beat, while_away=self._while_away, ready=kept.ready,
-                    relays=self._relays, place=self._placements.get(peer.remote, later), told=kept.told,
+                    relays=self._relays, place=self._placements.get(peer.remote, later), told=kept.told, changed=kept.tell,
                 )  # fmt: skip
                 await kept.reflection.run()
             except ApiError as error:
@@ -182,8 +196,13 @@ class Fleet:
                 log.exception("node %s of cluster %s", peer.settings.node, peer.home)
             failures = 1 if kept.went_well() else failures + 1
             kept.reflection = None
+            kept.tell()
             await self._lament(home, peer, kept.why)
             await asyncio.sleep(self._backoff.delay(failures, self._random))
+
+    def _tell(self, key: Key) -> None:
+        for follower in self._followers:
+            follower(key)
 
     async def _lament(self, home: Hub, peer: Peer, why: str) -> None:
         """What cannot be begun may be a node that an earlier process left."""
@@ -198,8 +217,8 @@ class Fleet:
 class _Kept:
     """One peer, its task, and how it is."""
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+    def __init__(self, peer: Peer, changed: Callable[[Key], None]) -> None:
+        self.peer, self._changed = peer, changed
         self.ready = asyncio.Event()
         self.reflection: Reflection | None = None
         self.why = "it begins"
@@ -223,6 +242,11 @@ class _Kept:
         self.why = why
         if not why:
             self.ready.set()
+        self.tell()
+
+    def tell(self) -> None:
+        """Its standing has changed."""
+        self._changed(self.peer.key)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.create_task(work, name=f"node {self.peer.settings.node} of {self.peer.home}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, Place, root_marks, root_of
-from continuo.federation.reflection.twin import OPAQUE, TWIN_UID, VIRTUAL_NODE, Twin
+from continuo.federation.reflection.twin import TWIN_UID, VIRTUAL_NODE, Twin
 from continuo.resources import kinds
 from continuo.resources.meta import Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.reflected import GONE_PHASES, local_status, not_offloaded, passed_annotations, remote_spec
@@ -86,9 +86,7 @@ def copy_of(twin: Twin, pod: Object) -> Object:
     spec = _without_token(remote_spec(pod["spec"], VIRTUAL_NODE))
     if twin.scheduler is not None:
         spec["schedulerName"] = twin.scheduler
-    said.pop(OPAQUE, None)
-    own = {TWIN_UID: metadata["uid"], **({OPAQUE: "true"} if twin.opaque else {})}
-    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(key_of(pod)[0], said), **own}}
+    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(key_of(pod)[0], said), TWIN_UID: metadata["uid"]}}
     return kinds.POD.new(name, namespace, metadata=marks, spec=spec)
 
 

@@ -22,7 +22,7 @@ TWIN_UID = "continuo.dev/reflected-uid"
 NAMESPACE = "continuo.dev/reflected-namespace"
 """Annotation of a copy whose namespace has another name at home: that name."""
 OPAQUE = "continuo.dev/opaque"
-"""Annotation of a copy: its consumer is told nothing of where it runs, and reaches it through the broker."""
+"""Label of a copy: its consumer is told nothing of where it runs, and reaches it through the broker."""
 VIRTUAL_NODE = "continuo.dev/virtual-node"
 """Label and key of the taint of virtual nodes."""
 
@@ -72,7 +72,9 @@ class Twin:
 
     def labels(self, obj: Object) -> dict[str, str]:
         """The labels of the copy of an object."""
-        return {**labels_of(obj), **self.marks}
+        made = {**labels_of(obj), **self.marks}
+        made.pop(OPAQUE, None)
+        return {**made, OPAQUE: "true"} if self.opaque else made
 
     def opens(self, namespace: str) -> bool:
         """Whether more than the pods of the namespace goes there."""
