@@ -162,6 +162,11 @@ class Fleet:
         """How it is with each peer."""
         return [kept.standing for kept in self._kept.values()]
 
+    def standing(self, home: str, node: str) -> Standing | None:
+        """How it is with one peer; None: there is none."""
+        kept = self._kept.get((home, node))
+        return kept.standing if kept is not None else None
+
     async def ready(self, home: str, node: str) -> None:
         """Return when a peer is reflected, or detached, for the first time."""
         await self._kept[home, node].ready.wait()
