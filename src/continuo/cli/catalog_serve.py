@@ -60,6 +60,7 @@ async def serve_catalog(
 ) -> None:
     """Serve a catalog until stopped. The operator's token is in a file that only this user reads."""
     from continuo.broker.catalog.database import StorageFailed
+    from continuo.cli.tuning import settle
     from continuo.server.catalog_app import create_catalog_app, make_catalog
     from continuo.server.catalog_face import running, token_operator
     from continuo.server.sockets import FanOut
@@ -78,6 +79,7 @@ async def serve_catalog(
         async with running(parts), measuring(parts.measured, asked):
             app = create_catalog_app(parts, runs=True)
             what = f"{len(parts.catalog.index)} offers"
+            settle()
             await serve(app, host, port, tls, what, sockets=FanOut, ready=lambda at: _tell(told, at))
     except StorageFailed as error:
         raise Failed(str(error)) from error

@@ -18,6 +18,7 @@ from continuo.broker.catalog.tokens import Signer
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.store import Measurements
 from continuo.server.catalog_face import CatalogParts, OperatorCheck, handle_refusals, running
+from continuo.server.catalog_fan import Fan
 from continuo.server.failures import handle_failures
 from continuo.server.limits import BodyLimit
 from continuo.server.problems import Problem
@@ -51,7 +52,10 @@ def make_catalog(
     contracts = Contracts(database, catalog, peering or HandOver(), clock)
     queries = Queries(catalog.index)
     measured = Publisher(Measurements(database, name, clock), catalog.measure)
-    return CatalogParts(database, catalog, accounts, signer, queries, contracts, measured, operator, anonymous, origins)
+    fan = Fan(catalog.feed)
+    return CatalogParts(
+        database, catalog, accounts, signer, queries, contracts, measured, operator, fan, anonymous, origins
+    )
 
 
 def gate_operator(gate: Gate) -> OperatorCheck:

@@ -19,13 +19,15 @@ from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog, Refused
 from continuo.broker.catalog.contracts import Contracts
 from continuo.broker.catalog.database import Database, StorageFailed
-from continuo.broker.catalog.query import BadQuery, Queries
+from continuo.broker.catalog.query import Queries
+from continuo.broker.catalog.ranking import BadQuery
 from continuo.broker.catalog.secrets import digest
 from continuo.broker.catalog.tokens import BadToken, Signer
 from continuo.broker.catalog.where import compile_where
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.offers.reading import BadOffer, decode
 from continuo.expressions.tree import BadExpression
+from continuo.server.catalog_fan import Fan
 from continuo.server.problems import MEDIA_TYPE, Problem
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ HEARTBEAT = 15.0
 _STATUS: Mapping[str, int] = {
     "offer-unknown": 404, "account-unknown": 404, "contract-unknown": 404, "plan-unknown": 404, "offer-changed": 412,
     "catalog-full": 409, "idempotency-key-reused": 422, "not-authenticated": 401, "too-many-attempts": 429,
+    "provider-unreachable": 503,
 }  # fmt: skip
 
 OperatorCheck = Callable[[str], Awaitable[bool]]
@@ -77,6 +80,7 @@ class CatalogParts:
     contracts: Contracts
     measured: Publisher
     operator: OperatorCheck
+    fan: Fan
     anonymous: bool = False
     origins: frozenset[str] = frozenset()
     tickets: Tickets = field(default_factory=lambda: Tickets())
@@ -162,13 +166,13 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
     await parts.contracts.load()
     gc.freeze()  # what was loaded mostly stays: looking through it again and again would stall everybody for long
     await parts.measured.load()
-    beat = asyncio.create_task(_beat(parts))
+    beat, fan = asyncio.create_task(_beat(parts)), asyncio.create_task(parts.fan.run())
     try:
         yield
     finally:
         beat.cancel()
-        await asyncio.gather(beat, return_exceptions=True)
         parts.catalog.feed.close()
+        await asyncio.gather(beat, fan, return_exceptions=True)
         await parts.contracts.close()
         await parts.database.close()
 

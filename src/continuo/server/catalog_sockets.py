@@ -7,7 +7,7 @@ runs (`sockets.FanOut`) their bytes go straight to the transport, and whoever ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,19 +16,20 @@ from fastapi import WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from continuo.broker.catalog.catalog import Catalog
-from continuo.broker.catalog.feed import Delta, Gone
+from continuo.broker.catalog.feed import Gone
 from continuo.broker.catalog.query import Asked
+from continuo.broker.catalog.turns import Turns
 from continuo.broker.catalog.where import compile_where
 from continuo.expressions.tree import BadExpression
 from continuo.server.catalog_face import Caller, CatalogParts
+from continuo.server.catalog_fan import QUIET
 from continuo.server.problems import Problem
 from continuo.server.sockets import Sink
 
 SUBPROTOCOL = "catalog.v2+json"
 FULL_LIST_EVERY = 1.0
 _FIRST_FRAME = 10.0
-_CHUNK = 500
-_QUIET = 25.0
+_CHUNK = 250
 UNAUTHENTICATED, BAD_REQUEST, TOO_MANY = 4401, 4400, 4503
 
 
@@ -147,7 +148,7 @@ async def _modern(parts: CatalogParts, socket: WebSocket, caller: Caller, first:
     if since is None:
         since = await _snapshot(parts, sink, where)
     loop = asyncio.get_running_loop()
-    last = loop.time()
+    last, alive = loop.time(), _still_good(parts, caller)
     while not feed.closed:
         if expired(parts, caller):
             await socket.close(UNAUTHENTICATED, "the token has expired or was revoked")
@@ -161,22 +162,34 @@ async def _modern(parts: CatalogParts, socket: WebSocket, caller: Caller, first:
         if frame:
             await sink.ready(frame)
             last = loop.time()
-        elif loop.time() - last > _QUIET:
+        elif loop.time() - last > QUIET:
             await sink.text(msgspec.json.encode({"op": "bookmark", "revision": reached}))
             last = loop.time()
         since = reached
-        if since == feed.revision:
+        if since < feed.revision:
+            continue
+        if sink.direct is not None:
+            since, last = await parts.fan.ride(sink, since, where, alive), loop.time()
+        else:
             await feed.next_tick()
     await socket.close(1001)
 
 
+def _still_good(parts: CatalogParts, caller: Caller) -> Callable[[], bool]:
+    """`expired` for somebody who is asked again and again."""
+    if not caller.family and caller.expires == float("inf"):
+        return lambda: True
+    return lambda: not expired(parts, caller)
+
+
 async def _snapshot(parts: CatalogParts, sink: Sink, where: str) -> int:
     """Everything that matches, in chunks, as of one revision."""
-    revision = parts.catalog.index.revision
-    entries = parts.queries.all(Asked(where))
+    revision, entries = await parts.queries.all(Asked(where))
+    turns = Turns()
     for start in range(0, max(len(entries), 1), _CHUNK):
         items = b",".join(entry.body for entry in entries[start : start + _CHUNK])
         more = b"true" if start + _CHUNK < len(entries) else b"false"
+        await turns.give()
         await sink.text(b'{"op":"snapshot","revision":%d,"more":%b,"items":[%b]}' % (revision, more, items))
     return revision
 
@@ -228,9 +241,3 @@ def _redeem(parts: CatalogParts, caller: Caller, ticket: str) -> Caller:
     if found is None:
         raise Problem(401, "not-authenticated", "the ticket is not known, was used, or has expired; get another one")
     return found
-
-
-def delta_text(delta: Delta) -> bytes:
-    """A delta as one JSON text."""
-    more = b',"coalesced":true' if delta.coalesced else b""
-    return b'{"op":"delta","revision":%d%b,"changes":[%b]}' % (delta.revision, more, b",".join(delta.items))

@@ -24,6 +24,10 @@ class FanOut(WSProtocol):
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[EXTENSION] = self
 
+    def takes_frames(self) -> bool:
+        """Whether a frame can be written now."""
+        return self.writable.is_set() and not self.disconnected and not self.close_sent
+
     async def write_frame(self, frame: bytes) -> None:
         """Write a frame; waits only while the client's connection is full."""
         if not self.writable.is_set():
@@ -37,27 +41,35 @@ class Sink:
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._direct: FanOut | None = socket.scope.get("extensions", {}).get(EXTENSION)
-        self.kind = "text" if self._direct is None else "frame"
+        self.direct: FanOut | None = socket.scope.get("extensions", {}).get(EXTENSION)
+        self.kind = "text" if self.direct is None else "frame"
         """In which form `delta` makes frames: they are shared only among sinks of one kind."""
 
     async def text(self, payload: bytes) -> None:
         """Send one text."""
-        await self.ready(payload if self._direct is None else framed(payload))
+        await self.ready(payload if self.direct is None else framed(payload))
 
     async def ready(self, frame: bytes) -> None:
         """Send what `delta` made."""
-        if self._direct is None:
+        if self.direct is None:
             await self._socket.send_text(frame.decode())
         else:
-            await self._direct.write_frame(frame)
+            await self.direct.write_frame(frame)
 
     def delta(self, delta: Delta) -> bytes:
         """A delta as this kind of sink sends it."""
-        from continuo.server.catalog_sockets import delta_text
+        return delta_text(delta) if self.direct is None else self.framed_delta(delta)
 
-        payload = delta_text(delta)
-        return payload if self._direct is None else framed(payload)
+    @staticmethod
+    def framed_delta(delta: Delta) -> bytes:
+        """A delta as a whole frame."""
+        return framed(delta_text(delta))
+
+
+def delta_text(delta: Delta) -> bytes:
+    """A delta as one JSON text."""
+    more = b',"coalesced":true' if delta.coalesced else b""
+    return b'{"op":"delta","revision":%d%b,"changes":[%b]}' % (delta.revision, more, b",".join(delta.items))
 
 
 def framed(payload: bytes) -> bytes:

@@ -200,7 +200,7 @@ async def _reader(bench: Bench, dice: random.Random, done: asyncio.Event) -> tup
 
 
 def entry(id: str, revision: int, cost: str = "1") -> Entry:
-    return Entry(Offer(id, "p", id, "t", (Plan("a", "a", cost, {}),)), revision, 0.0, {})
+    return Entry.of(Offer(id, "p", id, "t", (Plan("a", "a", cost, {}),)), revision, 0.0, {})
 
 
 async def test_who_is_far_behind_hears_the_last_of_each_offer_and_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuo.broker.catalog.rows import FIELDS
+from continuo.broker.catalog.rows import FIELDS, Row
 from continuo.broker.catalog.where import TYPES, compile_where
 
 NUMBERS = st.sampled_from(["price", "resources.cpu", "resources['memory']", "measured.latency", "1.0", "2.5", "-price"])
@@ -53,5 +53,5 @@ def judged(where: str, row: dict[str, Any]) -> bool:
 @settings(max_examples=300)
 @given(CONDITIONS, st.lists(ROWS, min_size=1, max_size=4))
 def test_filters_agree_with_the_runtime(where: str, rows: list[dict[str, Any]]) -> None:
-    flat = [tuple(row.get(field, "") for field in FIELDS) for row in rows]
+    flat = [Row(**{field: row.get(field, "") for field in FIELDS}) for row in rows]
     assert compile_where(where)([flat]) == [made for made, row in zip(flat, rows, strict=True) if judged(where, row)]

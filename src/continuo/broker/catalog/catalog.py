@@ -84,7 +84,7 @@ class Catalog:
         self.feed.load(revision, self._history(changes))
 
     def _entry(self, offer: Offer, revision: int, updated: float) -> Entry:
-        return Entry(offer, revision, updated, self._measured.get(offer.provider, {}))
+        return Entry.of(offer, revision, updated, self._measured.get(offer.provider, {}))
 
     def _history(self, rows: list[tuple[Any, ...]]) -> list[Change]:
         """The kept changes; what was before the first of each offer is not known any more."""

@@ -12,7 +12,7 @@ import hmac
 import logging
 import secrets as random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
@@ -20,7 +20,7 @@ import msgspec
 
 from continuo.broker.catalog.catalog import Catalog, Refused
 from continuo.broker.catalog.database import Database, Session
-from continuo.broker.catalog.peering import Peering, PeeringRefused
+from continuo.broker.catalog.peering import Access, Peering, PeeringRefused, PeeringUnavailable
 from continuo.broker.catalog.secrets import digest, make_secret
 from continuo.broker.catalog.usage import Usage
 from continuo.broker.offers.model import Resources
@@ -105,6 +105,20 @@ class HandedOver(Refused):
     """The credentials were handed over before."""
 
     code = "already-handed-over"
+
+
+class NotReachable(Refused):
+    """The provider's cluster cannot be asked now."""
+
+    code = "provider-unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a buyer gets once."""
+
+    token: str = field(repr=False)
+    access: Access | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +246,8 @@ class Contracts:
         self._drive(id)
         return await self.settled(id, 2.0)
 
-    async def credentials(self, id: str, buyer: str, *, rotate: bool) -> str:
-        """The contract's peering token, once; with `rotate` a new one, and the old one is worth nothing."""
+    async def credentials(self, id: str, buyer: str, *, rotate: bool) -> Handed:
+        """The contract's peering token and way in, once; with `rotate` new ones, and the old ones are worth nothing."""
         async with self._lock(id):
             contract = self.get(id, buyer)
             if contract.buyer != buyer:
@@ -242,9 +256,15 @@ class Contracts:
                 raise NotNow(f"the contract {id} is {contract.state}; only an active one hands over credentials")
             if contract.token and not rotate:
                 raise HandedOver("the credentials were handed over before; rotate=true makes new ones and ends the old")
+            access = None
+            if contract.link == "handed-over":
+                try:
+                    access = await self._peering.credentials(contract, rotate=rotate)
+                except PeeringUnavailable as unavailable:
+                    raise NotReachable(str(unavailable)) from unavailable
             token = f"{id}.{make_secret()}"
             await self._save(msgspec.structs.replace(contract, token=digest(token)))
-            return token
+            return Handed(token, access)
 
     def review(self, token: str, provider: str) -> Contract | None:
         """The active contract with this provider that a peering token stands for."""

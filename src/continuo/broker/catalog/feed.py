@@ -2,7 +2,8 @@
 
 Whoever is behind asks what came after its revision; frames are made once for all subscribers that stand at the same place
 with the same filter. Up to `STRICT` changes every single one is told; who is further behind gets the last version of each
-offer only, and who is behind the log's beginning is told to list again. So no slow reader ever costs memory.
+offer only, and who is behind the log's beginning is told to list again. So what a slow
+reader costs is bounded: what its connection holds already, and no changes of its own.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Feed:
         self.revision = 0
         self.oldest = 0
         """Reading can resume from this revision or a later one."""
+        self.ticks = 0
+        """How often readers were woken."""
         self.closed = False
 
     def load(self, revision: int, changes: list[Change]) -> None:
@@ -71,6 +74,7 @@ class Feed:
     def _tick(self) -> None:
         self._timer = None
         self._last = asyncio.get_running_loop().time()
+        self.ticks += 1
         ticked, self._ticked = self._ticked, asyncio.Event()
         ticked.set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 
 from continuo.broker.catalog.entries import Entry
@@ -53,25 +53,18 @@ class Index:
         for listener in self.listeners:
             listener(before, after)
 
-    def of_provider(self, provider: str) -> list[Entry]:
-        """A provider's offers, by id."""
-        return [entry for _, entry in sorted(self._by_provider.get(provider, {}).items())]
+    def of_provider(self, provider: str, after: str = "") -> list[Entry]:
+        """A provider's offers with ids above this one, by id."""
+        return [entry for id, entry in sorted(self._by_provider.get(provider, {}).items()) if id > after]
 
     def providers(self) -> Iterator[tuple[str, list[Entry]]]:
         """Every provider that offers something, by id."""
         for provider in sorted(self._by_provider):
             yield provider, self.of_provider(provider)
 
-    def all(self) -> list[Entry]:
-        """Every offer, by id."""
-        entries = self._entries
-        return [entries[id] for id in self._ids]
-
-    def after(self, id: str) -> Iterator[Entry]:
+    def after(self, id: str) -> list[Entry]:
         """The offers with ids above this one, in order."""
-        entries = self._entries
-        for other in self._ids[bisect_left(self._ids, id) + (id in entries) :]:
-            yield entries[other]
+        return list(map(self._entries.__getitem__, self._ids[bisect_right(self._ids, id) :]))
 
     def values(self) -> list[Entry]:
         """Every offer, in any order: for filters that look at all of them."""

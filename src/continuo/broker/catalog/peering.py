@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -21,8 +21,22 @@ class Link:
     reason: str = ""
 
 
+class PeeringUnavailable(Exception):
+    """It cannot be done now, and may be later; `str()` is a sentence that a buyer may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A way into what was handed over. It is told once, and never stored or logged."""
+
+    kubeconfig: str = field(repr=False)
+    namespace: str
+    expires: str
+    """When its token is void at the latest, as Kubernetes writes times."""
+
+
 class Peering(Protocol):
-    """Links clusters. Both calls are repeated after a crash, so the second one for a contract must change nothing."""
+    """Links clusters. `link` and `unlink` are repeated after a crash, so the second one must change nothing."""
 
     async def link(self, contract: Contract) -> Link:
         """Make the buyer's cluster use what was bought; raises PeeringRefused."""
@@ -30,6 +44,13 @@ class Peering(Protocol):
 
     async def unlink(self, contract: Contract) -> None:
         """Take away whatever `link` made, even half of it."""
+        ...
+
+    async def credentials(self, contract: Contract, *, rotate: bool) -> Access | None:
+        """For a contract that was handed over: a new way in, with `rotate` the only one; None: the token is all there is.
+
+        Raises PeeringUnavailable.
+        """
         ...
 
 
@@ -46,3 +67,8 @@ class HandOver:
     async def unlink(self, contract: Contract) -> None:
         """The credentials end with the contract."""
         del contract
+
+    async def credentials(self, contract: Contract, *, rotate: bool) -> Access | None:
+        """The provider knows what the token opens."""
+        del contract, rotate
+        return None

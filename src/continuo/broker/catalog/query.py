@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
-import re
-from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
-from typing import Any, TypeAlias
+from operator import attrgetter, itemgetter
+from typing import TypeAlias
 
 import msgspec
 
 from continuo.broker.catalog.entries import Entry
 from continuo.broker.catalog.index import Index
-from continuo.broker.catalog.rows import CLAIMED, FIELDS, MEASURED, Row
+from continuo.broker.catalog.ranking import BadQuery, Key, Ranking, order_of
+from continuo.broker.catalog.rows import Row
+from continuo.broker.catalog.turns import Turns, chunks
 from continuo.broker.catalog.where import Filter, compile_where
 
 MOST = 1000
 _REMEMBERED = 8
 _CHUNK = 512
-_ORDER = re.compile(
-    r"(-?)(id|price|name|region|provider"
-    r"|(resources|measured|claimed|effective)\.([A-Za-z0-9][-A-Za-z0-9_./]{0,253}))"
-)
+_AT_ONCE = 7 * _CHUNK
+"""So many rows in order are looked at before all of them are, in any order and in turns."""
 
-Key: TypeAlias = tuple[Any, ...]
 Match: TypeAlias = tuple[Key, Entry, tuple[str, ...]]
 """The sort key (it ends with the id), the offer, and the plans that match; none where nothing was asked."""
 
-
-class BadQuery(ValueError):
-    """A list that cannot be made; `str()` is a sentence."""
+_rows_of = attrgetter("rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,153 +54,131 @@ class Page:
 
 
 class Queries:
-    """Answers lists. What was asked for in some order is kept in that order, so that a page looks at few rows."""
+    """Answers lists, each as of one revision. Long ones take turns with whatever else the loop has to do."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
         self._rankings: OrderedDict[str, Ranking] = OrderedDict()
+        self._filling: dict[str, tuple[asyncio.Task[Ranking], list[tuple[Entry | None, Entry | None]]]] = {}
         index.listeners.append(self._changed)
 
-    def page(self, asked: Asked, limit: int = 100, cursor: str | None = None) -> Page:
+    async def page(self, asked: Asked, limit: int = 100, cursor: str | None = None) -> Page:
         """One page; raises BadQuery and BadExpression."""
         after = _read_cursor(cursor, asked) if cursor else None
-        if _ranking(asked.order) is None:
-            matches = self._by_id(asked, str(after[-1]) if after else "")
+        if order_of(asked.order) is None:
+            revision, found = await self._by_id(asked, str(after[-1]) if after else "", limit + 1)
         else:
-            matches = self._ranked(asked, after)
-        found = list(islice(matches, limit + 1))
+            revision, found = await self._ranked(asked, after, limit + 1)
         more = _make_cursor(found[limit - 1][0], asked) if len(found) > limit else None
-        return Page(found[:limit], more, self._index.revision)
+        return Page(found[:limit], more, revision)
 
-    def all(self, asked: Asked) -> list[Entry]:
-        """Every offer that matches, by id: how a stream begins."""
-        return [entry for _, entry, _ in self._by_id(asked, "")]
+    async def all(self, asked: Asked) -> tuple[int, list[Entry]]:
+        """Every offer that matches, by id, and of which revision that is: how a stream begins."""
+        revision, found = await self._by_id(asked, "", None)
+        return revision, [entry for _, entry, _ in found]
 
-    def _by_id(self, asked: Asked, after: str) -> Iterator[Match]:
-        """In order of ids; only as many are looked at as are taken."""
-        source = self._candidates(asked, after)
+    async def _by_id(self, asked: Asked, after: str, wanted: int | None) -> tuple[int, list[Match]]:
+        """In order of ids; only about as many are looked at as are wanted."""
+        index = self._index
+        revision = index.revision
+        source = index.of_provider(asked.provider, after) if asked.provider else index.after(after)
         if not asked.where:
-            for entry in source:
-                yield (entry.offer.id,), entry, ()
-            return
-        keep = compile_where(asked.where)
-        while chunk := list(islice(source, _CHUNK)):
-            entries = {entry.offer.id: entry for entry in chunk}
-            for id, rows in _grouped(keep(entry.rows for entry in chunk)):
-                yield (id,), entries[id], tuple(row[1] for row in rows)
+            return revision, [((entry.offer.id,), entry, ()) for entry in islice(source, wanted)]
+        found: list[Match] = []
+        keep, turns = compile_where(asked.where), Turns()
+        for chunk in chunks(source, _CHUNK):
+            found += _matches(keep, chunk)
+            if wanted is not None and len(found) >= wanted:
+                break
+            await turns.give()
+        return revision, found[:wanted]
 
-    def _candidates(self, asked: Asked, after: str) -> Iterator[Entry]:
-        if not asked.provider:
-            return self._index.after(after)
-        return (entry for entry in self._index.of_provider(asked.provider) if entry.offer.id > after)
-
-    def _ranked(self, asked: Asked, after: Key | None) -> Iterator[Match]:
-        """In order of the best plan that matches; only as many are looked at as are taken."""
-        ranking, index = self._ranking(asked.order), self._index
+    async def _ranked(self, asked: Asked, after: Key | None, wanted: int) -> tuple[int, list[Match]]:
+        """In order of the best plan that matches."""
+        ranking = self._rankings.get(asked.order) or await self._filled(asked.order)
         keep = compile_where(asked.where or "true")
-        for row in ranking.rows_after(after, keep):
-            entry = index.get(row[0])
-            if entry is None or (asked.provider and row[2] != asked.provider):
-                continue
-            best, *others = sorted((ranking.key_of(other), other[1]) for other in keep((entry.rows,)))
-            if best[1] == row[1]:  # a worse plan of an offer that stood before
-                yield best[0], entry, (best[1], *(plan for _, plan in others))
+        if not asked.provider:
+            found, whole = self._first(ranking, keep, after, wanted)
+            if whole or len(found) >= wanted:
+                return self._index.revision, found[:wanted]
+        return await self._of_all(ranking, asked, after, wanted)
 
-    def _ranking(self, order: str) -> Ranking:
-        found = self._rankings.get(order)
-        if found is None:
-            key_of = _ranking(order)
-            assert key_of is not None
-            found = self._rankings[order] = Ranking(key_of, self._index.values())
-            if len(self._rankings) > _REMEMBERED:
-                self._rankings.popitem(last=False)
-        self._rankings.move_to_end(order)
-        return found
+    def _first(self, ranking: Ranking, keep: Filter, after: Key | None, wanted: int) -> tuple[list[Match], bool]:
+        """What matches among the first rows in order, and whether those are all rows that there are."""
+        at, size = ranking.start(after), _CHUNK
+        end, found = at + _AT_ONCE, list[Match]()
+        while at < min(end, len(ranking)) and len(found) < wanted:
+            for row in keep((ranking.rows(at, at + size),)):
+                entry = self._index.get(row.offer)
+                assert entry is not None
+                match = _best(ranking, entry, keep((entry.rows,)))
+                if match[2][0] == row.plan:  # else a worse plan of an offer that stood before
+                    found.append(match)
+            at, size = at + size, 2 * size
+        return found, at >= len(ranking)
+
+    async def _of_all(self, ranking: Ranking, asked: Asked, after: Key | None, wanted: int) -> tuple[int, list[Match]]:
+        """The same by looking at every offer, for filters that few of the first rows pass."""
+        revision, found = self._index.revision, list[Match]()
+        source = self._index.of_provider(asked.provider) if asked.provider else self._index.values()
+        keep, turns = compile_where(asked.where or "true"), Turns()
+        for chunk in chunks(source, _CHUNK):
+            matches = _matches(keep, chunk, ranking)
+            found += matches if after is None else [match for match in matches if match[0] > after]
+            if len(found) > 4 * wanted:
+                found = nsmallest(wanted, found, key=itemgetter(0))
+            await turns.give()
+        return revision, nsmallest(wanted, found, key=itemgetter(0))
+
+    async def _filled(self, order: str) -> Ranking:
+        """The ranking of an order that was not asked for lately; made once for all who ask for it meanwhile."""
+        if order not in self._filling:
+            self._filling[order] = asyncio.ensure_future(self._fill(order)), []
+        return await asyncio.shield(self._filling[order][0])
+
+    async def _fill(self, order: str) -> Ranking:
+        key_of = order_of(order)
+        assert key_of is not None
+        ranking = Ranking(key_of)
+        try:
+            await ranking.fill(self._index.values(), Turns())
+            for before, after in self._filling[order][1]:
+                ranking.replace(before, after)
+        finally:
+            del self._filling[order]
+        self._rankings[order] = ranking
+        if len(self._rankings) > _REMEMBERED:
+            self._rankings.popitem(last=False)
+        return ranking
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         for ranking in self._rankings.values():
             ranking.replace(before, after)
-
-
-class Ranking:
-    """Every row in one order, kept in it by each change."""
-
-    def __init__(self, key_of: Callable[[Row], Key], entries: list[Entry]) -> None:
-        self.key_of = key_of
-        placed = sorted((self._place(row), row) for entry in entries for row in entry.rows)
-        self._places = [place for place, _ in placed]
-        self._rows = [row for _, row in placed]
-
-    def _place(self, row: Row) -> Key:
-        return (*self.key_of(row), row[1])
-
-    def replace(self, before: Entry | None, after: Entry | None) -> None:
-        """Take the rows of one version out, and put those of the next in."""
-        for row in before.rows if before is not None else ():
-            at = bisect_left(self._places, self._place(row))
-            del self._places[at], self._rows[at]
-        for row in after.rows if after is not None else ():
-            place = self._place(row)
-            at = bisect_left(self._places, place)
-            self._places.insert(at, place)
-            self._rows.insert(at, row)
-
-    def rows_after(self, after: Key | None, keep: Filter) -> Iterator[Row]:
-        """The rows that a filter keeps, from the first one whose sort key is above this one."""
-        at = 0
-        if after is not None:
-            try:
-                at = bisect_right(self._places, after, key=lambda place: place[:-1])
-            except TypeError as error:
-                raise BadQuery("cursor: is not one of this catalog's; begin again without it") from error
-        size = _CHUNK
-        while at < len(self._rows):
-            yield from keep((self._rows[at : at + size],))
-            at, size = at + size, 2 * size
+        for _, missed in self._filling.values():
+            missed.append((before, after))
 
 
 def check_order(order: str) -> None:
     """Raises BadQuery for an order that there is not."""
-    _ranking(order)
+    order_of(order)
 
 
-def _ranking(order: str) -> Callable[[Row], Key] | None:
-    """The sort key of a row, or None for the order of ids. What has no value comes last either way."""
-    found = _ORDER.fullmatch(order)
-    if not found or (found[1] and found[2] in ("id", "name", "region", "provider")):
-        raise BadQuery(
-            f"order: {order!r} is none; there are id, name, region, provider, price, resources.NAME, measured.NAME, "
-            "claimed.NAME, effective.NAME, and for the numbers - before them to begin with the largest"
-        )
-    sign = -1 if found[1] else 1
-    if found[2] == "id":
-        return None
-    if found[3] == "effective":
-        return _by_effective(found[4], sign)
-    if found[3]:
-        at, name = FIELDS.index(found[3]), found[4]
-
-        def by_entry(row: Row) -> Key:
-            value = row[at].get(name)
-            return (1, 0.0, row[0]) if value is None else (0, sign * value, row[0])
-
-        return by_entry
-    at = FIELDS.index(found[2])
-    if found[2] == "price":
-        return lambda row: (sign * row[at], row[0])
-    return lambda row: (row[at], row[0])
+def _matches(keep: Filter, entries: Sequence[Entry], ranking: Ranking | None = None) -> Iterator[Match]:
+    """The offers of which some plans match; with a ranking the best plan is the first and makes the key."""
+    rows = keep(map(_rows_of, entries))
+    if not rows:
+        return
+    held = {entry.offer.id: entry for entry in entries}
+    for id, mine in _grouped(rows):
+        if ranking is None:
+            yield (id,), held[id], tuple(row.plan for row in mine)
+        else:
+            yield _best(ranking, held[id], mine)
 
 
-def _by_effective(name: str, sign: int) -> Callable[[Row], Key]:
-    """What is measured comes before what is only claimed, whatever is claimed."""
-
-    def by_source(row: Row) -> Key:
-        if (value := row[MEASURED].get(name)) is not None:
-            return (0, sign * value, row[0])
-        value = row[CLAIMED].get(name)
-        return (2, 0.0, row[0]) if value is None else (1, sign * value, row[0])
-
-    return by_source
+def _best(ranking: Ranking, entry: Entry, rows: list[Row]) -> Match:
+    best, *others = sorted((ranking.key_of(row), row.plan) for row in rows)
+    return best[0], entry, (best[1], *(plan for _, plan in others))
 
 
 def _grouped(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -210,9 +186,9 @@ def _grouped(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
     start = 0
     while start < len(rows):
         end = start + 1
-        while end < len(rows) and rows[end][0] == rows[start][0]:
+        while end < len(rows) and rows[end].offer == rows[start].offer:
             end += 1
-        yield rows[start][0], rows[start:end]
+        yield rows[start].offer, rows[start:end]
         start = end
 
 

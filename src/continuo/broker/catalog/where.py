@@ -8,12 +8,12 @@ true, negated or not; `and` and `or` of Python then give exactly CEL's set of tr
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from types import CodeType
 from typing import Any, TypeAlias
 
-from continuo.broker.catalog.rows import FIELDS, Row
+from continuo.broker.catalog.rows import Row
 from continuo.broker.offers.amounts import BadAmount, quantity
 from continuo.expressions.tree import BadExpression, Call, Const, Ident, Items, Node, Other, Select, parse
 
@@ -94,7 +94,7 @@ def _load(name: str) -> ast.expr:
 
 
 def _field(name: str) -> ast.expr:
-    return ast.Subscript(_load("r"), ast.Constant(FIELDS.index(name)), ast.Load())
+    return ast.Attribute(_load("r"), name, ast.Load())
 
 
 class _Compiler:
@@ -265,11 +265,3 @@ def _named(node: Node) -> str:
     if isinstance(node, Const):
         return repr(node.value)
     return f"`.{node.field}`" if isinstance(node, Select) else "a list"
-
-
-def names_in(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Offer id -> the ids of its plans among these rows, in order."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        found.setdefault(row[0], []).append(row[1])
-    return found

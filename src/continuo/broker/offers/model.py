@@ -10,7 +10,7 @@ Resources: TypeAlias = dict[str, str | bool]
 """Quantities as they were written, by resource name; `true` for what is there or not (`brokering.liqo.io/redis`)."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """One purchasable size."""
 
     id: str
@@ -19,7 +19,7 @@ class Plan(msgspec.Struct, frozen=True):
     resources: Resources
 
 
-class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
+class Offer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a provider sells, as it is stored and told."""
 
     id: str

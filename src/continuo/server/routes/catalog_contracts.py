@@ -80,7 +80,7 @@ def contracts_router(parts: CatalogParts) -> APIRouter:
         "openapi_extra": {"parameters": [parameter("rotate", "Make new ones, and end the old.", {"type": "boolean"})]}
     }
 
-    @router.post("/contracts/{id}/credentials", **json_answer(_ANY, 400, *_REFUSED, 404, 409), openapi_extra=rotating)
+    @router.post("/contracts/{id}/credentials", **json_answer(_ANY, 400, *_REFUSED, 404, 409, 503), openapi_extra=rotating)
     async def credentials(id: str, request: Request) -> Response:
         """The peering credentials of a contract, handed over once."""
         caller = await parts.caller(request)
@@ -89,10 +89,13 @@ def contracts_router(parts: CatalogParts) -> APIRouter:
         rotate = request.query_params.get("rotate", "false")
         if rotate not in ("true", "false"):
             raise Problem(400, "query-invalid", f"rotate: must be true or false, not {rotate[:32]!r}")
-        token = await contracts.credentials(id, caller.id, rotate=rotate == "true")
+        handed = await contracts.credentials(id, caller.id, rotate=rotate == "true")
         seller = parts.accounts.get(contracts.get(id, caller.id).provider)
         cluster, url = (seller.cluster_id or seller.id, seller.auth_url) if seller else ("", "")
-        return bodies({"contract": id, "clusterID": cluster, "authURL": url, "token": token})
+        told = {"contract": id, "clusterID": cluster, "authURL": url, "token": handed.token}
+        if (access := handed.access) is not None:
+            told |= {"namespace": access.namespace, "expires": access.expires, "kubeconfig": access.kubeconfig}
+        return bodies(told, headers={"Cache-Control": "no-store"})
 
     @router.post("/tokenreviews", **answers(200, _ANY, 201, 400, *_REFUSED, 415, 422), **body(_REVIEW))
     async def review(request: Request) -> Response:

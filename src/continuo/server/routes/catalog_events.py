@@ -13,6 +13,7 @@ from continuo.broker.catalog.feed import Delta, Gone
 from continuo.broker.catalog.query import Asked
 from continuo.broker.catalog.where import compile_where
 from continuo.server.catalog_face import Caller, CatalogParts
+from continuo.server.catalog_fan import QUIET
 from continuo.server.catalog_openapi import answers, parameter
 from continuo.server.catalog_sockets import confined, expired, serve_socket
 from continuo.server.problems import Problem
@@ -82,8 +83,7 @@ def _since(request: Request) -> int | None:
 async def _events(parts: CatalogParts, caller: Caller, where: str, since: int | None) -> AsyncIterator[bytes]:
     feed, loop = parts.catalog.feed, asyncio.get_running_loop()
     if since is None:
-        since = parts.catalog.index.revision
-        entries = parts.queries.all(Asked(where))
+        since, entries = await parts.queries.all(Asked(where))
         for start in range(0, len(entries), 500):
             yield b"".join(b"event: snapshot\ndata: %b\n\n" % entry.body for entry in entries[start : start + 500])
         yield _bookmark(since)
@@ -94,7 +94,7 @@ async def _events(parts: CatalogParts, caller: Caller, where: str, since: int | 
         except Gone:
             yield b'event: reset\ndata: {"revision":%d}\n\n' % feed.revision
             return
-        if not chunk and loop.time() - last > 25.0:
+        if not chunk and loop.time() - last > QUIET:
             chunk = _bookmark(reached)
         if chunk:
             yield chunk

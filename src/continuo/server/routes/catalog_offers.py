@@ -30,7 +30,7 @@ def offers_router(parts: CatalogParts) -> APIRouter:
     @router.get("/offers", openapi_extra={"parameters": query_parameters()}, **json_answer(LIST, 304, 400, 401, 403))
     async def offers(request: Request) -> Response:
         """Offers that match, in pages."""
-        return answer_list(parts, request, *asked_of(parts, await parts.caller(request), request))
+        return await answer_list(parts, request, *asked_of(parts, await parts.caller(request), request))
 
     @router.post("/offers:search", **json_answer(LIST, 400, 401, 403, 415, 422), **body(SEARCH))
     async def search(request: Request) -> Response:
@@ -42,7 +42,7 @@ def offers_router(parts: CatalogParts) -> APIRouter:
         if any(not isinstance(value, str | int) or isinstance(value, bool) for value in given.values()):
             raise Problem(422, "body-invalid", "where, order and cursor must be text, and limit a whole number")
         texts = {name: str(value) for name, value in given.items()}
-        return answer_list(parts, request, *_asked(parts, caller, texts))
+        return await answer_list(parts, request, *_asked(parts, caller, texts))
 
     @router.get("/offers/{id}", **json_answer(OFFER, 304, 401, 403, 404))
     async def one(id: str, request: Request) -> Response:
@@ -118,14 +118,14 @@ def _asked(parts: CatalogParts, caller: Caller, given: Mapping[str, str]) -> tup
     return Asked(where, order, provider), int(limit), given.get("cursor")
 
 
-def answer_list(parts: CatalogParts, request: Request, asked: Asked, limit: int, cursor: str | None) -> Response:
+async def answer_list(parts: CatalogParts, request: Request, asked: Asked, limit: int, cursor: str | None) -> Response:
     """One page, of bytes that were made when the offers changed."""
-    revision = parts.catalog.index.revision
     named = hashlib.sha256(msgspec.json.encode((asked, limit, cursor))).hexdigest()[:16]
-    etag = f'"{revision}-{named}"'
+    etag = f'"{parts.catalog.index.revision}-{named}"'
     if _seen(request, etag):
         return Response(status_code=304, headers={"ETag": etag})
-    page = parts.queries.page(asked, limit, cursor)
+    page = await parts.queries.page(asked, limit, cursor)
+    etag = f'"{page.revision}-{named}"'
     items = [_with_plans(entry, plans) if asked.where else entry.body for _, entry, plans in page.matches]
     tail = msgspec.json.encode({"revision": page.revision, "next_cursor": page.cursor})
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}

@@ -55,9 +55,9 @@ def thesis_router(parts: CatalogParts) -> APIRouter:
         """A provider's own offers; everybody's for consumers. With a query, as `/api/v1/offers`."""
         caller = await parts.caller(request)
         if request.query_params:
-            return answer_list(parts, request, *asked_of(parts, caller, request))
+            return await answer_list(parts, request, *asked_of(parts, caller, request))
         mine = parts.sees(caller) or (caller.id if caller.kind == "provider" else "")
-        entries = catalog.index.of_provider(mine) if mine else catalog.index.all()
+        entries = catalog.index.of_provider(mine) if mine else catalog.index.after("")
         return Response(b"[" + b",".join(entry.thesis for entry in entries) + b"]", media_type="application/json")
 
     @router.get("/offer/{id}", **json_answer(OFFER, 401, 403, 404))
