@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from continuo.cli import places
 from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
-from continuo.embedded.standins import all_standins, prepare_management
+from continuo.embedded.standins import all_standins, bare, prepare_management
+from continuo.embedded.standins.bare import Bare
 from continuo.embedded.standins.settings import Settings as StandInSettings
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
@@ -37,6 +38,7 @@ class Host:
         host: str = "127.0.0.1",
         standins: StandInSettings | None = None,
         seed: int | None = None,
+        clusters: Sequence[Bare] = (),
     ) -> None:
         self.data = data
         if data is not None:
@@ -46,6 +48,7 @@ class Host:
         self.server = Server(self.engine, host, port if port is not None else remembered or 0, data_dir=data)
         self._rng = random.Random(seed)
         self._standins = all_standins(self.engine, rng=self._rng, settings=standins or StandInSettings())
+        self._bare = tuple(clusters)
         self._stopping = False
 
     async def start(self) -> None:
@@ -60,6 +63,8 @@ class Host:
         if self.data is not None:
             (self.data / "port.json").write_text(json.dumps({"port": self.server.port}), encoding="utf-8")
             self.engine.on_cluster(lambda *_: self._write_kubeconfig())
+        for wanted in self._bare:
+            bare.make(self.engine, wanted, self._rng)
 
     async def stop(self) -> None:
         """Stop serving; everything is on disk afterwards."""

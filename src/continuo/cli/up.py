@@ -13,12 +13,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from continuo.cli import places
+from continuo.cli.bare import bare_clusters
 from continuo.cli.beds import EMBEDDED, KUBERNETES, Beds, bed_options
 from continuo.cli.failures import Failed
+
+if TYPE_CHECKING:
+    from continuo.embedded.standins.bare import Bare
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Where the state is kept; it survives restarts."
@@ -30,6 +35,7 @@ _DATA = click.option(
 @click.option("--detach", is_flag=True, help="Run in the background and return when it is ready.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The HTTPS port; the last one where absent.")
 @click.option("--engine", default=EMBEDDED, show_default=True, help="embedded, or kubernetes: real clusters.")
+@click.option("--cluster", "bare", multiple=True, metavar="NAME[:NODES]", help="Embedded: a bare cluster; repeatable.")
 @bed_options
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
 @click.option("--speed", type=click.FloatRange(0.01, 100), help="How fast simulated machines come up; 1 where absent.")
@@ -42,12 +48,14 @@ def up(
     engine: str,
     operator: bool,
     speed: float | None,
+    bare: tuple[str, ...],
     ready_fd: int | None,
     verbose: bool,
     beds: Beds,
 ) -> None:
     """Run an engine: the embedded one, ready in a second, or real clusters."""
     beds.check(engine, speed)
+    wanted = bare_clusters(bare, engine)
     data = data or places.default_data()
     running = places.find_running(data)
     if running is not None:
@@ -58,7 +66,10 @@ def up(
     if engine == KUBERNETES:
         beds = beds.chosen(data, lambda line: click.echo(line, err=True))
     if detach:
-        start_detached(data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.arguments()])
+        named = [part for text in bare for part in ("--cluster", text)]
+        start_detached(
+            data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.arguments(), *named]
+        )
         click.echo(_greeting(data, detached=True))
         return
     logging.basicConfig(
@@ -69,7 +80,7 @@ def up(
     if engine == KUBERNETES:
         _real(data, beds, port, operator, ready_fd)
     else:
-        _foreground(data, port, operator, speed or 1.0, ready_fd)
+        _foreground(data, port, operator, speed or 1.0, ready_fd, wanted)
 
 
 def start_detached(
@@ -98,7 +109,9 @@ def start_detached(
         raise Failed(f"the engine did not start (exit code {child.returncode}): {' / '.join(end)}; see {log_path}")
 
 
-def _foreground(data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None) -> None:
+def _foreground(
+    data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None, bare: tuple[Bare, ...]
+) -> None:
     import uvloop
 
     from continuo.cli import tuning
@@ -107,7 +120,7 @@ def _foreground(data: Path, port: int | None, operator: bool, speed: float, read
 
     async def main() -> None:
         try:
-            host = Host(data, port=port, standins=Settings(speed=speed))
+            host = Host(data, port=port, standins=Settings(speed=speed), clusters=bare)
         except OSError as error:
             raise Failed(f"cannot keep state in {data}: {error.strerror or error}") from error
         stop = asyncio.Event()

@@ -81,6 +81,9 @@ class ConsumerSpec(Struct, frozen=True, kw_only=True, rename="camel"):
         dict[LabelKey, Attribute], many("What the broker has certified of it, for policies to ask for.", MAX_NUMBERS)
     ] = {}
     kubeconfig: Annotated[SecretRef | None, doc("How the broker reaches it, where it may.")] = None
+    node: Annotated[
+        ObjectName | None, doc("The virtual node that stands for the broker there; the broker's own name where absent.")
+    ] = None
 
 
 class Moving(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -152,11 +152,6 @@ class Fleet:
         for peer in wanted.values():
             await self.put(peer)
 
-    def standing(self, home: str, node: str) -> Standing | None:
-        """How it is with one peer; None: there is none."""
-        kept = self._kept.get((home, node))
-        return kept.standing if kept is not None else None
-
     @property
     def standings(self) -> list[Standing]:
         """How it is with each peer."""

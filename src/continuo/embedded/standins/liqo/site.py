@@ -81,6 +81,7 @@ class Site:
         self._local_pods: tuple[int, int] = (1, 0)
         self._external: tuple[int, int] = (1, 0)
         self._external_used: set[str] = set()
+        self._external_next = 0
         self.namespaces: dict[str, list[Mapped]] = {}
         """Offloaded namespaces by local name."""
         self.twins: dict[str, tuple[str, str]] = {}
@@ -94,6 +95,7 @@ class Site:
         self._listeners = Listeners(world.engine, api)
         self._parts: list[SitePart] = []
         self.work: Work[str] = Work(self.engine, self._handle, name=f"liqo {cluster_id}")
+        self.addresses: Work[Key] = Work(self.engine, self._give_address, name=f"liqo addresses {cluster_id}")
 
     # --- life -------------------------------------------------------------------------------------------------------
     def start(self, parts: list[SitePart]) -> None:
@@ -118,6 +120,7 @@ class Site:
         for part in self._parts:
             part.stop()
         self.work.stop()
+        self.addresses.stop()
         for site in list(self.world.sites.values()):
             if self.id in site.peers:
                 site.work.add(self.id)
@@ -175,6 +178,8 @@ class Site:
             self._external_used.discard(ip)
         elif ip:
             self._external_used.add(ip)
+        else:
+            self.addresses.add(key_of(change.object))
 
     def _on_network(self, change: StoredChange) -> None:
         owner = "/".join(key_of(change.object))
@@ -252,15 +257,29 @@ class Site:
         return self._external[0] <= number <= self._external[1]
 
     def next_external(self) -> str | None:
-        """A free address of our external network; None when it is full or unknown."""
+        """A free address of our external network, in turn; None when it is full or unknown."""
         first, last = self._external
-        # The network's own address and those Liqo keeps for itself come first.
-        for number in range(first + 4, last):
+        begin = first + 4  # the network's own address and those Liqo keeps for itself come first
+        count = max(0, last - begin)
+        for step in range(count):
+            number = begin + (self._external_next + step) % count
             ip = text_of(number)
             if ip not in self._external_used:
                 self._external_used.add(ip)
+                self._external_next = number - begin + 1
                 return ip
         return None
+
+    def _give_address(self, key: Key) -> None:
+        """An IP object that somebody made gets an address of our external network."""
+        found = self.find(kinds.IP, key[1], key[0])
+        if found is None or (found.get("status") or {}).get("ip"):
+            return
+        address = self.next_external()
+        if address is None:
+            self.addresses.add_after(key, 5.0)
+            return
+        self.api.set_status(found, {"ip": address, "cidr": str(self.external_cidr)}, names.MANAGER)
 
 
 class SitePart(Protocol):

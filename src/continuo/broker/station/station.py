@@ -1,0 +1,161 @@
+"""All parts of one broker, started in an order in which nothing is decided before it is known, and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+
+from continuo.broker.aggregate.loop import Aggregator
+from continuo.broker.aggregate.slice_loop import CLASS, SliceController
+from continuo.broker.paths import Paths
+from continuo.broker.readers.amounts import spell
+from continuo.broker.selector.selector import Selector
+from continuo.broker.station.keeper import Keeper
+from continuo.broker.station.layout import Home
+from continuo.broker.station.lending import Lender
+from continuo.broker.station.members import Members
+from continuo.federation.model import LinkSettings
+from continuo.federation.reflection.atlas import AtlasKeeper, atlas_of, liqo_id
+from continuo.federation.reflection.fleet import Fleet
+from continuo.kube.port import Cluster
+from continuo.resources.errors import ApiError
+from continuo.runtime.clusterset import Connect
+
+log = logging.getLogger(__name__)
+
+
+class Station:
+    """One broker. `name` is what its node is called at consumers, and its identifier where it has none in Liqo."""
+
+    def __init__(
+        self,
+        broker: Cluster,
+        connect: Connect,
+        *,
+        name: str = "broker",
+        instance: str = "continuo-broker",
+        class_: str = CLASS,
+        links: LinkSettings | None = None,
+        fleet: Fleet | None = None,
+        linger: float | None = None,
+    ) -> None:
+        self._broker, self._connect, self._name, self._instance = broker, connect, name, instance
+        self._class, self._links, self._linger = class_, links, linger
+        self.fleet = fleet or Fleet()
+        self.selector = Selector(broker, instance=instance)
+        self.aggregator = Aggregator(broker)
+        self.members = Members(broker, connect)
+        self.ready = asyncio.Event()
+        """Set when everything that was there is known and being looked at."""
+        self.paths: Paths | None = None
+
+    def trouble(self) -> str:
+        """Why it cannot work now, in one sentence; empty when it can."""
+        return self.selector.trouble() if self.ready.is_set() else "the broker's cluster is still being read"
+
+    async def run(self) -> None:
+        """Work until cancelled; everything stays as it is then. Raises what stands in the way at the start."""
+        async with AsyncExitStack() as stack:
+            placing = asyncio.create_task(self.selector.run(), name="selector")
+            stack.push_async_callback(_end, placing)
+            await _first(placing, self.selector.ready.wait())
+            tasks = [placing, *await self._start(stack)]
+            self.ready.set()
+            log.info("the broker of cluster %s works", self._broker.name)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+
+    async def _start(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
+        hub = self.fleet.add_cluster(self._broker)
+        stack.push_async_callback(self.fleet.close)
+        self.fleet.placed_by(self._broker.name, self.selector.placement)
+        home = Home(self._broker.name, await liqo_id(hub) or self._name, self._name)
+        stack.push_async_callback(self.aggregator.stop)
+        await self.aggregator.start()
+        slices = SliceController(self._broker, self.aggregator, class_=self._class)
+        stack.push_async_callback(slices.stop)
+        await slices.start()
+        networks = Networks(self._paths(home.id))
+        networks.add(home.id, self._broker)
+        stack.push_async_callback(self.members.close)
+        keeper = Keeper(self._broker, home, self.fleet, self.members, networks, self._offer)
+        stack.push_async_callback(keeper.stop)
+        await keeper.start()
+        maps = await atlas_of(hub)
+        if maps is not None:
+            await self._lend(stack, maps)
+        work = (networks.paths.run(), networks.hear(keeper.networks_changed), self._hear(keeper.offers_changed))
+        tasks = [asyncio.create_task(each) for each in work]
+        for task in tasks:
+            stack.push_async_callback(_end, task)
+        return tasks
+
+    def _paths(self, broker_id: str) -> Paths:
+        if self._linger is None:
+            self.paths = Paths(self._broker, broker_id, settings=self._links)
+        else:
+            self.paths = Paths(self._broker, broker_id, settings=self._links, linger=self._linger)
+        return self.paths
+
+    def _offer(self, aggregate: str) -> Mapping[str, str]:
+        """What an aggregate's node offers; nothing while nobody can say."""
+        try:
+            return spell(self.aggregator.capacity(aggregate))
+        except ApiError:
+            return {}
+
+    async def _hear(self, changed: Callable[[], None]) -> None:
+        async for _ in self.aggregator.subscribe():
+            changed()
+
+    async def _lend(self, stack: AsyncExitStack, maps: AtlasKeeper) -> None:
+        lender = Lender(self._broker, lambda ip: not maps.atlas.owns(ip))
+        stack.push_async_callback(lender.stop)
+        stack.callback(maps.follow(lender.look_at_all))
+        await lender.start()
+
+
+class Networks:
+    """The paths of a broker, as the keeper of nodes needs them."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    def add(self, cluster_id: str, cluster: Cluster) -> None:
+        """Let networks lead to a cluster."""
+        self.paths.add(cluster_id, cluster)
+
+    async def remove(self, cluster_id: str) -> None:
+        """Know it no more."""
+        await self.paths.remove(cluster_id)
+
+    def busy(self, cluster_id: str) -> bool:
+        """Whether a network of the cluster is still there, or on its way."""
+        return any(cluster_id in standing.ends for standing in self.paths.standings)
+
+    async def hear(self, changed: Callable[[], None]) -> None:
+        """Say whenever a network came or went."""
+        while True:
+            await self.paths.changed.wait()
+            self.paths.changed.clear()
+            changed()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _first(work: asyncio.Task[None], ready: object) -> None:
+    """Wait until it is ready, or raise why it ended before."""
+    waiting = asyncio.ensure_future(ready)  # type: ignore[call-overload]
+    try:
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        waiting.cancel()

@@ -1,0 +1,82 @@
+"""`continuo broker serve`: the whole broker of one cluster in one process."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from continuo.cli.failures import BadInput, Failed
+
+
+@click.command()
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The kubeconfig of the broker's cluster."
+)
+@click.option("--context", help="The context in it.")
+@click.option("--name", default="broker", show_default=True, help="What its node is called at consumers.")
+@click.option("--class", "class_", default="continuo", show_default=True, help="Answer ResourceSlices of this class.")
+@click.option(
+    "--gateway-service", type=click.Choice(("LoadBalancer", "NodePort", "ClusterIP")), default="LoadBalancer",
+    show_default=True, help="How the gateways of direct networks are reached.",
+)  # fmt: skip
+@click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
+@click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def serve(
+    kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: str, lease_namespace: str,
+    leader_election: bool, health_port: int | None, verbose: bool,
+) -> None:  # fmt: skip
+    """Be the broker between the Providers and Consumers of a cluster, until stopped.
+
+    Clusters whose kubeconfig is named by a Provider or a Consumer get virtual nodes: providers here, the broker and its
+    Aggregates at consumers. Consumers' namespaces go to the node that their label continuo.dev/offload names. Pods are
+    placed as BrokerPolicies allow, and their networks lead straight to where they run.
+    """
+    import uvloop
+
+    from continuo.cli import tuning
+    from continuo.resources.errors import ApiError, BadRequest
+
+    if class_ in ("", "default"):
+        raise BadInput("--class default is Liqo's own: choose another name")
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    tuning.settle()
+    lease = lease_namespace if leader_election else None
+    try:
+        uvloop.run(_serve(kubeconfig, context, name, class_, gateway_service, lease, health_port))
+    except BadRequest as error:
+        raise BadInput(str(error)) from error
+    except ApiError as error:
+        raise Failed(str(error)) from error
+
+
+async def _serve(
+    kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: str, leases: str | None,
+    health_port: int | None,
+) -> None:  # fmt: skip
+    from continuo.broker.station.station import Station
+    from continuo.cli.working import Lease, replica_name, work_until_stopped
+    from continuo.federation.model import LinkSettings
+    from continuo.kube.config import connect
+    from continuo.kube.port import Cluster
+    from continuo.kube.transport import Transports
+
+    transports = Transports()
+    cluster = connect(kubeconfig, context=context, name=name, transports=transports)
+
+    def member(kubeconfig: str, *, name: str) -> Cluster:
+        return connect(kubeconfig, name=name, transports=transports)
+
+    identity = replica_name()
+    links = LinkSettings(service_type=gateway_service)  # type: ignore[arg-type]
+    station = Station(cluster, member, name=name, instance=identity, class_=class_, links=links)
+    lease = Lease(cluster, "continuo-broker", leases) if leases else None
+    try:
+        await work_until_stopped(station, identity, lease, health_port)
+    finally:
+        await cluster.close()
