@@ -1,0 +1,81 @@
+"""What a link left behind, where the fleet cannot take it away: one end is gone, or nobody else cleans up there.
+
+Each call deletes what it sees and says whether that was nothing; it is called again until it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from continuo.broker.contracts.terms import is_of, word
+from continuo.federation.reflection.node import LEASES
+from continuo.federation.reflection.objects import KINDS
+from continuo.federation.reflection.spaces import CONSUMER
+from continuo.federation.reflection.twin import ORIGIN, THROUGH
+from continuo.kube.port import Cluster
+from continuo.resources import kinds
+from continuo.resources.errors import NotFound
+from continuo.resources.meta import Kind, Object, key_of, labels_of
+
+_AT_ONCE = 16
+
+
+async def sweep_home(home: Cluster, node: str, contract: str) -> bool:
+    """The node of a contract whose provider is gone: with its pods, which nobody will ever hear of again."""
+    try:
+        found = await home.get(kinds.NODE, node)
+    except NotFound:
+        return True
+    if not is_of(found, contract):
+        return True
+    pods = (await home.list(kinds.POD, fields=f"spec.nodeName={node}")).items
+    await _delete(home, kinds.POD, pods, grace=0)
+    await _delete(home, kinds.LEASE, [kinds.LEASE.new(node, LEASES)])
+    await _delete(home, kinds.NODE, [found])
+    return False
+
+
+async def sweep_remote(remote: Cluster, node: str, consumer: str) -> bool:
+    """What a consumer who is gone has at the provider through a node."""
+    spaces = {space["metadata"]["name"] for space in await _spaces(remote, consumer)}
+    empty = True
+    for kind in (kinds.POD, *KINDS):
+        found = (await remote.list(kind, labels=f"{ORIGIN},{THROUGH}={node}")).items
+        own = [obj for obj in found if key_of(obj)[0] in spaces]
+        await _delete(remote, kind, own)
+        empty = empty and not own
+    return empty
+
+
+async def sweep_spaces(remote: Cluster, consumer: str) -> bool:
+    """The consumer's namespaces at the provider in which nothing of it is left; reflections make them anew."""
+    spaces = await _spaces(remote, consumer)
+    if not spaces:
+        return True
+    used = {key_of(pod)[0] for pod in (await remote.list(kinds.POD)).items}
+    for kind in KINDS:
+        used |= {key_of(obj)[0] for obj in (await remote.list(kind, labels=ORIGIN)).items}
+    empty = [space for space in spaces if space["metadata"]["name"] not in used]
+    await _delete(remote, kinds.NAMESPACE, [space for space in empty if "deletionTimestamp" not in space["metadata"]])
+    return not empty
+
+
+async def _spaces(remote: Cluster, consumer: str) -> list[Object]:
+    found = (await remote.list(kinds.NAMESPACE, labels=f"{ORIGIN},{CONSUMER}={word(consumer)}")).items
+    return [space for space in found if labels_of(space).get(ORIGIN)]
+
+
+async def _delete(cluster: Cluster, kind: Kind, doomed: Iterable[Object], grace: int | None = None) -> None:
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(obj: Object) -> None:
+        namespace, name = key_of(obj)
+        async with slots:
+            try:
+                uid = obj["metadata"].get("uid")
+                await cluster.delete(kind, name, namespace or None, uid=uid, grace_seconds=grace)
+            except NotFound:
+                return
+
+    await asyncio.gather(*(one(obj) for obj in doomed))
