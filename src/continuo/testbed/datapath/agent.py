@@ -58,9 +58,10 @@ class Work:
         loop = asyncio.get_running_loop()
         return {"port": self._keep(await loop.create_server(lambda: Relay(host, port), "127.0.0.1", 0))}
 
-    async def _call(self, **arguments: Any) -> dict[str, object]:
+    async def _call(self, space: str | None, **arguments: Any) -> dict[str, object]:
         """Call and take the time. It blocks, so that nothing else happens in this process meanwhile."""
-        return caller.measure(**arguments)
+        with caller.within(space):
+            return caller.measure(**arguments)
 
     def _keep(self, server: asyncio.Server) -> int:
         self._servers.append(server)

@@ -33,6 +33,10 @@ class Loopback:
         """Nothing: all clusters are here."""
         return ()
 
+    def space(self, _cluster: str) -> str | None:
+        """None: all clusters are here."""
+        return None
+
     async def home(self, _cluster: str, _ip: str, _port: int) -> Address:
         """Where a pod listens: any port that is free."""
         return LOCALHOST, 0

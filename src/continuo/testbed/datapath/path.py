@@ -93,16 +93,16 @@ class DataPath:
     async def measure(
         self, cluster: str, ip: str, port: int = 8080, *, requests: int = 100, warm_up: int = 20
     ) -> Latency:
-        """Call a pod from a cluster, under the address that this cluster writes. A cluster's calls take turns."""
+        """Call a pod from a cluster, under the address that this cluster writes. Measurements take turns."""
         way = follow(self.plan, cluster, ip)
         pod = self._pods.get((way.cluster, way.ip, port))
         if pod is None:
             raise TestbedError(f"{ip} is {way.ip} of cluster {way.cluster}, and nothing serves at its port {port}")
         page, echo = [await self._ground.reach(way, ip, listener) for listener in (pod.page, pod.echo)]
-        agent = await self._agents.of(f"caller-{cluster}", self._ground.enter(cluster))
+        agent = await self._agents.of("caller")
         got = await agent.ask(
-            "call", page=page, echo=echo, source=self._ground.source(cluster), requests=requests, warm_up=warm_up,
-            host=f"{ip}:{port}",
+            "call", space=self._ground.space(cluster), source=self._ground.source(cluster), page=page, echo=echo,
+            requests=requests, warm_up=warm_up, host=f"{ip}:{port}",
         )  # fmt: skip
         times, raw = (tuple(nanoseconds / 1e6 for nanoseconds in got[key]) for key in ("times", "raw"))
         return Latency(times, raw, got["served_by"], got["seen_from"])

@@ -8,7 +8,7 @@ Only a cluster that passes traffic on has the kernel follow connections, for the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from continuo.testbed.datapath.plan import Member, Plan, Side
@@ -62,27 +62,30 @@ def addressing(plan: Plan, member: Member) -> str:
 def ruleset(plan: Plan, member: Member) -> str:
     """The rules of a cluster."""
     sides = list(plan.sides(member.name))
-    arriving = [line for side in sides for line in _arriving(side)]
-    leaving = [line for side in sides for line in _leaving(side)]
     chains = [
-        *_chain("arriving", f"type filter hook prerouting priority {_FIRST}; policy accept;", arriving),
-        *_chain("leaving", f"type filter hook postrouting priority {_LAST}; policy accept;", leaving),
+        *(line for side in sides for line in _respelling(side)),
+        *_chain(
+            "arriving", f"type filter hook prerouting priority {_FIRST}; policy accept;", _each(sides, "i", "from")
+        ),
+        *_chain("leaving", f"type filter hook postrouting priority {_LAST}; policy accept;", _each(sides, "o", "to")),
         *(_passing_on(member, sides) if member.published else ()),
     ]
     return _lines(["table ip continuo {", *chains, "}"])
 
 
-def _arriving(side: Side) -> Iterator[str]:
-    link = f'iifname "{device(side.number)}"'
-    for own, seen in side.maps():
-        yield f"{link} ip saddr {own} {_respelt('saddr', seen)} accept"
-    yield f"{link} drop"  # from nobody whom this cluster knows there
+def _each(sides: Sequence[Side], way: str, prefix: str) -> list[str]:
+    """One look-up, however many links there are."""
+    verdicts = ", ".join(f'"{device(side.number)}" : goto {prefix}{side.number}' for side in sides)
+    return [f"{way}ifname vmap {{ {verdicts} }}"] if sides else []
 
 
-def _leaving(side: Side) -> Iterator[str]:
-    link = f'oifname "{device(side.number)}"'
-    for own, seen in side.maps():
-        yield f"{link} ip daddr {seen} {_respelt('daddr', own)} accept"
+def _respelling(side: Side) -> Iterator[str]:
+    """The two chains of a link's end. Nothing comes in from networks that the cluster does not know there."""
+    maps = side.maps()
+    arriving = [f"ip saddr {own} {_respelt('saddr', seen)} accept" for own, seen in maps]
+    yield from _chain(f"from{side.number}", "", [*arriving, "drop"])
+    leaving = [f"ip daddr {seen} {_respelt('daddr', own)} accept" for own, seen in maps]
+    yield from _chain(f"to{side.number}", "", leaving)
 
 
 def _respelt(which: str, network: str) -> str:
@@ -91,7 +94,7 @@ def _respelt(which: str, network: str) -> str:
     return f"ip {which} set ip {which} & {target.hostmask} | {target.network_address}"
 
 
-def _passing_on(member: Member, sides: list[Side]) -> list[str]:
+def _passing_on(member: Member, sides: Sequence[Side]) -> list[str]:
     """Lend addresses, hide who calls, and pass on nothing else."""
     devices = "{ " + ", ".join(f'"{device(side.number)}"' for side in sides) + " }"
     lent = ", ".join(f"{lent} : {seen}" for seen, lent in member.published.items())
@@ -110,7 +113,7 @@ def _passing_on(member: Member, sides: list[Side]) -> list[str]:
 
 
 def _chain(name: str, head: str, rules: list[str]) -> list[str]:
-    return [f"chain {name} {{", head, *rules, "}"]
+    return [f"chain {name} {{", *filter(None, (head,)), *rules, "}"]
 
 
 def _lines(lines: list[str]) -> str:

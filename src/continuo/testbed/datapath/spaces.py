@@ -60,7 +60,11 @@ class Spaces:
 
     def enter(self, cluster: str) -> tuple[str, ...]:
         """What comes before a command that runs in a cluster."""
-        return (str(self.tools.need("nsenter")), f"--net=/run/netns/{self._space(cluster)}")
+        return (str(self.tools.need("nsenter")), f"--net={self.space(cluster)}")
+
+    def space(self, cluster: str) -> str:
+        """The namespace of a cluster as a file."""
+        return f"/run/netns/{self._space(cluster)}"
 
     async def home(self, cluster: str, ip: str, port: int) -> Address:
         """Where a pod listens."""
