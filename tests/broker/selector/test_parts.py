@@ -145,6 +145,14 @@ def test_budgets_hold_and_what_must_leave_goes_first() -> None:
     assert begin(wanted, begun, NOW) == ([], begun)
 
 
+def test_moves_whose_replacement_nobody_takes_hold_up_nobody() -> None:
+    ledger = [moving(f"u{n}", workload="w1") for n in range(3)]
+    wanted = [candidate(name, "w1", hard=True) for name in "abc"]
+    assert begin(wanted, ledger, NOW) == ([], ledger)
+    begun, kept = begin(wanted, ledger, NOW, {"u0", "u1", "u2"})
+    assert [entry.pod for entry in begun] == ["a", "b"] and kept == ledger
+
+
 def test_a_pod_that_moves_on_takes_its_place_in_the_budget_along() -> None:
     ledger = [moving("u1", workload="w1"), moving("u2", workload="w1")]
     begun, kept = begin([candidate("b", "w1"), candidate("c", "w1", instead_of="u1")], ledger, NOW)

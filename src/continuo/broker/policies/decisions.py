@@ -17,6 +17,8 @@ from continuo.broker.policies.verdicts import Datum, Judge, Removal, Verdict
 MOST_TOLD = 32
 """Providers that an explanation tells of; of more it says how many there are."""
 LONGEST = 16_384
+AGGREGATE = "aggregate"
+"""The side of a removal that no policy made: the provider is not behind the node through which the pod came."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,6 +63,8 @@ def sentence(decision: Decision, lacking: Sequence[tuple[str, str]] = ()) -> str
 
 def _briefly(removals: Sequence[Removal]) -> str:
     first = removals[0]
+    if first.side == AGGREGATE:
+        return f"not behind aggregate {first.rule}"
     if not first.policy:
         return "covered by no policy"
     if not first.rule:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from continuo.broker.policies.decisions import stamp
-from continuo.broker.selector.names import DECISION, MANAGER, MOVE, MOVED_FROM
+from continuo.broker.selector.names import DECISION, MANAGER
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import BROKER_POLICY, CONSUMER, Moving
 from continuo.resources.errors import ApiError, Conflict, NotFound, TooManyRequests
-from continuo.resources.meta import Object, condition
+from continuo.resources.meta import Key, Object, condition
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -26,15 +26,14 @@ class Actor:
     def __init__(self, cluster: Cluster, now: Callable[[], float]) -> None:
         self._cluster, self._now = cluster, now
 
-    async def bind(self, pod: Object, node: str, provider: str, told: bytes, home: str, move: str) -> None:
+    async def bind(self, pod: Object, node: str, annotations: Mapping[str, str]) -> None:
         """Place the pod and store why, at once. Raises Conflict where somebody was quicker, or the pod is another one."""
-        head = {"provider": provider, "node": node, "at": stamp(self._now())}
         metadata = pod["metadata"]
         body = {
             "apiVersion": "v1", "kind": "Binding",
             "metadata": {
                 "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
-                "annotations": {DECISION: _with(told, head), MOVED_FROM: home, MOVE: move},
+                "annotations": annotations,
             },
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }  # fmt: skip
@@ -43,7 +42,7 @@ class Actor:
     async def refuse(self, pod: Object, message: str, told: bytes) -> Object | None:
         """Say on the pod why nobody takes it; None when it is gone."""
         metadata, at = pod["metadata"], stamp(self._now())
-        annotation = _with(told, {"provider": None, "message": message, "at": at})
+        annotation = with_head(told, {"provider": None, "message": message, "at": at})
         entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
                  "lastTransitionTime": _since(pod, at)}  # fmt: skip
         body = {
@@ -65,14 +64,14 @@ class Actor:
         name = consumer["metadata"]["name"]
         return await self._cluster.patch(CONSUMER, name, body, subresource="status", manager=MANAGER)
 
-    async def evict(self, entry: Moving) -> bool:
+    async def evict(self, key: Key, uid: str) -> bool:
         """Let a pod go, which is asked for by its UID; False when a disruption budget does not allow it now."""
         body = {
-            "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": entry.pod, "namespace": entry.namespace},
-            "deleteOptions": {"preconditions": {"uid": entry.uid}},
+            "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": key[1], "namespace": key[0]},
+            "deleteOptions": {"preconditions": {"uid": uid}},
         }  # fmt: skip
         try:
-            await self._cluster.post(kinds.POD, entry.pod, "eviction", body, entry.namespace)
+            await self._cluster.post(kinds.POD, key[1], "eviction", body, key[0])
         except (NotFound, Conflict):
             return True  # it is gone already, or another one has its name
         except TooManyRequests:
@@ -104,7 +103,7 @@ class Actor:
             log.warning("policy %s was not told that it is %s: %s", name, reason, error)
 
 
-def _with(told: bytes, head: dict[str, Any]) -> str:
+def with_head(told: bytes, head: dict[str, Any]) -> str:
     """The explanation of a class, which is JSON without its end, with what is this pod's own."""
     return f"{told.decode()},{_encode(head)[1:].decode()}"
 

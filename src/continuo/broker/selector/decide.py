@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
+from typing import TypeAlias
 
 from continuo.broker.policies.compiled import Policy
 from continuo.broker.policies.decisions import Decision
 from continuo.broker.policies.verdicts import Verdict
-from continuo.broker.selector.rooms import Rooms, refusal
+from continuo.broker.selector.rooms import Room, Rooms, refusal
 from continuo.resources.broker import MovesSpec, Running
 from continuo.resources.meta import Object
 
@@ -60,35 +61,55 @@ class Later:
 
 def place(
     decision: Decision, rooms: Rooms, spec: Object, asked: Mapping[str, int], *, prefer: str | None = None,
-    avoid: str | None = None,
+    avoid: str | None = None, merits: Mapping[str, float] | None = None,
 ) -> Place | NoPlace:  # fmt: skip
-    """The best provider that has room; of equally good ones the one with the most."""
-    lacking: list[tuple[str, str]] = []
-    preferred = [verdict for verdict in decision.allowed if verdict.provider == prefer]
-    others = (list(group) for _, group in groupby(decision.allowed, key=lambda verdict: verdict.order))
-    for group in (preferred, *others):
-        found = _roomiest(group, rooms, spec, asked, avoid, lacking)
+    """The best provider that has room; of equally good ones the one with the most.
+
+    `merits`: how well each node fulfils what the pod wishes of topology, which comes before the policies' rank.
+    """
+    lacking: dict[str, str] = {}
+    allowed = [verdict for verdict in decision.allowed if verdict.provider != avoid]
+    preferred = [(verdict, rooms.of(verdict.provider)) for verdict in allowed if verdict.provider == prefer]
+    groups = _by_rank(allowed, rooms) if merits is None else _by_merit(allowed, rooms, merits)
+    for group in chain((preferred,), groups):
+        found = _roomiest(group, spec, asked, lacking)
         if found is not None:
             return found
-    return NoPlace(tuple(lacking))
+    return NoPlace(tuple(lacking.items()))
 
 
-def _roomiest(
-    group: Sequence[Verdict], rooms: Rooms, spec: Object, asked: Mapping[str, int], avoid: str | None,
-    lacking: list[tuple[str, str]],
-) -> Place | None:  # fmt: skip
+_Group: TypeAlias = Sequence[tuple[Verdict, Iterable[Room]]]
+"""Providers that are equally good, and the nodes of theirs that are."""
+
+
+def _by_rank(allowed: Sequence[Verdict], rooms: Rooms) -> Iterator[_Group]:
+    for _, group in groupby(allowed, key=lambda verdict: verdict.order):
+        yield [(verdict, rooms.of(verdict.provider)) for verdict in group]
+
+
+def _by_merit(allowed: Sequence[Verdict], rooms: Rooms, merits: Mapping[str, float]) -> Iterator[_Group]:
+    def order(one: tuple[Verdict, tuple[Room]]) -> tuple[float, tuple[bool, float]]:
+        verdict, (room,) = one
+        return -round(merits.get(room.name, 0.0), 9), verdict.order
+
+    nodes = [(verdict, (room,)) for verdict in allowed for room in rooms.of(verdict.provider)]
+    for _, group in groupby(sorted(nodes, key=order), key=order):
+        yield list(group)
+    having = {verdict.provider for verdict, _ in nodes}
+    yield [(verdict, ()) for verdict in allowed if verdict.provider not in having]
+
+
+def _roomiest(group: _Group, spec: Object, asked: Mapping[str, int], lacking: dict[str, str]) -> Place | None:
     best: tuple[float, str, str] | None = None
-    for verdict in group:
-        if verdict.provider == avoid:
-            continue
+    for verdict, nodes in group:
         why: str | None = "without a node"
-        for room in rooms.of(verdict.provider):
+        for room in nodes:
             why = refusal(room, spec) or room.lacks(asked)
             if why is None:
                 candidate = (-room.free(), verdict.provider, room.name)
                 best = candidate if best is None or candidate < best else best
         if why is not None:
-            lacking.append((verdict.provider, f"allowed but {why}"))
+            lacking[verdict.provider] = f"allowed but {why}"
     return None if best is None else Place(best[1], best[2])
 
 
@@ -115,7 +136,8 @@ def leave(
         gone = f"there is no Provider {provider} any more"
         return Want(provider, home or provider, False, gone, True, budget(covering))
     broken = [policies[removal.policy] for removal in verdict.removals if removal.policy in policies]
-    if broken and all(policy.moves.running is Running.KEEP for policy in broken):
+    by_policies = len(broken) == len(verdict.removals)
+    if by_policies and all(policy.moves.running is Running.KEEP for policy in broken):
         return None
     patience = 0.0 if verdict.hard else float(min((policy.moves.after for policy in broken), default=0))
     if denied_for < patience:

@@ -10,7 +10,15 @@ from continuo.broker.selector.names import MOVE, home_of
 from continuo.broker.selector.world import World
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.broker import BROKER_POLICY, CONSUMER, PROVIDER, ConsumerStatus, Moving, decode_status
+from continuo.resources.broker import (
+    AGGREGATE,
+    BROKER_POLICY,
+    CONSUMER,
+    PROVIDER,
+    ConsumerStatus,
+    Moving,
+    decode_status,
+)
 from continuo.resources.errors import Invalid
 from continuo.resources.meta import Key, Object, annotations_of
 from continuo.runtime.backoff import Backoff
@@ -41,7 +49,7 @@ PODS: Mapping[str, Callable[[Object], Iterable[Hashable]]] = {
 """By namespace; by namespace and node; by namespace and the provider that they belong to; by what they replace."""
 
 
-BROKER_FOLLOWS = (BROKER_POLICY, PROVIDER, CONSUMER, kinds.NAMESPACE, kinds.NODE, kinds.POD)
+BROKER_FOLLOWS = (BROKER_POLICY, PROVIDER, CONSUMER, AGGREGATE, kinds.NAMESPACE, kinds.NODE, kinds.POD)
 """What the selector lists and watches."""
 
 
@@ -58,8 +66,9 @@ class Desk:
         self.providers = Informer(cluster, Watch(PROVIDER), backoff=backoff)
         self.consumers = Informer(cluster, Watch(CONSUMER), backoff=backoff)
         self.policies = Informer(cluster, Watch(BROKER_POLICY), backoff=backoff)
+        self.aggregates = Informer(cluster, Watch(AGGREGATE), backoff=backoff)
         self.informers = (
-            self.policies, self.providers, self.consumers, self.namespaces, self.nodes, self.pods,
+            self.policies, self.providers, self.consumers, self.aggregates, self.namespaces, self.nodes, self.pods,
         )  # fmt: skip
         self.world = World(now)
         self.actor = Actor(cluster, now)

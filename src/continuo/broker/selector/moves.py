@@ -7,13 +7,14 @@ budget holds over a crash, and a pod is never forgotten between the two.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from continuo.broker.policies.decisions import stamp
 from continuo.broker.policies.facts import seconds
 from continuo.broker.selector.decide import Want
 from continuo.resources.broker import Moving
+from continuo.resources.broker_types import MAX_MOVING
 from continuo.resources.meta import Key
 
 GIVEN_UP = 600.0
@@ -56,27 +57,33 @@ def over(entry: Moving, seen: Seen, now: float) -> bool:
     return age > (GIVEN_UP if seen.replaced else UNREPLACED)
 
 
-def begin(candidates: Sequence[Candidate], ledger: Sequence[Moving], now: float) -> tuple[list[Moving], list[Moving]]:
+def begin(
+    candidates: Sequence[Candidate], ledger: Sequence[Moving], now: float, in_vain: Set[str] = frozenset()
+) -> tuple[list[Moving], list[Moving]]:
     """The moves that the budgets allow now, and those of the ledger that go on: those that must first, returns last.
 
-    A pod that is on a move already and has to go on takes its place in the budget with it.
+    A pod that is on a move already and has to go on takes its place in the budget with it. Those whose replacement waits
+    `in_vain`, since nobody takes it, hold up nobody: a consumer that may be nowhere leaves in one go.
     """
     on = {entry.uid: entry for entry in ledger}
-    per_workload: Counter[str] = Counter(entry.workload for entry in ledger)
+    per_workload: Counter[str] = Counter(entry.workload for entry in ledger if entry.uid not in in_vain)
+    moving = sum(per_workload.values())
     begun: list[Moving] = []
     for one in sorted(candidates, key=lambda c: (c.want.back, not c.want.hard, c.key)):
         want = one.want
         if one.uid in on:
             continue
         before = on.get(one.instead_of)
-        if before is None and (
-            len(on) + len(begun) >= want.budget.per_consumer or per_workload[one.workload] >= want.budget.per_workload
-        ):
+        full = moving >= want.budget.per_consumer or per_workload[one.workload] >= want.budget.per_workload
+        if before is None and (full or len(on) + len(begun) >= MAX_MOVING):
             continue
         if before is not None:
-            per_workload[before.workload] -= 1
+            gone_on = before.uid not in in_vain
+            per_workload[before.workload] -= gone_on
+            moving -= gone_on
             del on[before.uid]
         per_workload[one.workload] += 1
+        moving += 1
         begun.append(Moving(
             uid=one.uid, namespace=one.key[0], pod=one.key[1], workload=one.workload, source=want.source,
             home=want.home, back=want.back, since=stamp(now), why=want.why[:512],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from continuo.broker.selector.decide import Place, Want, place
 from continuo.broker.selector.desk import Desk
@@ -10,7 +11,7 @@ from continuo.broker.selector.moves import Candidate, Seen, begin, over
 from continuo.broker.selector.names import MOVE
 from continuo.broker.selector.pods import is_ready, pod_facts, requests_of, workload_of
 from continuo.resources.broker import Moving
-from continuo.resources.meta import Object, annotations_of, deleting
+from continuo.resources.meta import Key, Object, annotations_of, deleting
 from continuo.runtime.controller import DONE, Result
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ LOOK_AGAIN = 15.0
 class Mover:
     """Reconciles consumers by name: one at a time each, so that a budget is spent once."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._world = desk, desk.world
+    def __init__(self, desk: Desk, refused: Callable[[Key], bool]) -> None:
+        self._desk, self._world, self._refused = desk, desk.world, refused
 
     async def reconcile(self, consumer: str) -> Result:
         """Strike out what is over, begin what the budgets allow, and let those pods go."""
@@ -32,13 +33,18 @@ class Mover:
             return DONE
         now, ledger = desk.now(), desk.ledger(consumer)
         kept = [entry for entry in ledger if not over(entry, self._seen(consumer, entry), now)]
-        begun, kept = begin(self._candidates(consumer), kept, now)
+        in_vain = {entry.uid for entry in kept if self._in_vain(entry)}
+        begun, kept = begin(self._candidates(consumer), kept, now, in_vain)
         if begun or len(kept) != len(ledger):
             desk.consumers.learn(await desk.actor.write_ledger(obj, [*kept, *begun]))
             self._struck({entry.uid for entry in ledger} - {entry.uid for entry in kept})
         for entry in begun:
             self._tell(entry)
-        allowed = [await desk.actor.evict(entry) for entry in (*kept, *begun) if self._to_evict(consumer, entry)]
+        allowed = [
+            await desk.actor.evict((entry.namespace, entry.pod), entry.uid)
+            for entry in (*kept, *begun)
+            if self._to_evict(consumer, entry)
+        ]
         if not all(allowed):
             log.info("consumer %s: a disruption budget holds up moves", consumer)
         return Result(requeue_after=LOOK_AGAIN) if kept or begun else DONE
@@ -54,6 +60,10 @@ class Mover:
             pod is not None, pod is not None and deleting(pod), self._wanted(consumer, entry), bool(instead),
             any(is_ready(other) for other in instead),
         )  # fmt: skip
+
+    def _in_vain(self, entry: Moving) -> bool:
+        """Whether the pod is gone, and the one that was made in its place was told that nobody takes it."""
+        return self._pod(entry) is None and self._refused((entry.namespace, entry.pod))
 
     def _wanted(self, consumer: str, entry: Moving) -> bool:
         known = self._desk.wants.get(consumer, {}).get((entry.namespace, entry.pod))

@@ -8,13 +8,12 @@ import msgspec
 
 from continuo.broker.policies.decisions import sentence
 from continuo.broker.policies.facts import ConsumerFacts, PodFacts
-from continuo.broker.selector.decide import Later, Place, Want, come_back, leave, place
+from continuo.broker.selector.choosing import Chooser, Chosen, Nobody
+from continuo.broker.selector.decide import Later, Want, come_back, leave
 from continuo.broker.selector.desk import Desk
-from continuo.broker.selector.moves import replaces
 from continuo.broker.selector.names import DECISION, home_of
-from continuo.broker.selector.pods import ended, made_anew, pod_facts, requests_of, wants_a_place, workload_of
+from continuo.broker.selector.pods import ended, has_run, made_anew, pod_facts, wants_a_place
 from continuo.broker.selector.world import PodClass
-from continuo.resources.broker import Moving
 from continuo.resources.errors import ApiError, Conflict, NotFound
 from continuo.resources.meta import Key, Object, annotations_of, deleting
 from continuo.runtime.controller import DONE, Result
@@ -26,8 +25,8 @@ _UNKNOWN = b'{"allowed":[],"removed":[]'
 class Placer:
     """Reconciles pods by key. Many may run at a time: between a decision and its booking nothing is awaited."""
 
-    def __init__(self, desk: Desk, add: Callable[[Key], None], mover: Callable[[str], None]) -> None:
-        self._desk, self._world = desk, desk.world
+    def __init__(self, desk: Desk, chooser: Chooser, add: Callable[[Key], None], mover: Callable[[str], None]) -> None:
+        self._desk, self._world, self._chooser = desk, desk.world, chooser
         self._add, self._mover = add, mover
         self._waiting: dict[tuple[str, PodFacts], dict[Key, None]] = {}
         self._waits_in: dict[Key, tuple[str, PodFacts]] = {}
@@ -49,8 +48,12 @@ class Placer:
                 return await self._refuse(key, pod, f"no provider can take this pod: {what}", _UNKNOWN)
             return await self._place(key, pod, consumer)
         if consumer is not None and pod["spec"].get("nodeName"):
-            return self._stay(key, pod, consumer)
+            return await self._stay(key, pod, consumer)
         return DONE
+
+    def refused(self, key: Key) -> bool:
+        """Whether a pod of that name waits, and was told that nobody takes it."""
+        return key in self._told
 
     def forget(self, key: Key) -> None:
         """The pod is gone, or waits no longer."""
@@ -66,31 +69,25 @@ class Placer:
 
     # --- a place ---
     async def _place(self, key: Key, pod: Object, consumer: ConsumerFacts) -> Result:
-        desk, uid, spec = self._desk, pod["metadata"]["uid"], pod["spec"]
-        if desk.assumed.get(key) == uid:
+        uid = pod["metadata"]["uid"]
+        if self._desk.assumed.get(key) == uid:
             return DONE
-        entry = self._entry(key, pod, consumer.name)
-        if entry is not None and self._still_there(entry):
-            return DONE  # never two of them: its end brings this one back
-        alike = self._world.pod_class(consumer, pod_facts(pod))
-        prefer = entry.home if entry is not None and entry.back else None
-        found = place(alike.decision, self._world.rooms, spec, requests_of(spec), prefer=prefer)
-        if not isinstance(found, Place):
-            self._wait(key, alike)
-            return await self._refuse(key, pod, self._sentence(alike, found.lacking), alike.told)
-        return await self._bind(key, pod, alike, found, entry)
+        found = self._chooser.choose(key, uid, pod, consumer)
+        if isinstance(found, Nobody):
+            self._wait(key, found.alike)
+            return await self._refuse(key, pod, self._sentence(found.alike, found.lacking), found.alike.told)
+        return DONE if found is None else await self._bind(key, pod, found)
 
-    async def _bind(self, key: Key, pod: Object, alike: PodClass, to: Place, entry: Moving | None) -> Result:
+    async def _bind(self, key: Key, pod: Object, chosen: Chosen) -> Result:
         desk, uid = self._desk, pod["metadata"]["uid"]
-        home = entry.home if entry is not None and entry.home != to.provider else ""
         desk.assumed[key] = uid
-        self._world.rooms.book(key, uid, to.node, pod["spec"])
-        if entry is not None:
-            desk.replacing[entry.uid] = uid
+        self._chooser.book(key, uid, pod, chosen)
         try:
-            await desk.actor.bind(pod, to.node, to.provider, alike.told, home, entry.uid if entry is not None else "")
+            await desk.actor.bind(pod, chosen.to.node, chosen.marks(desk.now()))
         except ApiError as error:
-            self._undo(key, uid, entry)
+            if desk.assumed.get(key) == uid:
+                del desk.assumed[key]
+                self._chooser.give_back(key, uid, chosen.move)
             if isinstance(error, Conflict | NotFound):
                 return DONE  # somebody was quicker, or it is gone: the watch tells
             raise
@@ -99,28 +96,6 @@ class Placer:
         if after is not None:
             self._add(after)
         return DONE
-
-    def _undo(self, key: Key, uid: str, entry: Moving | None) -> None:
-        if self._desk.assumed.get(key) == uid:
-            del self._desk.assumed[key]
-            self._world.rooms.release(key, uid)
-        if entry is not None and self._desk.replacing.get(entry.uid) == uid:
-            del self._desk.replacing[entry.uid]
-
-    def _entry(self, key: Key, pod: Object, consumer: str) -> Moving | None:
-        """The move that this pod is the replacement of."""
-        ledger = self._desk.ledger(consumer)
-        if not ledger:
-            return None
-        taken = dict(self._desk.replacing)
-        for entry in ledger:
-            for other in self._desk.replacements(entry.uid):
-                taken[entry.uid] = other["metadata"]["uid"]
-        return replaces(ledger, key, pod["metadata"]["uid"], workload_of(pod), taken)
-
-    def _still_there(self, entry: Moving) -> bool:
-        there = self._desk.pods.cache.get((entry.namespace, entry.pod))
-        return there is not None and there["metadata"]["uid"] == entry.uid and not ended(there)
 
     async def _refuse(self, key: Key, pod: Object, message: str, told: bytes) -> Result:
         uid = pod["metadata"]["uid"]
@@ -131,6 +106,9 @@ class Placer:
         if answer is not None:
             self._told[key] = (uid, message)
             self._desk.events.record(pod, "Warning", "FailedScheduling", message, action="Scheduling")
+            consumer = self._world.consumer_at(key[0])
+            if consumer is not None and self._desk.ledger(consumer.name):
+                self._mover(consumer.name)  # a move that waits in vain makes way for the next
         return DONE
 
     def _sentence(self, alike: PodClass, lacking: tuple[tuple[str, str], ...]) -> str:
@@ -158,12 +136,19 @@ class Placer:
                 del self._waiting[group]
 
     # --- pods that run ---
-    def _stay(self, key: Key, pod: Object, consumer: ConsumerFacts) -> Result:
-        """Whether a bound pod may stay; what should leave goes on the list of its consumer."""
+    async def _stay(self, key: Key, pod: Object, consumer: ConsumerFacts) -> Result:
+        """Whether a bound pod may stay; what should leave goes on the list of its consumer.
+
+        One that must leave and does not run yet goes at once: nobody misses it, so no budget has a say.
+        """
         self.forget(key)
         found = self._wish(pod, consumer)
         wants, uid = self._desk.wants.setdefault(consumer.name, {}), pod["metadata"]["uid"]
         if isinstance(found, Want):
+            if found.hard and made_anew(pod) and not has_run(pod):
+                note = f"taken back before it ran: {found.why}"
+                self._desk.events.record(pod, "Normal", "TakenBack", note, action="Moving")
+                return DONE if await self._desk.actor.evict(key, uid) else Result(requeue_after=1.0)
             if found.hard and not made_anew(pod):
                 note = f"{found.why}; nobody would make this pod anew, so it stays: delete it"
                 self._desk.events.record(pod, "Warning", "NotAllowed", note, action="Moving")

@@ -69,6 +69,11 @@ def ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in _ENDED
 
 
+def has_run(pod: Object) -> bool:
+    """Whether it runs, as far as is known here, or did."""
+    return bool((pod.get("status") or {}).get("phase", "Pending") != "Pending")
+
+
 def wants_a_place(pod: Object) -> bool:
     """Whether a scheduler has to look at it."""
     spec = pod["spec"]
@@ -93,10 +98,18 @@ def made_anew(pod: Object) -> bool:
 
 def workload_of(pod: Object) -> str:
     """What a pod is a replica of: its controller, or, of a copy that has none, what its name and labels tell."""
-    metadata = pod["metadata"]
-    owner = owner_of(pod)
+    namespace, owner = pod["metadata"]["namespace"], owner_of(pod)
     if owner is not None and owner["kind"] != "ShadowPod":
-        return f"{metadata['namespace']}/{owner['kind']}/{owner['name']}"
-    name, labels = metadata["name"], labels_of(pod)
-    stem, found, _ = name.rpartition(f"-{labels[_OWN_HASH]}-") if labels.get(_OWN_HASH) else ("", "", "")
-    return f"{metadata['namespace']}/{stem if found else _ORDINAL.sub('', name)}"
+        return f"{namespace}/{owner['kind']}/{owner['name']}"
+    return f"{namespace}/{name_of_workload(pod)}"
+
+
+def name_of_workload(pod: Object) -> str:
+    """What people call the workload: the Deployment or StatefulSet that its owner or its name tells of."""
+    name, owner = pod["metadata"]["name"], owner_of(pod)
+    own_hash = labels_of(pod).get(_OWN_HASH)
+    if owner is not None and owner["kind"] != "ShadowPod":
+        called: str = owner["name"]
+        return called.removesuffix(f"-{own_hash}") if own_hash and owner["kind"] == "ReplicaSet" else called
+    stem, found, _ = name.rpartition(f"-{own_hash}-") if own_hash else ("", "", "")
+    return stem if found else _ORDINAL.sub("", name)

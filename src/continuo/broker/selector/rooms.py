@@ -86,10 +86,16 @@ class Rooms:
         self._of: dict[str, dict[str, Room]] = {}
         self._booked: dict[Key, tuple[str, str, dict[str, int]]] = {}
         self._homeless: dict[str, dict[Key, dict[str, int]]] = {}
+        self.version = 0
+        """Grows whenever a node comes, changes or goes."""
 
     def of(self, provider: str) -> Iterable[Room]:
         """The nodes that stand for a provider."""
         return self._of.get(provider, {}).values()
+
+    def all(self) -> Iterable[Room]:
+        """Every node that stands for a provider."""
+        return self._rooms.values()
 
     def provider_of(self, node: str) -> str | None:
         """The provider that a node stands for; None: it is none's."""
@@ -102,6 +108,11 @@ class Rooms:
 
     def node(self, name: str, node: Object | None) -> bool:
         """A node came, changed or went; True when pods may be placed differently now."""
+        changed = self._observe(name, node)
+        self.version += changed
+        return changed
+
+    def _observe(self, name: str, node: Object | None) -> bool:
         room = self._rooms.get(name)
         if node is None or PROVIDER not in labels_of(node):
             return room is not None and self._gone(room)
@@ -132,12 +143,12 @@ class Rooms:
         if not nodes:
             self._of.pop(provider, None)
 
-    def book(self, key: Key, uid: str, node: str, spec: Object) -> None:
-        """The pod is on that node; saying so again changes nothing."""
+    def book(self, key: Key, uid: str, node: str, spec: Object) -> bool:
+        """The pod is on that node; saying so again changes nothing, which is False."""
         known = self._booked.get(key)
         if known is not None:
             if (known[0], known[1]) == (uid, node):
-                return
+                return False
             self.release(key)
         asked = requests_of(spec)
         self._booked[key] = (uid, node, asked)
@@ -146,6 +157,7 @@ class Rooms:
             room.take(asked, 1)
         else:
             self._homeless.setdefault(node, {})[key] = asked
+        return True
 
     def release(self, key: Key, uid: str | None = None) -> bool:
         """The pod is gone, or has ended; True when that made room."""

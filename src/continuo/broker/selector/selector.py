@@ -13,6 +13,8 @@ import random
 import time
 from collections.abc import Callable, Iterable
 
+from continuo.broker.selector.choosing import Chooser
+from continuo.broker.selector.creation import Creation
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moving import Mover
 from continuo.broker.selector.names import MOVE, PROVIDER
@@ -20,7 +22,7 @@ from continuo.broker.selector.placing import Placer
 from continuo.broker.selector.pods import ended, is_ready
 from continuo.broker.selector.world import Pair
 from continuo.kube.port import Cluster
-from continuo.resources.broker import BROKER_POLICY
+from continuo.resources.broker import AGGREGATE, BROKER_POLICY
 from continuo.resources.errors import BadRequest, NotFound
 from continuo.resources.meta import Key, Object, annotations_of, deleting, key_of, labels_of
 from continuo.runtime.backoff import Backoff
@@ -46,10 +48,12 @@ class Selector:
     ) -> None:
         self.desk = Desk(cluster, instance, now, backoff)
         self.facts: Controller[_Fact] = Controller("facts", self._fact, workers=1, backoff=backoff, rng=rng)
-        mover = Mover(self.desk)
-        self.moves: Controller[str] = Controller("moves", mover.reconcile, workers=4, backoff=backoff, rng=rng)
         self.pods: Controller[Key] = Controller("pods", self._pod, workers=WORKERS, backoff=backoff, rng=rng)
-        self._placer = Placer(self.desk, self.pods.add, self.moves.add)
+        chooser = Chooser(self.desk)
+        self._placer = Placer(self.desk, chooser, self.pods.add, lambda consumer: self.moves.add(consumer))
+        mover = Mover(self.desk, self._placer.refused)
+        self.moves: Controller[str] = Controller("moves", mover.reconcile, workers=4, backoff=backoff, rng=rng)
+        self._creation = Creation(self.desk, chooser)
         self._world = self.desk.world
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""
@@ -60,6 +64,19 @@ class Selector:
             if informer.stale_since is not None and informer.last_error is not None:
                 return f"{informer.watch.kind.resource} cannot be followed: {informer.last_error}"
         return "" if self.ready.is_set() else "the broker's cluster is still being read"
+
+    def placement(self, copy: Object) -> Object:
+        """A pod that is about to be created here, on the node of who takes it; itself where the loop has to see it first.
+
+        For `Fleet.placed_by`. To be called in the loop in which this one runs.
+        """
+        if self.trouble():
+            return copy
+        placed = self._creation.place(copy)
+        self._set_clocks()
+        if placed is not copy:
+            self._expect(self._creation.patience)
+        return placed
 
     async def run(self) -> None:
         """Work until cancelled. Raises what stands in the way at the start."""
@@ -78,6 +95,7 @@ class Selector:
             log.info("the broker of cluster %s places pods", desk.cluster.name)
             await asyncio.get_running_loop().create_future()
         finally:
+            self.ready.clear()
             await asyncio.gather(*(controller.stop(2.0) for controller in controllers))
             await asyncio.gather(*(informer.stop() for informer in desk.informers))
             await desk.events.stop()
@@ -91,6 +109,8 @@ class Selector:
             world.provider(obj["metadata"]["name"], obj)
         for obj in desk.consumers.cache:
             world.consumer(obj["metadata"]["name"], obj)
+        for obj in desk.aggregates.cache:
+            world.aggregate(obj["metadata"]["name"], obj)
         for obj in desk.namespaces.cache:
             world.namespace(obj["metadata"]["name"], obj)
         desk.nodes.on_change(self._on_node)
@@ -98,14 +118,16 @@ class Selector:
         desk.policies.on_change(self._on_fact("policy"))
         desk.providers.on_change(self._on_fact("provider"))
         desk.consumers.on_change(self._on_fact("consumer"))
+        desk.aggregates.on_change(self._on_fact("aggregate"))
         desk.pods.on_change(self._on_pod)
+        self._clock(list(world.providers))
 
     # --- what is told ---
     def _on_fact(self, what: str) -> Callable[[Object | None, Object | None], None]:
         def told(old: Object | None, new: Object | None) -> None:
             obj = new if new is not None else old
             assert obj is not None
-            self.facts.add((what, obj["metadata"]["name"]))
+            self._take_in(what, obj["metadata"]["name"], new)
 
         return told
 
@@ -127,7 +149,7 @@ class Selector:
         stood, stands = (labels_of(state).get(PROVIDER) if state is not None else None for state in (old, new))
         if old is not None and stood != stands:
             for provider in {stood, stands} - {None}:
-                self.facts.add(("provider", str(provider)))
+                self.facts.add(("expiry", str(provider)))
             for namespace in self._namespaces():
                 self._look_at(self.desk.at(namespace, name))
 
@@ -144,9 +166,11 @@ class Selector:
             self._gone(key, obj)
             return
         node = new["spec"].get("nodeName")
+        if self._creation.came(key) and not node:
+            self.facts.add(("room", ""))
         if node:
             self.desk.assumed.pop(key, None)
-            self._world.rooms.book(key, uid, node, new["spec"])
+            self._world.book(key, uid, node, new)
             if annotations_of(new).get(MOVE) and (old is None or is_ready(old) != is_ready(new)):
                 self._moved_in(key[0])
         if old is None or _schedules(old) != _schedules(new):
@@ -157,7 +181,7 @@ class Selector:
         self._placer.forget(key)
         if desk.assumed.get(key) == pod["metadata"]["uid"]:
             del desk.assumed[key]
-        if self._world.rooms.release(key, pod["metadata"]["uid"]):
+        if self._world.release(key, pod["metadata"]["uid"]):
             self.facts.add(("room", ""))
         consumer = self._world.consumer_at(key[0])
         if consumer is None:
@@ -179,31 +203,48 @@ class Selector:
         return result
 
     async def _fact(self, key: _Fact) -> Result:
-        """Something other than a pod changed: see what it touches."""
+        """What need not follow at once."""
         what, name = key
         world, desk = self._world, self.desk
         if what == "room":
             self._more_room()
-            return DONE
-        if what == "provider":
-            self._touched(world.provider(name, desk.providers.cache.get(("", name))))
+        elif what == "expected":
+            if self._creation.give_up(self._expect):
+                self._more_room()
         elif what == "expiry":
             self._touched(world.effects([(consumer, name) for consumer in world.consumers]))
-        elif what == "consumer":
-            self._consumer(name)
+            self._clock([name])
         else:
             obj = desk.policies.cache.get(("", name))
-            self._touched(world.policy(name, obj))
-            if obj is not None:
+            if obj is not None and name in world.policies:
                 await desk.actor.judge_policy(obj, world.policies[name].problem)
-        if what != "consumer":
-            self._clock([name] if what in ("provider", "expiry") else list(world.providers))
         return DONE
 
-    def _consumer(self, name: str) -> None:
+    def _expect(self, seconds: float) -> None:
+        self.facts.queue.add_after(("expected", ""), seconds)
+
+    def _take_in(self, what: str, name: str, obj: Object | None) -> None:
+        """Something other than a pod changed: see what it touches. At once, so that nothing is decided on what was."""
+        world = self._world
+        match what:
+            case "provider":
+                self._touched(world.provider(name, obj))
+                self._clock([name])
+            case "consumer":
+                self._consumer(name, obj)
+            case "aggregate":
+                self._touched(world.aggregate(name, obj))
+            case _:
+                before = world.policies.get(name)
+                self._touched(world.policy(name, obj))
+                if world.policies.get(name) is not before:
+                    self._clock(list(world.providers))
+                self.facts.add(("policy", name))
+
+    def _consumer(self, name: str, obj: Object | None) -> None:
         world = self._world
         before = world.consumers.get(name)
-        pairs = world.consumer(name, self.desk.consumers.cache.get(("", name)))
+        pairs = world.consumer(name, obj)
         after = world.consumers.get(name)
         self.moves.add(name)
         if after is before:
@@ -268,7 +309,8 @@ def _schedules(pod: Object) -> tuple[object, ...]:
 
 async def _installed(cluster: Cluster) -> None:
     try:
-        await cluster.list(BROKER_POLICY)
+        for kind in (BROKER_POLICY, AGGREGATE):
+            await cluster.list(kind)
     except NotFound as error:
         raise BadRequest(
             f"cluster {cluster.name} does not serve the brokers' kinds: install them with "

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from continuo.broker.aggregate.topology import REGION, ZONE, Placed, Spot
 from continuo.broker.policies.compiled import Policy, compile_policy
 from continuo.broker.policies.decisions import Decision, consider, explanation, sentence
 from continuo.broker.policies.facts import ConsumerFacts, PodFacts, ProviderFacts, consumer_facts, provider_facts
 from continuo.broker.policies.verdicts import Judge, Verdict
+from continuo.broker.selector.fences import Fence, Fences, fenced
 from continuo.broker.selector.names import consumer_of
-from continuo.broker.selector.rooms import Rooms
+from continuo.broker.selector.rooms import Room, Rooms
+from continuo.broker.selector.whereabouts import Whereabouts
 from continuo.resources.errors import Invalid
-from continuo.resources.meta import Object
+from continuo.resources.meta import Key, Object
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -39,10 +42,27 @@ class PodClass:
     """The explanation as JSON, without its closing brace."""
     sentence: str
     epoch: int
+    fence: Fence | None = None
+    """What Aggregates leave of the providers to these pods."""
 
 
 Pair = tuple[str, str]
 """Names of a consumer and of a provider."""
+
+
+LATENCY_TO = "latency_to_"
+"""Beginning of the name of a measured value: the latency to another provider, in milliseconds; its name follows."""
+
+
+def latencies(providers: Mapping[str, ProviderFacts]) -> dict[Pair, float]:
+    """What was measured between providers; a name that a measured value cannot have has `_` in place of `-` and `.`."""
+    spelled = {LATENCY_TO + name.replace("-", "_").replace(".", "_"): name for name in providers}
+    return {
+        (one.name, spelled[name]): found.value
+        for one in providers.values()
+        for name, found in one.measured.items()
+        if name in spelled
+    }
 
 
 class World:
@@ -50,6 +70,8 @@ class World:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.rooms = Rooms()
+        self.fences = Fences()
+        self._whereabouts = Whereabouts()
         self.providers: dict[str, ProviderFacts] = {}
         self.consumers: dict[str, ConsumerFacts] = {}
         self.policies: dict[str, Policy] = {}
@@ -59,9 +81,10 @@ class World:
         self._consumer_in: dict[str, str] = {}
         self._namespaces: dict[str, set[str]] = {}
         self._effects: dict[Pair, Verdict | None] = {}
-        self._steady: dict[tuple[str, str, PodFacts | None], tuple[bool, float]] = {}
+        self._steady: dict[tuple[str, str, PodFacts | Fence | None], tuple[bool, float]] = {}
         self._classes: dict[tuple[str, PodFacts], PodClass] = {}
         self._epoch = 0
+        self._topology: tuple[int, int, dict[str, Spot], dict[Pair, float]] | None = None
         self.fresh: list[PodClass] = []
         """Decisions that were found anew, for whoever sets the clock by them; taken away by them."""
 
@@ -95,6 +118,30 @@ class World:
         """The namespaces with the workloads of the cluster of that ID."""
         return sorted(self._namespaces.get(id_, ()))
 
+    # --- who is where ---
+    def book(self, key: Key, uid: str, node: str, pod: Object) -> None:
+        """A pod is, or will be, on that node."""
+        if self.rooms.book(key, uid, node, pod["spec"]):
+            self._whereabouts.put(key, uid, node, pod)
+
+    def release(self, key: Key, uid: str) -> bool:
+        """It is gone, has ended, or did not come; True when that made room."""
+        self._whereabouts.drop(key, uid)
+        return self.rooms.release(key, uid)
+
+    def placed(self, namespace: str) -> Placed:
+        """Where the pods of a namespace are, as far as topology minds."""
+        known = self._topology
+        if known is None or known[:2] != (self.rooms.version, self._epoch):
+            spots = {room.name: self._spot(room) for room in self.rooms.all()}
+            known = self._topology = (self.rooms.version, self._epoch, spots, latencies(self.providers))
+        return Placed(self._whereabouts.of(namespace), known[2], known[3])
+
+    def _spot(self, room: Room) -> Spot:
+        there = self.providers.get(room.provider)
+        region = room.labels.get(REGION) or (there.values["region"] if there is not None else "")
+        return Spot(room.name, room.provider, room.labels.get(ZONE, ""), region)
+
     # --- facts ---
     def provider(self, name: str, obj: Object | None) -> list[Pair]:
         """A Provider came, changed or went; returns the pairs for which that has an effect."""
@@ -107,7 +154,15 @@ class World:
                 log.warning("provider %s cannot be used: %s", name, error)
         if name not in self.providers:
             self.judge.forget(name)
-        return self.effects((consumer, name) for consumer in self.consumers)
+        fenced_in_or_out = self.fences.provider(name, self.providers.get(name))
+        return list({*self.effects((consumer, name) for consumer in self.consumers), *fenced_in_or_out})
+
+    def aggregate(self, name: str, obj: Object | None) -> list[Pair]:
+        """An Aggregate came, changed or went; returns the pairs for which that has an effect."""
+        touched = self.fences.aggregate(name, obj, self.providers.values())
+        if touched:
+            self._epoch += 1
+        return list(touched)
 
     def consumer(self, name: str, obj: Object | None) -> list[Pair]:
         """A Consumer came, changed or went; returns the pairs for which that has an effect."""
@@ -195,13 +250,16 @@ class World:
         if known is not None and known.epoch == self._epoch and now < known.decision.until:
             return known
         decision = consider(self.judge, consumer, self.providers.values(), facts, now)
+        fence = self.fences.around(consumer.name, facts.labels)
+        if fence is not None:
+            decision = fenced(decision, fence)
         for verdict in (*decision.allowed, *decision.removed):
-            asking = facts if self._asks(consumer, verdict.provider) else None
+            asking = facts if self._asks(consumer, verdict.provider) else fence
             self._note((consumer.name, verdict.provider), asking, verdict.allowed, now)
         if len(self._classes) >= CLASSES:
             self._classes.clear()
         told = _encode(explanation(decision))[:-1]
-        found = PodClass(consumer.name, facts, decision, told, sentence(decision), self._epoch)
+        found = PodClass(consumer.name, facts, decision, told, sentence(decision), self._epoch, fence)
         self._classes[key] = found
         self.fresh.append(found)
         return found
@@ -215,16 +273,20 @@ class World:
 
     def steady_for(self, consumer: ConsumerFacts, provider: str, facts: PodFacts) -> float:
         """For how many seconds the provider has been allowed, or denied, without a break."""
-        key = (consumer.name, provider, facts if self._asks(consumer, provider) else None)
-        known = self._steady.get(key)
-        return self._now() - known[1] if known is not None else 0.0
+        pair = (consumer.name, provider)
+        asking = facts if self._asks(consumer, provider) else self.fences.around(consumer.name, facts.labels)
+        known = self._steady.get((*pair, asking))
+        if known is None:
+            return 0.0
+        alike = self._steady.get((*pair, None), known)  # noted sooner where nothing but policies changed
+        return self._now() - max(known[1], alike[1])
 
     def _asks(self, consumer: ConsumerFacts, provider: str) -> bool:
         there = self.providers.get(provider)
         return there is not None and self.judge.asks_for_pods(consumer, there)
 
-    def _note(self, pair: Pair, facts: PodFacts | None, allowed: bool, now: float) -> None:
-        key = (*pair, facts)
+    def _note(self, pair: Pair, about: PodFacts | Fence | None, allowed: bool, now: float) -> None:
+        key = (*pair, about)
         known = self._steady.get(key)
         if known is None or known[0] != allowed:
             if len(self._steady) >= CLASSES * 4:
