@@ -46,10 +46,13 @@ class Clusters:
             register(api, NewNode(f"{name}-{number}", "v1.34.0", ip, cluster_cidr=PODS, labels=labels))
         return self.client(name)
 
+    def kubeconfig(self, name: str) -> str:
+        """What leads to a cluster."""
+        return self._server.kubeconfig(self._server.url(name), name)
+
     def client(self, name: str) -> KubeCluster:
         """Another client of a cluster."""
-        text = self._server.kubeconfig(self._server.url(name), name)
-        client = connect(text, name=name, transports=self._transports)
+        client = connect(self.kubeconfig(name), name=name, transports=self._transports)
         self._clients.append(client)
         return client
 

@@ -73,6 +73,8 @@ class Keeper:
         }
         self._nodes: dict[Key, dict[NodeKey, Peer]] = {}
         self._owner: dict[NodeKey, Key] = {}
+        self._swept: dict[Key, set[NodeKey]] = {}
+        """Nodes of objects on their way out of which nothing is left."""
         self._ids: dict[Who, str] = {}
         self.controller: Controller[Key] = Controller("virtual nodes", self._reconcile, workers=8)
         members.on_change(lambda party, name: self._look(party, name))
@@ -210,7 +212,10 @@ class Keeper:
         for node, peer in list(nodes.items()):
             if node not in peers:
                 peers[node] = replace(peer, detached=True)
+        swept = self._swept.get(key, set())
         for node, peer in peers.items():
+            if peer.detached and node in swept:
+                continue
             if (owner := self._owner.setdefault(node, key)) != key:
                 log.warning("%s %s: node %s of cluster %s is that of %s %s", *key, node[1], node[0], *owner)
                 continue
@@ -222,6 +227,9 @@ class Keeper:
                 log.warning("%s %s: %s", *key, error)
             if peer.detached and (found := self._fleet.standing(*node)) is not None and found.ready:
                 await self._drop(key, node)
+                self._swept.setdefault(key, set()).add(node)
+            elif not peer.detached:
+                swept.discard(node)
         if not nodes:
             self._nodes.pop(key, None)
         return not nodes
@@ -241,6 +249,7 @@ class Keeper:
         for node in list(self._nodes.get(key, {})):
             await self._drop(key, node)
         self._nodes.pop(key, None)
+        self._swept.pop(key, None)
         if key[0] != "Aggregate":
             who: Who = ("Provider" if key[0] == "Provider" else "Consumer", key[1])
             await self._members.know(who, None)
