@@ -133,7 +133,9 @@ def clusters(names: list[str], nodes: int, **settings: Any) -> Iterator[Child]:
 
 @contextlib.contextmanager
 def fleet(kubeconfigs: dict[str, str], nodes: list[dict[str, Any]], **settings: Any) -> Iterator[Child]:
-    """A fleet of reflections, as `continuo reflect --file` runs it; `place` and `bind` name a cluster's one choice."""
+    """A fleet of reflections, as `continuo reflect --file` runs it. `broker` names a cluster whose selector is in it,
+    too; with `at_creation` it places pods while they are created.
+    """
     child = Child("fleet", json.dumps(kubeconfigs), json.dumps({"nodes": nodes, **settings}))
     try:
         yield child
@@ -200,7 +202,7 @@ async def _clusters(names: str, wanted: dict[str, Any]) -> None:
 
 
 async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
-    from benchmarks.binder import Binder, placed_on
+    from continuo.broker.selector.selector import Selector
     from continuo.cli import tuning
     from continuo.federation.reflection.engine import Settings
     from continuo.federation.reflection.fleet import Fleet, Peer
@@ -213,8 +215,16 @@ async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
     work = Fleet()
     for end in ends.values():
         work.add_cluster(end)
-    for cluster, chosen in settings.get("place", {}).items():
-        work.placed_by(cluster, placed_on(chosen))
+    broker: str | None = settings.get("broker")
+    selector = Selector(ends[broker]) if broker is not None else None
+    if broker is not None and selector is not None and settings["at_creation"]:
+        work.placed_by(broker, selector.placement)
+    deciding = asyncio.create_task(selector.run()) if selector is not None else None
+    if selector is not None and deciding is not None:
+        ready = asyncio.create_task(selector.ready.wait())
+        await asyncio.wait({ready, deciding}, return_when=asyncio.FIRST_COMPLETED)
+        if deciding.done():
+            deciding.result()
     peers = [
         Peer(node.pop("home"), node.pop("remote"), Settings(**{**node, "namespaces": frozenset(node["namespaces"])}))
         for node in settings["nodes"]
@@ -222,15 +232,13 @@ async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
     await work.declare(peers)
     for peer in peers:
         await work.ready(*peer.key)
-    binders = [Binder(ends[cluster], node) for cluster, node in settings.get("bind", {}).items()]
-    for binder in binders:
-        await binder.start()
     try:
         await _converse({}, lambda: sum((end.requests for end in ends.values()), Counter()))
     finally:
-        for binder in binders:
-            await binder.stop()
         await work.close()
+        if deciding is not None:
+            deciding.cancel()
+            await asyncio.gather(deciding, return_exceptions=True)
         await asyncio.gather(*(end.close() for end in ends.values()))
 
 

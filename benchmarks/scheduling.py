@@ -3,9 +3,10 @@
     python -m benchmarks scheduling [--sizes 1000,10000] [--rounds N]
 
 Time runs from the first request to the last pod that is seen Ready in the consumer's cluster. Every round has an engine of
-its own with three bare clusters, whose provider has the nodes; the three ways are taken in turn. `link` is one reflection,
-`broker` two in a chain, with the broker's placement in between: decided while the copy is created, or, as `bound`, by a
-scheduler that binds it afterwards. All reflections run in one process. CPU is what the machine's other users do not change.
+its own with three bare clusters, whose provider has the nodes; the ways are taken in turn. `link` is one reflection,
+`broker` two in a chain, with the broker's selector in between, which asks a policy while the copy is created; for `bound`
+it binds the copy afterwards. All reflections and the selector run in one process. CPU is what other users of the machine
+change least.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
@@ -20,11 +22,12 @@ import uvloop
 
 from benchmarks import processes
 from benchmarks.bed import bounded, until
-from benchmarks.binder import SCHEDULER
 from benchmarks.report import Bar, Report
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
+from continuo.resources import broker as models
 from continuo.resources import kinds
+from continuo.resources.crds import own_crds
 from continuo.resources.meta import Object, is_true
 from continuo.runtime.informer import Watch
 
@@ -35,6 +38,7 @@ WARM_UP = 100
 IN_FLIGHT = 32
 MOST_GROWTH, MOST_OF_LINK = 11.0, 1.3
 SPACE = "shop"
+SCHEDULER, LABEL = "continuo-broker", "continuo.dev/provider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +49,56 @@ class Cost:
     engine: float
     """CPU seconds of the clusters."""
     fleet: float
-    """CPU seconds of the reflections, and of who binds."""
+    """CPU seconds of the reflections, and of the selector."""
     calls: int
     """Requests of the fleet."""
 
 
-def nodes_of(way: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, str]]]:
-    """The virtual nodes of a way, and which node is chosen in which cluster: `place`d there, or `bind`ed to it."""
+def nodes_of(way: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The virtual nodes of a way, and whose selector places pods when."""
     if way == DIRECT:
         return [], {}
     if way == LINK:
         return [{"home": CONSUMER, "remote": PROVIDER, "node": "far", "namespaces": [SPACE]}], {}
     first = {"home": CONSUMER, "remote": BROKER, "node": "far", "namespaces": [SPACE], "scheduler": SCHEDULER,
-             "offer": {"cpu": "10k", "memory": "10Ti", "pods": "100k"}}  # fmt: skip
-    onward = {"home": BROKER, "remote": PROVIDER, "node": PROVIDER, "namespaces": [], "consumers": True}
-    return [first, onward], {"bind" if way == BOUND else "place": {BROKER: PROVIDER}}
+             "home_id": CONSUMER, "offer": {"cpu": "10k", "memory": "10Ti", "pods": "100k"}}  # fmt: skip
+    onward = {"home": BROKER, "remote": PROVIDER, "node": PROVIDER, "namespaces": [], "consumers": True,
+              "labels": {LABEL: PROVIDER}, "offer": {"cpu": "10k", "memory": "10Ti", "pods": "100k"}}  # fmt: skip
+    return [first, onward], {"broker": BROKER, "at_creation": way == CHAIN}
+
+
+async def declare(kubeconfig: str) -> None:
+    """What the broker knows of both sides, with a measurement that its policy asks for."""
+    broker = connect(kubeconfig, name=BROKER)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rules = {
+        "authorization": [{"name": "known", "expression": "consumer.organisation == 'shop'"}],
+        "compliance": [{"name": "region", "expression": "provider.region.startsWith('eu-')"}],
+        "performance": [{"name": "near", "expression": "measured.latency < 20.0", "maxAge": 100_000}],
+    }
+    try:
+        for crd in own_crds():
+            await broker.create(crd)
+        await broker.create(models.CONSUMER.new(CONSUMER, spec={"organisation": "shop"}))
+        for name, region in ((PROVIDER, "eu-south"), ("elsewhere", "us-east")):
+            await broker.create(models.PROVIDER.new(name, spec={"region": region}))
+            measured = [{"name": "latency", "value": 5.0, "at": now}]
+            await broker.patch(models.PROVIDER, name, {"status": {"measured": measured}}, subresource="status")
+        await broker.create(models.BROKER_POLICY.new("near", spec=rules))
+    finally:
+        await broker.close()
 
 
 async def measure(way: str, sizes: list[int]) -> dict[int, Cost]:
     """The cost of a wave of each size, on one engine, after a first one that is not counted."""
-    nodes, chosen = nodes_of(way)
+    nodes, selecting = nodes_of(way)
     with processes.clusters([CONSUMER, BROKER, PROVIDER], NODES, speed=50.0, lease_renewal=3000.0) as engine:
         config = engine.hello
+        if selecting:
+            await declare(config[BROKER])
         async with connected(config[CONSUMER]) as home:
             await home.create(kinds.NAMESPACE.new(SPACE))
-            with processes.fleet(config, nodes, **chosen) as fleet:
+            with processes.fleet(config, nodes, **selecting) as fleet:
                 await wave(home, way, "warm-up", WARM_UP)
                 await remove(home, "warm-up", WARM_UP)
                 costs = {}
