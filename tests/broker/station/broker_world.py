@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from broker.paths.clusters import Clusters, until, world
 from continuo.broker.station.station import Station
@@ -48,10 +48,8 @@ class BrokerWorld:
         await self.broker.create(kind.new(name, spec=spec))
 
     async def hand_over(self, name: str, kubeconfig: str) -> None:
-        try:
+        with suppress(AlreadyExists):
             await self.broker.create(kinds.NAMESPACE.new(SYSTEM))
-        except AlreadyExists:
-            pass
         data = {"value": base64.b64encode(kubeconfig.encode()).decode()}
         await self.broker.apply(kinds.SECRET.new(name, SYSTEM, data=data), manager="test")
 

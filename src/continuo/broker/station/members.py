@@ -48,17 +48,18 @@ class Members:
         member = self._members.get((party, name))
         return member.cluster if member is not None else None
 
-    def name_of(self, party: Party, name: str) -> str:
-        """Under which name a cluster is in the fleet. A cluster that provides and consumes is there twice."""
-        return name if party == "Provider" else f"consumer-{name}"
+    def name_of(self, party: Party, name: str) -> str | None:
+        """Under which name a cluster is in the fleet; None: it is not."""
+        member = self._members.get((party, name))
+        return member.cluster.name if member is not None else None
 
     def problem(self, party: Party, name: str) -> str | None:
         """Why there is no client though there should be one, as a sentence."""
         return self._problems.get((party, name))
 
-    def on_change(self, listener: Callable[[Party, str], None]) -> None:
+    def on_change(self, callback: Callable[[Party, str], None]) -> None:
         """Call back when there is a client, another one, or none any more. Must be quick."""
-        self._listeners.append(listener)
+        self._listeners.append(callback)
 
     def tell(self, who: Who) -> None:
         """Say that the client of somebody has changed."""
@@ -87,7 +88,7 @@ class Members:
     def connect(self, who: Who, kubeconfig: str) -> Cluster | None:
         """A new client; None with a `problem` when that cannot be."""
         try:
-            made = self._connect(kubeconfig, name=self.name_of(*who))
+            made = self._connect(kubeconfig, name=_called(*who))
         except ApiError as error:
             self._problems[who] = f"its kubeconfig cannot be used: {error}"
             return None
@@ -130,6 +131,11 @@ class Members:
             return
         for who in self._by_secret.get((obj["metadata"]["namespace"], obj["metadata"]["name"]), ()):
             self.tell(who)
+
+
+def _called(party: Party, name: str) -> str:
+    """The name of a client. A cluster that provides and consumes has two."""
+    return name if party == "Provider" else f"consumer-{name}"
 
 
 @dataclass(frozen=True, slots=True)

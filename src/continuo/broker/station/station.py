@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 from continuo.broker.aggregate.loop import Aggregator
 from continuo.broker.aggregate.slice_loop import CLASS, SliceController
+from continuo.broker.contracts.controller import Contracted
 from continuo.broker.paths import Paths
 from continuo.broker.readers.amounts import spell
 from continuo.broker.selector.selector import Selector
@@ -82,9 +83,12 @@ class Station:
         networks = Networks(self._paths(home.id))
         networks.add(home.id, self._broker)
         stack.push_async_callback(self.members.close)
+        contracts = Contracted(self._broker, self.fleet, self.members)
+        stack.push_async_callback(contracts.stop)
         keeper = Keeper(self._broker, home, self.fleet, self.members, networks, self._offer)
         stack.push_async_callback(keeper.stop)
         await keeper.start()
+        await contracts.start()
         maps = await atlas_of(hub)
         if maps is not None:
             await self._lend(stack, maps)
