@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from continuo.broker.selector.desk import BROKER_FOLLOWS
 from continuo.broker.selector.names import CONSUMER, LIQO_CONSUMER, LIQO_TENANT
+from continuo.federation.reflection import objects as reflected
 from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.observe import MANAGEMENT_KINDS
-from continuo.resources import kinds
+from continuo.resources import broker, kinds
 from continuo.resources.crds import own_crds
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -26,6 +27,7 @@ _RBAC = "rbac.authorization.k8s.io"
 HEALTH_PORT = 8081
 _USER = 65532
 _FOLLOW = ("list", "watch")
+_NODE_LEASES = "kube-node-lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,32 @@ def operator_rules() -> list[Object]:
 
 
 def broker_rules() -> list[Object]:
-    """What the broker may do in its own cluster; it reads no Secrets, and deletes nothing but by eviction."""
-    policies = [{"apiGroups": ["continuo.dev"], "resources": ["brokerpolicies/status", "consumers/status"],
-                 "verbs": ["patch"]}]  # fmt: skip
-    pods = [
+    """What the broker may do in its own cluster: decide where pods go, and be an end of the virtual nodes on both sides.
+
+    What consumers' pods need goes through it, Secrets too; kubeconfigs of the others are Secrets here.
+    """
+    carried = [*reflected.KINDS]
+    liqo = [kinds.RESOURCE_SLICE, kinds.TENANT, kinds.CONFIGURATION, kinds.IP]
+    followed = _by_group([*BROKER_FOLLOWS, broker.CONTRACT, *carried, kinds.CORE_EVENT, *liqo])
+    declared = [broker.CONSUMER, broker.PROVIDER, broker.AGGREGATE, broker.CONTRACT]
+    return [
+        *(_rule(group, *_FOLLOW) for group in followed),
+        _rule(declared, "patch"),
+        _part("status", [*declared, broker.BROKER_POLICY], "patch"),
+        *(_rule(group, "create", "delete", "get", "update") for group in _by_group(carried)),
+        _rule([kinds.POD, kinds.NODE], "create", "delete", "get", "patch"),
+        _part("status", [kinds.POD, kinds.NODE], "patch"),
         {"apiGroups": [""], "resources": ["pods/binding", "pods/eviction"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
+        _rule([kinds.NAMESPACE], "create", "get"),
+        _part("status", [kinds.RESOURCE_SLICE], "patch"),
+        _rule([kinds.IP], "create", "delete"),
+        *(_rule([kind], "create", "patch") for kind in (kinds.CORE_EVENT, kinds.EVENT)),
     ]
-    followed = [_rule(group, *_FOLLOW) for group in _by_group(BROKER_FOLLOWS)]
-    return [*followed, *policies, *pods, _rule([kinds.EVENT], "create", "patch")]
+
+
+def node_lease_rules() -> list[Object]:
+    """What keeps its virtual nodes alive."""
+    return [_rule([kinds.LEASE], "create", "delete", "patch")]
 
 
 def lease_rules(name: str = OPERATOR) -> list[Object]:
@@ -107,6 +126,11 @@ def application_rules() -> list[Object]:
 
 def _rule(of: Sequence[Kind], *verbs: str) -> Object:
     return {"apiGroups": [of[0].group], "resources": sorted(kind.plural for kind in of), "verbs": sorted(verbs)}
+
+
+def _part(part: str, of: Sequence[Kind], *verbs: str) -> Object:
+    whole = _rule(of, *verbs)
+    return {**whole, "resources": [f"{plural}/{part}" for plural in whole["resources"]]}
 
 
 def _by_group(of: Iterable[Kind]) -> list[list[Kind]]:
@@ -135,7 +159,7 @@ def _operator(setup: Setup) -> list[Object]:
 
 def _broker(setup: Setup) -> list[Object]:
     arguments = [
-        "broker", "run", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
+        "broker", "serve", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
     ]  # fmt: skip
     meta = _metadata("broker")
     return [
@@ -144,13 +168,15 @@ def _broker(setup: Setup) -> list[Object]:
         _binding(kinds.CLUSTER_ROLE_BINDING, BROKER, setup.namespace, None, "broker"),
         kinds.ROLE.new(BROKER, setup.namespace, metadata=meta, rules=lease_rules(BROKER)),
         _binding(kinds.ROLE_BINDING, BROKER, setup.namespace, setup.namespace, "broker"),
+        kinds.ROLE.new(BROKER, _NODE_LEASES, metadata=meta, rules=node_lease_rules()),
+        _binding(kinds.ROLE_BINDING, BROKER, setup.namespace, _NODE_LEASES, "broker"),
         *_guard(setup.namespace),
         _deployment(BROKER, setup, setup.replicas, _probed("broker", setup.image, arguments), []),
     ]
 
 
 def _guard(namespace: str) -> list[Object]:
-    """Nobody but the broker binds pods in consumers' namespaces, whatever the pods tolerate: the API server refuses it."""
+    """Nobody but the broker places pods in consumers' namespaces, whatever the pods tolerate: the API server refuses it."""
     account = f"system:serviceaccount:{namespace}:{BROKER}"
     binding = "(has(request.subResource) && request.subResource == 'binding')"
     rules = [
@@ -165,7 +191,7 @@ def _guard(namespace: str) -> list[Object]:
                 "message": "pods of a consumer are placed by the broker alone",
             },
             {
-                "expression": f"{binding} || !has(object.spec.nodeName)",
+                "expression": f"{binding} || !has(object.spec.nodeName) || request.userInfo.username == '{account}'",
                 "message": "a pod of a consumer must not choose its node: leave spec.nodeName out",
             },
         ],
