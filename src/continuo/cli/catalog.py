@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from continuo.cli.catalog_client import Unavailable, Where, catalog_options, client
+from continuo.cli.catalog_client import Unavailable, Where, catalog_options, client, write_secret
 from continuo.cli.catalog_measured import measured_beside, measurements, summary, verify
 from continuo.cli.catalog_print import print_account, print_contracts, print_frame, print_offer, print_offers
 from continuo.cli.catalog_serve import serve_catalog
@@ -202,13 +202,20 @@ async def contracts(output: str, where: Where) -> None:
 @catalog.command()
 @click.argument("contract")
 @click.option("--rotate", is_flag=True, help="Make new ones; the old ones are worth nothing from then on.")
+@click.option("--kubeconfig", "file", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the kubeconfig of the namespace that was handed over here.")  # fmt: skip
 @catalog_options
 @run
-async def credentials(contract: str, rotate: bool, where: Where) -> None:
+async def credentials(contract: str, rotate: bool, file: Path | None, where: Where) -> None:
     """Print the peering credentials of a contract. They are handed over once."""
     async with client(where) as catalog:
         rotating = {"rotate": "true"} if rotate else {}
         found = await catalog.ask("POST", f"{_path('contracts', contract)}/credentials", params=rotating)
+    if file is not None and "kubeconfig" not in found:
+        click.echo(f"contract {contract} hands over no namespace, so there is no kubeconfig to write", err=True)
+    elif file is not None:
+        write_secret(file, found["kubeconfig"])
+        found["kubeconfig"] = str(file)
     print_data(found, "yaml")
 
 

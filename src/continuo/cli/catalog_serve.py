@@ -12,7 +12,9 @@ from typing import Literal
 import click
 
 from continuo.cli.catalog_client import catalog_folder, write_secret
+from continuo.cli.catalog_linking import linking
 from continuo.cli.catalog_measuring import Asked, measuring, networks
+from continuo.cli.companions import say_ready
 from continuo.cli.failures import Failed, run_server
 from continuo.cli.server import serve, tls_context
 
@@ -33,6 +35,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--anonymous", is_flag=True, help="Whoever asks may read offers and follow changes.")
 @click.option("--origin", "origins", multiple=True, help="A web page's origin that may open sockets; several times.")
 @click.option("--name", default="catalog", show_default=True, help="The audience of its tokens.")
+@click.option("--link", type=click.Path(path_type=Path, dir_okay=False),
+              help="Kubeconfig of the cluster with the broker's objects: purchases link clusters.")  # fmt: skip
+@click.option("--link-context", metavar="NAME", help="The context in it.")
 @click.option(
     "--measure",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -42,6 +47,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--probe-service", type=click.Choice(("LoadBalancer", "NodePort", "ClusterIP")), default="LoadBalancer",
               show_default=True, help="How placed probes are reached.")  # fmt: skip
 @click.option("--probe-allow", "allowed", multiple=True, metavar="CIDR", help="Also probe here, such as 127.0.0.0/8.")
+@click.option("--ready-fd", type=int, hidden=True)
 @run_server
 async def serve_catalog(
     host: str,
@@ -53,10 +59,13 @@ async def serve_catalog(
     anonymous: bool,
     origins: tuple[str, ...],
     name: str,
+    link: Path | None,
+    link_context: str | None,
     measure: Path | None,
     probe_image: str | None,
     probe_service: Literal["LoadBalancer", "NodePort", "ClusterIP"],
     allowed: tuple[str, ...],
+    ready_fd: int | None,
 ) -> None:
     """Serve a catalog until stopped. The operator's token is in a file that only this user reads."""
     from continuo.broker.catalog.database import StorageFailed
@@ -70,17 +79,19 @@ async def serve_catalog(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     folder = catalog_folder()
     url = storage or str(folder / "catalog.sqlite")
-    parts = make_catalog(
-        url, token_operator(_operator_token(folder)), name=name, anonymous=anonymous, origins=frozenset(origins)
-    )
     told = folder / "running.json"
     asked = Asked(measure, probe_image, probe_service, networks(allowed), name)
+    operator = token_operator(_operator_token(folder))
     try:
-        async with running(parts), measuring(parts.measured, asked):
-            app = create_catalog_app(parts, runs=True)
-            what = f"{len(parts.catalog.index)} offers"
-            settle()
-            await serve(app, host, port, tls, what, sockets=FanOut, ready=lambda at: _tell(told, at))
+        async with linking(link, link_context) as peering:
+            parts = make_catalog(
+                url, operator, name=name, anonymous=anonymous, origins=frozenset(origins), peering=peering
+            )
+            async with running(parts), measuring(parts.measured, asked):
+                app = create_catalog_app(parts, runs=True)
+                what = f"{len(parts.catalog.index)} offers"
+                settle()
+                await serve(app, host, port, tls, what, sockets=FanOut, ready=lambda at: _tell(told, at, ready_fd))
     except StorageFailed as error:
         raise Failed(str(error)) from error
     finally:
@@ -94,8 +105,9 @@ def _operator_token(folder: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _tell(path: Path, url: str) -> None:
+def _tell(path: Path, url: str, ready_fd: int | None) -> None:
     write_secret(path, json.dumps({"url": url, "pid": os.getpid()}))
+    say_ready(ready_fd)
 
 
 def _forget(path: Path) -> None:

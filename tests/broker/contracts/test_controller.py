@@ -22,7 +22,7 @@ async def made(anyio_backend: str) -> AsyncIterator[World]:
 
 
 async def test_a_linked_contract_is_a_node_and_nothing_is_left_of_it(made: World) -> None:
-    lab, green = made.apis["lab"], made.apis["green"]
+    lab = made.apis["lab"]
     async with contracted(made):
         made.contract("c0ffee0012345678", "lab", "green", features=["example.com/redis"])
         await made.until(lambda: made.said("c0ffee0012345678") == ("True", "Linked"))

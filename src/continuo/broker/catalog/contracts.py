@@ -20,7 +20,7 @@ import msgspec
 
 from continuo.broker.catalog.catalog import Catalog, Refused
 from continuo.broker.catalog.database import Database, Session
-from continuo.broker.catalog.peering import Access, Peering, PeeringRefused, PeeringUnavailable
+from continuo.broker.catalog.peering import Access, Link, Peering, PeeringRefused, PeeringUnavailable
 from continuo.broker.catalog.secrets import digest, make_secret
 from continuo.broker.catalog.usage import Usage
 from continuo.broker.offers.model import Resources
@@ -315,16 +315,26 @@ class Contracts:
                 await self._pause(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
 
+    async def _linked(self, contract: Contract) -> Link | None:
+        """The link; None where there will be none, which is on its way to failed then."""
+        try:
+            return await self._peering.link(contract)
+        except PeeringRefused as refusal:
+            await self._save(
+                msgspec.structs.replace(contract, state="ending", reason=str(refusal), wanted_end="failed")
+            )
+            return None
+        except PeeringUnavailable as unavailable:
+            if contract.reason != str(unavailable):  # let those concerned see what it waits for
+                await self._save(msgspec.structs.replace(contract, reason=str(unavailable)))
+            raise
+
     async def _step(self, contract: Contract) -> None:
         if contract.state == "requested":
             await self._save(msgspec.structs.replace(contract, state="reserved"))
         elif contract.state == "reserved":
-            try:
-                link = await self._peering.link(contract)
-            except PeeringRefused as refusal:
-                await self._save(
-                    msgspec.structs.replace(contract, state="ending", reason=str(refusal), wanted_end="failed")
-                )
+            link = await self._linked(contract)
+            if link is None:
                 return
             now = self._now()
             await self._save(

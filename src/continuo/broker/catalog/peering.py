@@ -39,7 +39,10 @@ class Peering(Protocol):
     """Links clusters. `link` and `unlink` are repeated after a crash, so the second one must change nothing."""
 
     async def link(self, contract: Contract) -> Link:
-        """Make the buyer's cluster use what was bought; raises PeeringRefused."""
+        """Make the buyer's cluster use what was bought; raises PeeringRefused.
+
+        Raises PeeringUnavailable to say what it waits for; it is tried again, as after any other error.
+        """
         ...
 
     async def unlink(self, contract: Contract) -> None:

@@ -23,7 +23,7 @@ from continuo.kube.config import connect
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER, Mode, SecretRef
-from continuo.resources.errors import ApiError, Expired, Invalid, NotFound
+from continuo.resources.errors import ApiError, Expired, Invalid, NotFound, ServiceUnavailable
 from continuo.resources.meta import Kind, Object, condition, deleting, is_true
 
 if TYPE_CHECKING:
@@ -121,11 +121,16 @@ class ClusterPeering:
     async def _find(self, kind: Kind, name: str) -> Object | None:
         try:
             return await self._broker.get(kind, name)
-        except NotFound:
+        except NotFound as error:
+            if error.details.get("name") != name:  # not the object is missing, but the kind
+                raise ServiceUnavailable(
+                    f"the broker's cluster does not know the kind {kind.kind}: "
+                    "run `continuo install --crds-only | kubectl apply --server-side -f -` there"
+                ) from error
             return None
 
     async def _until(self, name: str, test: Callable[[Object | None], bool], what: str) -> Object | None:
-        """The object once the test holds of it; None: it is gone. Raises TimeoutError, so that it is tried again."""
+        """The object once the test holds of it; None: it is gone. Raises PeeringUnavailable when that takes long."""
         seen: Object | None = None
         try:
             async with asyncio.timeout(self._within):
@@ -136,9 +141,10 @@ class ClusterPeering:
                     except (Expired, _Ended):
                         continue
         except TimeoutError:
-            last = condition(await self._find(CONTRACT, name) or {}, "Ready") or {}
-            why = last.get("message") or "is a `continuo broker serve` running in front of the broker's cluster?"
-            raise TimeoutError(f"it is not {what} yet: {why}") from None
+            said = condition(await self._find(CONTRACT, name) or {}, "Ready") or {}
+            why = said.get("message") or "nobody has looked at it; `continuo broker serve` does"
+            log.warning("contract %s is not %s yet: %s", name, what, why)
+            raise PeeringUnavailable(f"the contract is not {what} yet; it is tried again") from None
 
     async def _follow(self, name: str, test: Callable[[Object | None], bool]) -> Object | None:
         listing = await self._broker.list(CONTRACT, fields=f"metadata.name={name}")

@@ -16,7 +16,7 @@ from continuo.federation.reflection.twin import ORIGIN, THROUGH
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
-from continuo.resources.meta import Kind, Object, key_of, labels_of
+from continuo.resources.meta import Kind, Object, deleting, key_of, labels_of
 
 _AT_ONCE = 16
 
@@ -51,14 +51,20 @@ async def sweep_remote(remote: Cluster, node: str, consumer: str) -> bool:
 async def sweep_spaces(remote: Cluster, consumer: str) -> bool:
     """The consumer's namespaces at the provider in which nothing of it is left; reflections make them anew."""
     spaces = await _spaces(remote, consumer)
-    if not spaces:
-        return True
-    used = {key_of(pod)[0] for pod in (await remote.list(kinds.POD)).items}
-    for kind in KINDS:
-        used |= {key_of(obj)[0] for obj in (await remote.list(kind, labels=ORIGIN)).items}
-    empty = [space for space in spaces if space["metadata"]["name"] not in used]
-    await _delete(remote, kinds.NAMESPACE, [space for space in empty if "deletionTimestamp" not in space["metadata"]])
+    used = await asyncio.gather(*(_used(remote, space["metadata"]["name"]) for space in spaces))
+    empty = [space for space, busy in zip(spaces, used, strict=True) if not busy]
+    await _delete(remote, kinds.NAMESPACE, [space for space in empty if not deleting(space)])
     return not empty
+
+
+async def _used(remote: Cluster, namespace: str) -> bool:
+    """Whether somebody needs a namespace: pods of whoever, or copies that a reflection keeps there."""
+    if (await remote.list(kinds.POD, namespace)).items:
+        return True
+    for kind in KINDS:
+        if (await remote.list(kind, namespace, labels=ORIGIN)).items:
+            return True
+    return False
 
 
 async def _spaces(remote: Cluster, consumer: str) -> list[Object]:
