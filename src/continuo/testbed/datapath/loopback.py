@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from continuo.testbed.datapath.agents import Agents
-from continuo.testbed.datapath.plan import Plan, Way
+from continuo.testbed.datapath.plan import Way
 
 LOCALHOST = "127.0.0.1"
 
@@ -19,15 +19,14 @@ Address = tuple[str, int]
 class Loopback:
     """The relays of one data path."""
 
-    def __init__(self, plan: Plan, agents: Agents) -> None:
-        self._plan, self._agents = plan, agents
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
         self._doors: dict[tuple[int, Address], Address] = {}
         """Where a link's process listens, by whom it passes on to."""
         self._lock = asyncio.Lock()
 
     async def create(self) -> None:
-        """Start a process for each link."""
-        await asyncio.gather(*(self._agents.of(_name(number)) for number in range(len(self._plan.links))))
+        """Nothing yet: a link's process starts with the first call over it."""
 
     def enter(self, _cluster: str) -> tuple[str, ...]:
         """Nothing: all clusters are here."""
@@ -54,11 +53,7 @@ class Loopback:
 
     async def _door(self, number: int, beyond: Address) -> Address:
         if (number, beyond) not in self._doors:
-            agent = await self._agents.of(_name(number))
+            agent = await self._agents.of(f"link{number}")
             port = int((await agent.ask("relay", host=beyond[0], port=beyond[1]))["port"])
             self._doors[number, beyond] = (LOCALHOST, port)
         return self._doors[number, beyond]
-
-
-def _name(number: int) -> str:
-    return f"link{number}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from continuo.testbed import cleanup
-from continuo.testbed.datapath.agents import Agents
+from continuo.testbed.datapath.agents import PATIENCE, Agents
 from continuo.testbed.datapath.latency import Latency
 from continuo.testbed.datapath.loopback import Loopback
 from continuo.testbed.datapath.plan import NoWay, Plan, Way, follow
@@ -50,7 +50,7 @@ class DataPath:
         crew = Crew(bed.id, bed.folder)
         agents = Agents(crew, bed.folder)
         try:
-            ground = Spaces(plan, bed, tools) if why is None else Loopback(plan, agents)
+            ground = Spaces(plan, bed, tools) if why is None else Loopback(agents)
             await ground.create()
             yield cls(plan, ground, agents, why or "")
         finally:
@@ -69,6 +69,10 @@ class DataPath:
         if self.kind == NAMESPACES:
             return "in network namespaces, addresses translated by the kernel (nftables)"
         return f"on loopback, a relay in user space for each link, {self._why}"
+
+    def pids(self) -> dict[str, int]:
+        """The processes, by name: `caller`, `pods-CLUSTER`, and on loopback `linkNUMBER`."""
+        return self._agents.pids()
 
     def way(self, start: str, ip: str) -> Way:
         """Where a call from a cluster to an address ends; raises NoWay."""
@@ -94,6 +98,8 @@ class DataPath:
         self, cluster: str, ip: str, port: int = 8080, *, requests: int = 100, warm_up: int = 20
     ) -> Latency:
         """Call a pod from a cluster, under the address that this cluster writes. Measurements take turns."""
+        if requests < 1:
+            raise ValueError(f"{requests} requests cannot be measured; at least one can")
         way = follow(self.plan, cluster, ip)
         pod = self._pods.get((way.cluster, way.ip, port))
         if pod is None:
@@ -102,7 +108,7 @@ class DataPath:
         agent = await self._agents.of("caller")
         got = await agent.ask(
             "call", space=self._ground.space(cluster), source=self._ground.source(cluster), page=page, echo=echo,
-            requests=requests, warm_up=warm_up, host=f"{ip}:{port}",
+            requests=requests, warm_up=warm_up, host=f"{ip}:{port}", patience=PATIENCE + (requests + warm_up) / 10,
         )  # fmt: skip
         times, raw = (tuple(nanoseconds / 1e6 for nanoseconds in got[key]) for key in ("times", "raw"))
         return Latency(times, raw, got["served_by"], got["seen_from"])
