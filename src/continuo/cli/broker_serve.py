@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
 import click
 
+from continuo.cli.companions import say_ready
 from continuo.cli.failures import BadInput, Failed
 
 
@@ -25,9 +27,10 @@ from continuo.cli.failures import BadInput, Failed
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
 @click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.option("--ready-fd", type=int, hidden=True)
 def serve(
     kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: str, lease_namespace: str,
-    leader_election: bool, health_port: int | None, verbose: bool,
+    leader_election: bool, health_port: int | None, verbose: bool, ready_fd: int | None,
 ) -> None:  # fmt: skip
     """Be the broker between the Providers and Consumers of a cluster, until stopped.
 
@@ -48,7 +51,7 @@ def serve(
     tuning.settle()
     lease = lease_namespace if leader_election else None
     try:
-        uvloop.run(_serve(kubeconfig, context, name, class_, gateway_service, lease, health_port))
+        uvloop.run(_serve(kubeconfig, context, name, class_, gateway_service, lease, health_port, ready_fd))
     except BadRequest as error:
         raise BadInput(str(error)) from error
     except ApiError as error:
@@ -57,7 +60,7 @@ def serve(
 
 async def _serve(
     kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: str, leases: str | None,
-    health_port: int | None,
+    health_port: int | None, ready_fd: int | None,
 ) -> None:  # fmt: skip
     from continuo.broker.station.station import Station
     from continuo.cli.working import Lease, replica_name, work_until_stopped
@@ -76,7 +79,15 @@ async def _serve(
     links = LinkSettings(service_type=gateway_service)  # type: ignore[arg-type]
     station = Station(cluster, member, name=name, instance=identity, class_=class_, links=links)
     lease = Lease(cluster, "continuo-broker", leases) if leases else None
+    telling = asyncio.create_task(_tell(station.ready, ready_fd))
     try:
         await work_until_stopped(station, identity, lease, health_port)
     finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
         await cluster.close()
+
+
+async def _tell(ready: asyncio.Event, descriptor: int | None) -> None:
+    await ready.wait()
+    say_ready(descriptor)

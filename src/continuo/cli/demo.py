@@ -15,7 +15,11 @@ from continuo.cli.output import make_console
 from continuo.cli.up import start_detached
 from continuo.resources.meta import Object
 
-SCENARIOS = {"vr-tour-creator": "one TOSCA blueprint, two OpenStack clusters, linked, running the VR Tour Creator"}
+BROKERS = "brokers"
+SCENARIOS = {
+    "vr-tour-creator": "one TOSCA blueprint, two OpenStack clusters, linked, running the VR Tour Creator",
+    BROKERS: "four providers, a broker, two consumers: a catalog, an orchestrator, an aggregator, and what they cost",
+}
 
 
 def examples() -> Path:
@@ -30,11 +34,19 @@ def examples() -> Path:
 @click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait at most.")
 @run
 async def demo(scenario: str, data: Path | None, timeout: float) -> None:
-    """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards."""
+    """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards.
+
+    SCENARIO brokers: a market of four providers, a broker and two consumers, and what brokering costs, measured here.
+    """
     from continuo.cli.follow import follow, why_not_ready
 
     if scenario not in SCENARIOS:
         raise BadInput(f"there is no scenario {scenario!r}; scenarios: {', '.join(SCENARIOS)}")
+    if scenario == BROKERS:
+        from continuo.cli.brokers_demo.show import show
+
+        await show(data or places.default_data() / BROKERS, timeout)
+        return
     console = make_console()
     data = data or places.default_data()
     if places.find_running(data) is None:

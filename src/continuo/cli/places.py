@@ -52,10 +52,10 @@ def find_running(data: Path) -> Running | None:
         running = Running(int(said["pid"]), str(said["url"]))
     except (OSError, ValueError, KeyError):
         return None
-    return running if _is_engine(running.pid) else None
+    return running if is_ours(running.pid) else None
 
 
-def _is_engine(pid: int) -> bool:
+def is_ours(pid: int) -> bool:
     """Whether that process is alive and not just a reuse of the number."""
     try:
         os.kill(pid, 0)

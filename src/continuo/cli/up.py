@@ -179,7 +179,10 @@ def _greeting(data: Path, *, detached: bool) -> str:
 @click.option("--timeout", type=float, default=20.0, show_default=True, help="Seconds to wait for it to end.")
 def down(data: Path | None, timeout: float) -> None:
     """Stop an engine that runs in the background. Its state stays."""
+    from continuo.cli.companions import stop_companions
+
     data = data or places.default_data()
+    beside = stop_companions(data, timeout)
     running = places.find_running(data)
     if running is None:
         from continuo.cli.real import sweep
@@ -189,7 +192,8 @@ def down(data: Path | None, timeout: float) -> None:
         return
     stop_engine(running.pid, timeout)
     places.forget_running(data)
-    click.echo(f"stopped the engine on {data}")
+    more = "".join(f" and the {name} beside it" for name in beside)
+    click.echo(f"stopped the engine on {data}{more}")
 
 
 def stop_engine(pid: int, timeout: float) -> None:
