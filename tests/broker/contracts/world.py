@@ -48,6 +48,9 @@ class Known:
         client = self.client(party, name)
         return client.name if client is not None else None
 
+    def problem(self, party: Party, name: str) -> str | None:
+        return None if (party, name) in self.clients else "it was taken away"
+
     def on_change(self, callback: Changed) -> None:
         self._callbacks.append(callback)
 

@@ -52,6 +52,11 @@ class Case:
         known = self.provider.cluster_id if self.provider is not None else None
         return known or self.spec.provider
 
+    @property
+    def region(self) -> str | None:
+        """Where the provider is."""
+        return self.provider.region if self.provider is not None else None
+
 
 def read(contract: Object, provider: Object | None, consumer: Object | None) -> Case:
     """The case as the objects tell it; raises Invalid with a sentence."""

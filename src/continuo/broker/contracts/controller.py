@@ -15,7 +15,7 @@ from continuo.broker.contracts import handover, terms
 from continuo.broker.contracts import status as words
 from continuo.broker.contracts.case import INDEXES, Case, read
 from continuo.broker.contracts.links import Links
-from continuo.broker.contracts.members import Members, Party
+from continuo.broker.contracts.members import Members, Party, shut
 from continuo.broker.contracts.peering import declare
 from continuo.broker.contracts.status import Word, status_of
 from continuo.broker.contracts.terms import FINALIZER, MANAGER
@@ -163,9 +163,7 @@ class Contracted:
     async def _give(self, case: Case) -> Word:
         spec, provider = case.spec, self._members.client("Provider", case.spec.provider)
         if provider is None:
-            return Word(
-                False, words.UNREACHABLE, f"the broker cannot enter the cluster of Provider {spec.provider} now"
-            )
+            return Word(False, words.UNREACHABLE, shut(self._members, "Provider", spec.provider))
         namespace = terms.namespace_of(case.name)
         if not await handover.give(provider, case.name, spec, case.consumer_id):
             return Word(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from continuo.broker.contracts import remains, terms
 from continuo.broker.contracts import status as words
 from continuo.broker.contracts.case import Case
-from continuo.broker.contracts.members import Members
+from continuo.broker.contracts.members import Members, shut
 from continuo.broker.contracts.status import Word
 from continuo.broker.contracts.terms import CONTRACT
 from continuo.federation.reflection.engine import Settings
@@ -86,9 +86,9 @@ class Links:
         home, remote = self._members.client("Consumer", spec.consumer), self._members.client("Provider", spec.provider)
         names = self._members.name_of("Consumer", spec.consumer), self._members.name_of("Provider", spec.provider)
         if home is None or names[0] is None:
-            return f"the broker cannot enter the cluster of Consumer {spec.consumer} now"
+            return shut(self._members, "Consumer", spec.consumer)
         if remote is None or names[1] is None:
-            return f"the broker cannot enter the cluster of Provider {spec.provider} now"
+            return shut(self._members, "Provider", spec.provider)
         return home, remote
 
     def _peer(self, case: Case, *, detached: bool = False) -> Peer:
@@ -100,7 +100,7 @@ class Links:
         assert home is not None and remote is not None
         settings = Settings(
             case.node, frozenset(), offload=True, naming="suffixed", home_id=case.consumer_id,
-            remote_id=case.provider_id, labels=terms.node_labels(case.name, spec),
+            remote_id=case.provider_id, labels=terms.node_labels(case.name, spec, case.region),
         )  # fmt: skip
         return Peer(home, remote, settings, detached)
 

@@ -22,6 +22,16 @@ class Members(Protocol):
         """The name under which the fleet knows the cluster; None: it does not."""
         ...
 
+    def problem(self, party: Party, name: str) -> str | None:
+        """Why there is no client though there should be one, as a sentence."""
+        ...
+
     def on_change(self, callback: Changed) -> None:
         """Call back whenever a client came, went or was replaced."""
         ...
+
+
+def shut(members: Members, party: Party, name: str) -> str:
+    """That the broker cannot enter a cluster now, and why if that is known."""
+    why = members.problem(party, name)
+    return f"the broker cannot enter the cluster of {party} {name} now{f': {why}' if why else ''}"

@@ -19,6 +19,7 @@ FINALIZER = "continuo.dev/contract"
 CONTRACT = "continuo.dev/contract"
 """Label of everything that is there because of a contract: its name."""
 PROVIDER = "continuo.dev/provider"
+REGION = "topology.kubernetes.io/region"
 BUYER = "continuo-buyer"
 """The account in the namespace that is handed over, and its role."""
 PODS = "110"
@@ -69,10 +70,11 @@ def _exact(name: str, text: str) -> str:
 
 
 # --- a node -----------------------------------------------------------------------------------------------------------
-def node_labels(contract: str, spec: ContractSpec) -> dict[str, str]:
-    """Whom the node stands for, and what the plan says is there."""
-    features = {name: "true" for name in spec.features if name.rpartition("/")[2] and len(name) <= 317}
-    return {**features, CONTRACT: contract, PROVIDER: word(spec.provider)}
+def node_labels(contract: str, spec: ContractSpec, region: str | None) -> dict[str, str]:
+    """Whom the node stands for, where that is, and what the plan says is there."""
+    features = {name: "true" for name in spec.features if len(name) <= 317}
+    place = {REGION: region} if region and _LABEL.fullmatch(region) else {}
+    return {**features, **place, CONTRACT: contract, PROVIDER: word(spec.provider)}
 
 
 def node_offer(resources: Mapping[str, str | int]) -> Amounts:
