@@ -102,12 +102,12 @@ BROKER_KINDS: tuple[BrokerKind, ...] = (
     BrokerKind(
         PROVIDER, "A cluster that runs workloads for the broker's consumers.", ProviderSpec, ProviderStatus,
         (("ORGANISATION", "string", ".spec.organisation", 0), ("REGION", "string", ".spec.region", 0),
-         ("STANDARDS", "string", ".spec.standards", 0), ("NODE", "string", ".spec.node", 1), _AGE),
+         ("STANDARDS", "string", ".spec.standards", 1), ("NODE", "string", ".spec.node", 1), *_READY, _AGE),
     ),
     BrokerKind(
         CONSUMER, "A cluster whose workloads the broker places on providers.", ConsumerSpec, ConsumerStatus,
         (("ORGANISATION", "string", ".spec.organisation", 0), ("REGION", "string", ".spec.region", 0),
-         ("MOVING", "string", ".status.moving[*].pod", 1), _AGE),
+         ("MOVING", "string", ".status.moving[*].pod", 1), *_READY, _AGE),
     ),
     BrokerKind(
         BROKER_POLICY, "Which providers may run whose pods, in CEL.", BrokerPolicySpec, BrokerPolicyStatus,
