@@ -25,9 +25,6 @@ class Loopback:
         """Where a link's process listens, by whom it passes on to."""
         self._lock = asyncio.Lock()
 
-    async def create(self) -> None:
-        """Nothing yet: a link's process starts with the first call over it."""
-
     def enter(self, _cluster: str) -> tuple[str, ...]:
         """Nothing: all clusters are here."""
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class DataPath:
     def __init__(self, plan: Plan, ground: Spaces | Loopback, agents: Agents, why: str) -> None:
         self.plan, self._ground, self._agents, self._why = plan, ground, agents, why
         self._pods: dict[tuple[str, str, int], _Pod] = {}
+        self._serving = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -44,15 +46,16 @@ class DataPath:
         What an earlier one left that was killed is removed before.
         """
         tools, registry = tools or find_tools(), registry or default_root()
-        why = "as it was asked for" if loopback else await impossible(plan, tools)
+        why = "it was asked for" if loopback else await impossible(plan, tools)
         await cleanup.sweep(registry)
         bed = register(registry, Path("a data path"))
         crew = Crew(bed.id, bed.folder)
         agents = Agents(crew, bed.folder)
         try:
-            ground = Spaces(plan, bed, tools) if why is None else Loopback(agents)
-            await ground.create()
-            yield cls(plan, ground, agents, why or "")
+            if why is None:
+                spaces = Spaces(plan, bed, tools)
+                why = await _refused(spaces)
+            yield cls(plan, Loopback(agents) if why else spaces, agents, why)
         finally:
             await agents.close()
             await crew.stop()
@@ -68,7 +71,7 @@ class DataPath:
         """Which of the two it is, and why, for people."""
         if self.kind == NAMESPACES:
             return "in network namespaces, addresses translated by the kernel (nftables)"
-        return f"on loopback, a relay in user space for each link, {self._why}"
+        return f"on loopback, with a relay in user space for each link: {self._why}"
 
     def pids(self) -> dict[str, int]:
         """The processes, by name: `caller`, `pods-CLUSTER`, and on loopback `linkNUMBER`."""
@@ -87,12 +90,13 @@ class DataPath:
         """Start a pod: an HTTP server at that address of that cluster. One that is there already stays."""
         if follow(self.plan, cluster, ip).links:
             raise NoWay(f"{ip} is not in the pod network {self.plan.member(cluster).pods} of cluster {cluster}")
-        if (cluster, ip, port) in self._pods:
-            return
-        host, wanted = await self._ground.home(cluster, ip, port)
-        agent = await self._agents.of(f"pods-{cluster}", self._ground.enter(cluster))
-        got = await agent.ask("serve", who=f"{cluster}/{ip}", host=host, port=wanted)
-        self._pods[cluster, ip, port] = _Pod((host, got["page"]), (host, got["echo"]))
+        async with self._serving:
+            if (cluster, ip, port) in self._pods:
+                return
+            host, wanted = await self._ground.home(cluster, ip, port)
+            agent = await self._agents.of(f"pods-{cluster}", self._ground.enter(cluster))
+            got = await agent.ask("serve", who=f"{cluster}/{ip}", host=host, port=wanted)
+            self._pods[cluster, ip, port] = _Pod((host, got["page"]), (host, got["echo"]))
 
     async def measure(
         self, cluster: str, ip: str, port: int = 8080, *, requests: int = 100, warm_up: int = 20
@@ -112,3 +116,12 @@ class DataPath:
         )  # fmt: skip
         times, raw = (tuple(nanoseconds / 1e6 for nanoseconds in got[key]) for key in ("times", "raw"))
         return Latency(times, raw, got["served_by"], got["seen_from"])
+
+
+async def _refused(spaces: Spaces) -> str:
+    """Make the namespaces; why not, where a container has every privilege but that of mounting them."""
+    try:
+        await spaces.create()
+    except TestbedError as error:
+        return f"network namespaces cannot be made here: {error}"
+    return ""
