@@ -37,7 +37,7 @@ check: $(STAMP)
 
 docs: $(STAMP)
 	@$(BIN)/python -m continuo.resources.docs
-	@$(BIN)/continuo install --crds-only > charts/continuo/crds/lowlevelorchestrations.charity-project.eu.yaml
+	@$(BIN)/python -m continuo.cli.chart charts/continuo/crds
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

@@ -24,8 +24,9 @@ from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from . import guide_pages as pages
 
-KINDS = {kind.kind: kind for kind in (LOW_LEVEL_ORCHESTRATION, *(of.kind for of in BROKER_KINDS))}
-"""What the management cluster of the engine serves of our own."""
+OF_OTHERS = (kinds.NAMESPACE, kinds.DEPLOYMENT)
+KINDS = {kind.kind: kind for kind in (LOW_LEVEL_ORCHESTRATION, *(of.kind for of in BROKER_KINDS), *OF_OTHERS)}
+"""What the pages declare, and the management cluster of the engine serves."""
 
 
 @pytest.fixture
