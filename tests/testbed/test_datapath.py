@@ -19,13 +19,13 @@ from continuo.testbed import cleanup
 from continuo.testbed.commands import run
 from continuo.testbed.datapath import caller
 from continuo.testbed.datapath.path import LOOPBACK, NAMESPACES, DataPath
-from continuo.testbed.datapath.plan import NoWay
+from continuo.testbed.datapath.plan import End, Link, Member, NoWay, Plan
 from continuo.testbed.datapath.pods import Page, Relay
 from continuo.testbed.errors import Ended, TestbedError
 from continuo.testbed.processtable import marked
 from continuo.testbed.registry import registered
 from continuo.testbed.tools import Tools, find_tools
-from testbed.datapaths import POD, plan, registry, why_not
+from testbed.datapaths import EXTERNAL, POD, PODS, plan, registry, why_not
 
 pytestmark = pytest.mark.anyio
 GROUNDS = (NAMESPACES, LOOPBACK)
@@ -50,9 +50,9 @@ def ground(request: pytest.FixtureRequest, reason: str | None) -> str:
 
 
 @asynccontextmanager
-async def path_on(ground: str) -> AsyncIterator[DataPath]:
+async def path_on(ground: str, wanted: Plan | None = None) -> AsyncIterator[DataPath]:
     with registry() as root:
-        async with DataPath.build(plan(), loopback=ground == LOOPBACK, registry=root) as path:
+        async with DataPath.build(wanted or plan(), loopback=ground == LOOPBACK, registry=root) as path:
             assert path.kind == ground
             yield path
         assert list(registered(root)) == []
@@ -84,6 +84,27 @@ async def test_even_a_pod_with_the_callers_own_address_is_called(ground: str) ->
             await path.serve(cluster, "10.0.0.2", 80)
         assert (await path.measure("oslo", "10.30.0.2", 80, requests=1)).served_by == "milan/10.0.0.2"
         assert (await path.measure("milan", "10.64.0.2", 80, requests=1)).served_by == "oslo/10.0.0.2"
+
+
+async def test_a_chain_of_brokers_is_passed_and_each_sees_only_the_one_before(ground: str) -> None:
+    members = (
+        Member("rome"), Member("milan"),
+        Member("near", PODS, EXTERNAL, {"10.82.0.5": "10.70.0.9"}),
+        Member("far", PODS, EXTERNAL, {"10.1.3.4": "10.70.0.5"}),
+    )  # fmt: skip
+    links = (
+        Link(End("rome", "10.71.0.0/16", "10.72.0.0/16"), End("near", "10.73.0.0/16")),
+        Link(End("near", "10.81.0.0/16", "10.82.0.0/16"), End("far", "10.83.0.0/16", "10.84.0.0/16")),
+        Link(End("far", "10.1.0.0/16"), End("milan", "10.61.0.0/16", "10.62.0.0/16")),
+    )
+    async with path_on(ground, Plan(members, links)) as path:
+        await path.serve("milan", POD)
+        assert path.way("rome", "10.72.0.9").links == (0, 1, 2)
+        for start, ip in (("rome", "10.72.0.9"), ("near", "10.82.0.5"), ("far", "10.1.3.4")):
+            found = await path.measure(start, ip, requests=1)
+            assert found.served_by == f"milan/{POD}"
+            if ground == NAMESPACES:
+                assert found.seen_from == ("10.61.0.2" if start == "far" else "10.62.0.0")
 
 
 async def test_what_cannot_be_called_or_served_is_said(ground: str) -> None:
