@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from continuo.tosca.deployment import to_yaml
 from continuo.resources.crds import own_crds
+from continuo.tosca.deployment import to_yaml
 
 
 def main(folder: Path) -> None:
