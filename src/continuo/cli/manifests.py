@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from continuo.broker.selector.desk import BROKER_FOLLOWS
 from continuo.broker.selector.names import CONSUMER, LIQO_CONSUMER, LIQO_TENANT
 from continuo.federation.reflection import objects as reflected
+from continuo.federation.watches import WATCHES
 from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import broker, kinds
@@ -27,6 +28,10 @@ _RBAC = "rbac.authorization.k8s.io"
 HEALTH_PORT = 8081
 _USER = 65532
 _FOLLOW = ("list", "watch")
+_NETWORK = (
+    kinds.CONFIGURATION, kinds.GATEWAY_SERVER, kinds.GATEWAY_CLIENT, kinds.PUBLIC_KEY, kinds.FOREIGN_CLUSTER,
+)  # fmt: skip
+"""What an end of a network consists of."""
 _NODE_LEASES = "kube-node-lease"
 
 
@@ -79,11 +84,13 @@ def operator_rules() -> list[Object]:
 def broker_rules() -> list[Object]:
     """What the broker may do in its own cluster: decide where pods go, and be an end of the virtual nodes on both sides.
 
-    What consumers' pods need goes through it, Secrets too; kubeconfigs of the others are Secrets here.
+    What consumers' pods need goes through it, Secrets too; kubeconfigs of the others are Secrets here. With Liqo it is an end
+    of networks as well.
     """
-    carried = [*reflected.KINDS]
-    liqo = [kinds.RESOURCE_SLICE, kinds.TENANT, kinds.CONFIGURATION, kinds.IP]
-    followed = _by_group([*BROKER_FOLLOWS, broker.CONTRACT, *carried, kinds.CORE_EVENT, *liqo])
+    carried, network = [*reflected.KINDS], [*_NETWORK]
+    linked = [watch.kind for watch in WATCHES]
+    more = [broker.CONTRACT, kinds.CORE_EVENT, kinds.CUSTOM_RESOURCE_DEFINITION]
+    followed = _by_group(dict.fromkeys([*BROKER_FOLLOWS, *more, *carried, *linked]))
     declared = [broker.CONSUMER, broker.PROVIDER, broker.AGGREGATE, broker.CONTRACT]
     return [
         *(_rule(group, *_FOLLOW) for group in followed),
@@ -93,7 +100,8 @@ def broker_rules() -> list[Object]:
         _rule([kinds.POD, kinds.NODE], "create", "delete", "get", "patch"),
         _part("status", [kinds.POD, kinds.NODE], "patch"),
         {"apiGroups": [""], "resources": ["pods/binding", "pods/eviction"], "verbs": ["create"]},
-        _rule([kinds.NAMESPACE], "create", "get"),
+        _rule([kinds.NAMESPACE], "create", "delete", "get", "patch"),
+        *(_rule(group, "create", "delete", "patch") for group in _by_group(network)),
         _part("status", [kinds.RESOURCE_SLICE], "patch"),
         _rule([kinds.IP], "create", "delete"),
         *(_rule([kind], "create", "patch") for kind in (kinds.CORE_EVENT, kinds.EVENT)),

@@ -40,6 +40,8 @@ class Bench:
         self.bindings: list[tuple[str, str]] = []
         """(UID, node) of every pod that came to a node."""
         self.selector: Selector | None = None
+        self.connect = lambda: connect(host.engine.kubeconfig("broker"), name="broker")
+        """As whom the selector works."""
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._stops = [api.listen(kinds.POD, self._saw), api.listen(None, lambda _: self._changed.set())]
@@ -55,7 +57,7 @@ class Bench:
     # --- the selector ---
     async def start(self) -> Selector:
         """Start, or start again."""
-        cluster = connect(self.host.engine.kubeconfig("broker"), name="broker")
+        cluster = self.connect()
         self.selector = Selector(
             cluster, now=self.now, backoff=Backoff(base=0.05, cap=0.2), rng=random.Random(1),
         )  # fmt: skip
