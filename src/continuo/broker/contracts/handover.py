@@ -1,7 +1,7 @@
 """A namespace of the provider for a consumer whose cluster the broker cannot enter, and credentials for it.
 
-The account that the credentials are of goes first when the contract ends: a token of an account that is gone is void,
-whatever its time.
+When the contract ends, what the credentials may do goes first, and the account that they are of with it: a token of an
+account that is gone is void, whatever its time, as soon as the API server has forgotten that it knew it (ten seconds).
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ async def take(provider: Cluster, contract: str) -> bool:
         return True
     if not is_of(space, contract):
         return True
-    with contextlib.suppress(NotFound):  # void already
-        await provider.delete(kinds.SERVICE_ACCOUNT, BUYER, name)
+    for kind in (kinds.ROLE_BINDING, kinds.SERVICE_ACCOUNT):
+        with contextlib.suppress(NotFound):  # void already
+            await provider.delete(kind, BUYER, name)
     if "deletionTimestamp" not in space["metadata"]:
         await provider.delete(kinds.NAMESPACE, name, uid=space["metadata"]["uid"])
     return False

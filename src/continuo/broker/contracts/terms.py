@@ -155,7 +155,7 @@ def rules() -> list[Object]:
     """What a workload's owner needs, in that namespace alone."""
     return [
         _rule("", ("configmaps", "persistentvolumeclaims", "pods", "secrets", "services"), _EVERYTHING),
-        _rule("", ("pods/eviction", "pods/exec", "pods/portforward"), ["create"]),
+        _rule("", ("pods/eviction", "pods/exec", "pods/portforward"), ["create", "get"]),
         _rule("", ("events", "limitranges", "pods/log", "pods/status", "resourcequotas"), _LOOK),
         _rule("", ("events",), ["create", "patch"]),
         _rule("apps", ("deployments", "deployments/scale", "replicasets", "statefulsets"), _EVERYTHING),
