@@ -40,7 +40,7 @@ class Bench:
         self.bindings: list[tuple[str, str]] = []
         """(UID, node) of every pod that came to a node."""
         self.selector: Selector | None = None
-        self.connect = lambda: connect(host.engine.kubeconfig("broker"), name="broker")
+        self.connect: Callable[[], KubeCluster] = lambda: connect(host.engine.kubeconfig("broker"), name="broker")
         """As whom the selector works."""
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
