@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -18,6 +19,8 @@ from continuo.cli.companions import say_ready
 from continuo.cli.failures import Failed, run_server
 from continuo.cli.server import serve, tls_context
 
+_COLLECT = (5_000, 20, 100)
+"""The collector has no offers to walk through, only what requests leave: often and little, so that nobody waits long."""
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -69,7 +72,6 @@ async def serve_catalog(
 ) -> None:
     """Serve a catalog until stopped. The operator's token is in a file that only this user reads."""
     from continuo.broker.catalog.database import StorageFailed
-    from continuo.cli.tuning import settle
     from continuo.server.catalog_app import create_catalog_app, make_catalog
     from continuo.server.catalog_face import running, token_operator
     from continuo.server.sockets import FanOut
@@ -90,7 +92,7 @@ async def serve_catalog(
             async with running(parts), measuring(parts.measured, asked):
                 app = create_catalog_app(parts, runs=True)
                 what = f"{len(parts.catalog.index)} offers"
-                settle()
+                gc.set_threshold(*_COLLECT)
                 await serve(app, host, port, tls, what, sockets=FanOut, ready=lambda at: _tell(told, at, ready_fd))
     except StorageFailed as error:
         raise Failed(str(error)) from error

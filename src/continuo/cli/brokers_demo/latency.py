@@ -7,21 +7,18 @@ cluster, and the clusters are joined as their objects say: which links there are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 
 from continuo.cli.brokers_demo import scene
 from continuo.cli.brokers_demo.stage import Stage
-from continuo.federation import names
 from continuo.federation.reflection.places import ROOT_CID, ROOT_IP
 from continuo.federation.reflection.spaces import remote_name
 from continuo.resources import kinds
-from continuo.resources.meta import Object, annotations_of, key_of, labels_of
+from continuo.resources.meta import Object, annotations_of, key_of
+from continuo.testbed.datapath.decided import decided
 from continuo.testbed.datapath.latency import Latency
 from continuo.testbed.datapath.path import DataPath
-from continuo.testbed.datapath.plan import End, Link, Member, Plan
 
 ROUNDS, REQUESTS = 30, 30
-_EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,8 @@ class Measured:
 async def measure(stage: Stage, shown: list[Object], hidden: list[Object]) -> Measured:
     """Call one transparent and one opaque pod of the same provider from everywhere, in turns."""
     direct, through = await _chosen(stage, shown, hidden)
-    plan = await _plan(stage, through.provider)
+    there = (scene.BROKER, scene.BUYER, *(party.name for party in scene.PROVIDERS))
+    plan = await decided([stage[name] for name in there])
     calls = {
         ("aggregator", "provider"): (through.provider, through.at_provider),
         ("aggregator", "aggregator"): (scene.BROKER, through.at_broker),
@@ -101,41 +99,3 @@ async def _opaque(stage: Stage, pod: Object) -> Called:
 async def _at_broker(stage: Stage, pod: Object) -> Object:
     namespace, name = key_of(pod)
     return await stage[scene.BROKER].get(kinds.POD, name, remote_name(namespace, scene.BUYER, "suffixed"))
-
-
-async def _plan(stage: Stage, provider: str) -> Plan:
-    """The networks as Liqo's objects have them."""
-    seen = {name: await _seen(stage, name) for name in (scene.BROKER, scene.BUYER, provider)}
-    behind = ip_network(seen[scene.BROKER][provider][0])
-    lent = {
-        obj["spec"]["ip"]: obj["status"]["ip"]
-        for obj in (await stage[scene.BROKER].list(kinds.IP)).items
-        if (obj.get("status") or {}).get("ip") and ip_address(obj["spec"]["ip"]) in behind
-    }
-    own = await _own(stage, scene.BROKER)
-    members = (Member(provider), Member(scene.BROKER, external=own, published=lent), Member(scene.BUYER))
-
-    def end(cluster: str, other: str) -> End:
-        pods, external = seen[cluster][other]
-        return End(cluster, pods, external if other == scene.BROKER else "")
-
-    pairs = ((scene.BROKER, provider), (scene.BUYER, scene.BROKER), (scene.BUYER, provider))
-    return Plan(members, tuple(Link(end(one, other), end(other, one)) for one, other in pairs))
-
-
-async def _seen(stage: Stage, cluster: str) -> dict[str, tuple[str, str]]:
-    """By peer: under which networks a cluster sees its pods and what it publishes."""
-    found = {}
-    for obj in (await stage[cluster].list(kinds.CONFIGURATION)).items:
-        cidr = obj["status"]["remote"]["cidr"]
-        found[labels_of(obj)[names.REMOTE_CLUSTER_ID]] = cidr["pod"][0], cidr[_EXTERNAL][0]
-    return found
-
-
-async def _own(stage: Stage, cluster: str) -> str:
-    """The external network of a cluster."""
-    listed = await stage[cluster].list(
-        kinds.NETWORK, namespace=names.LIQO_NAMESPACE, labels=f"{names.NETWORK_TYPE}=external-cidr"
-    )
-    found: str = listed.items[0]["status"]["cidr"]
-    return found

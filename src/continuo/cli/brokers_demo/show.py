@@ -91,6 +91,6 @@ def _outlook(data: Path) -> str:
         f"  continuo catalog why POD -n {placing.SHOP}-{scene.BUYER} --context {scene.BROKER}\n"
         "Change what is allowed and watch pods move:\n"
         f"  kubectl --context {scene.BROKER} patch provider {scene.BOUGHT} --type merge "
-        "-p '{\"spec\":{\"standards\":[]}}'\n"
+        '-p \'{"spec":{"standards":[]}}\'\n'
         f"Stop it:  continuo down --data {data}"
     )
