@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import random
@@ -50,6 +51,11 @@ class Phase:
     p50: float
     p99: float
     worst: float
+    reader: float = 0.0
+    """Seconds of CPU that the process with all subscribers used."""
+    waited: float = 0.0
+    """Seconds in which the server could have run but had no core."""
+    reader_waited: float = 0.0
 
 
 def plans(dice: random.Random) -> tuple[Plan, ...]:
@@ -96,11 +102,14 @@ async def server(folder: Path) -> AsyncIterator[tuple[str, int]]:
     told = folder / "catalog" / "running.json"
     try:
         async with asyncio.timeout(120):
-            while not told.exists():  # noqa: ASYNC110 - another process writes it
+            while not told.exists():
                 await asyncio.sleep(0.1)
+                if process.returncode is not None:
+                    raise SystemExit("the catalog ended as it began; `continuo catalog serve` says why")
         yield json.loads(told.read_text())["url"], process.pid
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
         await process.wait()
 
 
@@ -110,11 +119,16 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def waited_of(pid: int) -> float:
+    """Seconds in which a process could have run but had no core: what is not its own fault."""
+    return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
 class Subscribers:
     """The other process, with all subscribers."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+        self._process, self.pid = process, process.pid
 
     @classmethod
     async def start(cls, url: str, count: int, mode: str) -> Subscribers:
@@ -186,13 +200,17 @@ async def phase(pid: int, subscribers: Subscribers | None, publisher: Publisher,
     """Publish for so long, and see what it costs."""
     if subscribers is not None:
         await subscribers.take()
-    begin, used = time.monotonic(), cpu_of(pid)
+    pids = [pid, subscribers.pid] if subscribers is not None else [pid]
+    before = [(cpu_of(each), waited_of(each)) for each in pids]
+    begin = time.monotonic()
     changes = await publisher.run(rate, seconds)
     await asyncio.sleep(1.5)
-    spent, lasted = cpu_of(pid) - used, time.monotonic() - begin
+    lasted = time.monotonic() - begin
+    spent = [(cpu_of(each) - cpu, waited_of(each) - wait) for each, (cpu, wait) in zip(pids, before, strict=True)]
     got = await subscribers.take() if subscribers is not None else {"bytes": 0, "deltas": 0, "histogram": {}}
     p50, p99, worst = quantiles({int(ms): count for ms, count in got["histogram"].items()})
-    return Phase(lasted, changes, spent, got["bytes"], got["deltas"], p50, p99, worst)
+    (cpu, waited), (reader, kept) = spent[0], spent[-1]
+    return Phase(lasted, changes, cpu, got["bytes"], got["deltas"], p50, p99, worst, reader, waited, kept)
 
 
 def quantiles(histogram: dict[int, int]) -> tuple[float, float, float]:
@@ -233,6 +251,8 @@ async def measure(options: argparse.Namespace, report: Report) -> None:
     with TemporaryDirectory(prefix="continuo-catalog-") as name:
         folder = Path(name)
         await fill(folder / "catalog" / "catalog.sqlite", options.offers)
+        gc.collect()
+        gc.freeze()  # or the offers that were made here would be walked through while queries are timed
         async with server(folder) as (url, pid), aiohttp.ClientSession() as http:
             publisher = Publisher(http, url, options.offers)
             await publisher.login()
@@ -272,16 +292,21 @@ def tell(
     whole: Phase,
 ) -> None:
     """Print it all."""
-    report.head("phase", "subscribers", "changes", "CPU ms/change", "KiB/change/sub", "p50 ms", "p99 ms", "worst ms")
+    report.head(
+        "phase", "subscribers", "changes", "CPU ms/change", "their CPU", "no core", "KiB/change/sub",
+        "p50 ms", "p99 ms", "worst ms",
+    )  # fmt: skip
     for name, count, found in (
         ("writes alone", 0, alone), ("full lists", options.listeners, full),
         ("deltas, half rate", options.subscribers, half), ("deltas", options.subscribers, whole),
     ):  # fmt: skip
         each = found.received / found.changes / max(count, 1) / 1024
         timed = [f"{value:.0f}" for value in (found.p50, found.p99, found.worst)] if found.deltas else ["-"] * 3
-        report.row(
-            name, str(count), str(found.changes), f"{1000 * found.cpu / found.changes:.2f}", f"{each:.2f}", *timed
-        )
+        readers = f"{1000 * found.reader / found.changes:.2f}" if count else "-"
+        starved = f"{100 * found.waited / found.seconds:.0f}/{100 * found.reader_waited / found.seconds:.0f} %"
+        cost = f"{1000 * found.cpu / found.changes:.2f}"
+        report.row(name, str(count), str(found.changes), cost, readers, starved, f"{each:.2f}", *timed)
+    report.note("\n`no core`: the share of the time in which the server, and its subscribers, waited for a processor")
     p99 = times[int(len(times) * 0.99)]
     report.note(f"\nfiltered queries: median {times[len(times) // 2]:.1f} ms, p99 {p99:.1f} ms, of {len(times)}")
     expected = (half.changes + whole.changes) * options.subscribers

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+from array import array
 from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,25 +22,37 @@ import uvloop
 _AT = re.compile(rb'"at":"(\d+)"')
 
 
+_HEAD = 96
+"""So many bytes tell a frame from every other: the revision that it leads to, and that of its first change."""
+
+
 class Totals:
     """What all subscribers received since the last time."""
 
     def __init__(self) -> None:
-        self.bytes = self.deltas = 0
-        self.histogram: Counter[int] = Counter()
-        self._known: tuple[int, list[int]] = (0, [])
+        self.bytes = 0
+        self._times: dict[bytes, list[int]] = {}
+        self._arrivals: dict[bytes, array[int]] = {}
 
-    def frame(self, data: bytes, deltas: bool) -> None:
-        """One text frame. The same frame comes to all: its times are read once."""
-        if not deltas or b'"op":"delta"' not in data[:40]:
-            return
-        key = hash(data)
-        if self._known[0] != key:
-            self._known = key, [int(at) for at in _AT.findall(data)]
-        now = time.monotonic_ns()
-        for at in self._known[1]:
-            self.histogram[(now - at) // 1_000_000] += 1
-        self.deltas += len(self._known[1])
+    def frame(self, data: memoryview) -> None:
+        """One text frame. The same one comes to all: its times are read once, and what arrived when is counted later."""
+        head = bytes(data[:_HEAD])
+        arrivals = self._arrivals.get(head)
+        if arrivals is None:
+            delta = head.startswith(b'{"op":"delta"')
+            self._times[head] = [int(at) for at in _AT.findall(data)] if delta else []
+            arrivals = self._arrivals[head] = array("q")
+        arrivals.append(time.monotonic_ns())
+
+    def take(self) -> dict[str, Any]:
+        """Bytes, deltas, and how many milliseconds each delta took; begins anew."""
+        histogram: Counter[int] = Counter()
+        for head, arrivals in self._arrivals.items():
+            for at in self._times[head]:
+                histogram.update((now - at) // 1_000_000 for now in arrivals)
+        found = {"bytes": self.bytes, "deltas": histogram.total(), "histogram": histogram}
+        self.bytes, self._times, self._arrivals = 0, {}, {}
+        return found
 
 
 class Subscriber(asyncio.Protocol):
@@ -66,39 +79,45 @@ class Subscriber(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Count, and take whole frames."""
         self._totals.bytes += len(data)
-        self._buffer += data
+        if self._buffer:
+            self._buffer += data
+            data = bytes(self._buffer)
+            self._buffer.clear()
         if not self._open:
-            head, mark, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+            head, mark, rest = data.partition(b"\r\n\r\n")
             if not mark:
+                self._buffer += data
                 return
             assert b" 101 " in head.split(b"\r\n")[0], head
-            self._open, self._buffer = True, bytearray(rest)
+            self._open, data = True, rest
             if self._deltas:
                 text = b'{"op":"subscribe"}'
                 self._write(bytes((0x81, 0x80 | len(text))) + b"\0\0\0\0" + text)
-        self._frames()
+        self._buffer += data[self._frames(memoryview(data)) :]
 
-    def _frames(self) -> None:
-        at, buffer = 0, self._buffer
-        while len(buffer) - at >= 2:
-            size, begin = buffer[at + 1], at + 2
+    def _frames(self, data: memoryview) -> int:
+        """Take the whole frames at the beginning; how long they are."""
+        at = 0
+        while len(data) - at >= 2:
+            size, begin = data[at + 1], at + 2
             if size >= 126:
                 wide = 2 if size == 126 else 8
-                if len(buffer) < begin + wide:
+                if len(data) < begin + wide:
                     break
-                size, begin = int.from_bytes(buffer[begin : begin + wide], "big"), begin + wide
-            if len(buffer) < begin + size:
+                size, begin = int.from_bytes(data[begin : begin + wide], "big"), begin + wide
+            if len(data) < begin + size:
                 break
-            self._frame(buffer[at] & 15, bytes(buffer[begin : begin + size]))
+            self._frame(data[at] & 15, data[begin : begin + size])
             at = begin + size
-        del buffer[:at]
+        return at
 
-    def _frame(self, opcode: int, data: bytes) -> None:
+    def _frame(self, opcode: int, data: memoryview) -> None:
         if opcode == 9:
             self._write(bytes((0x8A, 0x80 | len(data))) + b"\0\0\0\0" + data)
         elif opcode == 1:
-            self._totals.frame(data, self._deltas)
-            if not self._first.done() and (not self._deltas or b'"more":false' in data[:60]):
+            if self._deltas:
+                self._totals.frame(data)
+            if not self._first.done() and (not self._deltas or b'"more":false' in bytes(data[:60])):
                 self._first.set_result(None)
 
 
@@ -119,10 +138,7 @@ async def main(url: str, count: int, mode: str) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while await reader.readline():
-        found = {"bytes": totals.bytes, "deltas": totals.deltas, "histogram": totals.histogram}
-        print(json.dumps(found), flush=True)
-        totals.bytes = totals.deltas = 0
-        totals.histogram = Counter()
+        print(json.dumps(totals.take()), flush=True)
 
 
 if __name__ == "__main__":

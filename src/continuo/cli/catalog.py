@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from continuo.cli.catalog_client import Unavailable, Where, catalog_options, client, write_secret
+from continuo.cli.catalog_keys import keys
 from continuo.cli.catalog_measured import measured_beside, measurements, summary, verify
 from continuo.cli.catalog_print import print_account, print_contracts, print_frame, print_offer, print_offers
 from continuo.cli.catalog_serve import serve_catalog
@@ -30,6 +31,7 @@ catalog.add_command(serve_catalog)
 catalog.add_command(why)
 catalog.add_command(measurements)
 catalog.add_command(verify)
+catalog.add_command(keys)
 
 
 def _where_options(command: Any) -> Any:

@@ -21,7 +21,7 @@ _UNITS = {
     "bandwidth_down": "Mbit/s", "bandwidth_up": "Mbit/s",
 }  # fmt: skip
 """Of claims that nothing was measured for; a record says its own."""
-_KEYS = "/.well-known/continuo-measurement-keys.json"
+KEYS_PATH = "/.well-known/continuo-measurement-keys.json"
 
 
 @click.command()
@@ -66,7 +66,7 @@ async def verify(file: str, keys: str | None, after: int | None, allow_stale: bo
     else:
         async with client(where) as catalog:
             try:
-                known = keys_of(await catalog.ask("GET", _KEYS))
+                known = keys_of(await catalog.ask("GET", KEYS_PATH))
             except BadRecord as error:
                 raise Failed(f"the catalog's keys cannot be used: {error}") from error
     bad = sum(not _verified(text, known, after, allow_stale) for text in texts)

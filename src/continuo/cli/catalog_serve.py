@@ -19,6 +19,7 @@ from continuo.cli.companions import say_ready
 from continuo.cli.failures import Failed, run_server
 from continuo.cli.server import serve, tls_context
 
+_DAY = 86400.0
 _COLLECT = (5_000, 20, 100)
 """The collector has no offers to walk through, only what requests leave: often and little, so that nobody waits long."""
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -41,6 +42,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--link", type=click.Path(path_type=Path, dir_okay=False),
               help="Kubeconfig of the cluster with the broker's objects: purchases link clusters.")  # fmt: skip
 @click.option("--link-context", metavar="NAME", help="The context in it.")
+@click.option("--rotate-keys", "token_days", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True,
+              metavar="DAYS", help="Sign tokens with a new key after so long.")  # fmt: skip
+@click.option("--rotate-measurement-keys", "record_days", type=click.FloatRange(0, min_open=True), metavar="DAYS",
+              help="Sign measurements with a new key after so long; by default only on command.")  # fmt: skip
 @click.option(
     "--measure",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -64,6 +69,8 @@ async def serve_catalog(
     name: str,
     link: Path | None,
     link_context: str | None,
+    token_days: float,
+    record_days: float | None,
     measure: Path | None,
     probe_image: str | None,
     probe_service: Literal["LoadBalancer", "NodePort", "ClusterIP"],
@@ -73,7 +80,7 @@ async def serve_catalog(
     """Serve a catalog until stopped. The operator's token is in a file that only this user reads."""
     from continuo.broker.catalog.database import StorageFailed
     from continuo.server.catalog_app import create_catalog_app, make_catalog
-    from continuo.server.catalog_face import running, token_operator
+    from continuo.server.catalog_face import Rotation, running, token_operator
     from continuo.server.sockets import FanOut
 
     tls = tls_context(host, tls_cert, tls_key, insecure)
@@ -84,10 +91,17 @@ async def serve_catalog(
     told = folder / "running.json"
     asked = Asked(measure, probe_image, probe_service, networks(allowed), name)
     operator = token_operator(_operator_token(folder))
+    rotation = Rotation(token_days * _DAY, float("inf") if record_days is None else record_days * _DAY)
     try:
         async with linking(link, link_context) as peering:
             parts = make_catalog(
-                url, operator, name=name, anonymous=anonymous, origins=frozenset(origins), peering=peering
+                url,
+                operator,
+                name=name,
+                anonymous=anonymous,
+                origins=frozenset(origins),
+                peering=peering,
+                rotation=rotation,
             )
             async with running(parts), measuring(parts.measured, asked):
                 app = create_catalog_app(parts, runs=True)

@@ -17,7 +17,7 @@ from continuo.broker.catalog.query import Queries
 from continuo.broker.catalog.tokens import Signer
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.store import Measurements
-from continuo.server.catalog_face import CatalogParts, OperatorCheck, handle_refusals, running
+from continuo.server.catalog_face import CatalogParts, OperatorCheck, Rotation, handle_refusals, running
 from continuo.server.catalog_fan import Fan
 from continuo.server.failures import handle_failures
 from continuo.server.limits import BodyLimit
@@ -43,6 +43,7 @@ def make_catalog(
     keep: int = 20_000,
     interval: float = 0.1,
     clock: Callable[[], float] = time.time,
+    rotation: Rotation | None = None,
 ) -> CatalogParts:
     """The catalog over a database; `name` is the audience of its tokens, `keep` how many changes can be resumed."""
     database = Database(url)
@@ -54,7 +55,18 @@ def make_catalog(
     measured = Publisher(Measurements(database, name, clock), catalog.measure)
     fan = Fan(catalog.feed)
     return CatalogParts(
-        database, catalog, accounts, signer, queries, contracts, measured, operator, fan, anonymous, origins
+        database,
+        catalog,
+        accounts,
+        signer,
+        queries,
+        contracts,
+        measured,
+        operator,
+        fan,
+        rotation or Rotation(),
+        anonymous,
+        origins,
     )
 
 

@@ -69,6 +69,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """After how many seconds keys are changed by themselves; infinity: never."""
+
+    tokens: float = 30 * 86400.0
+    measurements: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogParts:
     """What the catalog's routes serve, made once per process."""
 
@@ -81,6 +89,7 @@ class CatalogParts:
     measured: Publisher
     operator: OperatorCheck
     fan: Fan
+    rotation: Rotation
     anonymous: bool = False
     origins: frozenset[str] = frozenset()
     tickets: Tickets = field(default_factory=lambda: Tickets())
@@ -163,6 +172,7 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
     await parts.accounts.load()
     await parts.signer.load()
     await parts.catalog.load()
+    await parts.queries.prepare("price")  # what everybody asks for
     await parts.contracts.load()
     gc.freeze()  # what was loaded mostly stays: looking through it again and again would stall everybody for long
     await parts.measured.load()
@@ -178,7 +188,7 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
 
 
 async def _beat(parts: CatalogParts) -> None:
-    """Streams look at their tokens; contracts are metered; measurements grow stale. A failing storage must not end any."""
+    """Streams look at their tokens; contracts are metered; keys and measurements age. No failure ends any of it."""
     while True:
         await asyncio.sleep(HEARTBEAT)
         parts.catalog.feed.beat()
@@ -186,6 +196,11 @@ async def _beat(parts: CatalogParts) -> None:
             await parts.contracts.meter()
         except Exception:
             log.exception("usage could not be recorded; it is tried again")
+        try:
+            await parts.signer.rotate_after(parts.rotation.tokens)
+            await parts.measured.measurements.rotate_after(parts.rotation.measurements)
+        except Exception:
+            log.exception("the keys could not be changed; it is tried again")
         try:
             await parts.measured.refresh()
         except Exception:

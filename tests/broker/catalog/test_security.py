@@ -41,8 +41,7 @@ def forged(token: str, **changes: Any) -> str:
 def signed(bench: Bench, token: str, **changes: Any) -> str:
     """The token's claims, changed, signed with the catalog's own key: what a bug elsewhere could make."""
     claims = jwt.decode(token, options={"verify_signature": False}, audience="catalog")
-    key = bench.parts.signer._newest
-    assert key is not None
+    key = bench.parts.signer._newest()
     kept = {name: value for name, value in {**claims, **changes}.items() if value is not None}
     return jwt.encode(kept, key.private, "EdDSA", {"kid": key.id})
 
@@ -136,7 +135,25 @@ async def test_signing_keys_rotate_and_the_last_one_still_verifies(bench: Bench)
     assert (await green.publish("a", offer())).status == 201
     assert len((await bench.anybody.get("/api/v1/keys")).json["keys"]) == 2
     await bench.operator.ask("POST", "/api/v1/keys:rotate")
-    assert (await green.publish("a", offer())).status == 401
+    assert (await green.publish("a", offer())).status == 200, "however often they rotate while it lives"
+    assert (await bench.operator.ask("POST", "/api/v1/keys:rotate?drop=true")).status == 200
+    assert len((await bench.anybody.get("/api/v1/keys")).json["keys"]) == 1
+    assert (await green.publish("a", offer())).status == 401, "whatever was believed before"
+    given = {"refresh_token": green.refresh}
+    assert (await bench.anybody.ask("POST", "/api/v1/tokens:refresh", given)).status == 200, "the login itself stays"
+
+
+async def test_keys_that_sign_for_long_are_changed_and_old_ones_go(small: Bench) -> None:
+    signer, records, clock = small.parts.signer, small.parts.measured.measurements, small.clock
+    assert not await signer.rotate_after(86400) and not await records.rotate_after(86400)
+    clock.now += 86400
+    assert await signer.rotate_after(86400) and await records.rotate_after(86400)
+    assert len(signer.public_keys()["keys"]) == 2, "tokens that were just made are of the last one"
+    clock.now += 86400
+    assert await signer.rotate_after(86400)
+    assert len(signer.public_keys()["keys"]) == 2, "of the first one no token lives"
+    assert not await signer.rotate_after(86400)
+    assert not await records.rotate_after(float("inf"))
 
 
 async def test_scopes_bound_what_an_account_and_a_login_may(closed: Bench) -> None:

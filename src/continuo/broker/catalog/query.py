@@ -62,6 +62,10 @@ class Queries:
         self._filling: dict[str, tuple[asyncio.Task[Ranking], list[tuple[Entry | None, Entry | None]]]] = {}
         index.listeners.append(self._changed)
 
+    async def prepare(self, order: str) -> None:
+        """Make what lists in this order need, before somebody waits for it."""
+        await self._filled(order)
+
     async def page(self, asked: Asked, limit: int = 100, cursor: str | None = None) -> Page:
         """One page; raises BadQuery and BadExpression."""
         after = _read_cursor(cursor, asked) if cursor else None

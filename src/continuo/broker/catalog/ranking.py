@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
@@ -80,15 +80,18 @@ class Ranking:
 
     async def fill(self, entries: Iterable[Entry], turns: Turns) -> None:
         """Take these rows to begin with, without keeping everybody else waiting."""
-        runs, place = [], self._place
+        place, runs = self._place, list[list[tuple[Key, Row]]]()
         for chunk in chunks(list(entries), _CHUNK):
             runs.append(sorted(((place(row), row) for entry in chunk for row in entry.rows), key=itemgetter(0)))
             await turns.give()
-        for number, (at, row) in enumerate(heapq.merge(*runs, key=itemgetter(0))):
-            self._places.append(at)
-            self._rows.append(row)
-            if number % _CHUNK == 0:
+        while len(runs) > 1:
+            merged = []
+            for pair in chunks(runs, 2):  # sorting what is sorted in two parts is merging them
+                merged.append(sorted(chain(*pair), key=itemgetter(0)))
                 await turns.give()
+            runs = merged
+        placed = runs[0] if runs else []
+        self._places, self._rows = [at for at, _ in placed], [row for _, row in placed]
 
     def _place(self, row: Row) -> Key:
         return (*self.key_of(row), row.plan)

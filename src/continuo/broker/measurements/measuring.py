@@ -61,10 +61,12 @@ class Measuring:
     async def run(self) -> None:
         """Measure until cancelled. Probes stay, so that the next start finds them."""
         self._informer.on_change(self._changed)
+        self._measurements.on_rotate.append(self._rotated)
         self._informer.start()
         try:
             await asyncio.gather(self._places.run(), self._tells.run())
         finally:
+            self._measurements.on_rotate.remove(self._rotated)
             await self._informer.stop()
             await self._runner.close()
             for _, cluster in self._clusters.values():
@@ -79,6 +81,11 @@ class Measuring:
         obj = new or old
         assert obj is not None
         self._places.add(obj["metadata"]["name"])
+
+    def _rotated(self) -> None:
+        """The probes that are placed need the new key now, not when they are looked after next."""
+        for provider in self._informer.cache:
+            self._places.add(provider["metadata"]["name"])
 
     async def _reconcile(self, name: str) -> Result:
         provider = self._informer.cache.get(("", name))

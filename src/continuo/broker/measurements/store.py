@@ -67,6 +67,8 @@ class Measurements:
         self._checks: dict[str, Checks] = {}
         self._keys: dict[str, PublicKey] = {}
         self._private: Ed25519PrivateKey | None = None
+        self.on_rotate: list[Callable[[], None]] = []
+        """Called when another key signs: probes know the one that they answer."""
 
     async def load(self) -> None:
         """Make the tables, take over what they hold, and make the first key where there is none."""
@@ -112,7 +114,17 @@ class Measurements:
         }
         self._keys[key_id(raw)] = PublicKey(raw, now)
         self._private = private
+        for heard in self.on_rotate:
+            heard()
         return key_id(raw)
+
+    async def rotate_after(self, age: float) -> bool:
+        """Rotate if the key that signs was made longer ago than this (seconds)."""
+        current = max(key.created for key in self._keys.values() if key.retired is None)
+        due = current + 1000 * age <= self.clock() * 1000
+        if due:
+            await self.rotate()
+        return due
 
     async def add(self, values: Iterable[Value]) -> list[Signed]:
         """Sign what was measured, and keep it."""

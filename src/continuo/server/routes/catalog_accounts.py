@@ -11,7 +11,7 @@ from continuo.broker.catalog.accounts import SCOPES, Account, Login
 from continuo.broker.catalog.tokens import LIFETIME
 from continuo.broker.offers.reading import IDENTITY
 from continuo.server.catalog_face import CatalogParts, fields, json_body
-from continuo.server.catalog_openapi import answers, body, json_answer, texts
+from continuo.server.catalog_openapi import answers, body, json_answer, parameter, texts
 from continuo.server.problems import Problem
 from continuo.server.routes.catalog_offers import bodies
 
@@ -76,11 +76,16 @@ def accounts_router(parts: CatalogParts) -> APIRouter:
         """The public keys of access tokens (JWK set)."""
         return bodies(parts.signer.public_keys())
 
-    @router.post("/keys:rotate", **json_answer(_ANY, *_REFUSED))
+    dropping = parameter("drop", "Also end every access token that older keys have signed.", {"type": "boolean"})
+
+    @router.post("/keys:rotate", openapi_extra={"parameters": [dropping]}, **json_answer(_ANY, 400, *_REFUSED))
     async def rotate(request: Request) -> Response:
-        """Sign with a new key; tokens of the last one stay good until they expire."""
+        """Sign with a new key; tokens of the last one stay good until they expire, unless older keys are dropped."""
         await operator(request)
-        return bodies({"kid": await parts.signer.rotate()})
+        drop = request.query_params.get("drop", "false")
+        if drop not in ("true", "false"):
+            raise Problem(400, "query-invalid", f"drop: must be true or false, not {drop[:32]!r}")
+        return bodies({"kid": await parts.signer.rotate(drop=drop == "true")})
 
     @router.get("/accounts", **json_answer(_ANY, *_REFUSED))
     async def everyone(request: Request) -> Response:

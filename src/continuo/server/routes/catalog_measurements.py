@@ -45,6 +45,12 @@ def measurements_router(parts: CatalogParts) -> APIRouter:
         """The public keys of the broker's records, old ones too, so that anybody can check a record."""
         return bodies(jwk_set(measurements.keys), headers={"Cache-Control": "public, max-age=300"})
 
+    @router.post("/api/v1/measurement-keys:rotate", **json_answer({"type": "object"}, 401, 403))
+    async def rotate(request: Request) -> Response:
+        """Sign records with a new key. Placed probes are told it; those that somebody else runs have to be."""
+        (await parts.caller(request)).only("operator", "managing keys")
+        return bodies({"kid": await measurements.rotate()})
+
     @router.get("/api/v1/providers/{id}/measurements", **json_answer(_LIST, 401, 403, 404))
     async def newest(id: str, request: Request) -> Response:
         """The newest record of each metric, with the boldest claim of the provider's offers beside it."""
