@@ -42,6 +42,10 @@ class Cache:
         """The objects for which the indexer named `value`, in the order in which they got it."""
         return [self._objects[key] for key in self._indexes[index].get(value, ())]
 
+    def is_in(self, index: str, value: Hashable, key: Key) -> bool:
+        """Whether the object of that key is there, and the indexer named `value` for it."""
+        return key in self._indexes[index].get(value, ())
+
     def index_values(self, index: str) -> Iterable[Hashable]:
         """Every value that at least one object has in the index."""
         return self._indexes[index].keys()

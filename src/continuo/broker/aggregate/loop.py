@@ -44,6 +44,7 @@ class Aggregator:
         cluster: Cluster,
         *,
         readers: Mapping[str, ResourceReader] | None = None,
+        pods: Informer | None = None,
         broker_id: str = "broker",
         bound: float = 300.0,
         now: Callable[[], datetime] | None = None,
@@ -61,6 +62,8 @@ class Aggregator:
         self._controller: Controller[str] = Controller("aggregator", self._round, workers=1)
         self._books = provider_nodes()
         self._informers = {kind: Informer(cluster, watch) for kind, watch in _watches().items()}
+        if pods is not None:
+            self._informers[kinds.POD] = pods
         self._fresh = Freshness(cluster.name, tuple(self._informers.values()), bound, self._bell)
         self._tasks: list[asyncio.Task[None]] = []
         self._ears: list[Changes] = []

@@ -22,6 +22,7 @@ from continuo.resources import kinds
 from continuo.resources.errors import NotFound
 from continuo.resources.meta import Kind
 from continuo.runtime.controller import DONE, Controller, Result
+from continuo.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,11 @@ class Paths:
     """The paths of one broker. Clusters are added under the identifiers that they have in Liqo."""
 
     def __init__(
-        self, broker: Cluster, broker_id: str, *, settings: LinkSettings | None = None, linger: float = LINGER
-    ) -> None:
+        self, broker: Cluster, broker_id: str, *, settings: LinkSettings | None = None, linger: float = LINGER,
+        pods: Informer | None = None,
+    ) -> None:  # fmt: skip
         self._id, self._settings, self._linger = broker_id, settings or LinkSettings(), linger
-        self._needs = Needs(broker, broker_id, self._needed)
+        self._needs = Needs(broker, broker_id, self._needed, pods)
         self._clusters: dict[str, Cluster] = {}
         self._followed: dict[str, Followed] = {}
         self._standings: dict[Ends, Standing] = {}
@@ -80,6 +82,13 @@ class Paths:
         followed = self._followed.pop(cluster_id, None)
         if followed is not None:
             await followed.close()
+
+    def hold(self, who: str, pair: Ends | None) -> None:
+        """Let there be a path for somebody even while no pod needs it, and no other one for them; None: none.
+
+        To be said again after a start, before `run`: what nobody needs then goes at once.
+        """
+        self._needs.hold(who, pair)
 
     async def run(self) -> None:
         """Work until cancelled."""

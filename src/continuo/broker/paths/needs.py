@@ -23,18 +23,25 @@ def _essentials(pod: Object) -> Object:
     kept = {name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in metadata}
     said = {name: value for name, value in annotations_of(pod).items() if name == ROOT_CID}
     marks = {name: value for name, value in labels_of(pod).items() if name == OPAQUE}
-    return {"metadata": {**kept, "annotations": said, "labels": marks}, "status": {"phase": (pod.get("status") or {}).get("phase")}}
+    return {
+        "metadata": {**kept, "annotations": said, "labels": marks},
+        "status": {"phase": (pod.get("status") or {}).get("phase")},
+    }
 
 
 class Needs:
     """The paths in use."""
 
-    def __init__(self, broker: Cluster, broker_id: str, changed: Changed) -> None:
+    def __init__(self, broker: Cluster, broker_id: str, changed: Changed, pods: Informer | None = None) -> None:
         self._changed, self._id = changed, broker_id
-        self._pods = Informer(broker, Watch(kinds.POD, trim=_essentials, indexers={"in": lambda pod: [key_of(pod)[0]]}))
+        self._pods = pods or Informer(
+            broker, Watch(kinds.POD, trim=_essentials, indexers={"in": lambda pod: [key_of(pod)[0]]})
+        )
         self._spaces = Informer(broker, Watch(kinds.NAMESPACE))
         self._of_pod: dict[Key, tuple[Ends, ...]] = {}
         self._count: Counter[Ends] = Counter()
+        self._held: dict[str, Ends] = {}
+        self._holds: Counter[Ends] = Counter()
 
     async def start(self) -> None:
         """Return when everything that is there is counted."""
@@ -48,8 +55,20 @@ class Needs:
         """Count no more."""
         await asyncio.gather(self._pods.stop(), self._spaces.stop())
 
+    def hold(self, who: str, pair: Ends | None) -> None:
+        """Let somebody need this path, whatever pods there are, and no other one any more; None: none."""
+        before = self._held.pop(who, None)
+        if pair is not None:
+            self._held[who] = pair
+        if pair == before:
+            return
+        for changed, step in ((before, -1), (pair, 1)):
+            if changed is not None:
+                self._holds[changed] += step
+                self._changed(changed)
+
     def __contains__(self, pair: Ends) -> bool:
-        return self._count[pair] > 0
+        return self._count[pair] > 0 or self._holds[pair] > 0
 
     def pods(self, pair: Ends) -> int:
         """How many pods need a path."""
@@ -57,8 +76,9 @@ class Needs:
 
     @property
     def all(self) -> list[Ends]:
-        """Every path that a pod needs."""
-        return [pair for pair, count in self._count.items() if count > 0]
+        """Every path that is needed."""
+        held = {pair for pair, count in self._holds.items() if count > 0}
+        return [*held, *(pair for pair, count in self._count.items() if count > 0 and pair not in held)]
 
     def _consumer(self, namespace: str) -> str | None:
         return root_consumer_of(self._spaces.cache.get(("", namespace)))

@@ -57,10 +57,11 @@ class Desk:
     """One broker's cluster, as the selector sees it."""
 
     def __init__(
-        self, cluster: Cluster, instance: str, now: Callable[[], float], backoff: Backoff | None = None
-    ) -> None:
+        self, cluster: Cluster, instance: str, now: Callable[[], float], backoff: Backoff | None = None,
+        pods: Informer | None = None,
+    ) -> None:  # fmt: skip
         self.cluster, self.now = cluster, now
-        self.pods = Informer(cluster, Watch(kinds.POD, indexers=PODS), backoff=backoff)
+        self.pods = pods or Informer(cluster, Watch(kinds.POD, indexers=PODS), backoff=backoff)
         self.nodes = Informer(cluster, Watch(kinds.NODE), backoff=backoff)
         self.namespaces = Informer(cluster, Watch(kinds.NAMESPACE), backoff=backoff)
         self.providers = Informer(cluster, Watch(PROVIDER), backoff=backoff)

@@ -27,6 +27,7 @@ from continuo.resources.errors import BadRequest, NotFound
 from continuo.resources.meta import Key, Object, annotations_of, deleting, key_of, labels_of
 from continuo.runtime.backoff import Backoff
 from continuo.runtime.controller import DONE, Controller, Result
+from continuo.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
 WORKERS = 32
@@ -45,15 +46,16 @@ class Selector:
         now: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
+        pods: Informer | None = None,
     ) -> None:
-        self.desk = Desk(cluster, instance, now, backoff)
+        self.desk = Desk(cluster, instance, now, backoff, pods)
         self.facts: Controller[_Fact] = Controller("facts", self._fact, workers=1, backoff=backoff, rng=rng)
         self.pods: Controller[Key] = Controller("pods", self._pod, workers=WORKERS, backoff=backoff, rng=rng)
         chooser = Chooser(self.desk)
         self._placer = Placer(self.desk, chooser, self.pods.add, lambda consumer: self.moves.add(consumer))
         mover = Mover(self.desk, self._placer.refused)
         self.moves: Controller[str] = Controller("moves", mover.reconcile, workers=4, backoff=backoff, rng=rng)
-        self._creation = Creation(self.desk, chooser)
+        self._creation = Creation(self.desk, chooser, lambda: self.facts.add(("room", "")))
         self._world = self.desk.world
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""
@@ -166,14 +168,13 @@ class Selector:
             self._gone(key, obj)
             return
         node = new["spec"].get("nodeName")
-        if self._creation.came(key) and not node:
-            self.facts.add(("room", ""))
+        judged = self._creation.came(key, new)
         if node:
             self.desk.assumed.pop(key, None)
             self._world.book(key, uid, node, new)
             if annotations_of(new).get(MOVE) and (old is None or is_ready(old) != is_ready(new)):
                 self._moved_in(key[0])
-        if old is None or _schedules(old) != _schedules(new):
+        if not judged and (old is None or _schedules(old) != _schedules(new)):
             self.pods.add(key)
 
     def _gone(self, key: Key, pod: Object) -> None:
@@ -209,8 +210,7 @@ class Selector:
         if what == "room":
             self._more_room()
         elif what == "expected":
-            if self._creation.give_up(self._expect):
-                self._more_room()
+            self._creation.give_up(self._expect)
         elif what == "expiry":
             self._touched(world.effects([(consumer, name) for consumer in world.consumers]))
             self._clock([name])

@@ -11,7 +11,9 @@ from continuo.broker.aggregate.loop import Aggregator
 from continuo.broker.aggregate.slice_loop import CLASS, SliceController
 from continuo.broker.contracts.controller import Contracted
 from continuo.broker.paths import Paths
+from continuo.broker.paths.loop import LINGER
 from continuo.broker.readers.amounts import spell
+from continuo.broker.selector.desk import PODS
 from continuo.broker.selector.selector import Selector
 from continuo.broker.station.keeper import Keeper
 from continuo.broker.station.layout import Home
@@ -20,9 +22,13 @@ from continuo.broker.station.members import Members
 from continuo.federation.model import LinkSettings
 from continuo.federation.reflection.atlas import AtlasKeeper, atlas_of, liqo_id
 from continuo.federation.reflection.fleet import Fleet
+from continuo.federation.reflection.hub import POD_INDEXERS
 from continuo.kube.port import Cluster
+from continuo.resources import kinds
 from continuo.resources.errors import ApiError
 from continuo.runtime.clusterset import Connect
+from continuo.runtime.informer import Watch
+from continuo.runtime.sharing import SharedInformer
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +51,9 @@ class Station:
         self._broker, self._connect, self._name, self._instance = broker, connect, name, instance
         self._class, self._links, self._linger = class_, links, linger
         self.fleet = fleet or Fleet()
-        self.selector = Selector(broker, instance=instance)
-        self.aggregator = Aggregator(broker)
+        self._pods = SharedInformer(broker, Watch(kinds.POD, indexers={**PODS, **POD_INDEXERS}))
+        self.selector = Selector(broker, instance=instance, pods=self._pods)
+        self.aggregator = Aggregator(broker, pods=self._pods)
         self.members = Members(broker, connect)
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""
@@ -71,7 +78,8 @@ class Station:
                     task.result()
 
     async def _start(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
-        hub = self.fleet.add_cluster(self._broker)
+        hub = self.fleet.add_cluster(self._broker, self._pods)
+        hub.home = True
         stack.push_async_callback(self.fleet.close)
         self.fleet.placed_by(self._broker.name, self.selector.placement)
         home = Home(self._broker.name, await liqo_id(hub) or self._name, self._name)
@@ -83,7 +91,7 @@ class Station:
         networks = Networks(self._paths(home.id))
         networks.add(home.id, self._broker)
         stack.push_async_callback(self.members.close)
-        contracts = Contracted(self._broker, self.fleet, self.members)
+        contracts = Contracted(self._broker, self.fleet, self.members, networks=networks.paths)
         stack.push_async_callback(contracts.stop)
         keeper = Keeper(self._broker, home, self.fleet, self.members, networks, self._offer)
         stack.push_async_callback(keeper.stop)
@@ -99,10 +107,8 @@ class Station:
         return tasks
 
     def _paths(self, broker_id: str) -> Paths:
-        if self._linger is None:
-            self.paths = Paths(self._broker, broker_id, settings=self._links)
-        else:
-            self.paths = Paths(self._broker, broker_id, settings=self._links, linger=self._linger)
+        linger = LINGER if self._linger is None else self._linger
+        self.paths = Paths(self._broker, broker_id, settings=self._links, linger=linger, pods=self._pods)
         return self.paths
 
     def _offer(self, aggregate: str) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from continuo.federation.reflection.relays import Relays
 from continuo.kube.port import Cluster
 from continuo.resources.errors import ApiError, BadRequest, NotFound
 from continuo.runtime.backoff import Backoff
+from continuo.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +82,14 @@ class Fleet:
         """Let pods be placed while they are created in a cluster, which spares a write; to be said before peers are."""
         self._placements[cluster] = place
 
-    def add_cluster(self, cluster: Cluster) -> Hub:
-        """Let peers speak of a cluster by its client's name; the client stays its owner's."""
+    def add_cluster(self, cluster: Cluster, pods: Informer | None = None) -> Hub:
+        """Let peers speak of a cluster by its client's name; the client stays its owner's.
+
+        `pods`: an informer of all its pods with the hub's `POD_INDEXERS`, which others in the process follow too.
+        """
         if cluster.name in self._hubs:
             raise BadRequest(f"there is a cluster {cluster.name} already: names of clusters must differ")
-        hub = self._hubs[cluster.name] = Hub(cluster)
+        hub = self._hubs[cluster.name] = Hub(cluster, pods=pods)
         return hub
 
     async def remove_cluster(self, name: str) -> None:

@@ -8,7 +8,7 @@ needs fewer rights where there is only one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from continuo.federation.reflection.objects import MANAGED_BY, OURS, selector
@@ -31,12 +31,12 @@ PING = 10.0
 class Channel:
     """One informer, and those who follow a part of what it knows."""
 
-    def __init__(self, cluster: Cluster, watch: Watch, route: Route) -> None:
+    def __init__(self, cluster: Cluster, watch: Watch, route: Route, informer: Informer | None = None) -> None:
         self.route = route
         indexed = Watch(
             watch.kind, watch.namespace, watch.labels, watch.fields, {_INDEX: route}, watch.trim, watch.optional
         )
-        self.informer = Informer(cluster, indexed)
+        self.informer = informer or Informer(cluster, indexed)
         self.informer.on_change(self._dispatch)
         self.users = 0
         self._followers: dict[Slot, list[Handler]] = {}
@@ -78,8 +78,8 @@ class Share:
 
     def get(self, key: Key) -> Object | None:
         """The object, if it is ours."""
-        found = self._channel.informer.cache.get(key)
-        return found if found is not None and self._slot in self._channel.route(found) else None
+        cache = self._channel.informer.cache
+        return cache.get(key) if cache.is_in(_INDEX, self._slot, key) else None
 
     def all(self) -> list[Object]:
         """Everything that is ours."""
@@ -110,8 +110,8 @@ class Closing(Protocol):
 class Hub:
     """One cluster: its client, and the watches that reflections share."""
 
-    def __init__(self, cluster: Cluster, *, wide: bool = True) -> None:
-        self.cluster, self.wide = cluster, wide
+    def __init__(self, cluster: Cluster, *, wide: bool = True, pods: Informer | None = None) -> None:
+        self.cluster, self.wide, self._pods = cluster, wide, pods
         self._channels: dict[tuple[object, ...], Channel] = {}
         self._ping: asyncio.Task[str | None] | None = None
         self.home = False
@@ -201,7 +201,8 @@ class Hub:
         key = self._key(watch, route)
         channel = self._channels.get(key)
         if channel is None:
-            channel = self._channels[key] = Channel(self.cluster, watch, route)
+            given = self._pods if watch == Watch(kinds.POD) else None
+            channel = self._channels[key] = Channel(self.cluster, watch, route, given)
             channel.informer.start()
         channel.users += 1
         return Share(self, channel, slot)
@@ -223,7 +224,9 @@ def _everything(_: Object) -> tuple[Slot, ...]:
 
 
 def _mark(obj: Object) -> tuple[Slot, ...]:
-    labels = labels_of(obj)
+    labels = obj["metadata"].get("labels")
+    if not labels:
+        return ()
     origin, through = labels.get(ORIGIN), labels.get(THROUGH)
     return (("copy", origin, through),) if origin and through else ()
 
@@ -240,6 +243,10 @@ def _endpoint_slice(obj: Object) -> tuple[Slot, ...]:
 
 def _other(obj: Object) -> tuple[Slot, ...]:
     return (("in", key_of(obj)[0]), *_mark(obj))
+
+
+POD_INDEXERS: Mapping[str, Route] = {_INDEX: _pod}
+"""What an informer of all pods needs that a wide hub is to share with others."""
 
 
 def _routes(kind: Kind) -> Route:

@@ -73,7 +73,8 @@ class PodReflector:
                 self._ended.discard(obj["metadata"]["uid"])
             key = self._pair.twin.key_here(obj)
             self.controller.add(key)
-            self._pass_on(key)
+            if old is not None or new is None or not pods.is_news(new):
+                self._pass_on(key)
 
     # --- as others in the process see us ------------------------------------------------------------------------------
     def preview(self, pod: Object) -> Object:
