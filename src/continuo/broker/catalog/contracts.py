@@ -242,7 +242,7 @@ class Contracts:
                 return contract
             await self._stop_driver(id)
             contract = self._contracts[id]
-            await self._save(msgspec.structs.replace(contract, state="ending", token="", wanted_end=why))
+            await self._save(msgspec.structs.replace(contract, state="ending", token="", reason=why, wanted_end=why))
         self._drive(id)
         return await self.settled(id, 2.0)
 

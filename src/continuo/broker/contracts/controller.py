@@ -7,6 +7,7 @@ process may be killed at any line: whoever comes next derives what there should 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,10 +16,11 @@ from continuo.broker.contracts import handover, terms
 from continuo.broker.contracts import status as words
 from continuo.broker.contracts.case import INDEXES, Case, read
 from continuo.broker.contracts.links import Links
-from continuo.broker.contracts.members import Members, Party, shut
+from continuo.broker.contracts.members import Members, Networks, Party, shut
 from continuo.broker.contracts.peering import declare
 from continuo.broker.contracts.status import Word, status_of
 from continuo.broker.contracts.terms import FINALIZER, MANAGER
+from continuo.federation.paths import ends
 from continuo.federation.reflection.fleet import Fleet
 from continuo.kube.port import Cluster
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER, Mode
@@ -42,9 +44,10 @@ class Contracted:
         fleet: Fleet,
         members: Members,
         *,
+        networks: Networks | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._broker, self._members = broker, members
+        self._broker, self._members, self._networks = broker, members, networks
         self._now = now or (lambda: datetime.now(UTC))
         self._contracts = Informer(broker, Watch(CONTRACT, indexers=INDEXES))
         self._providers, self._consumers = Informer(broker, Watch(PROVIDER)), Informer(broker, Watch(CONSUMER))
@@ -62,6 +65,9 @@ class Contracted:
         for informer in informers:
             informer.start()
         await asyncio.gather(*(informer.synced.wait() for informer in informers))
+        for contract in self._contracts.cache:  # all of them before anybody takes away what is not needed
+            with contextlib.suppress(Invalid):  # said when it is looked at
+                self._network(self._case(contract))
         self.controller.start()
 
     async def stop(self, grace: float = 10.0) -> None:
@@ -101,12 +107,13 @@ class Contracted:
     async def _reconcile(self, name: str) -> Result:
         contract = self._contracts.cache.get(("", name))
         if contract is None:
-            await self._links.forget(name)
+            await self._gone(name)
             return DONE
         try:
             case = self._case(contract)
         except Invalid as error:
             return await self._hopeless(contract, error)
+        self._network(case)
         if deleting(contract):
             return await self._end(case)
         trouble = self._trouble(case)
@@ -119,6 +126,17 @@ class Contracted:
         spec = contract["spec"]
         providers, consumers = self._providers.cache, self._consumers.cache
         return read(contract, providers.get(("", spec["provider"])), consumers.get(("", spec["consumer"])))
+
+    def _network(self, case: Case) -> None:
+        """The two clusters of a link reach each other as long as there is one."""
+        if self._networks is not None:
+            linked = case.mode is Mode.LINKED and case.provider is not None and case.consumer is not None
+            self._networks.hold(case.name, ends(case.consumer_id, case.provider_id) if linked else None)
+
+    async def _gone(self, name: str) -> None:
+        if self._networks is not None:
+            self._networks.hold(name, None)
+        await self._links.forget(name)
 
     async def _hopeless(self, contract: Object, error: Invalid) -> Result:
         log.warning("contract %s cannot be read: %s", contract["metadata"]["name"], error)
@@ -191,7 +209,7 @@ class Contracted:
         if left:
             await self._say(case, Word(False, words.ENDING, left))
             return Result(SOON)
-        await self._links.forget(case.name)
+        await self._gone(case.name)
         await self._hold(case.object, [each for each in finalizers if each != FINALIZER])
         log.info("contract %s is over, and nothing of it is left", case.name)
         return DONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
+from continuo.federation.paths import Ends
 from continuo.kube.port import Cluster
 
 Party: TypeAlias = Literal["Provider", "Consumer"]
@@ -28,6 +29,14 @@ class Members(Protocol):
 
     def on_change(self, callback: Changed) -> None:
         """Call back whenever a client came, went or was replaced."""
+        ...
+
+
+class Networks(Protocol):
+    """What makes networks between two clusters; `broker.paths.Paths` does."""
+
+    def hold(self, who: str, pair: Ends | None) -> None:
+        """Let there be a network between these for somebody, and no other one; None: none."""
         ...
 
 
