@@ -105,7 +105,7 @@ async def test_a_pod_that_never_comes_gives_its_room_back() -> None:
         await bench.cluster.create(copy("c"))
         await bench.until(lambda: "short of cpu" in bench.told("c").get("message", ""))
         selector._creation._expected = {
-            key: type(each)(each.token, each.move, 0.0) for key, each in selector._creation._expected.items()
+            key: type(each)(each.token, each.chosen, 0.0) for key, each in selector._creation._expected.items()
         }
         selector.facts.add(("expected", ""))
         await bench.until(lambda: bench.where() == {"p1": 1})

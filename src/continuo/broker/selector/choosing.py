@@ -29,6 +29,8 @@ class Chosen:
     entry: Moving | None
     wishes: Mapping[Wish, float]
     """How well the node fulfils what the pod wishes of topology."""
+    asked: dict[str, int]
+    """What the pod asks for, in thousandths."""
 
     def marks(self, now: float) -> dict[str, str]:
         """The annotations that say so on the pod."""
@@ -69,18 +71,24 @@ class Chooser:
             return None  # never two of them
         alike, spec = self._world.pod_class(consumer, pod_facts(pod)), pod["spec"]
         prefer = entry.home if entry is not None and entry.back else None
-        scores = self._scores(pod, alike)
+        asked, scores = requests_of(spec), self._scores(pod, alike)
         merits = {node: score.total for node, score in scores.items()} if scores else None
-        found = place(alike.decision, self._world.rooms, spec, requests_of(spec), prefer=prefer, merits=merits)
+        found = place(alike.decision, self._world.rooms, spec, asked, prefer=prefer, merits=merits)
         if isinstance(found, NoPlace):
             return Nobody(alike, found.lacking)
-        return Chosen(found, alike, entry, scores[found.node].parts if scores else {})
+        return Chosen(found, alike, entry, scores[found.node].parts if scores else {}, asked)
 
     def book(self, key: Key, uid: str, pod: Object, chosen: Chosen) -> None:
         """The pod is going there."""
-        self._world.book(key, uid, chosen.to.node, pod)
+        self._world.book(key, uid, chosen.to.node, pod, chosen.asked)
         if chosen.entry is not None:
             self._desk.replacing[chosen.entry.uid] = uid
+
+    def rename(self, key: Key, uid: str, now: str, move: str) -> None:
+        """A pod that was booked before it had a UID has one."""
+        if self._desk.replacing.get(move) == uid:
+            self._desk.replacing[move] = now
+        self._world.rename(key, uid, now)
 
     def give_back(self, key: Key, uid: str, move: str) -> bool:
         """It is not; True when that made room."""

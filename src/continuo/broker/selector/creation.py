@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from continuo.broker.selector.choosing import Chooser, Chosen
 from continuo.broker.selector.desk import Desk
-from continuo.broker.selector.names import MANAGER
+from continuo.broker.selector.names import MANAGER, MOVE
 from continuo.broker.selector.pods import wants_a_place
 from continuo.resources.meta import Key, Object, annotations_of, key_of
 
@@ -27,15 +27,18 @@ class _Expected:
     """A pod that was placed and has not been seen yet."""
 
     token: str
-    move: str
+    chosen: Chosen
     until: float
 
 
 class Creation:
     """Places pods that are about to be created. Nothing is awaited here either."""
 
-    def __init__(self, desk: Desk, chooser: Chooser, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, desk: Desk, chooser: Chooser, made_room: Callable[[], None], patience: float = PATIENCE
+    ) -> None:
         self._desk, self._chooser, self.patience = desk, chooser, patience
+        self._made_room = made_room
         self._expected: dict[Key, _Expected] = {}
         """In the order of their time."""
         self._count = 0
@@ -55,7 +58,7 @@ class Creation:
         if not isinstance(chosen, Chosen):
             return copy
         self._chooser.book(key, token, copy, chosen)
-        self._expected[key] = _Expected(token, chosen.move, _now() + self.patience)
+        self._expected[key] = _Expected(token, chosen, _now() + self.patience)
         metadata = copy["metadata"]
         annotations = {**annotations_of(copy), **chosen.marks(self._desk.now())}
         return {
@@ -63,24 +66,34 @@ class Creation:
             "spec": {**copy["spec"], "nodeName": chosen.to.node},
         }  # fmt: skip
 
-    def came(self, key: Key) -> bool:
-        """The watch tells of a pod of that name, whose own booking counts from now on; True when room was given back."""
-        return self._give_back(key)
+    def came(self, key: Key, pod: Object) -> bool:
+        """The watch tells of a pod of that name; True when it is as it was decided, and would be decided so again."""
+        known = self._expected.pop(key, None)
+        if known is None:
+            return False
+        chosen, uid = known.chosen, pod["metadata"]["uid"]
+        if pod["spec"].get("nodeName") != chosen.to.node or annotations_of(pod).get(MOVE) != chosen.move:
+            if self._chooser.give_back(key, known.token, chosen.move):
+                self._made_room()
+            return False
+        self._chooser.rename(key, known.token, uid, chosen.move)
+        world = self._desk.world
+        same = world.holds(chosen.alike) and world.rooms.provider_of(chosen.to.node) == chosen.to.provider
+        return same and not chosen.home
 
-    def give_up(self, again: Callable[[float], None]) -> bool:
-        """Wait no longer for those whose time is over; True when that made room. `again`: seconds until the next."""
-        made_room = False
+    def give_up(self, again: Callable[[float], None]) -> None:
+        """Wait no longer for those whose time is over. `again`: seconds until the next."""
         while self._expected:
             key, first = next(iter(self._expected.items()))
             if first.until > _now():
                 again(first.until - _now())
                 break
-            made_room = self._give_back(key) or made_room
-        return made_room
+            if self._give_back(key):
+                self._made_room()
 
     def _give_back(self, key: Key) -> bool:
         known = self._expected.pop(key, None)
-        return known is not None and self._chooser.give_back(key, known.token, known.move)
+        return known is not None and self._chooser.give_back(key, known.token, known.chosen.move)
 
 
 def _now() -> float:

@@ -143,14 +143,14 @@ class Rooms:
         if not nodes:
             self._of.pop(provider, None)
 
-    def book(self, key: Key, uid: str, node: str, spec: Object) -> bool:
-        """The pod is on that node; saying so again changes nothing, which is False."""
+    def book(self, key: Key, uid: str, node: str, spec: Object, asked: dict[str, int] | None = None) -> bool:
+        """The pod is on that node; saying so again changes nothing, which is False. `asked`: what its spec asks for."""
         known = self._booked.get(key)
         if known is not None:
             if (known[0], known[1]) == (uid, node):
                 return False
             self.release(key)
-        asked = requests_of(spec)
+        asked = requests_of(spec) if asked is None else asked
         self._booked[key] = (uid, node, asked)
         room = self._rooms.get(node)
         if room is not None:
@@ -158,6 +158,12 @@ class Rooms:
         else:
             self._homeless.setdefault(node, {})[key] = asked
         return True
+
+    def rename(self, key: Key, uid: str, now: str) -> None:
+        """The pod that was booked under one UID has another one."""
+        known = self._booked.get(key)
+        if known is not None and known[0] == uid:
+            self._booked[key] = now, known[1], known[2]
 
     def release(self, key: Key, uid: str | None = None) -> bool:
         """The pod is gone, or has ended; True when that made room."""

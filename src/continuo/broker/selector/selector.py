@@ -164,11 +164,11 @@ class Selector:
         key, uid = key_of(obj), obj["metadata"]["uid"]
         if old is not None and new is not None and old["metadata"]["uid"] != uid:
             self._gone(key, old)
+        judged = new is not None and self._creation.came(key, new)
         if new is None or ended(new):
             self._gone(key, obj)
             return
         node = new["spec"].get("nodeName")
-        judged = self._creation.came(key, new)
         if node:
             self.desk.assumed.pop(key, None)
             self._world.book(key, uid, node, new)

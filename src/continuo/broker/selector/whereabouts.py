@@ -34,6 +34,12 @@ class Whereabouts:
         nodes = self._counts.setdefault(key[0], {}).setdefault(at.workload, {})
         nodes[node] = nodes.get(node, 0) + 1
 
+    def rename(self, key: Key, uid: str, now: str) -> None:
+        """The pod has another UID than it was known by."""
+        at = self._pods.get(key)
+        if at is not None and at.uid == uid:
+            self._pods[key] = _At(now, at.workload, at.node)
+
     def drop(self, key: Key, uid: str | None = None) -> None:
         """The pod is gone; with a UID, if it is still the one that is known."""
         at = self._pods.get(key)

@@ -95,6 +95,8 @@ class World:
         before = self._consumer_in.pop(name, None)
         if before is not None and before != found:
             self._namespaces[before].discard(name)
+        if found != before:
+            self._epoch += 1
         if found is not None:
             self._consumer_in[name] = found
             self._namespaces.setdefault(found, set()).add(name)
@@ -119,10 +121,19 @@ class World:
         return sorted(self._namespaces.get(id_, ()))
 
     # --- who is where ---
-    def book(self, key: Key, uid: str, node: str, pod: Object) -> None:
+    def book(self, key: Key, uid: str, node: str, pod: Object, asked: dict[str, int] | None = None) -> None:
         """A pod is, or will be, on that node."""
-        if self.rooms.book(key, uid, node, pod["spec"]):
+        if self.rooms.book(key, uid, node, pod["spec"], asked):
             self._whereabouts.put(key, uid, node, pod)
+
+    def rename(self, key: Key, uid: str, now: str) -> None:
+        """A pod that was booked before it had a UID has one."""
+        self.rooms.rename(key, uid, now)
+        self._whereabouts.rename(key, uid, now)
+
+    def holds(self, alike: PodClass) -> bool:
+        """Whether what was decided about a class would be decided now."""
+        return alike.epoch == self._epoch and self._now() < alike.decision.until
 
     def release(self, key: Key, uid: str) -> bool:
         """It is gone, has ended, or did not come; True when that made room."""
@@ -247,7 +258,7 @@ class World:
         """What is decided about pods like this one; found anew only when something changed, or data grew too old."""
         key, now = (consumer.name, facts), self._now()
         known = self._classes.get(key)
-        if known is not None and known.epoch == self._epoch and now < known.decision.until:
+        if known is not None and self.holds(known):
             return known
         decision = consider(self.judge, consumer, self.providers.values(), facts, now)
         fence = self.fences.around(consumer.name, facts.labels)

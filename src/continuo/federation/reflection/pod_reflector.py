@@ -73,7 +73,7 @@ class PodReflector:
                 self._ended.discard(obj["metadata"]["uid"])
             key = self._pair.twin.key_here(obj)
             self.controller.add(key)
-            if old is not None or new is None or not pods.is_news(new):
+            if old is not None or new is None or not pods.only_scheduled(new.get("status") or {}):
                 self._pass_on(key)
 
     # --- as others in the process see us ------------------------------------------------------------------------------

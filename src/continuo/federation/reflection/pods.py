@@ -129,7 +129,7 @@ def _relabel(twin: Twin, pod: Object, copy: Object) -> Relabel | None:
 
 def _tell(twin: Twin, pod: Object, copy: Object) -> Tell | None:
     told = copy.get("status") or {}
-    if _only_scheduled(told):
+    if only_scheduled(told):
         return None  # nobody there has looked at it yet, and a write that says so would be one of three for each pod
     root = Place(twin.remote_id, told.get("podIP") or "") if twin.opaque else root_of(copy, twin.remote_id)
     if root is not None and not root.ip:
@@ -160,7 +160,8 @@ def _told_little(entry: Object) -> Object:
     return {**entry, "message": "the aggregator has no place for this pod now"}
 
 
-def _only_scheduled(status: Object) -> bool:
+def only_scheduled(status: Object) -> bool:
+    """Whether a status says nothing but that the pod has a node."""
     if status.get("containerStatuses") or status.get("initContainerStatuses") or status.get("reason"):
         return False
     entries = status.get("conditions") or ()
