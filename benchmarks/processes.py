@@ -202,21 +202,27 @@ async def _clusters(names: str, wanted: dict[str, Any]) -> None:
 
 
 async def _fleet(kubeconfigs: str, settings: dict[str, Any]) -> None:
+    from continuo.broker.selector.desk import PODS
     from continuo.broker.selector.selector import Selector
     from continuo.cli import tuning
     from continuo.federation.reflection.engine import Settings
     from continuo.federation.reflection.fleet import Fleet, Peer
+    from continuo.federation.reflection.hub import POD_INDEXERS
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
+    from continuo.resources.kinds import POD
+    from continuo.runtime.informer import Watch
+    from continuo.runtime.sharing import SharedInformer
 
     tuning.settle()
     transports = Transports()
     ends = {name: connect(text, name=name, transports=transports) for name, text in json.loads(kubeconfigs).items()}
     work = Fleet()
-    for end in ends.values():
-        work.add_cluster(end)
     broker: str | None = settings.get("broker")
-    selector = Selector(ends[broker]) if broker is not None else None
+    shared = SharedInformer(ends[broker], Watch(POD, indexers={**PODS, **POD_INDEXERS})) if broker is not None else None
+    for name, end in ends.items():
+        work.add_cluster(end, shared if name == broker else None)
+    selector = Selector(ends[broker], pods=shared) if broker is not None else None
     if broker is not None and selector is not None and settings["at_creation"]:
         work.placed_by(broker, selector.placement)
     deciding = asyncio.create_task(selector.run()) if selector is not None else None
