@@ -37,9 +37,9 @@ class Channel:
             watch.kind, watch.namespace, watch.labels, watch.fields, {_INDEX: route}, watch.trim, watch.optional
         )
         self.informer = informer or Informer(cluster, indexed)
-        self.informer.on_change(self._dispatch)
         self.users = 0
         self._followers: dict[Slot, list[Handler]] = {}
+        self.informer.on_change(self._dispatch)
 
     def follow(self, slot: Slot, handler: Handler) -> Callable[[], None]:
         """Call back for what comes into the slot, changes in it, or leaves it; what is in it already is told at once."""
