@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +28,12 @@ def postgresql() -> Iterator[Callable[[], str]]:
         pytest.skip("PostgreSQL's programs are not on this machine (Debian: apt-get install postgresql)")
     import psycopg
 
-    with postgres.running(programs) as url, psycopg.connect(url % "postgres", autocommit=True) as connection:
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres.running(programs))
+        except (subprocess.CalledProcessError, OSError) as error:
+            pytest.skip(f"PostgreSQL's programs in {programs} do not start here: {error}")
+        connection = stack.enter_context(psycopg.connect(url % "postgres", autocommit=True))
 
         def make() -> str:
             name = f"catalog{next(_numbers)}"
@@ -37,9 +44,15 @@ def postgresql() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty storage of each kind."""
+def storages(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes empty storages, of each kind."""
     if request.param == "sqlite":
-        return str(tmp_path / "catalog.sqlite")
-    made: str = request.getfixturevalue("postgresql")()
+        return lambda: str(tmp_path / f"catalog{next(_numbers)}.sqlite")
+    made: Callable[[], str] = request.getfixturevalue("postgresql")
     return made
+
+
+@pytest.fixture
+def storage(storages: Callable[[], str]) -> str:
+    """An empty storage of each kind."""
+    return storages()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
 import os
 import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -18,6 +22,9 @@ from continuo.cli.catalog_measuring import Asked, measuring, networks
 from continuo.cli.companions import say_ready
 from continuo.cli.failures import Failed, run_server
 from continuo.cli.server import serve, tls_context
+
+if TYPE_CHECKING:
+    from continuo.broker.catalog.database import Database
 
 _DAY = 86400.0
 _COLLECT = (5_000, 20, 100)
@@ -103,7 +110,7 @@ async def serve_catalog(
                 peering=peering,
                 rotation=rotation,
             )
-            async with running(parts), measuring(parts.measured, asked):
+            async with running(parts), measuring(parts.measured, asked), _ending(parts.database):
                 app = create_catalog_app(parts, runs=True)
                 what = f"{len(parts.catalog.index)} offers"
                 gc.set_threshold(*_COLLECT)
@@ -112,6 +119,23 @@ async def serve_catalog(
         raise Failed(str(error)) from error
     finally:
         _forget(told)
+
+
+@asynccontextmanager
+async def _ending(database: Database) -> AsyncIterator[None]:
+    """End like on SIGTERM when another catalog has taken the storage over: what this one knows is no longer true."""
+
+    async def watch() -> None:
+        await database.taken_over.wait()
+        signal.raise_signal(signal.SIGTERM)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+    if database.taken_over.is_set():
+        raise Failed(database.trouble)
 
 
 def _operator_token(folder: Path) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +20,7 @@ async def bench(storage: str, anyio_backend: str) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture
-async def closed(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Bench]:
-    """A catalog without anonymous readers."""
-    async with catalog(str(tmp_path / "catalog.sqlite"), anonymous=False) as made:
-        yield made
-
-
-@pytest.fixture
-async def small(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Bench]:
-    """A catalog over SQLite that anybody may read."""
-    async with catalog(str(tmp_path / "catalog.sqlite")) as made:
+async def closed(storage: str, anyio_backend: str) -> AsyncIterator[Bench]:
+    """A catalog without anonymous readers, over each kind of storage."""
+    async with catalog(storage, anonymous=False) as made:
         yield made

@@ -165,16 +165,16 @@ BAD = [
 ]  # fmt: skip
 
 
-async def test_bad_requests(small: Bench) -> None:
-    green, lab = await small.provider(), await small.consumer()
+async def test_bad_requests(bench: Bench) -> None:
+    green, lab = await bench.provider(), await bench.consumer()
     await green.publish("there", offer())
     callers = {
         "green": green,
         "lab": lab,
-        "anybody": small.anybody,
-        "operator": Client(small.http, small.url, OPERATOR),
+        "anybody": bench.anybody,
+        "operator": Client(bench.http, bench.url, OPERATOR),
     }
-    before = small.parts.catalog.index.revision
+    before = bench.parts.catalog.index.revision
     assert len(BAD) >= 40
     wrong = []
     for bad in BAD:
@@ -184,8 +184,8 @@ async def test_bad_requests(small: Bench) -> None:
             wrong.append(f"{bad.method} {bad.path[:60]} {str(bad.body)[:60]}: {answer[0]} {told['detail']}")
         assert told["status"] == answer[0] and told["code"] and answer[2] == "application/problem+json"
     assert not wrong, "\n".join(wrong)
-    assert small.parts.catalog.index.revision == before, "nothing of it is kept"
-    assert small.parts.contracts.concerning(None) == []
+    assert bench.parts.catalog.index.revision == before, "nothing of it is kept"
+    assert bench.parts.contracts.concerning(None) == []
 
 
 async def _send(caller: Client, bad: Bad) -> tuple[int, str, str]:
@@ -210,9 +210,9 @@ FRAMES = [
 ]
 
 
-async def test_bad_frames(small: Bench) -> None:
+async def test_bad_frames(bench: Bench) -> None:
     for text, says in FRAMES:
-        async with small.anybody.stream() as socket:
+        async with bench.anybody.stream() as socket:
             await socket.send_str(text)
             told = json.loads((await socket.receive()).data)
             assert told["op"] == "error" and says in told["detail"], text

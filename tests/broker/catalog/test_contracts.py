@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -58,17 +58,17 @@ async def test_a_purchase_and_its_end(bench: Bench) -> None:
     assert len(usage) == 1 and b'"seconds":"800' in usage[0] and b'"amount":"0.800000000"' in usage[0]
 
 
-async def test_credentials_are_handed_over_once_and_rotate(small: Bench) -> None:
-    green, lab, contract = await sold(small)
+async def test_credentials_are_handed_over_once_and_rotate(bench: Bench) -> None:
+    green, lab, contract = await sold(bench)
     path = f"/api/v1/contracts/{contract['id']}/credentials"
     first = (await lab.ask("POST", path)).json["token"]
     again = await lab.ask("POST", path)
     assert again.status == 409 and again.json["code"] == "already-handed-over"
     second = (await lab.ask("POST", f"{path}?rotate=true")).json["token"]
-    assert small.parts.contracts.review(first, "green") is None
-    assert small.parts.contracts.review(second, "green") is not None
+    assert bench.parts.contracts.review(first, "green") is None
+    assert bench.parts.contracts.review(second, "green") is not None
     assert (await green.ask("POST", path)).status == 403
-    other = await small.consumer("other")
+    other = await bench.consumer("other")
     assert (await other.ask("POST", path)).status == 404
     assert (await other.get(f"/api/v1/contracts/{contract['id']}")).status == 404
     assert (await other.ask("DELETE", f"/api/v1/contracts/{contract['id']}")).status == 404
@@ -89,8 +89,8 @@ async def test_the_same_key_buys_once(bench: Bench) -> None:
     assert (await lab.ask("POST", "/api/v1/contracts", BUY, key)).status == 201
 
 
-async def test_the_price_is_that_of_the_moment(small: Bench) -> None:
-    green, lab, contract = await sold(small, "1.0")
+async def test_the_price_is_that_of_the_moment(bench: Bench) -> None:
+    green, lab, contract = await sold(bench, "1.0")
     await green.publish("a", offer(cost="2"))
     refused = await lab.ask("POST", "/api/v1/contracts", {**BUY, "cost": "1"})
     assert refused.status == 409 and "costs 2 EUR now, not 1" in refused.json["detail"]
@@ -100,13 +100,13 @@ async def test_the_price_is_that_of_the_moment(small: Bench) -> None:
     assert (await lab.get(f"/api/v1/contracts/{contract['id']}")).json["state"] == "active"
 
 
-async def test_accounts_with_open_contracts_stay(small: Bench) -> None:
-    _, _, contract = await sold(small)
-    refused = await small.operator.ask("DELETE", "/api/v1/accounts/lab")
+async def test_accounts_with_open_contracts_stay(bench: Bench) -> None:
+    _, _, contract = await sold(bench)
+    refused = await bench.operator.ask("DELETE", "/api/v1/accounts/lab")
     assert refused.status == 409 and "open" not in refused.json["detail"] and "contracts" in refused.json["detail"]
-    ended = await small.operator.ask("DELETE", f"/api/v1/contracts/{contract['id']}")
+    ended = await bench.operator.ask("DELETE", f"/api/v1/contracts/{contract['id']}")
     assert ended.json["reason"] == "ended by the operator"
-    assert (await small.operator.ask("DELETE", "/api/v1/accounts/lab")).status == 204
+    assert (await bench.operator.ask("DELETE", "/api/v1/accounts/lab")).status == 204
 
 
 async def test_hours_are_recorded_as_they_pass_and_add_up(bench: Bench) -> None:
@@ -153,8 +153,8 @@ async def no_pause(_: float) -> None:
     await asyncio.sleep(0)
 
 
-async def open_contracts(path: Path, peering: Rehearsal, clock: Clock) -> tuple[Database, Contracts]:
-    database = Database(str(path))
+async def open_contracts(path: str, peering: Rehearsal, clock: Clock) -> tuple[Database, Contracts]:
+    database = Database(path)
     await database.open()
     books = Catalog(database, clock=clock)
     await books.load()
@@ -165,9 +165,9 @@ async def open_contracts(path: Path, peering: Rehearsal, clock: Clock) -> tuple[
     return database, contracts
 
 
-async def test_what_fails_for_now_is_tried_again_and_what_is_refused_is_undone(tmp_path: Path) -> None:
+async def test_what_fails_for_now_is_tried_again_and_what_is_refused_is_undone(storage: str) -> None:
     peering, clock = Rehearsal(), Clock()
-    database, contracts = await open_contracts(tmp_path / "c.sqlite", peering, clock)
+    database, contracts = await open_contracts(storage, peering, clock)
     peering.fail = 3
     made, _ = await contracts.buy(Purchase("lab", "a", "basic"))
     assert (await contracts.settled(made.id, 20)).state == "active"
@@ -185,21 +185,23 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("ends", [False, True], ids=["bought", "bought and ended"])
-async def test_killed_at_any_write_it_goes_on(tmp_path: Path, ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_killed_at_any_write_it_goes_on(
+    storages: Callable[[], str], ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The storage stops taking commits after n of them, for every n: what began before is finished by the next start."""
     for survives in range(12):
         peering, clock = Rehearsal(), Clock()
-        path = tmp_path / f"{survives}.sqlite"
+        path = storages()
         database, contracts = await open_contracts(path, peering, clock)
         left = survives
         together = Database._together
 
-        def limited(self: Database, connection: Any, session: Any, batch: list[Any], real: Any = together) -> None:
+        def limited(self: Database, batch: list[Any], real: Any = together) -> None:
             nonlocal left
             if left == 0:
                 raise Killed
             left -= 1
-            real(self, connection, session, batch)
+            real(self, batch)
 
         with monkeypatch.context() as patch:
             patch.setattr(Database, "_run", _killing(limited))
@@ -228,10 +230,10 @@ async def test_killed_at_any_write_it_goes_on(tmp_path: Path, ends: bool, monkey
 
 
 def _killing(limited: Any) -> Any:
-    def run(self: Database, connection: Any, session: Any, batch: list[Any]) -> None:
+    def run(self: Database, batch: list[Any]) -> None:
         for job in batch:
             try:
-                limited(self, connection, session, [job])
+                limited(self, [job])
             except Killed:
                 job.error = OSError("killed")
 
@@ -259,10 +261,10 @@ async def _life(contracts: Contracts, clock: Clock, ends: bool) -> str | None:
     return made.id
 
 
-async def test_ending_while_the_link_is_being_made_leaves_no_link(tmp_path: Path) -> None:
+async def test_ending_while_the_link_is_being_made_leaves_no_link(storage: str) -> None:
     peering, clock = Rehearsal(), Clock()
     peering.hang = asyncio.Event()
-    database, contracts = await open_contracts(tmp_path / "c.sqlite", peering, clock)
+    database, contracts = await open_contracts(storage, peering, clock)
     made, _ = await contracts.buy(Purchase("lab", "a", "basic"))
     while contracts.get(made.id, None).state != "reserved":  # noqa: ASYNC110
         await asyncio.sleep(0.001)

@@ -100,19 +100,19 @@ async def test_two_catalogs_never_share_a_storage(storage: str) -> None:
             await Database(storage).open()
 
 
-async def test_a_storage_that_fails_refuses_and_says_so(small: Bench) -> None:
-    green = await small.provider()
+async def test_a_storage_that_fails_refuses_and_says_so(bench: Bench) -> None:
+    green = await bench.provider()
     await green.publish("a", offer())
     with pytest.raises(Exception, match="storage does not take changes"):
-        await small.parts.database.run("INSERT INTO nowhere VALUES (1)")
-    assert (await small.anybody.get("/readyz")).status == 503
-    await small.parts.database.run("ALTER TABLE changes RENAME TO away")
+        await bench.parts.database.run("INSERT INTO nowhere VALUES (1)")
+    assert (await bench.anybody.get("/readyz")).status == 503
+    await bench.parts.database.run("ALTER TABLE changes RENAME TO away")
     refused = await green.publish("a", offer(cost="2"))
     assert refused.status == 503 and refused.json["code"] == "storage-failed"
-    assert (await small.anybody.get("/offer/a")).json["plans"]["basic"]["cost"] == "1.0", "nothing half"
-    await small.parts.database.run("ALTER TABLE away RENAME TO changes")
+    assert (await bench.anybody.get("/offer/a")).json["plans"]["basic"]["cost"] == "1.0", "nothing half"
+    await bench.parts.database.run("ALTER TABLE away RENAME TO changes")
     assert (await green.publish("a", offer(cost="2"))).status == 200
-    assert (await small.anybody.get("/readyz")).status == 200
+    assert (await bench.anybody.get("/readyz")).status == 200
 
 
 async def test_pages_hold_every_offer_once_whatever_the_order(bench: Bench) -> None:
@@ -133,24 +133,24 @@ async def test_pages_hold_every_offer_once_whatever_the_order(bench: Bench) -> N
     assert [each["plans"][0]["cost"] for each in cheap["items"]] == ["0"] * 5
 
 
-async def test_the_next_page_is_linked(small: Bench) -> None:
-    green = await small.provider()
+async def test_the_next_page_is_linked(bench: Bench) -> None:
+    green = await bench.provider()
     for number in range(3):
         await green.publish(f"o{number}", offer())
-    first = await small.anybody.get("/api/v1/offers", limit="2", where="price < 5")
+    first = await bench.anybody.get("/api/v1/offers", limit="2", where="price < 5")
     address = first.headers["Link"].removeprefix("<").partition(">")[0]
-    following = await small.anybody.get(address)
+    following = await bench.anybody.get(address)
     assert [each["id"] for each in following.json["items"]] == ["o2"]
 
 
-async def test_filters_see_plans_prices_regions_labels_and_what_was_measured(small: Bench) -> None:
-    green, blue = await small.provider("green"), await small.provider("blue", region="us-east")
+async def test_filters_see_plans_prices_regions_labels_and_what_was_measured(bench: Bench) -> None:
+    green, blue = await bench.provider("green"), await bench.provider("blue", region="us-east")
     await green.publish("disks", THESIS)
     await blue.publish("gpus", offer(cost="9", labels={"tier": "gold", "brokering.liqo.io/gpu": "a100"}))
-    await small.parts.catalog.measure("blue", {"latency": 11.0})
+    await bench.parts.catalog.measure("blue", {"latency": 11.0})
 
     async def matching(where: str) -> dict[str, list[str]]:
-        answer = await small.anybody.get("/offers", where=where)
+        answer = await bench.anybody.get("/offers", where=where)
         assert answer.status == 200, answer.body
         return {each["id"]: each["matches"] for each in answer.json["items"]}
 
@@ -162,12 +162,12 @@ async def test_filters_see_plans_prices_regions_labels_and_what_was_measured(sma
     assert await matching("resources['brokering.liqo.io/redis'] == 1") == {"disks": ["medium"]}
     assert await matching("measured.latency < 16") == {"gpus": ["basic"]}
     assert await matching("!(measured.latency < 16)") == {}, "what was never measured is neither"
-    long = await small.anybody.ask("POST", "/api/v1/offers:search", {"where": "kind == 'storage'", "order": "-price"})
+    long = await bench.anybody.ask("POST", "/api/v1/offers:search", {"where": "kind == 'storage'", "order": "-price"})
     assert [each["id"] for each in long.json["items"]] == ["gpus", "disks"]
 
 
-async def test_a_list_that_did_not_change_is_not_sent_again(small: Bench) -> None:
-    green = await small.provider()
+async def test_a_list_that_did_not_change_is_not_sent_again(bench: Bench) -> None:
+    green = await bench.provider()
     await green.publish("a", offer())
     first = await green.get("/api/v1/offers", where="price > 0")
     assert (

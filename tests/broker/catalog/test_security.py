@@ -11,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.catalog.bench import OPERATOR, Bench, Client, offer
+from continuo.broker.catalog.database import Session
+from continuo.broker.catalog.schema import SCHEMA
 
 pytestmark = pytest.mark.anyio
 
@@ -99,10 +101,10 @@ async def test_a_replayed_refresh_token_ends_the_thief_and_the_victim(bench: Ben
     assert (await (await bench.login("green")).publish("a", offer())).status == 201
 
 
-async def test_a_refresh_token_expires_too(small: Bench) -> None:
-    green = await small.provider()
-    small.clock.now += 31 * 24 * 3600
-    assert (await small.anybody.ask("POST", "/api/v1/tokens:refresh", {"refresh_token": green.refresh})).status == 401
+async def test_a_refresh_token_expires_too(bench: Bench) -> None:
+    green = await bench.provider()
+    bench.clock.now += 31 * 24 * 3600
+    assert (await bench.anybody.ask("POST", "/api/v1/tokens:refresh", {"refresh_token": green.refresh})).status == 401
 
 
 async def test_what_ends_a_login(closed: Bench) -> None:
@@ -143,8 +145,8 @@ async def test_signing_keys_rotate_and_the_last_one_still_verifies(bench: Bench)
     assert (await bench.anybody.ask("POST", "/api/v1/tokens:refresh", given)).status == 200, "the login itself stays"
 
 
-async def test_keys_that_sign_for_long_are_changed_and_old_ones_go(small: Bench) -> None:
-    signer, records, clock = small.parts.signer, small.parts.measured.measurements, small.clock
+async def test_keys_that_sign_for_long_are_changed_and_old_ones_go(bench: Bench) -> None:
+    signer, records, clock = bench.parts.signer, bench.parts.measured.measurements, bench.clock
     assert not await signer.rotate_after(86400) and not await records.rotate_after(86400)
     clock.now += 86400
     assert await signer.rotate_after(86400) and await records.rotate_after(86400)
@@ -176,51 +178,62 @@ async def test_nothing_is_read_without_a_token_unless_the_operator_allows_it(clo
     assert (await closed.anybody.get(path)).status == 401
 
 
-async def test_guessing_secrets_is_slowed_down(small: Bench) -> None:
-    await small.provider()
+async def test_guessing_secrets_is_slowed_down(bench: Bench) -> None:
+    await bench.provider()
     wrong = {"account": "green", "secret": "a-wrong-secret"}
     for _ in range(10):
-        assert (await small.anybody.ask("POST", "/api/v1/tokens", wrong)).status == 401
-    slowed = await small.anybody.ask("POST", "/api/v1/tokens", {**wrong, "secret": small.passwords["green"]})
+        assert (await bench.anybody.ask("POST", "/api/v1/tokens", wrong)).status == 401
+    slowed = await bench.anybody.ask("POST", "/api/v1/tokens", {**wrong, "secret": bench.passwords["green"]})
     assert slowed.status == 429 and slowed.headers["Retry-After"] == "60"
-    small.clock.now += 61
-    assert (await small.login("green")).token
+    bench.clock.now += 61
+    assert (await bench.login("green")).token
 
 
-async def test_an_account_that_is_not_there_answers_as_a_wrong_secret_does(small: Bench) -> None:
-    await small.provider()
-    wrong = await small.anybody.ask("POST", "/api/v1/tokens", {"account": "green", "secret": "a-wrong-secret"})
-    nobody = await small.anybody.ask("POST", "/api/v1/tokens", {"account": "nobody", "secret": "a-wrong-secret"})
+async def test_an_account_that_is_not_there_answers_as_a_wrong_secret_does(bench: Bench) -> None:
+    await bench.provider()
+    wrong = await bench.anybody.ask("POST", "/api/v1/tokens", {"account": "green", "secret": "a-wrong-secret"})
+    nobody = await bench.anybody.ask("POST", "/api/v1/tokens", {"account": "nobody", "secret": "a-wrong-secret"})
     assert (wrong.status, wrong.body) == (nobody.status, nobody.body)
 
 
+def everything(session: Session) -> str:
+    """All that is stored, as text."""
+    tables = [statement.split()[5] for statement in SCHEMA]
+    rows = [row for table in tables for row in session.all(f"SELECT * FROM {table}")]
+    return "\n".join(
+        bytes(value).decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)
+        for row in rows for value in row
+    )  # fmt: skip
+
+
 async def test_secrets_are_in_no_answer_no_log_and_not_in_the_storage(
-    small: Bench, caplog: pytest.LogCaptureFixture, tmp_path: Any
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    green, lab = await small.provider("green", auth_url="https://192.0.2.1"), await small.consumer()
+    green, lab = await bench.provider("green", auth_url="https://192.0.2.1"), await bench.consumer()
     peering = {"clusterID": "green", "authToken": green.secret, "authURL": "https://192.0.2.2"}
-    assert (await small.anybody.ask("POST", "/authenticate", peering)).status == 200
+    assert (await bench.anybody.ask("POST", "/authenticate", peering)).status == 200
     await green.publish("a", offer())
     contract = (await lab.ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "basic"})).json
     handed = (await lab.ask("POST", f"/api/v1/contracts/{contract['id']}/credentials")).json
     assert handed["authURL"] == "https://192.0.2.2"
-    async with small.http.ws_connect(small.url + "/offers") as socket:
+    async with bench.http.ws_connect(bench.url + "/offers") as socket:
         seen = (await socket.receive()).data
     for caller, path in (
-        (small.anybody, "/offers"), (small.anybody, "/api/v1/offers"), (green, "/offers"), (lab, "/api/v1/contracts"),
-        (green, "/api/v1/contracts"), (small.operator, "/api/v1/accounts"), (small.operator, "/api/v1/contracts"),
-        (lab, f"/api/v1/contracts/{contract['id']}"), (lab, "/api/v1/usage"), (small.operator, "/api/v1/accounts/green"),
-        (small.anybody, "/healthz"), (small.anybody, "/readyz"), (small.anybody, "/openapi.json"),
+        (bench.anybody, "/offers"), (bench.anybody, "/api/v1/offers"), (green, "/offers"), (lab, "/api/v1/contracts"),
+        (green, "/api/v1/contracts"), (bench.operator, "/api/v1/accounts"), (bench.operator, "/api/v1/contracts"),
+        (lab, f"/api/v1/contracts/{contract['id']}"), (lab, "/api/v1/usage"), (bench.operator, "/api/v1/accounts/green"),
+        (bench.anybody, "/healthz"), (bench.anybody, "/readyz"), (bench.anybody, "/openapi.json"),
     ):  # fmt: skip
         answer = await caller.get(path)
         assert answer.status == 200, path
         seen += answer.body.decode()
-    await small.operator.ask("PUT", "/api/v1/accounts/green", {"role": "provider", "secret": 7})
-    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir()).decode("latin-1")
+    await bench.operator.ask("PUT", "/api/v1/accounts/green", {"role": "provider", "secret": 7})
+    stored = await bench.parts.database.do(everything)
+    assert '"auth_url":"https://192.0.2.2"' in stored
     secrets = [green.secret, lab.secret, handed["token"], handed["token"].partition(".")[2], green.refresh, OPERATOR]
     for place in (seen, caplog.text, stored):
         assert place
         for secret in secrets:
             assert secret not in place
-    assert green.token not in stored and "192.0.2.2" not in json.dumps((await small.anybody.get("/offers")).json)
+    assert green.token not in stored and "192.0.2.2" not in json.dumps((await bench.anybody.get("/offers")).json)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -35,10 +34,10 @@ async def until(socket: Any, revision: int) -> list[dict[str, Any]]:
     return changes
 
 
-async def test_the_first_forms_socket_sends_full_lists(small: Bench) -> None:
-    green = await small.provider("green", name="Green clouds")
+async def test_the_first_forms_socket_sends_full_lists(bench: Bench) -> None:
+    green = await bench.provider("green", name="Green clouds")
     await green.publish("a", offer())
-    async with small.http.ws_connect(small.url + "/offers") as socket:
+    async with bench.http.ws_connect(bench.url + "/offers") as socket:
         (provider,) = json.loads((await socket.receive()).data)
         assert (provider["clusterID"], provider["clusterName"]) == ("green", "Green clouds")
         assert provider["offers"][0]["plans"]["basic"]["cost"] == "1.0"
@@ -48,9 +47,9 @@ async def test_the_first_forms_socket_sends_full_lists(small: Bench) -> None:
 
 
 @pytest.mark.parametrize("sockets", ["wsproto", None], ids=["any server", "our server"])
-async def test_a_snapshot_then_deltas(tmp_path: Path, sockets: str | None) -> None:
+async def test_a_snapshot_then_deltas(storage: str, sockets: str | None) -> None:
     more = {"sockets": sockets} if sockets else {}
-    async with catalog(str(tmp_path / "c.sqlite"), **more) as bench:
+    async with catalog(storage, **more) as bench:
         green = await bench.provider()
         await green.publish("a", offer())
         async with bench.anybody.stream() as socket:
@@ -65,10 +64,10 @@ async def test_a_snapshot_then_deltas(tmp_path: Path, sockets: str | None) -> No
             assert changes[0]["offer"]["name"] == "Größe" and "offer" not in changes[1]
 
 
-async def test_an_offer_that_no_longer_matches_is_gone_for_that_reader(small: Bench) -> None:
-    green = await small.provider()
+async def test_an_offer_that_no_longer_matches_is_gone_for_that_reader(bench: Bench) -> None:
+    green = await bench.provider()
     await green.publish("a", offer(cost="1"))
-    async with small.anybody.stream() as socket:
+    async with bench.anybody.stream() as socket:
         await socket.send_json({"op": "subscribe", "where": "price < 2"})
         start = (await frame(socket))["revision"]
         for cost in ("5", "6", "1.5"):
@@ -77,12 +76,12 @@ async def test_an_offer_that_no_longer_matches_is_gone_for_that_reader(small: Be
         assert [(c["type"], c["revision"] - start) for c in changes] == [("offer.deleted", 1), ("offer.upserted", 3)]
 
 
-async def test_events_resume_where_the_last_one_was(small: Bench) -> None:
-    green = await small.provider()
+async def test_events_resume_where_the_last_one_was(bench: Bench) -> None:
+    green = await bench.provider()
     for cost in ("1", "2", "3"):
         await green.publish("a", offer(cost=cost))
     headers = {"Last-Event-ID": "1"}
-    async with small.http.get(small.url + "/api/v1/events", headers=headers) as answer:
+    async with bench.http.get(bench.url + "/api/v1/events", headers=headers) as answer:
         lines = []
         while len([line for line in lines if line.startswith("id:")]) < 2:
             lines.append((await asyncio.wait_for(answer.content.readline(), 20)).decode().strip())
@@ -94,8 +93,8 @@ async def test_events_resume_where_the_last_one_was(small: Bench) -> None:
     ] or [line for line in lines if line.startswith("id")] == ["id: 2", "id: 3"]
 
 
-async def test_what_is_no_longer_kept_cannot_be_resumed(tmp_path: Path) -> None:
-    async with catalog(str(tmp_path / "c.sqlite"), keep=4) as bench:
+async def test_what_is_no_longer_kept_cannot_be_resumed(storage: str) -> None:
+    async with catalog(storage, keep=4) as bench:
         green = await bench.provider()
         for cost in range(10):
             await green.publish("a", offer(cost=str(cost)))
@@ -137,22 +136,22 @@ async def test_a_ticket_opens_one_socket_once(closed: Bench) -> None:
 
 
 @pytest.mark.parametrize("origin,opens", [("http://evil.example", False), ("http://127.0.0.1", False), ("same", True)])
-async def test_pages_of_others_open_no_sockets(small: Bench, origin: str, opens: bool) -> None:
-    origin = small.url if origin == "same" else origin
+async def test_pages_of_others_open_no_sockets(bench: Bench, origin: str, opens: bool) -> None:
+    origin = bench.url if origin == "same" else origin
     if opens:
-        async with small.anybody.stream({"Origin": origin}) as socket:
+        async with bench.anybody.stream({"Origin": origin}) as socket:
             await socket.send_json({"op": "subscribe"})
             assert (await frame(socket))["op"] == "snapshot"
     else:
         with pytest.raises(aiohttp.WSServerHandshakeError):
-            await small.anybody.stream({"Origin": origin})
+            await bench.anybody.stream({"Origin": origin})
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_whoever_reconnects_misses_nothing_and_hears_nothing_twice(small: Bench, seed: int) -> None:
+async def test_whoever_reconnects_misses_nothing_and_hears_nothing_twice(bench: Bench, seed: int) -> None:
     """Readers who are cut off again and again, at any point, while two providers write."""
     dice = random.Random(seed)
-    providers = [await small.provider(name) for name in ("green", "blue")]
+    providers = [await bench.provider(name) for name in ("green", "blue")]
     done = asyncio.Event()
 
     async def write(provider: Client, prefix: str, dice: random.Random) -> None:
@@ -163,11 +162,11 @@ async def test_whoever_reconnects_misses_nothing_and_hears_nothing_twice(small: 
             else:
                 await provider.publish(id, offer(cost=str(dice.randrange(100)), name=f"step {step}"))
 
-    readers = [asyncio.create_task(_reader(small, random.Random(seed * 100 + n), done)) for n in range(4)]
+    readers = [asyncio.create_task(_reader(bench, random.Random(seed * 100 + n), done)) for n in range(4)]
     await asyncio.gather(*(write(p, "gb"[n], random.Random(dice.random())) for n, p in enumerate(providers)))
     done.set()
-    last = small.parts.catalog.feed.revision
-    truth = {each["id"]: each for each in (await small.anybody.get("/api/v1/offers")).json["items"]}
+    last = bench.parts.catalog.feed.revision
+    truth = {each["id"]: each for each in (await bench.anybody.get("/api/v1/offers")).json["items"]}
     for reader in readers:
         heard, state = await asyncio.wait_for(reader, 60)
         assert heard == list(range(heard[0], last + 1)) if heard else last == 0
@@ -232,8 +231,7 @@ async def test_the_log_is_bounded_and_so_is_what_is_encoded() -> None:
         feed.after(1)
 
 
-async def test_a_filtered_reader_hears_of_deletions_that_began_before_the_restart(tmp_path: Path) -> None:
-    storage = str(tmp_path / "c.sqlite")
+async def test_a_filtered_reader_hears_of_deletions_that_began_before_the_restart(storage: str) -> None:
     async with catalog(storage) as bench:
         green = await bench.provider()
         await green.publish("a", offer(cost="1"))

@@ -50,7 +50,7 @@ def judged(where: str, row: dict[str, Any]) -> bool:
     return result.type() != cel.Type.ERROR and result.value() is True
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(CONDITIONS, st.lists(ROWS, min_size=1, max_size=4))
 def test_filters_agree_with_the_runtime(where: str, rows: list[dict[str, Any]]) -> None:
     flat = [Row(**{field: row.get(field, "") for field in FIELDS}) for row in rows]

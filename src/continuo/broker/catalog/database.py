@@ -2,6 +2,9 @@
 
 Everything that is read often lives in memory, so the database is for writing and for starting again. Both databases are
 spoken to by their plain drivers with the same SQL; the thread is what makes the order of commits the order of revisions.
+
+A connection that is lost is made anew. Whether the commit under way at that moment counted is not guessed: every
+transaction has a number that it writes itself, so it is looked up, and taken over late or made again.
 """
 
 from __future__ import annotations
@@ -11,51 +14,21 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from continuo.broker.catalog.schema import SCHEMA, VERSION
+from continuo.broker.catalog.storage import Session, Storage, StorageFailed, TakenOver
+
+__all__ = ["Database", "Session", "StorageFailed"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TOGETHER = 256
-_LOCK = 0x636F6E74  # any constant of ours: who holds this advisory lock owns the catalog
-
-_LOCK_PATIENCE = 3
-"""Seconds."""
-
-
-class StorageFailed(Exception):
-    """The database cannot be used; `str()` is a sentence."""
-
-
-class Session:
-    """What an operation sees: statements with `?`, inside the transaction of its turn."""
-
-    def __init__(self, connection: Any, postgres: bool) -> None:
-        self._connection, self._postgres = connection, postgres
-
-    def run(self, statement: str, *values: Any) -> Any:
-        """Execute one statement; the cursor has its rows."""
-        return self._connection.execute(statement.replace("?", "%s") if self._postgres else statement, values)
-
-    def one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
-        """The first row."""
-        row = self.run(statement, *values).fetchone()
-        return None if row is None else tuple(row)
-
-    def all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Every row."""
-        return [tuple(row) for row in self.run(statement, *values).fetchall()]
-
-    def next_revision(self) -> int:
-        """The catalog's next revision; it is taken only if the transaction commits."""
-        row = self.one("UPDATE meta SET value = value + 1 WHERE name = 'revision' RETURNING value")
-        assert row is not None
-        return int(row[0])
+_SOONEST, _LATEST = 0.2, 5.0
+"""Seconds between two attempts to connect again."""
 
 
 @dataclass(slots=True)
@@ -71,13 +44,18 @@ class Database:
     """The catalog's storage: a path or `sqlite:///path`, or `postgresql://...`."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._postgres = url.startswith(("postgresql://", "postgres://"))
+        self._storage = Storage(url)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._number = 0
+        self._connected, self._wait, self._try_at = True, _SOONEST, 0.0
+        self._doubtful: tuple[int, list[_Job[Any]]] | None = None
+        """A transaction that was lost with its connection, and its number."""
         self.trouble = ""
         """Why changes are not taken now."""
+        self.taken_over = asyncio.Event()
+        """Another catalog writes here: this one will never take a change again."""
 
     async def open(self) -> None:
         """Connect, make the tables, and become the only one who writes; raises StorageFailed."""
@@ -113,44 +91,109 @@ class Database:
     def _serve(self, opened: asyncio.Future[None]) -> None:
         assert self._loop is not None
         try:
-            connection = self._connect()
+            self._storage.open()
+            if self._storage.postgres:
+                assert self._storage.session is not None
+                self._number = self._storage.session.number("transaction")
         except Exception as error:
             failed = error if isinstance(error, StorageFailed) else StorageFailed(f"cannot open the storage: {error}")
+            self._storage.close()
             self._loop.call_soon_threadsafe(opened.set_exception, failed)
             return
         self._loop.call_soon_threadsafe(opened.set_result, None)
-        session = Session(connection, self._postgres)
-        while batch := self._next():
-            self._run(connection, session, batch)
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_deliver, batch)
-        connection.close()
+        while (batch := self._next()) is not None:
+            if not self._connected and time.monotonic() >= self._try_at:
+                self._reconnect()
+            if batch:
+                self._run(batch)
+                self._tell(_deliver, batch)
+        self._storage.close()
 
-    def _next(self) -> list[_Job[Any]]:
+    def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _next(self) -> list[_Job[Any]] | None:
+        """What waits; nothing when it is time to connect again; None at the end."""
         batch: list[_Job[Any]] = []
-        job = self._jobs.get()
+        try:
+            job = self._jobs.get(timeout=self._patience())
+        except queue.Empty:
+            return batch
         while job is not None:
             batch.append(job)
             if len(batch) == _TOGETHER or self._jobs.empty():
                 return batch
             job = self._jobs.get()
-        if batch:
-            self._jobs.put(None)
+        if not batch:
+            return None
+        self._jobs.put(None)
         return batch
 
-    def _run(self, connection: Any, session: Session, batch: list[_Job[Any]]) -> None:
+    def _patience(self) -> float | None:
+        if self._connected or self.taken_over.is_set():
+            return None
+        return max(0.0, self._try_at - time.monotonic())
+
+    def _run(self, batch: list[_Job[Any]], again: bool = True) -> None:
         """All in one transaction; when one of them fails, each in its own."""
-        try:
-            self._together(connection, session, batch)
-        except Exception as error:
-            if len(batch) == 1:
-                batch[0].error = self._told(error)
-                return
+        if not self._connected:
             for job in batch:
-                try:
-                    self._together(connection, session, [job])
-                except Exception as alone:
-                    job.error = self._told(alone)
+                job.error = StorageFailed(self.trouble)
+            return
+        try:
+            self._together(batch)
+        except Exception as error:
+            if self._storage.lost():
+                self._lost(batch, error, again)
+            elif len(batch) == 1:
+                batch[0].error = self._told(error)
+            else:
+                for job in batch:
+                    self._run([job], again)
+
+    def _lost(self, batch: list[_Job[Any]], error: Exception, again: bool) -> None:
+        """The connection went with this transaction: connect at once, and see what became of it."""
+        if self._connected:
+            log.error("the connection to the storage is lost: %s", str(error).strip().splitlines()[0])
+            self._connected, self._wait, self._try_at = False, _SOONEST, 0.0
+        self._doubtful = self._number, batch
+        if again and self._reconnect(taking_over=False):
+            counted, self._doubtful = self._counted(), None
+            if not counted:
+                self._run(batch, again=False)
+            return
+        self.trouble = self.trouble or "the storage does not take changes: its connection is lost"
+        for job in batch:
+            job.error = StorageFailed(self.trouble)
+
+    def _reconnect(self, *, taking_over: bool = True) -> bool:
+        """Try to have a connection; what was committed without our knowing is taken over then."""
+        if self.taken_over.is_set():
+            return False
+        try:
+            self._storage.reopen()
+        except Exception as error:
+            self._try_at = time.monotonic() + self._wait
+            self._wait = min(2 * self._wait, _LATEST)
+            self.trouble = str(error) if isinstance(error, StorageFailed) else self._told(error).args[0]
+            if isinstance(error, TakenOver):
+                log.critical("%s", error)
+                self._tell(self.taken_over.set)
+            return False
+        log.info("the storage is connected again")
+        self._connected, self._wait, self.trouble = True, _SOONEST, ""
+        if taking_over and self._doubtful is not None:
+            if self._counted():
+                self._tell(_deliver_late, self._doubtful[1])
+            self._doubtful = None
+        return True
+
+    def _counted(self) -> bool:
+        """Whether the doubtful transaction was committed."""
+        assert self._storage.session is not None and self._doubtful is not None
+        return self._storage.session.number("transaction") == self._doubtful[0]
 
     def _told(self, error: Exception) -> Exception:
         """The driver's errors are one of ours: whoever asks later hears it too."""
@@ -160,72 +203,25 @@ class Database:
         log.error("%s: %s", self.trouble, error)
         return StorageFailed(self.trouble)
 
-    def _together(self, connection: Any, session: Session, batch: list[_Job[Any]]) -> None:
-        connection.execute("BEGIN IMMEDIATE" if not self._postgres else "BEGIN")
+    def _together(self, batch: list[_Job[Any]]) -> None:
+        connection, session, postgres = self._storage.connection, self._storage.session, self._storage.postgres
+        assert session is not None
+        self._number += postgres
+        connection.execute("BEGIN" if postgres else "BEGIN IMMEDIATE")
         try:
             for job in batch:
                 job.result = job.work(session)
+            if postgres:
+                session.run(
+                    "INSERT INTO meta VALUES ('transaction', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    self._number,
+                )
             connection.execute("COMMIT")
             self.trouble = ""
         except BaseException:
             with contextlib.suppress(Exception):  # a connection that is lost has rolled back
                 connection.execute("ROLLBACK")
             raise
-
-    def _connect(self) -> Any:
-        connection = self._postgresql() if self._postgres else self._sqlite()
-        session = Session(connection, self._postgres)
-        connection.execute("BEGIN")
-        for statement in SCHEMA:
-            session.run(statement.replace("BLOB", "BYTEA") if self._postgres else statement)
-        session.run("INSERT INTO meta VALUES ('schema', ?), ('revision', 0) ON CONFLICT DO NOTHING", VERSION)
-        found = session.one("SELECT value FROM meta WHERE name = 'schema'")
-        connection.execute("COMMIT")
-        if found is None or found[0] != VERSION:
-            raise StorageFailed(f"the storage was made by another version of Continuo (schema {found and found[0]})")
-        return connection
-
-    def _sqlite(self) -> Any:
-        import sqlite3
-
-        path = Path(self._url.removeprefix("sqlite:///"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)  # before SQLite: its log takes over who may read
-        except OSError as error:
-            raise StorageFailed(f"cannot open {path}: {error.strerror}") from error
-        try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=0.2)
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            why = "another catalog uses it; stop that one first" if "locked" in str(error) else str(error)
-            raise StorageFailed(f"cannot open {path}: {why}") from error
-        return connection
-
-    def _postgresql(self) -> Any:
-        try:
-            import psycopg
-        except ModuleNotFoundError as error:
-            raise StorageFailed(
-                "PostgreSQL needs the Python package psycopg: install Continuo's extra `broker`"
-            ) from error
-        try:
-            connection = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
-        except psycopg.Error as error:
-            place = self._url.rpartition("@")[2]  # never the password
-            raise StorageFailed(f"cannot reach PostgreSQL at {place}: {type(error).__name__}") from error
-        connection.execute(f"SET lock_timeout = '{_LOCK_PATIENCE}s'")
-        try:  # waits a little: the server may still be ending the session of one that was just stopped
-            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        except psycopg.errors.LockNotAvailable as error:
-            connection.close()
-            raise StorageFailed("another catalog uses this PostgreSQL database; stop that one first") from error
-        connection.execute("SET lock_timeout = DEFAULT")
-        return connection
 
 
 def _ignoring(then: Callable[[], object] | None) -> Callable[[None], None] | None:
@@ -257,3 +253,13 @@ def _deliver(batch: list[_Job[Any]]) -> None:
             job.future.set_result(job.result)
         else:
             job.future.set_exception(error)
+
+
+def _deliver_late(batch: list[_Job[Any]]) -> None:
+    """They were committed although their callers heard of a failure: what is in memory follows the storage."""
+    for job in batch:
+        if job.then is not None:
+            try:
+                job.then(job.result)
+            except Exception:
+                log.exception("a committed change could not be taken over")
