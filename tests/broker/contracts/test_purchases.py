@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from broker.catalog.bench import Bench, Client, catalog, cheap_hashes, offer
-from broker.contracts.world import World, contracted, pod, world
+from broker.contracts.world import SYSTEM, World, contracted, pod, world
 from continuo.broker.contracts.peering import ClusterPeering
 from continuo.embedded.port import Api
 from continuo.resources import kinds
@@ -122,6 +123,20 @@ async def test_credentials_rotate_and_the_old_ones_are_void_at_once(made: World,
         await old.list(kinds.POD, space)
 
 
+async def test_credentials_of_a_provider_who_is_away_are_asked_for_again(made: World, bench: Bench) -> None:
+    await (await bench.provider()).publish("a", offer())
+    far = await bench.consumer("far")
+    contract = await bought(bench, far)
+    path, broker = f"/api/v1/contracts/{contract['id']}/credentials", made.client("broker")
+    secret = await broker.get(kinds.SECRET, "green-kubeconfig", SYSTEM)
+    await broker.delete(kinds.SECRET, "green-kubeconfig", SYSTEM)
+    refused = await far.ask("POST", path)
+    assert refused.status == 503 and refused.json["code"] == "provider-unreachable"
+    assert refused.json["detail"] == "the provider green does not hand out credentials now; ask again later"
+    await broker.create(kinds.SECRET.new("green-kubeconfig", SYSTEM, data=secret["data"]))
+    assert "kubeconfig" in (await far.ask("POST", path)).json, "what failed was not handed over"
+
+
 async def test_no_secret_is_in_lists_statuses_logs_or_storage(
     made: World, bench: Bench, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -132,9 +147,13 @@ async def test_no_secret_is_in_lists_statuses_logs_or_storage(
     answer = await far.ask("POST", f"/api/v1/contracts/{contract['id']}/credentials")
     assert answer.headers["Cache-Control"] == "no-store"
     secret = yaml.safe_load(answer.json["kubeconfig"])["users"][0]["user"]["token"]
-    places = [record.getMessage() for record in caplog.records]
+    places = [answer.body.decode(), *(record.getMessage() for record in caplog.records)]
     for path in ("/api/v1/contracts", f"/api/v1/contracts/{contract['id']}", "/api/v1/usage"):
         places += [(await caller.get(path)).body.decode() for caller in (far, bench.operator)]
+    stolen = base64.b64decode(made.apis["broker"].get(kinds.SECRET, "green-kubeconfig", SYSTEM)["data"]["value"])
+    brokers_own = yaml.safe_load(stolen)["users"][0]["user"]["token"]
+    assert not [place for place in places if brokers_own in place]
+    del places[0]  # the one answer that has the buyer's
     for api in (made.apis["broker"], made.apis["green"]):
         places += [msgspec.json.encode(everything(api)).decode()]
     await bench.parts.database.do(lambda _: None)
