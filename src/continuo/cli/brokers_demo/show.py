@@ -9,7 +9,9 @@ from rich.console import Console
 from continuo.cli import places
 from continuo.cli.brokers_demo import latency, market, placing, scene, scheduling, stage
 from continuo.cli.brokers_demo.stage import Stage
+from continuo.cli.failures import Failed
 from continuo.cli.output import make_console, print_table
+from continuo.testbed.errors import TestbedError
 
 
 async def show(data: Path, timeout: float) -> None:
@@ -75,7 +77,10 @@ async def _scheduling(console: Console, made: Stage, bought: str, timeout: float
 
 
 async def _http(console: Console, made: Stage, shown: list[dict[str, object]], hidden: list[dict[str, object]]) -> None:
-    found = await latency.measure(made, shown, hidden)
+    try:
+        found = await latency.measure(made, shown, hidden)
+    except TestbedError as error:
+        raise Failed(f"HTTP latency cannot be measured here: {error}") from error
     console.print(f"  {found.about}\n", highlight=False)
     for table in (found.aggregator, found.orchestrator):
         print_table(("CALLED FROM", "MEDIAN ms", "MEAN ms", "P99 ms", "RAW ROUND TRIP ms"), latency.rows(table))
