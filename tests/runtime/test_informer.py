@@ -280,6 +280,7 @@ def test_managed_fields_are_dropped_unless_told_otherwise() -> None:
     run(main())
 
 
+@pytest.mark.handlers_may_fail
 def test_a_handler_that_fails_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         cluster = Double()
