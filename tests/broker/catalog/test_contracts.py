@@ -133,6 +133,9 @@ class Rehearsal:
         self.fail = 0
         self.refuse = False
         self.hang: asyncio.Event | None = None
+        self.keep = 0
+        """How often `unlink` is refused."""
+        self.refused = asyncio.Event()
 
     async def link(self, contract: Contract) -> Link:
         if self.hang is not None:
@@ -142,10 +145,14 @@ class Rehearsal:
             raise OSError("no route to the provider")
         self.linked[contract.id] = self.linked.get(contract.id, 0) + 1
         if self.refuse:
+            self.refused.set()
             raise PeeringRefused("both clusters use 10.0.0.0/16, and nothing translates")
         return Link("linked")
 
     async def unlink(self, contract: Contract) -> None:
+        if self.keep:
+            self.keep -= 1
+            raise PeeringRefused("the link belongs to somebody else")
         self.linked.pop(contract.id, None)
 
 
@@ -153,14 +160,16 @@ async def no_pause(_: float) -> None:
     await asyncio.sleep(0)
 
 
-async def open_contracts(path: str, peering: Rehearsal, clock: Clock) -> tuple[Database, Contracts]:
+async def open_contracts(
+    path: str, peering: Rehearsal, clock: Clock, pause: Callable[[float], Any] = no_pause
+) -> tuple[Database, Contracts]:
     database = Database(path)
     await database.open()
     books = Catalog(database, clock=clock)
     await books.load()
     if books.index.get("a") is None:
         await books.publish(Offer("a", "green", "A", "t", (Plan("basic", "Basic", "1", {"cpu": "1"}),)))
-    contracts = Contracts(database, books, peering, clock, no_pause)
+    contracts = Contracts(database, books, peering, clock, pause)
     await contracts.load()
     return database, contracts
 
@@ -176,6 +185,55 @@ async def test_what_fails_for_now_is_tried_again_and_what_is_refused_is_undone(s
     failed = await contracts.settled(made.id, 20)
     assert failed.state == "failed" and "10.0.0.0/16" in failed.reason
     assert made.id not in peering.linked and [r for r in await contracts.usage("lab") if r.contract == made.id] == []
+    await contracts.close()
+    await database.close()
+
+
+async def test_a_refusal_that_could_not_be_stored_at_first_is_not_lost(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peering, clock = Rehearsal(), Clock()
+    database, contracts = await open_contracts(storage, peering, clock)
+    peering.refuse, real, failures = True, Database._together, 1
+
+    def failing(self: Database, batch: list[Any]) -> None:
+        nonlocal failures
+        if peering.refused.is_set() and failures:  # the write that would keep the refusal
+            failures -= 1
+            raise OSError("no space left on the device")
+        real(self, batch)
+
+    monkeypatch.setattr(Database, "_together", failing)
+    made, _ = await contracts.buy(Purchase("lab", "a", "basic"))
+    failed = await contracts.settled(made.id, 20)
+    assert failures == 0, "the storage did fail"
+    assert failed.state == "failed" and "10.0.0.0/16" in failed.reason and made.id not in peering.linked
+    peering.refuse = False
+    again, _ = await contracts.buy(Purchase("lab", "a", "basic"))
+    assert (await contracts.settled(again.id, 20)).state == "active", "others are driven on"
+    await contracts.close()
+    await database.close()
+    database, contracts = await open_contracts(storage, peering, clock)
+    assert contracts.get(made.id, "lab").reason == failed.reason, "and it is stored"
+    await contracts.close()
+    await database.close()
+
+
+async def test_what_cannot_be_unlinked_is_tried_less_and_less_often(storage: str) -> None:
+    peering, clock = Rehearsal(), Clock()
+    waits: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    database, contracts = await open_contracts(storage, peering, clock, pause)
+    made, _ = await contracts.buy(Purchase("lab", "a", "basic"))
+    assert (await contracts.settled(made.id, 20)).state == "active"
+    peering.keep = 9
+    await contracts.end(made.id, "lab", "enough")
+    assert (await contracts.settled(made.id, 20)).state == "ended" and peering.linked == {}
+    assert waits[:4] == [1.0, 2.0, 4.0, 8.0] and len(waits) == 9 and max(waits) <= 60
     await contracts.close()
     await database.close()
 
