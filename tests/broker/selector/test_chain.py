@@ -12,6 +12,7 @@ from continuo.broker.selector.names import BROKERED, DECISION, MANAGER, PROVIDER
 from continuo.embedded.port import Api
 from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
 from continuo.federation.reflection.engine import Reflection, Settings
+from continuo.federation.reflection.pair import Placement, later
 from continuo.federation.reflection.twin import VIRTUAL_NODE
 from continuo.kube.config import connect
 from continuo.resources import kinds
@@ -38,9 +39,11 @@ def new_cluster(bench: Bench, name: str, network: str) -> Api:
 
 
 @asynccontextmanager
-async def reflected(bench: Bench, home: str, remote: str, settings: Settings) -> AsyncIterator[None]:
+async def reflected(
+    bench: Bench, home: str, remote: str, settings: Settings, place: Placement = later
+) -> AsyncIterator[None]:
     ends = [connect(bench.host.engine.kubeconfig(name), name=name) for name in (home, remote)]
-    reflection = Reflection(*ends, settings, beat=0.2, while_away=0.2)
+    reflection = Reflection(ends[0], ends[1], settings, beat=0.2, while_away=0.2, place=place)
     task = asyncio.create_task(reflection.run())
     ready = asyncio.create_task(reflection.ready.wait())
     try:
@@ -68,7 +71,8 @@ def deployment(replicas: int) -> Object:
     return kinds.DEPLOYMENT.new("web", SPACE, spec=spec)
 
 
-async def test_a_deployment_runs_where_the_policy_says_and_follows_it_never_twice() -> None:
+@pytest.mark.parametrize("at_creation", [True, False], ids=["at creation", "by the loop"])
+async def test_a_deployment_runs_where_the_policy_says_and_follows_it_never_twice(*, at_creation: bool) -> None:
     async with broker() as bench, AsyncExitStack() as stack:
         consumer = new_cluster(bench, "acme", "10.50.0.0/16")
         providers = {name: new_cluster(bench, name, f"10.6{number}.0.0/16") for number, name in enumerate(("p1", "p2"))}
@@ -86,7 +90,13 @@ async def test_a_deployment_runs_where_the_policy_says_and_follows_it_never_twic
             scheduler=MANAGER,
             home_id="acme",
         )
-        await stack.enter_async_context(reflected(bench, "acme", "broker", onwards))
+        if at_creation:
+            await bench.start()
+
+        def place(copy: Object) -> Object:
+            return bench.selector.placement(copy) if at_creation and bench.selector is not None else copy
+
+        await stack.enter_async_context(reflected(bench, "acme", "broker", onwards, place))
         for name in providers:
             node = Settings(f"node-{name}", frozenset(), consumers=True, labels={PROVIDER: name}, taints=(TAINT,))
             await stack.enter_async_context(reflected(bench, "broker", name, node))
@@ -99,7 +109,8 @@ async def test_a_deployment_runs_where_the_policy_says_and_follows_it_never_twic
 
         for api in (consumer, *providers.values()):
             stack.callback(api.listen(kinds.POD, count))
-        await bench.start()
+        if not at_creation:
+            await bench.start()
         consumer.create(deployment(4))
 
         def ready() -> bool:
@@ -107,6 +118,9 @@ async def test_a_deployment_runs_where_the_policy_says_and_follows_it_never_twic
             return len(pods) == 4 and all(is_true(pod, "Ready") for pod in pods)
 
         await bench.until(lambda: bench.where() == {"p1": 4} and ready())
+        assert bench.selector is not None
+        bindings = bench.selector.desk.cluster.requests["post"]  # type: ignore[attr-defined]
+        assert bindings == (0 if at_creation else 4)
         copies = providers["p1"].list(kinds.POD, SPACE)
         assert all(DECISION not in annotations_of(pod) for pod in copies), "a provider was told of its competitors"
         first = {pod["metadata"]["uid"] for pod in consumer.list(kinds.POD, SPACE)}

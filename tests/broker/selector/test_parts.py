@@ -79,7 +79,8 @@ def node(name: str = "n1", provider: str = "p1", *, cpu: str = "4", taints: list
 
 def test_sums_are_the_same_however_pods_come_and_go() -> None:
     rng = random.Random(7)
-    rooms, alive = Rooms(), {}
+    rooms = Rooms()
+    alive: dict[tuple[str, str], int] = {}
     rooms.node("n1", node())
     for step in range(500):
         key, uid = ("s", f"p{rng.randint(0, 8)}"), f"u{step}"
