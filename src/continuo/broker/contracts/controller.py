@@ -50,6 +50,8 @@ class Contracted:
         self._broker, self._members, self._networks = broker, members, networks
         self._now = now or (lambda: datetime.now(UTC))
         self._contracts = Informer(broker, Watch(CONTRACT, indexers=INDEXES))
+        self._given: dict[str, tuple[Cluster, float]] = {}
+        """By contract: through which client its namespace was seen to, and until when that is enough."""
         self._providers, self._consumers = Informer(broker, Watch(PROVIDER)), Informer(broker, Watch(CONSUMER))
         self.controller: Controller[str] = Controller("contracts", self._reconcile, workers=8)
         self._links = Links(fleet, members, self._contracts.cache, self.controller.add)
@@ -120,7 +122,8 @@ class Contracted:
         if trouble is not None:
             await self._say(case, trouble)
             return DONE
-        return await self._deliver(await self._begin(case))
+        begun = await self._begin(case)
+        return await self._deliver(begun) if begun is not None else DONE
 
     def _case(self, contract: Object) -> Case:
         spec = contract["spec"]
@@ -134,6 +137,7 @@ class Contracted:
             self._networks.hold(case.name, ends(case.consumer_id, case.provider_id) if linked else None)
 
     async def _gone(self, name: str) -> None:
+        self._given.pop(name, None)
         if self._networks is not None:
             self._networks.hold(name, None)
         await self._links.forget(name)
@@ -158,8 +162,8 @@ class Contracted:
             return Word(False, words.NO_KUBECONFIG, enter(spec.provider))
         return None
 
-    async def _begin(self, case: Case) -> Case:
-        """Hold the contract, and write down how it is fulfilled, before anything is made."""
+    async def _begin(self, case: Case) -> Case | None:
+        """Hold the contract, and write down how it is fulfilled, before anything is made; None: it went meanwhile."""
         finalizers = case.object["metadata"].get("finalizers") or []
         if FINALIZER not in finalizers:
             case = self._case(await self._hold(case.object, [*finalizers, FINALIZER]))
@@ -167,7 +171,8 @@ class Contracted:
             reachable = case.consumer is not None and case.consumer.kubeconfig is not None
             mode = Mode.LINKED if reachable else Mode.HANDED_OVER
             case = self._case(await self._say(case, Word(False, words.LINKING, "it begins"), mode))
-        return case
+        held = FINALIZER in (case.object["metadata"].get("finalizers") or [])
+        return case if held and case.mode is not None else None
 
     async def _deliver(self, case: Case) -> Result:
         try:
@@ -179,11 +184,17 @@ class Contracted:
         return Result(RESYNC if said.ready else AGAIN)
 
     async def _give(self, case: Case) -> Word:
+        """Let there be the namespace. What was looked at is not looked at again soon, unless the provider is entered anew."""
         spec, provider = case.spec, self._members.client("Provider", case.spec.provider)
         if provider is None:
             return Word(False, words.UNREACHABLE, shut(self._members, "Provider", spec.provider))
-        namespace = terms.namespace_of(case.name)
-        if not await handover.give(provider, case.name, spec, case.consumer_id):
+        namespace, now = terms.namespace_of(case.name), asyncio.get_running_loop().time()
+        through, until = self._given.pop(case.name, (None, 0.0))
+        if through is provider and now < until:
+            self._given[case.name] = provider, until
+        elif await handover.give(provider, case.name, spec, case.consumer_id):
+            self._given[case.name] = provider, now + 0.9 * RESYNC
+        else:
             return Word(
                 False,
                 words.NAMESPACE_TAKEN,
