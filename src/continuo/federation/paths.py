@@ -7,8 +7,8 @@ tenant namespaces, which are made first and go last; a link that others made is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from continuo.federation import network
@@ -34,22 +34,53 @@ def ends(one: str, other: str) -> Ends:
     return (one, other) if one < other else (other, one)
 
 
-def used_by(pod: Object, consumer: str | None, broker: str = "") -> tuple[Ends, ...]:
-    """The paths that a pod needs: from the consumer whose it is to the cluster where it runs; none before it runs.
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Which clusters a broker can join, and what it calls itself."""
 
-    Who is told nothing of where it runs reaches it through the broker: two paths, one for each hop.
-    """
+    broker: str = ""
+    clusters: frozenset[str] | None = None
+    """None: all that anybody names."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """By virtual node in the broker's cluster: the cluster for which it stands."""
+
+    def knows(self, cluster: str) -> bool:
+        """Whether the broker can make networks to a cluster."""
+        return self.clusters is None or cluster in self.clusters
+
+
+ANY = Knowledge()
+
+
+def through(pod: Object, consumer: str | None, known: Knowledge = ANY) -> bool:
+    """Whether a pod is reached through the broker: by who is told nothing, and where the broker does not know both ends."""
     runs_in = annotations_of(pod).get(ROOT_CID)
-    if not consumer or not runs_in or runs_in == consumer or (pod.get("status") or {}).get("phase") in GONE_PHASES:
+    if not consumer or not runs_in or not known.broker:
+        return False
+    return labels_of(pod).get(OPAQUE) == "true" or not (known.knows(consumer) and known.knows(runs_in))
+
+
+def used_by(pod: Object, consumers: Sequence[str | None], known: Knowledge = ANY) -> tuple[Ends, ...]:
+    """The paths that a pod needs; none before it runs.
+
+    `consumers`: the cluster from which the pod set out, then the one from which it came here. One path from the first to where
+    the pod runs; if it is reached through the broker, one for each hop beside that. Further hops are others' to make.
+    """
+    runs_in, root = annotations_of(pod).get(ROOT_CID), consumers[0] if consumers else None
+    if not root or not runs_in or runs_in == root or (pod.get("status") or {}).get("phase") in GONE_PHASES:
         return ()
-    if labels_of(pod).get(OPAQUE) != "true" or not broker:
-        return (ends(consumer, runs_in),)
-    return tuple(ends(broker, other) for other in (consumer, runs_in) if other != broker)
+    if not through(pod, root, known):
+        return (ends(root, runs_in),)
+    near = next((each for each in consumers if each and known.knows(each)), None)
+    behind = runs_in if known.knows(runs_in) else known.nodes.get(pod["spec"].get("nodeName") or "")
+    return tuple(ends(known.broker, other) for other in (near, behind) if other and other != known.broker)
 
 
-def in_use(pods: Iterable[Object], consumer_of: Callable[[str], str | None], broker: str = "") -> frozenset[Ends]:
-    """All paths that pods of a broker need; `consumer_of` is asked by namespace."""
-    return frozenset(pair for pod in pods for pair in used_by(pod, consumer_of(key_of(pod)[0]), broker))
+def in_use(
+    pods: Iterable[Object], consumers_of: Callable[[str], Sequence[str | None]], known: Knowledge = ANY
+) -> frozenset[Ends]:
+    """All paths that pods of a broker need; `consumers_of` is asked by namespace."""
+    return frozenset(pair for pod in pods for pair in used_by(pod, consumers_of(key_of(pod)[0]), known))
 
 
 def marked(end: EndState, broker: str) -> bool:

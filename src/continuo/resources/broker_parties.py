@@ -52,6 +52,10 @@ class ProviderSpec(Struct, frozen=True, kw_only=True, rename="camel"):
         ObjectName | None, doc("The virtual node that stands for it; the Provider's name where absent.")
     ] = None
     kubeconfig: Annotated[SecretRef | None, doc("How the broker reaches it, where it does so itself.")] = None
+    scheduler: Annotated[
+        Word | None,
+        doc("Who places pods there: `continuo-broker` where it is a broker itself; its own scheduler where absent."),
+    ] = None
 
 
 class ProviderStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -56,13 +56,38 @@ def opaque(pod: Object) -> Object:
     ],
 )
 def test_which_path_a_pod_needs(found: Object, consumer: str | None, wanted: tuple[paths.Ends, ...]) -> None:
-    assert paths.used_by(found, consumer, "hub") == wanted
+    assert paths.used_by(found, (consumer, consumer), paths.Knowledge("hub")) == wanted
+
+
+KNOWN = paths.Knowledge("hub", frozenset({"hub", "rome", "milan", "south"}), {"far": "south"})
+
+
+@pytest.mark.parametrize(
+    ("found", "consumers", "wanted"),
+    [
+        (pod("p", "milan"), ("rome", "rome"), (("milan", "rome"),)),
+        (pod("p", "naples"), ("rome", "rome"), (("hub", "rome"), ("hub", "south"))),  # behind the broker `south`
+        (pod("p", "milan"), ("oslo", "north"), (("hub", "milan"),)),  # `north` makes the other half
+        (pod("p", "milan"), ("oslo", "rome"), (("hub", "rome"), ("hub", "milan"))),
+        (pod("p", "hub"), ("rome", "rome"), (("hub", "rome"),)),
+    ],
+)
+def test_in_a_chain_of_brokers_each_makes_the_hops_beside_it(
+    found: Object, consumers: tuple[str, str], wanted: tuple[paths.Ends, ...]
+) -> None:
+    found["spec"]["nodeName"] = "far"
+    assert paths.used_by(found, consumers, KNOWN) == wanted
+    assert paths.through(found, consumers[0], KNOWN) == (len(wanted) == 2 or "oslo" in consumers)
 
 
 def test_each_pair_once() -> None:
     found = [pod("a", "milan"), pod("b", "milan"), pod("c", "zurich"), pod("d", "milan", space="other")]
-    consumers = {"shop-rome": "rome", "other": "turin"}
-    assert paths.in_use(found, consumers.get) == {("milan", "rome"), ("rome", "zurich"), ("milan", "turin")}
+    consumers = {"shop-rome": ("rome",), "other": ("turin",)}
+    assert paths.in_use(found, lambda space: consumers[space]) == {
+        ("milan", "rome"),
+        ("rome", "zurich"),
+        ("milan", "turin"),
+    }
 
 
 # --- with the stand-in for Liqo, over HTTP ------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from continuo.federation.state import EndState
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
-from continuo.resources.meta import Kind
+from continuo.resources.meta import Kind, Object
 from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer
 
@@ -70,11 +70,24 @@ class Paths:
     def add(self, cluster_id: str, cluster: Cluster) -> None:
         """Let paths lead to a cluster; the client stays its owner's."""
         self._clusters[cluster_id] = cluster
+        self._needs.expect(f"client of {cluster_id}", cluster_id)
         self._searched.discard(cluster_id)
         self._search.add(cluster_id)
         for pair in self._needs.all:
             if cluster_id in pair:
                 self.controller.add(pair)
+
+    def expect(self, who: str, cluster_id: str | None, node: str = "") -> None:
+        """On somebody's account paths may lead to a cluster, which is or will be added; None: no more.
+
+        `node` stands for it in the broker's cluster. Pods of clusters that nobody expects are reached through the broker,
+        over the hops beside it.
+        """
+        self._needs.expect(who, cluster_id, node)
+
+    def through(self, pod: Object) -> bool:
+        """Whether a pod of the broker's cluster is reached through the broker."""
+        return self._needs.through(pod)
 
     async def remove(self, cluster_id: str) -> None:
         """Know a cluster no more. Its paths stay as they are: nobody is left who could reach it."""

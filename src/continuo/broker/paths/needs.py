@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from continuo.federation.paths import ROOT_CID, Ends, used_by
-from continuo.federation.reflection.spaces import root_consumer_of
+from continuo.federation.paths import ROOT_CID, Ends, Knowledge, through, used_by
+from continuo.federation.reflection.spaces import consumer_of, root_consumer_of
 from continuo.federation.reflection.twin import OPAQUE
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
@@ -25,6 +25,7 @@ def _essentials(pod: Object) -> Object:
     marks = {name: value for name, value in labels_of(pod).items() if name == OPAQUE}
     return {
         "metadata": {**kept, "annotations": said, "labels": marks},
+        "spec": {"nodeName": pod["spec"].get("nodeName")},
         "status": {"phase": (pod.get("status") or {}).get("phase")},
     }
 
@@ -33,11 +34,13 @@ class Needs:
     """The paths in use."""
 
     def __init__(self, broker: Cluster, broker_id: str, changed: Changed, pods: Informer | None = None) -> None:
-        self._changed, self._id = changed, broker_id
+        self._changed = changed
+        self.known = Knowledge(broker_id, frozenset({broker_id}))
         self._pods = pods or Informer(
             broker, Watch(kinds.POD, trim=_essentials, indexers={"in": lambda pod: [key_of(pod)[0]]})
         )
         self._spaces = Informer(broker, Watch(kinds.NAMESPACE))
+        self._expected: dict[str, tuple[str, str]] = {}
         self._of_pod: dict[Key, tuple[Ends, ...]] = {}
         self._count: Counter[Ends] = Counter()
         self._held: dict[str, Ends] = {}
@@ -67,6 +70,26 @@ class Needs:
                 self._holds[changed] += step
                 self._changed(changed)
 
+    def expect(self, who: str, cluster: str | None, node: str = "") -> None:
+        """On somebody's account the broker can make networks to a cluster, for which the node stands; None: no more."""
+        before = self._expected.pop(who, None)
+        if cluster is not None:
+            self._expected[who] = cluster, node
+        if self._expected.get(who) == before:
+            return
+        broker = self.known.broker
+        clusters = frozenset({broker, *(cluster for cluster, _ in self._expected.values())})
+        nodes = {node: cluster for cluster, node in self._expected.values() if node}
+        if (clusters, nodes) == (self.known.clusters, self.known.nodes):
+            return
+        self.known = Knowledge(broker, clusters, nodes)
+        for pod in list(self._pods.cache):  # all of them, which is rare: clusters come and go by hand
+            self._pod_changed(pod, pod)
+
+    def through(self, pod: Object) -> bool:
+        """Whether a pod is reached through the broker."""
+        return through(pod, self._consumers(key_of(pod)[0])[0], self.known)
+
     def __contains__(self, pair: Ends) -> bool:
         return self._count[pair] > 0 or self._holds[pair] > 0
 
@@ -80,19 +103,19 @@ class Needs:
         held = {pair for pair, count in self._holds.items() if count > 0}
         return [*held, *(pair for pair, count in self._count.items() if count > 0 and pair not in held)]
 
-    def _consumer(self, namespace: str) -> str | None:
-        return root_consumer_of(self._spaces.cache.get(("", namespace)))
+    def _consumers(self, namespace: str) -> tuple[str | None, str | None]:
+        return _consumers(self._spaces.cache.get(("", namespace)))
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
         if obj is not None:
-            wanted = used_by(new, self._consumer(key_of(new)[0]), self._id) if new is not None else ()
+            wanted = used_by(new, self._consumers(key_of(new)[0]), self.known) if new is not None else ()
             self._set(key_of(obj), wanted)
 
     def _space_changed(self, old: Object | None, new: Object | None) -> None:
         """A namespace may be marked after its first pod has come."""
         obj = new if new is not None else old
-        if obj is not None and root_consumer_of(old) != root_consumer_of(new):
+        if obj is not None and _consumers(old) != _consumers(new):
             for pod in self._pods.cache.by_index("in", obj["metadata"]["name"]):
                 self._pod_changed(pod, pod)
 
@@ -106,3 +129,8 @@ class Needs:
                 if self._count[pair] == 0:
                     del self._count[pair]
                 self._changed(pair)
+
+
+def _consumers(namespace: Object | None) -> tuple[str | None, str | None]:
+    """Whose pods are in a namespace, and from where they came here."""
+    return root_consumer_of(namespace), consumer_of(namespace)

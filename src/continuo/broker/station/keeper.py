@@ -47,6 +47,10 @@ class Networks(Protocol):
 
     def add(self, cluster_id: str, cluster: Cluster) -> None: ...
     async def remove(self, cluster_id: str) -> None: ...
+    def expect(self, who: str, cluster_id: str | None, node: str = "") -> None:
+        """On somebody's account networks may lead to a cluster, for which the node stands, if one does; None: no more."""
+        ...
+
     def busy(self, cluster_id: str) -> bool:
         """Whether a network of the cluster is still there, or on its way."""
         ...
@@ -112,9 +116,18 @@ class Keeper:
         def changed(old: Object | None, new: Object | None) -> None:
             obj = new if new is not None else old
             if obj is not None:
+                if kind != "Aggregate":
+                    self._expect(kind, obj, there=new is not None)
                 self._look(kind, obj["metadata"]["name"])
 
         return changed
+
+    def _expect(self, kind: str, obj: Object, *, there: bool) -> None:
+        """Say at once which clusters networks will lead to, so that no pod is taken for one of an unknown cluster."""
+        name, spec = obj["metadata"]["name"], obj.get("spec") or {}
+        reachable = there and spec.get("kubeconfig") is not None
+        node = (spec.get("node") or name) if kind == "Provider" else ""
+        self._networks.expect(f"{kind} {name}", (spec.get("clusterID") or name) if reachable else None, node)
 
     def _look(self, kind: str, name: str) -> None:
         self.controller.add((kind, name))

@@ -31,7 +31,7 @@ def of_provider(home: Home, name: str, spec: ProviderSpec, client: str) -> Peer:
     labels = {PROVIDER: name, **({REGION: spec.region} if spec.region else {})}
     settings = Settings(
         spec.node or name, frozenset(), home_id=home.id, remote_id=spec.cluster_id or name, consumers=True,
-        labels=labels, taints=(_TAINT,),
+        labels=labels, taints=(_TAINT,), scheduler=spec.scheduler,
     )  # fmt: skip
     return Peer(home.cluster, client, settings)
 

@@ -1,14 +1,14 @@
 """Addresses that the broker lends: what is behind it has none that its consumers could write.
 
 With Liqo's networking an address is lent by an object of the kind IP, to which Liqo gives an address of the external network
-and the rules that translate it. One for each pod that is told nothing of; its owner is the pod, so it goes with it.
+and the rules that translate it. One for each pod that is reached through the broker; its owner is the pod, with which it goes.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from continuo.federation.reflection.twin import OPAQUE
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
@@ -36,30 +36,23 @@ def ip_of(pod: Object) -> Object | None:
     return kinds.IP.new(name, namespace, metadata=metadata, spec={"ip": address})
 
 
-def _essentials(pod: Object) -> Object:
-    metadata, status = pod["metadata"], pod.get("status") or {}
-    kept = {
-        name: metadata[name]
-        for name in ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
-        if name in metadata
-    }
-    return {"metadata": kept, "status": {name: status[name] for name in ("phase", "podIP") if name in status}}
-
-
 class Lender:
-    """Lends addresses for those pods of the broker that consumers reach through it. `foreign`: whether one is not its own."""
+    """Lends addresses for those pods of the broker's cluster that are reached `through` it; `foreign`: not its own ones."""
 
-    def __init__(self, broker: Cluster, foreign: Callable[[str], bool]) -> None:
-        self._cluster, self._foreign = broker, foreign
-        self._pods = Informer(broker, Watch(kinds.POD, labels=f"{OPAQUE}=true", trim=_essentials))
+    def __init__(
+        self, broker: Cluster, foreign: Callable[[str], bool], through: Callable[[Object], bool], pods: Informer
+    ) -> None:
+        self._cluster, self._foreign, self._through, self._pods = broker, foreign, through, pods
         self._lent = Informer(broker, Watch(kinds.IP, labels=f"{LENT}=true", optional=True))
         self._controller: Controller[Key] = Controller("lent addresses", self._reconcile, workers=8)
 
     async def start(self) -> None:
         """Lend from now on."""
         for informer in (self._pods, self._lent):
-            informer.on_change(self._changed)
             informer.start()
+        await asyncio.gather(self._pods.synced.wait(), self._lent.synced.wait())
+        self._pods.on_change(self._pod_changed)
+        self._lent.on_change(self._changed)
         self._controller.start()
 
     async def stop(self) -> None:
@@ -71,7 +64,13 @@ class Lender:
     def look_at_all(self) -> None:
         """Which addresses are the broker's own may have changed."""
         for pod in self._pods.cache:
-            self._controller.add(key_of(pod))
+            self._pod_changed(None, pod)
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        """Most pods are nothing to us."""
+        obj = new if new is not None else old
+        if obj is not None and (self._through(obj) or key_of(obj) in self._lent.cache):
+            self._controller.add(key_of(obj))
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
@@ -79,10 +78,8 @@ class Lender:
             self._controller.add(key_of(obj))
 
     async def _reconcile(self, key: Key) -> Result:
-        if not (self._pods.synced.is_set() and self._lent.synced.is_set()):
-            return Result(requeue_after=0.1)
         pod, known = self._pods.cache.get(key), self._lent.cache.get(key)
-        wanted = ip_of(pod) if pod is not None else None
+        wanted = ip_of(pod) if pod is not None and self._through(pod) else None
         if wanted is not None and not self._foreign(wanted["spec"]["ip"]):
             wanted = None
         if known is not None and (wanted is None or not _same(known, wanted)):

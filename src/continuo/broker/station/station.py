@@ -99,7 +99,7 @@ class Station:
         await contracts.start()
         maps = await atlas_of(hub)
         if maps is not None:
-            await self._lend(stack, maps)
+            await self._lend(stack, maps, networks.paths)
         work = (networks.paths.run(), networks.hear(keeper.networks_changed), self._hear(keeper.offers_changed))
         tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
@@ -122,8 +122,8 @@ class Station:
         async for _ in self.aggregator.subscribe():
             changed()
 
-    async def _lend(self, stack: AsyncExitStack, maps: AtlasKeeper) -> None:
-        lender = Lender(self._broker, lambda ip: not maps.atlas.owns(ip))
+    async def _lend(self, stack: AsyncExitStack, maps: AtlasKeeper, paths: Paths) -> None:
+        lender = Lender(self._broker, lambda ip: not maps.atlas.owns(ip), paths.through, self._pods)
         stack.push_async_callback(lender.stop)
         stack.callback(maps.follow(lender.look_at_all))
         await lender.start()
@@ -142,6 +142,10 @@ class Networks:
     async def remove(self, cluster_id: str) -> None:
         """Know it no more."""
         await self.paths.remove(cluster_id)
+
+    def expect(self, who: str, cluster_id: str | None, node: str = "") -> None:
+        """On somebody's account networks may lead to a cluster; None: no more."""
+        self.paths.expect(who, cluster_id, node)
 
     def busy(self, cluster_id: str) -> bool:
         """Whether a network of the cluster is still there, or on its way."""
