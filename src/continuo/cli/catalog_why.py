@@ -53,7 +53,7 @@ def decision_of(pod: dict[str, Any]) -> dict[str, Any]:
     if text is None:
         raise Failed(
             f"nothing was decided about pod {metadata['namespace']}/{metadata['name']}: its namespace needs the label "
-            "continuo.dev/consumer or liqo.io/remote-cluster-id, and `continuo broker run` must be at work"
+            "continuo.dev/consumer or liqo.io/remote-cluster-id, and `continuo broker serve` must be at work"
         )
     try:
         told: dict[str, Any] = json.loads(text)

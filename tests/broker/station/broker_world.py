@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
 
 from broker.paths.clusters import Clusters, until, world
 from continuo.broker.station.station import Station
@@ -14,10 +15,11 @@ from continuo.federation.model import LinkSettings
 from continuo.federation.reflection.fleet import Fleet
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
+from continuo.kube.port import Change, Cluster
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
 from continuo.resources.broker import AGGREGATE, BROKER_POLICY, CONSUMER, PROVIDER, broker_crds
-from continuo.resources.errors import AlreadyExists
+from continuo.resources.errors import AlreadyExists, Unreachable
 from continuo.resources.meta import Kind, Object
 from continuo.runtime.backoff import Backoff
 
@@ -25,18 +27,62 @@ BROKER, SYSTEM = "broker", "continuo-system"
 STAYS = {"operator": "Exists"}
 
 
+_CALLS = ("apply", "create", "delete", "get", "list", "patch", "post", "raw", "replace")
+
+
+class Life:
+    """Whether the process lives. All its clients die at the same moment, as with `kill -9`."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def check(self) -> None:
+        if self.over:
+            raise Unreachable("the process is dead")
+
+
+class Mortal:
+    """Implements Cluster: nothing is asked, and no answer is heard, once the process is dead."""
+
+    def __init__(self, cluster: KubeCluster, life: Life) -> None:
+        self.name, self._cluster, self._life = cluster.name, cluster, life
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _CALLS:
+            raise AttributeError(name)
+        method = getattr(self._cluster, name)
+
+        async def call(*args: Any, **more: Any) -> Any:
+            self._life.check()
+            try:
+                return await method(*args, **more)
+            finally:
+                self._life.check()
+
+        return call
+
+    async def watch(self, kind: Kind, namespace: str | None = None, **more: Any) -> AsyncIterator[Change]:
+        self._life.check()
+        async for change in self._cluster.watch(kind, namespace, **more):
+            self._life.check()
+            yield change
+
+    async def close(self) -> None:
+        await self._cluster.close()
+
+
 class BrokerWorld:
     """Clusters, and a station that can be killed and started again."""
 
-    def __init__(self, clusters: Clusters) -> None:
-        self.clusters = clusters
-        self.broker = clusters.make(BROKER)
-        api = clusters.engine.cluster(BROKER)
+    def __init__(self, clusters: Clusters, name: str = BROKER) -> None:
+        self.clusters, self.name = clusters, name
+        self.broker = clusters.make(name)
+        api = clusters.engine.cluster(name)
         for definition in broker_crds():
             api.create(definition, Write(manager="test", trusted=True))
         self._transports = Transports()
-        self._client: KubeCluster | None = None
-        self._members: list[KubeCluster] = []
+        self._life = Life()
+        self._clients: list[KubeCluster] = []
         self.station: Station | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -55,17 +101,19 @@ class BrokerWorld:
 
     async def start(self) -> Station:
         """A new process, as it were."""
-        self._client = self.clusters.client(BROKER)
-        self._members = []
+        life = self._life = Life()
+        client = self.clusters.client(self.name)
+        self._clients = [client]
 
-        def member(kubeconfig: str, *, name: str) -> KubeCluster:
+        def member(kubeconfig: str, *, name: str) -> Cluster:
             made = connect(kubeconfig, name=name, transports=self._transports)
-            self._members.append(made)
-            return made
+            self._clients.append(made)
+            return cast(Cluster, Mortal(made, life))
 
         fleet = Fleet(beat=0.1, while_away=0.1, backoff=Backoff(base=0.05, cap=0.2))
         self.station = Station(
-            self._client, member, links=LinkSettings(service_type="NodePort"), fleet=fleet, linger=0.05
+            cast(Cluster, Mortal(client, life)), member, name=self.name,
+            links=LinkSettings(service_type="NodePort"), fleet=fleet, linger=0.05,
         )
         self._task = asyncio.create_task(self.station.run())
         async with asyncio.timeout(20):
@@ -76,35 +124,40 @@ class BrokerWorld:
         return self.station
 
     async def kill(self) -> None:
-        """End it at whatever line it is: its connections are gone first, so that nothing more is written."""
-        for client in [self._client, *self._members]:
-            if client is not None:
-                await client.close()
+        """End it at whatever line it is: nothing more is asked, and no answer is heard."""
+        self._life.over = True
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        for client in self._clients:
+            await client.close()
 
     def objects(self, cluster: str, kind: Kind, namespace: str = "") -> list[Object]:
         return self.clusters.engine.cluster(cluster).list(kind, namespace)
 
 
 @asynccontextmanager
-async def broker_world(providers: Sequence[str] = ("milan", "turin")) -> AsyncIterator[BrokerWorld]:
+async def broker_world(providers: Sequence[str] = ("milan", "turin"), *, declared: bool = True) -> AsyncIterator[BrokerWorld]:
     async with world() as clusters:
         made = BrokerWorld(clusters)
         for name in ("rome", *providers):
             clusters.make(name)
-        for name in providers:
-            await made.declare(PROVIDER, name, clusters.client(name), region="eu-south")
-        await made.declare(CONSUMER, "rome", clusters.client("rome"))
-        rule = {"name": "europe", "expression": "provider.region.startsWith('eu-')"}
-        await made.declare(BROKER_POLICY, "all", compliance=[rule])
-        await made.declare(AGGREGATE, "pool", consumer="rome")
+        if declared:
+            await declare_all(made, providers)
         try:
             yield made
         finally:
             await made.kill()
+
+
+async def declare_all(made: BrokerWorld, providers: Sequence[str]) -> None:
+    for name in providers:
+        await made.declare(PROVIDER, name, made.clusters.client(name), region="eu-south")
+    await made.declare(CONSUMER, "rome", made.clusters.client("rome"))
+    rule = {"name": "europe", "expression": "provider.region.startsWith('eu-')"}
+    await made.declare(BROKER_POLICY, "all", compliance=[rule])
+    await made.declare(AGGREGATE, "pool", consumer="rome")
 
 
 def space(name: str, node: str) -> Object:
@@ -128,4 +181,4 @@ def all_of(count: int, test: Callable[[Object], bool]) -> Callable[[list[Object]
     return lambda found: len(found) == count and all(test(obj) for obj in found)
 
 
-__all__ = ["BrokerWorld", "all_of", "broker_world", "deployment", "space", "until"]
+__all__ = ["BrokerWorld", "all_of", "broker_world", "declare_all", "deployment", "space", "until"]
