@@ -21,6 +21,7 @@ _HEAD = """\
 
 Made from the tables of the tests (`tests/resources/bad_orchestrations.py`, `tests/tosca/bad_blueprints.py`) and from what
 the API server and `continuo tosca convert` answered to each of them; every row is tested.
+What the catalog's HTTP interface refuses has a page of its own: [What the catalog refuses](catalog-errors.md).
 """
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from broker.catalog import errors_page
 from broker.catalog.bench import OPERATOR, Bench, Client, offer
 
 pytestmark = pytest.mark.anyio
@@ -176,16 +177,35 @@ async def test_bad_requests(bench: Bench) -> None:
     }
     before = bench.parts.catalog.index.revision
     assert len(BAD) >= 40
-    wrong = []
+    wrong, told_all = [], []
     for bad in BAD:
         answer = await _send(callers[bad.who], bad)
         told = json.loads(answer[1])
+        told_all.append((bad.method, bad.path, bad.body, told))
         if answer[0] != bad.status or bad.says not in " ".join([told["detail"], *told.get("problems", ())]):
             wrong.append(f"{bad.method} {bad.path[:60]} {str(bad.body)[:60]}: {answer[0]} {told['detail']}")
         assert told["status"] == answer[0] and told["code"] and answer[2] == "application/problem+json"
     assert not wrong, "\n".join(wrong)
     assert bench.parts.catalog.index.revision == before, "nothing of it is kept"
     assert bench.parts.contracts.concerning(None) == []
+    expected = errors_page.page(told_all, await _refused_frames(bench))
+    if errors_page.REWRITE:
+        errors_page.PAGE.write_text(expected, encoding="utf-8")
+    assert errors_page.PAGE.read_text(encoding="utf-8") == expected, errors_page.HOW
+
+
+async def _refused_frames(bench: Bench) -> list[tuple[str, str]]:
+    """What is said to each bad first frame; afterwards the socket is closed."""
+    said = []
+    for text, says in FRAMES:
+        async with bench.anybody.stream() as socket:
+            await socket.send_str(text)
+            told = json.loads((await socket.receive()).data)
+            assert told["op"] == "error" and says in told["detail"], text
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert socket.close_code in (4400, 4401)
+        said.append((text, told["detail"]))
+    return said
 
 
 async def _send(caller: Client, bad: Bad) -> tuple[int, str, str]:
@@ -208,13 +228,3 @@ FRAMES = [
     ('{"op":"subscribe","filter":"x"}', "unknown field `filter`"),
     ('{"op":"subscribe","ticket":"x"}', "the ticket is not known"),
 ]
-
-
-async def test_bad_frames(bench: Bench) -> None:
-    for text, says in FRAMES:
-        async with bench.anybody.stream() as socket:
-            await socket.send_str(text)
-            told = json.loads((await socket.receive()).data)
-            assert told["op"] == "error" and says in told["detail"], text
-            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
-            assert socket.close_code in (4400, 4401)
