@@ -225,6 +225,27 @@ async def test_slow_is_better_than_nowhere_but_forbidden_is_not() -> None:
         await bench.until(lambda: bench.where() == {"-": 6})
 
 
+async def test_a_pod_that_came_during_a_move_which_is_called_off_gets_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with broker() as bench:
+        await at_two_providers(bench)
+        assert bench.selector is not None
+
+        async def held_up(_key: object, _uid: str) -> bool:  # as by a disruption budget
+            return False
+
+        monkeypatch.setattr(bench.selector.desk.actor, "evict", held_up)
+        await bench.measure("p1", latency=99.0)
+        await bench.until(lambda: len(moving(bench)) == 1)
+        await bench.deployment("web", 7)
+        await bench.until(lambda: sum(bench.where().values()) == 7)
+        await bench.idle()
+        assert bench.where() == {"p1": 6, "-": 1}, "it may be the one that replaces who goes"
+        await bench.measure("p1", latency=1.0)
+        await bench.until(lambda: bench.where() == {"p1": 7} and not moving(bench))
+
+
 async def test_keep_keeps_what_runs() -> None:
     async with broker() as bench:
         await at_two_providers(bench, running="Keep")

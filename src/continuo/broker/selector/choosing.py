@@ -58,17 +58,24 @@ class Nobody:
     lacking: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The pod that it replaces, by its UID, is not gone yet: never two of them."""
+
+    by: str
+
+
 class Chooser:
     """Chooses, and books what was chosen."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._world = desk, desk.world
 
-    def choose(self, key: Key, uid: str, pod: Object, consumer: ConsumerFacts) -> Chosen | Nobody | None:
-        """Who takes the pod; None: the one that it replaces is not gone yet, whose end will bring it back."""
+    def choose(self, key: Key, uid: str, pod: Object, consumer: ConsumerFacts) -> Chosen | Nobody | Held:
+        """Who takes the pod now."""
         entry = self._entry(key, uid, pod, consumer.name)
         if entry is not None and self._still_there(entry):
-            return None  # never two of them
+            return Held(entry.uid)
         alike, spec = self._world.pod_class(consumer, pod_facts(pod)), pod["spec"]
         prefer = entry.home if entry is not None and entry.back else None
         asked, scores = requests_of(spec), self._scores(pod, alike)

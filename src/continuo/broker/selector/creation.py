@@ -34,9 +34,7 @@ class _Expected:
 class Creation:
     """Places pods that are about to be created. Nothing is awaited here either."""
 
-    def __init__(
-        self, desk: Desk, chooser: Chooser, made_room: Callable[[], None], patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, desk: Desk, chooser: Chooser, made_room: Callable[[], None], patience: float = PATIENCE) -> None:
         self._desk, self._chooser, self.patience = desk, chooser, patience
         self._made_room = made_room
         self._expected: dict[Key, _Expected] = {}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from continuo.broker.selector.decide import Place, Want, place
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moves import Candidate, Seen, begin, over
 from continuo.broker.selector.names import MOVE
+from continuo.broker.selector.placing import Placer
 from continuo.broker.selector.pods import is_ready, pod_facts, requests_of, workload_of
 from continuo.resources.broker import Moving
-from continuo.resources.meta import Key, Object, annotations_of, deleting
+from continuo.resources.meta import Object, annotations_of, deleting
 from continuo.runtime.controller import DONE, Result
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,8 @@ LOOK_AGAIN = 15.0
 class Mover:
     """Reconciles consumers by name: one at a time each, so that a budget is spent once."""
 
-    def __init__(self, desk: Desk, refused: Callable[[Key], bool]) -> None:
-        self._desk, self._world, self._refused = desk, desk.world, refused
+    def __init__(self, desk: Desk, placer: Placer) -> None:
+        self._desk, self._world, self._placer = desk, desk.world, placer
 
     async def reconcile(self, consumer: str) -> Result:
         """Strike out what is over, begin what the budgets allow, and let those pods go."""
@@ -63,7 +63,7 @@ class Mover:
 
     def _in_vain(self, entry: Moving) -> bool:
         """Whether the pod is gone, and the one that was made in its place was told that nobody takes it."""
-        return self._pod(entry) is None and self._refused((entry.namespace, entry.pod))
+        return self._pod(entry) is None and self._placer.refused((entry.namespace, entry.pod))
 
     def _wanted(self, consumer: str, entry: Moving) -> bool:
         known = self._desk.wants.get(consumer, {}).get((entry.namespace, entry.pod))
@@ -98,6 +98,7 @@ class Mover:
     def _struck(self, uids: set[str]) -> None:
         for uid in uids:
             self._desk.replacing.pop(uid, None)
+            self._placer.let_go(uid)
 
     def _tell(self, entry: Moving) -> None:
         pod = self._pod(entry)

@@ -8,7 +8,7 @@ import msgspec
 
 from continuo.broker.policies.decisions import sentence
 from continuo.broker.policies.facts import ConsumerFacts, PodFacts
-from continuo.broker.selector.choosing import Chooser, Chosen, Nobody
+from continuo.broker.selector.choosing import Chooser, Chosen, Held, Nobody
 from continuo.broker.selector.decide import Later, Want, come_back, leave
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.names import DECISION, home_of
@@ -31,6 +31,8 @@ class Placer:
         self._waiting: dict[tuple[str, PodFacts], dict[Key, None]] = {}
         self._waits_in: dict[Key, tuple[str, PodFacts]] = {}
         self._told: dict[Key, tuple[str, str]] = {}
+        self._held: dict[str, dict[Key, None]] = {}
+        """By the UID of a pod that is on its way out: what is to take its place."""
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one pod one step on."""
@@ -56,9 +58,19 @@ class Placer:
         return key in self._told
 
     def forget(self, key: Key) -> None:
-        """The pod is gone, or waits no longer."""
+        """The pod waits no longer."""
         self._told.pop(key, None)
         self._no_longer_waiting(key)
+
+    def ended(self, key: Key, uid: str) -> None:
+        """The pod is gone, or has run to its end: what was to take its place may."""
+        self.forget(key)
+        self.let_go(uid)
+
+    def let_go(self, uid: str) -> None:
+        """Nobody waits any longer for the end of the pod with that UID."""
+        for waiting in self._held.pop(uid, ()):
+            self._add(waiting)
 
     def wake(self) -> None:
         """There is more room: one of each class of waiting pods tries; the next one follows where that went well."""
@@ -76,7 +88,10 @@ class Placer:
         if isinstance(found, Nobody):
             self._wait(key, found.alike)
             return await self._refuse(key, pod, self._sentence(found.alike, found.lacking), found.alike.told)
-        return DONE if found is None else await self._bind(key, pod, found)
+        if isinstance(found, Held):
+            self._held.setdefault(found.by, {})[key] = None
+            return DONE
+        return await self._bind(key, pod, found)
 
     async def _bind(self, key: Key, pod: Object, chosen: Chosen) -> Result:
         desk, uid = self._desk, pod["metadata"]["uid"]

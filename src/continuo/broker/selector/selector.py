@@ -53,7 +53,7 @@ class Selector:
         self.pods: Controller[Key] = Controller("pods", self._pod, workers=WORKERS, backoff=backoff, rng=rng)
         chooser = Chooser(self.desk)
         self._placer = Placer(self.desk, chooser, self.pods.add, lambda consumer: self.moves.add(consumer))
-        mover = Mover(self.desk, self._placer.refused)
+        mover = Mover(self.desk, self._placer)
         self.moves: Controller[str] = Controller("moves", mover.reconcile, workers=4, backoff=backoff, rng=rng)
         self._creation = Creation(self.desk, chooser, lambda: self.facts.add(("room", "")))
         self._world = self.desk.world
@@ -179,7 +179,7 @@ class Selector:
 
     def _gone(self, key: Key, pod: Object) -> None:
         desk = self.desk
-        self._placer.forget(key)
+        self._placer.ended(key, pod["metadata"]["uid"])
         if desk.assumed.get(key) == pod["metadata"]["uid"]:
             del desk.assumed[key]
         if self._world.release(key, pod["metadata"]["uid"]):
@@ -190,7 +190,6 @@ class Selector:
         desk.wants.get(consumer.name, {}).pop(key, None)
         if desk.ledger(consumer.name):
             self.moves.add(consumer.name)
-            self._look_at(desk.at(key[0], ""))  # its replacement may have waited for its end
 
     def _moved_in(self, namespace: str) -> None:
         consumer = self._world.consumer_at(namespace)
