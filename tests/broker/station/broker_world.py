@@ -54,10 +54,9 @@ class Mortal:
 
         async def call(*args: Any, **more: Any) -> Any:
             self._life.check()
-            try:
-                return await method(*args, **more)
-            finally:
-                self._life.check()
+            answer = await method(*args, **more)
+            self._life.check()
+            return answer
 
         return call
 

@@ -54,6 +54,7 @@ class Contracted:
         """By contract: through which client its namespace was seen to, and until when that is enough."""
         self._providers, self._consumers = Informer(broker, Watch(PROVIDER)), Informer(broker, Watch(CONSUMER))
         self.controller: Controller[str] = Controller("contracts", self._reconcile, workers=8)
+        self._followers: list[Callable[[], None]] = []
         self._links = Links(fleet, members, self._contracts.cache, self.controller.add)
         self._contracts.on_change(self._contract_changed)
         self._providers.on_change(lambda old, new: self._declared("Provider", old, new))
@@ -85,6 +86,17 @@ class Contracted:
         finally:
             await self.stop()
 
+    # --- what others have to know -------------------------------------------------------------------------------------
+    def follow(self, callback: Callable[[], None]) -> None:
+        """Call back whenever a contract is gone. Must be quick."""
+        self._followers.append(callback)
+
+    def claims(self, party: Party, name: str) -> bool:
+        """Whether a contract has something in the cluster of a party, so that it is needed for cleaning up."""
+        if not self._contracts.synced.is_set():
+            return True
+        return any(terms.has_begun(each) for each in self._contracts.cache.by_index(party, name))
+
     # --- what is to be looked at --------------------------------------------------------------------------------------
     def _contract_changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
@@ -92,6 +104,8 @@ class Contracted:
             self.controller.add(obj["metadata"]["name"])
             if new is None:
                 self._member_changed("Consumer", obj["spec"]["consumer"])  # a node's name may be free now
+                for follower in self._followers:
+                    follower()
 
     def _declared(self, party: Party, old: Object | None, new: Object | None) -> None:
         """Only what is declared matters: statuses are written all the time."""

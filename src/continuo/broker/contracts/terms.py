@@ -172,3 +172,9 @@ def _rule(group: str, resources: Iterable[str], verbs: list[str]) -> Object:
 def is_of(obj: Object, contract: str) -> bool:
     """Whether an object is there because of this contract."""
     return labels_of(obj).get(CONTRACT) == contract
+
+
+def has_begun(contract: Object) -> bool:
+    """Whether something of it may be somewhere: its finalizer is on it, and how it is fulfilled is written down."""
+    held = FINALIZER in (contract["metadata"].get("finalizers") or ())
+    return held and bool((contract.get("status") or {}).get("mode"))

@@ -5,10 +5,18 @@ from __future__ import annotations
 from continuo.resources.meta import Object, condition
 
 
-def standing(obj: Object, problems: list[str], waiting: list[str], nodes: list[str], now: str) -> Object | None:
+def standing(
+    obj: Object, problems: list[str], waiting: list[str], nodes: list[str], now: str, *, leaving: bool = False
+) -> Object | None:
     """The condition Ready as it should be; None when it is so. The time moves only when the value does."""
     generation = obj["metadata"].get("generation")
-    if problems:
+    if leaving:
+        status, reason, message = (
+            "False",
+            "Leaving",
+            f"it goes when nothing is left: {'; '.join([*problems, *waiting])}",
+        )
+    elif problems:
         status, reason, message = "False", "Unusable", "; ".join(problems)
     elif waiting:
         status, reason, message = "False", "NotConnected", "; ".join(waiting)

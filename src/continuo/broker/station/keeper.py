@@ -1,7 +1,7 @@
 """Keeps the virtual nodes that Providers, Consumers and Aggregates mean: one key for each of these objects.
 
-Everything follows from the objects and from what the fleet says of its nodes. A finalizer makes deletion wait until nothing
-is left at either end; who has lost a cluster for good takes it off by hand.
+Everything follows from the objects, from the nodes that are there, and from what the fleet says of them. A finalizer makes
+deletion wait until nothing is left at either end; who has lost a cluster for good takes it off by hand.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
-from continuo.broker.station.conditions import standing
+from continuo.broker.contracts.terms import CONTRACT
+from continuo.broker.selector.names import PROVIDER as STANDS_FOR
+from continuo.broker.station.claims import elder, taken
 from continuo.broker.station.layout import Home, of_aggregate, of_consumer, of_provider
 from continuo.broker.station.members import Members, Party, Who
-from continuo.broker.station.names import FINALIZER, MANAGER
+from continuo.broker.station.names import BROKER, FINALIZER
+from continuo.broker.station.papers import Papers, is_held
 from continuo.federation.reflection.fleet import Fleet, Peer
 from continuo.federation.reflection.fleet import Key as NodeKey
-from continuo.federation.reflection.node import stamp
+from continuo.federation.reflection.twin import VIRTUAL_NODE
 from continuo.kube.port import Cluster
+from continuo.resources import kinds
 from continuo.resources.broker import (
     AGGREGATE,
     CONSUMER,
@@ -30,29 +34,28 @@ from continuo.resources.broker import (
     ProviderSpec,
     decode_spec,
 )
-from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
-from continuo.resources.meta import Kind, Object, deleting
+from continuo.resources.errors import ApiError, Invalid, NotFound
+from continuo.resources.meta import Object, deleting, labels_of
 from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer, Watch
 
 log = logging.getLogger(__name__)
 Key: TypeAlias = tuple[str, str]
 """A kind's name, and an object's."""
-_KINDS: Mapping[str, Kind] = {"Provider": PROVIDER, "Consumer": CONSUMER, "Aggregate": AGGREGATE}
-_OF = "consumer"
+_OF, _NODE = "consumer", "node"
 
 
 class Networks(Protocol):
-    """What arranges networks between clusters, by their identifiers."""
+    """What arranges networks between clusters, for those who are them."""
 
-    def add(self, cluster_id: str, cluster: Cluster) -> None: ...
-    async def remove(self, cluster_id: str) -> None: ...
+    def add(self, who: Who, cluster_id: str, cluster: Cluster) -> None: ...
+    async def remove(self, who: Who) -> None: ...
     def expect(self, who: str, cluster_id: str | None, node: str = "") -> None:
         """On somebody's account networks may lead to a cluster, for which the node stands, if one does; None: no more."""
         ...
 
-    def busy(self, cluster_id: str) -> bool:
-        """Whether a network of the cluster is still there, or on its way."""
+    def busy(self, who: Who) -> bool:
+        """Whether a network of the cluster is still there, or on its way, which nobody else could take away."""
         ...
 
 
@@ -60,26 +63,52 @@ def _consumer_of(aggregate: Object) -> tuple[str, ...]:
     return (aggregate["spec"].get("consumer") or "",)
 
 
+def _node_of(obj: Object) -> tuple[str, ...]:
+    return (obj["spec"].get("node") or obj["metadata"]["name"],)
+
+
+def _what_matters(obj: Object | None) -> object:
+    """What of an Aggregate or Provider others may have to know."""
+    if obj is None:
+        return None
+    metadata = obj["metadata"]
+    return metadata["uid"], obj["spec"], deleting(obj), is_held(obj)
+
+
+def _party(key: Key) -> Who:
+    return "Provider" if key[0] == "Provider" else "Consumer", key[1]
+
+
 class Keeper:
-    """Brings the fleet to where the objects of the broker's cluster want it."""
+    """Brings the fleet to where the objects of the broker's cluster want it.
+
+    `claimed` says whether somebody else (a contract) still needs the cluster of a Provider or Consumer.
+    """
 
     def __init__(
         self, broker: Cluster, home: Home, fleet: Fleet, members: Members, networks: Networks,
-        offer: Callable[[str], Mapping[str, str]], *, now: Callable[[], datetime] | None = None,
+        offer: Callable[[str], Mapping[str, str]], *, claimed: Callable[[Party, str], bool] = lambda _party, _name: False,
+        now: Callable[[], datetime] | None = None,
     ) -> None:  # fmt: skip
         self._broker, self._home, self._fleet, self._members = broker, home, fleet, members
-        self._networks, self._offer = networks, offer
-        self._now = now or (lambda: datetime.now(UTC))
+        self._networks, self._offer, self._claimed = networks, offer, claimed
         self._informers = {
-            "Provider": Informer(broker, Watch(PROVIDER)),
+            "Provider": Informer(broker, Watch(PROVIDER, indexers={_NODE: _node_of})),
             "Consumer": Informer(broker, Watch(CONSUMER)),
             "Aggregate": Informer(broker, Watch(AGGREGATE, indexers={_OF: _consumer_of})),
         }
+        self._papers = Papers(broker, self._informers, now or (lambda: datetime.now(UTC)))
         self._nodes: dict[Key, dict[NodeKey, Peer]] = {}
         self._owner: dict[NodeKey, Key] = {}
+        self._blocked: dict[NodeKey, set[Key]] = {}
+        """Who waits for a node that somebody else has."""
         self._swept: dict[Key, set[NodeKey]] = {}
         """Nodes of objects on their way out of which nothing is left."""
         self._ids: dict[Who, str] = {}
+        self._unsearched: set[Who] = set()
+        """Clusters that may have nodes which an earlier process made under names that nobody uses any more."""
+        self._leaving: set[Key] = set()
+        """Objects that wait until others have let go of their clusters."""
         self.controller: Controller[Key] = Controller("virtual nodes", self._reconcile, workers=8)
         members.on_change(lambda party, name: self._look(party, name))
         fleet.follow(self._node_changed)
@@ -97,12 +126,10 @@ class Keeper:
         await self.controller.stop()
         await asyncio.gather(*(informer.stop() for informer in self._informers.values()))
 
-    def networks_changed(self) -> None:
-        """A network came or went: who waits for that may go on."""
-        for who in list(self._ids):
-            obj = self._informers[who[0]].cache.get(("", who[1]))
-            if obj is None or deleting(obj):
-                self.controller.add(who)
+    def let_go(self) -> None:
+        """A network, a node or a contract went: who waits for that may go on."""
+        for key in (*self._leaving, *(key for keys in self._blocked.values() for key in keys)):
+            self.controller.add(key)
 
     def offers_changed(self) -> None:
         """What aggregates offer may have changed: let their nodes say so."""
@@ -114,11 +141,14 @@ class Keeper:
     # --- what is told ---
     def _told(self, kind: str) -> Callable[[Object | None, Object | None], None]:
         def changed(old: Object | None, new: Object | None) -> None:
-            obj = new if new is not None else old
-            if obj is not None:
-                if kind != "Aggregate":
-                    self._expect(kind, obj, there=new is not None)
-                self._look(kind, obj["metadata"]["name"])
+            for obj in (old, new):
+                if obj is not None:
+                    self._look(kind, obj["metadata"]["name"])
+                    if _what_matters(old) != _what_matters(new):
+                        self._look_at_rivals(kind, obj)
+            known = new if new is not None else old
+            if kind != "Aggregate" and known is not None:
+                self._expect(kind, known, there=new is not None)
 
         return changed
 
@@ -134,6 +164,14 @@ class Keeper:
         if kind == "Consumer":
             for aggregate in self._informers["Aggregate"].cache.by_index(_OF, name):
                 self.controller.add(("Aggregate", aggregate["metadata"]["name"]))
+
+    def _look_at_rivals(self, kind: str, obj: Object) -> None:
+        """A node's name may be free now, or not any more."""
+        if kind == "Aggregate":
+            self._look("Consumer", _consumer_of(obj)[0])
+        elif kind == "Provider":
+            for rival in self._informers[kind].cache.by_index(_NODE, _node_of(obj)[0]):
+                self.controller.add((kind, rival["metadata"]["name"]))
 
     def _node_changed(self, node: NodeKey) -> None:
         owner = self._owner.get(node)
@@ -151,15 +189,23 @@ class Keeper:
             problems, wanted = await self._wanted(key, obj)
         except Invalid as error:
             problems, wanted = [str(error)], None
-        if wanted is not None and wanted and not deleting(obj) and not await self._held(kind, obj):
+        if wanted and not deleting(obj) and not is_held(obj):
+            if await self._papers.hold(kind, obj):
+                self.controller.add(key)
             return DONE  # it comes back with the finalizer
-        over = await self._settle(key, self._kept(key) if wanted is None else wanted)
-        if deleting(obj) or (wanted == [] and not problems):
-            if over and not self._still_needed(key):
-                await self._release(kind, obj)
-            return DONE
-        if kind != "Aggregate":
-            await self._say(kind, obj, problems, key)
+        problems += await self._settle(key, self._kept(key, detached=deleting(obj)) if wanted is None else wanted)
+        if deleting(obj) or wanted == []:
+            stays = self._stays(key, obj, problems, known=wanted is not None)
+            if not stays:
+                self._leaving.discard(key)
+                await self._papers.release(kind, obj)
+                problems = [] if deleting(obj) else problems
+                if kind != "Aggregate" and obj["spec"].get("kubeconfig") is None:
+                    await self._leave(_party(key))
+            else:
+                self._leaving.add(key)
+                problems = problems or [stays]
+        await self._say(key, obj, problems)
         return DONE
 
     async def _wanted(self, key: Key, obj: Object) -> tuple[list[str], list[Peer] | None]:
@@ -167,90 +213,170 @@ class Keeper:
         kind, name = key
         if kind == "Aggregate":
             return self._wanted_of_aggregate(name, obj)
-        party: Party = "Provider" if kind == "Provider" else "Consumer"
+        party, _ = _party(key)
         spec = decode_spec(obj, ProviderSpec) if kind == "Provider" else decode_spec(obj, ConsumerSpec)
         client = await self._client((party, name), spec, gone=deleting(obj))
         problem = self._members.problem(party, name)
+        problems = [problem] if problem else []
         if client is None:
-            return ([problem] if problem else []), (None if problem and not deleting(obj) else [])
+            return problems, None if problem else []
         peer = (
             of_provider(self._home, name, spec, client)
             if isinstance(spec, ProviderSpec)
             else of_consumer(self._home, name, spec, client)
         )
-        return ([problem] if problem else []), [replace(peer, detached=deleting(obj))]
+        if kind == "Provider" and (rival := self._rival_of_provider(peer.settings.node, obj)) is not None:
+            return [*problems, taken(peer.settings.node, "the broker's cluster", f"Provider {rival}")], []
+        peer = replace(peer, detached=deleting(obj))
+        return problems, [peer, *await self._strays((party, name), peer)]
 
     def _wanted_of_aggregate(self, name: str, obj: Object) -> tuple[list[str], list[Peer] | None]:
         spec = decode_spec(obj, AggregateSpec)
         consumer = self._informers["Consumer"].cache.get(("", spec.consumer))
-        client = self._members.client("Consumer", spec.consumer)
-        if consumer is None or client is None:
+        if consumer is None:
             return [], []
-        made = of_aggregate(self._home, name, spec, decode_spec(consumer, ConsumerSpec), client.name)
+        its = decode_spec(consumer, ConsumerSpec)
+        if its.kubeconfig is None:
+            return [], []
+        client = self._members.client("Consumer", spec.consumer)
+        if client is None:
+            return [
+                self._members.problem("Consumer", spec.consumer) or f"Consumer {spec.consumer} is not connected"
+            ], None
+        made = of_aggregate(self._home, name, spec, its, client.name)
+        rival = self._rival_of_aggregate(made.settings.node, obj, spec.consumer, its)
+        if rival is not None:
+            return [taken(made.settings.node, f"Consumer {spec.consumer}", " ".join(rival))], []
         return [], [replace(made, detached=deleting(obj) or deleting(consumer))]
 
+    def _rival_of_provider(self, node: str, obj: Object) -> str | None:
+        """Who has the node that a Provider names: an older one that the broker enters, too."""
+        others = self._informers["Provider"].cache.by_index(_NODE, node)
+        return elder(obj, (other for other in others if other["spec"].get("kubeconfig")))
+
+    def _rival_of_aggregate(self, node: str, obj: Object, consumer: str, its: ConsumerSpec) -> Key | None:
+        """Who has the node that an aggregate names: the consumer itself, or an older aggregate."""
+        if node == (its.node or self._home.node):
+            return "Consumer", consumer
+        others = self._informers["Aggregate"].cache.by_index(_OF, consumer)
+        first = elder(obj, (other for other in others if _node_of(other)[0] == node))
+        return ("Aggregate", first) if first is not None else None
+
+    async def _strays(self, who: Who, own: Peer) -> list[Peer]:
+        """Nodes that an earlier process made for this object under another name: looked for once for each client."""
+        if who not in self._unsearched:
+            return []
+        mark = f"{STANDS_FOR}={who[1]}" if who[0] == "Provider" else f"{BROKER}={self._home.id}"
+        cluster = self._broker if who[0] == "Provider" else self._members.client(*who)
+        if cluster is None:
+            return []
+        try:
+            found = (await cluster.list(kinds.NODE, labels=f"{mark},{VIRTUAL_NODE}")).items
+        except ApiError as error:
+            log.info("%s %s: its nodes cannot be seen yet: %s", *who, error)
+            return []  # when it answers, the standing of its node changes, and this is tried again
+        names = {obj["metadata"]["name"] for obj in found if CONTRACT not in labels_of(obj)}
+        if who[0] == "Consumer":
+            names -= {_node_of(obj)[0] for obj in self._informers["Aggregate"].cache.by_index(_OF, who[1])}
+        self._unsearched.discard(who)
+        return [
+            replace(own, settings=replace(own.settings, node=name), detached=True)
+            for name in sorted(names - {own.settings.node})
+            if (own.home, name) not in self._owner
+        ]
+
     async def _client(self, who: Who, spec: ProviderSpec | ConsumerSpec, *, gone: bool) -> str | None:
-        """The name of the client, made or made anew where that is needed."""
+        """The name of the client, made or made anew where that is needed; one that worked is kept until another one does."""
         members, known = self._members, self._members.client(*who)
         kubeconfig = await members.know(who, spec.kubeconfig)
-        if kubeconfig is None or members.fits(who, kubeconfig):
+        if kubeconfig is None:
             return known.name if known is not None and (spec.kubeconfig is not None or gone) else None
-        if known is not None:
-            await self._disconnect(who)
-        made = members.connect(who, kubeconfig)
-        if made is None:
-            return None
-        self._fleet.add_cluster(made)
-        self._ids[who] = spec.cluster_id or who[1]
-        self._networks.add(self._ids[who], made)
-        members.tell(who)
-        return made.name
+        if not members.fits(who, kubeconfig):
+            made = members.make(who, kubeconfig)
+            if made is None:
+                return known.name if known is not None else None
+            if known is not None:
+                await self._disconnect(who, known)
+            self._fleet.add_cluster(made)
+            members.take(who, kubeconfig, made)  # there is always one: who looks meanwhile must not take it for gone
+            if known is not None:
+                await known.close()
+            self._unsearched.add(who)
+            members.tell(who)
+            known = made
+        id_ = spec.cluster_id or who[1]
+        if known is not None and self._ids.get(who) != id_:
+            await self._networks.remove(who)
+            self._ids[who] = id_
+            self._networks.add(who, id_, known)
+        return known.name if known is not None else None
 
-    async def _disconnect(self, who: Who) -> None:
-        client, id_ = self._members.client(*who), self._ids.pop(who, None)
-        if client is not None:
-            await self._fleet.remove_cluster(client.name)
-        if id_ is not None:
-            await self._networks.remove(id_)
-        await self._members.drop(who)
+    async def _disconnect(self, who: Who, client: Cluster) -> None:
+        await self._fleet.remove_cluster(client.name)
+        self._ids.pop(who, None)
+        await self._networks.remove(who)
 
     # --- its nodes ---
-    def _kept(self, key: Key) -> list[Peer]:
-        return list(self._nodes.get(key, {}).values())
+    def _kept(self, key: Key, *, detached: bool) -> list[Peer]:
+        return [replace(peer, detached=detached or peer.detached) for peer in self._nodes.get(key, {}).values()]
 
-    async def _settle(self, key: Key, wanted: Iterable[Peer]) -> bool:
-        """Bring the fleet there; True when nothing of the object is in it."""
-        nodes = self._nodes.setdefault(key, {})
+    async def _settle(self, key: Key, wanted: Iterable[Peer]) -> list[str]:
+        """Bring the fleet there; returns what stands in the way."""
+        nodes, problems = self._nodes.setdefault(key, {}), list[str]()
         peers = {peer.key: peer for peer in wanted}
         for node, peer in list(nodes.items()):
             if node not in peers:
                 peers[node] = replace(peer, detached=True)
-        swept = self._swept.get(key, set())
+        swept = self._swept.setdefault(key, set())
         for node, peer in peers.items():
             if peer.detached and node in swept:
                 continue
-            if (owner := self._owner.setdefault(node, key)) != key:
-                log.warning("%s %s: node %s of cluster %s is that of %s %s", *key, node[1], node[0], *owner)
+            if (why := self._foreign(key, node)) is not None:
+                problems.append(why)
                 continue
-            nodes[node] = peer
-            offer = self._offer(key[1]) if key[0] == "Aggregate" else None
-            try:
-                await self._fleet.put(peer, offer)
-            except ApiError as error:
-                log.warning("%s %s: %s", *key, error)
-            if peer.detached and (found := self._fleet.standing(*node)) is not None and found.ready:
+            self._owner[node], nodes[node] = key, peer
+            await self._put(key, peer)
+            if peer.detached and self._is_over(peer):
                 await self._drop(key, node)
-                self._swept.setdefault(key, set()).add(node)
+                swept.add(node)
             elif not peer.detached:
                 swept.discard(node)
         if not nodes:
             self._nodes.pop(key, None)
-        return not nodes
+        return problems
+
+    def _foreign(self, key: Key, node: NodeKey) -> str | None:
+        """Who else has the node; None: nobody has."""
+        owner, found = self._owner.get(node), self._fleet.standing(*node)
+        if owner == key:
+            return None
+        contract = found.peer.settings.labels.get(CONTRACT) if found is not None else None
+        if owner is None and contract is None:
+            return None
+        self._blocked.setdefault(node, set()).add(key)
+        return taken(node[1], f"cluster {node[0]}", " ".join(owner) if owner is not None else f"Contract {contract}")
+
+    async def _put(self, key: Key, peer: Peer) -> None:
+        try:
+            await self._fleet.put(peer, self._offer(key[1]) if key[0] == "Aggregate" else None)
+        except ApiError as error:
+            log.warning("%s %s: %s", *key, error)
+
+    def _is_over(self, peer: Peer) -> bool:
+        """Whether nothing is left of a node, or nobody is left who could reach it."""
+        found = self._fleet.standing(*peer.key)
+        if found is None:
+            return any(name not in (self._home.cluster, *self._members.names) for name in (peer.home, peer.remote))
+        return found.peer.detached and found.ready
 
     async def _drop(self, key: Key, node: NodeKey) -> None:
         await self._fleet.drop(*node)
         self._nodes.get(key, {}).pop(node, None)
-        self._owner.pop(node, None)
+        if self._owner.get(node) == key:
+            del self._owner[node]
+        for waits in self._blocked.pop(node, ()):
+            self.controller.add(waits)
+        self.let_go()
 
     def _tell_offer(self, aggregate: str, node: NodeKey) -> None:
         try:
@@ -263,70 +389,58 @@ class Keeper:
             await self._drop(key, node)
         self._nodes.pop(key, None)
         self._swept.pop(key, None)
+        self._leaving.discard(key)
         if key[0] != "Aggregate":
-            who: Who = ("Provider" if key[0] == "Provider" else "Consumer", key[1])
-            await self._members.know(who, None)
-            await self._disconnect(who)
+            await self._leave(_party(key))
+
+    async def _leave(self, who: Who) -> None:
+        """Know the cluster no more."""
+        client = self._members.client(*who)
+        await self._members.know(who, None)
+        if client is not None:
+            await self._disconnect(who, client)
+            await self._members.drop(who)
             self._members.tell(who)
 
-    def _still_needed(self, key: Key) -> bool:
-        """Whether somebody else still needs the object's cluster in order to clean up."""
+    # --- its end ---
+    def _stays(self, key: Key, obj: Object, problems: list[str], *, known: bool) -> str:
+        """Why the finalizer has to stay; empty when nothing is left and nobody needs the object's cluster to clean up."""
+        if self._nodes.get(key):
+            return "its nodes are being taken away"
+        if not known:
+            if deleting(obj) and is_held(obj):
+                hint = f"take off the finalizer {FINALIZER} if the cluster is gone for good"
+                return f"what is left in its cluster cannot be reached; {hint}: {'; '.join(problems)}"
+            return ""
         if key[0] == "Aggregate":
-            return False
-        who: Who = ("Provider" if key[0] == "Provider" else "Consumer", key[1])
+            return ""
+        who = _party(key)
         client = self._members.client(*who)
-        id_ = self._ids.get(who)
-        if client is None or id_ is None:
-            return False
-        speaks = any(client.name in (each.peer.home, each.peer.remote) for each in self._fleet.standings)
-        return speaks or self._networks.busy(id_)
+        if client is None:
+            return ""
+        if any(client.name in (each.peer.home, each.peer.remote) for each in self._fleet.standings):
+            return "other virtual nodes still need its cluster"
+        if self._claimed(*who):
+            return "contracts still need its cluster"
+        if any(self._unfinished(each) for each in self._informers["Aggregate"].cache.by_index(_OF, key[1])):
+            return "the nodes of its Aggregates are being taken away"
+        return "a network of its cluster is being taken away" if self._networks.busy(who) else ""
+
+    def _unfinished(self, aggregate: Object) -> bool:
+        """Whether an aggregate may still have a node at its consumer, which is leaving."""
+        key = ("Aggregate", aggregate["metadata"]["name"])
+        return is_held(aggregate) and (key in self._nodes or not self._swept.get(key))
 
     # --- what is written on it ---
-    async def _held(self, kind: str, obj: Object) -> bool:
-        """Whether our finalizer is on it; it is put there if not."""
-        if FINALIZER in (obj["metadata"].get("finalizers") or ()):
-            return True
-        metadata, name = {"finalizers": [FINALIZER]}, obj["metadata"]["name"]
-        body = _KINDS[kind].new(name, metadata=metadata)
-        body["metadata"]["uid"] = obj["metadata"]["uid"]
-        try:
-            self._informers[kind].learn(await self._broker.apply(body, manager=f"{MANAGER}-finalizer"))
-        except (NotFound, Conflict):
-            return False  # it went, or is another one by now
-        self.controller.add((kind, name))
-        return False
-
-    async def _release(self, kind: str, obj: Object) -> None:
-        held = obj["metadata"].get("finalizers") or []
-        if FINALIZER not in held:
-            return
-        left = [entry for entry in held if entry != FINALIZER]
-        patch = {"metadata": {"finalizers": left, "resourceVersion": obj["metadata"]["resourceVersion"]}}
-        try:
-            written = await self._broker.patch(_KINDS[kind], obj["metadata"]["name"], patch, manager=MANAGER)
-        except NotFound:
-            return
-        except Conflict:
-            return  # somebody wrote meanwhile: the watch brings it back
-        if not deleting(obj):
-            self._informers[kind].learn(written)
-
-    async def _say(self, kind: str, obj: Object, problems: list[str], key: Key) -> None:
+    async def _say(self, key: Key, obj: Object, problems: list[str]) -> None:
         waiting, ready = [], []
-        for node in self._nodes.get(key, {}):
+        for node, peer in self._nodes.get(key, {}).items():
             found = self._fleet.standing(*node)
-            if found is not None and found.ready:
+            if found is not None and found.ready and not peer.detached:
                 ready.append(node[1])
             else:
-                waiting.append(f"node {node[1]}: {found.why if found is not None else 'it is being made'}")
-        if not (problems or waiting or ready):
-            return
-        entry = standing(obj, problems, waiting, ready, stamp(self._now()))
-        if entry is None:
-            return
-        body = _KINDS[kind].new(obj["metadata"]["name"], status={"conditions": [entry]})
-        body["metadata"]["uid"] = obj["metadata"]["uid"]
-        try:
-            self._informers[kind].learn(await self._broker.apply(body, manager=MANAGER, subresource="status"))
-        except (NotFound, Conflict):
-            return
+                waiting.append(f"node {node[1]}: {(found.why if found is not None else '') or 'it is being made'}")
+        if key[0] == "Aggregate":
+            for problem in problems:
+                log.warning("Aggregate %s: %s", key[1], problem)
+        await self._papers.say(key[0], obj, problems, waiting, ready)

@@ -33,11 +33,15 @@ class _Member:
 class Members:
     """The clusters that the broker can reach. Implements what the controller of Contracts asks for."""
 
+    PATIENCE = 5.0
+    """Seconds for which Secrets that are not known yet are waited for before that is said."""
+
     def __init__(self, broker: Cluster, connect: Connect) -> None:
         self._broker, self._connect = broker, connect
         self._refs: dict[Who, SecretRef] = {}
         self._by_secret: dict[tuple[str, str], set[Who]] = {}
         self._secrets: dict[str, Informer] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
         self._members: dict[Who, _Member] = {}
         self._problems: dict[Who, str] = {}
         self._listeners: list[Callable[[Party, str], None]] = []
@@ -52,6 +56,11 @@ class Members:
         """Under which name a cluster is in the fleet; None: it is not."""
         member = self._members.get((party, name))
         return member.cluster.name if member is not None else None
+
+    @property
+    def names(self) -> set[str]:
+        """Of all clients."""
+        return {member.cluster.name for member in self._members.values()}
 
     def problem(self, party: Party, name: str) -> str | None:
         """Why there is no client though there should be one, as a sentence."""
@@ -74,6 +83,9 @@ class Members:
         if ref is None:
             return None
         secrets = await self._following(ref.namespace)
+        if secrets is None:
+            self._problems[who] = f"the Secrets of namespace {ref.namespace} cannot be read{self._why(ref.namespace)}"
+            return None
         text = _text(secrets.cache.get((ref.namespace, ref.name)), ref)
         if isinstance(text, _Missing):
             self._problems[who] = text.why
@@ -85,15 +97,17 @@ class Members:
         member = self._members.get(who)
         return kubeconfig == (member.kubeconfig if member is not None else None)
 
-    def connect(self, who: Who, kubeconfig: str) -> Cluster | None:
-        """A new client; None with a `problem` when that cannot be."""
+    def make(self, who: Who, kubeconfig: str) -> Cluster | None:
+        """A new client, which is nobody's yet; None with a `problem` when that cannot be."""
         try:
-            made = self._connect(kubeconfig, name=_called(*who))
+            return self._connect(kubeconfig, name=self._called(*who))
         except ApiError as error:
             self._problems[who] = f"its kubeconfig cannot be used: {error}"
             return None
+
+    def take(self, who: Who, kubeconfig: str, made: Cluster) -> None:
+        """Let this be the client."""
         self._members[who] = _Member(kubeconfig, made)
-        return made
 
     async def drop(self, who: Who) -> None:
         """Close a client that nobody uses any more."""
@@ -103,9 +117,17 @@ class Members:
 
     async def close(self) -> None:
         """Close everything."""
+        for task in self._reading.values():
+            task.cancel()
         await asyncio.gather(*(informer.stop() for informer in self._secrets.values()))
         await asyncio.gather(*(member.cluster.close() for member in self._members.values()))
         self._members.clear()
+
+    def _called(self, party: Party, name: str) -> str:
+        """The name of a client: no other's, whatever the objects are called. A cluster that provides and consumes has two."""
+        if party == "Consumer":
+            return f"consumer/{name}"
+        return name if name != self._broker.name else f"provider/{name}"
 
     # --- secrets ---
     def _refer(self, who: Who, ref: SecretRef | None) -> None:
@@ -116,14 +138,34 @@ class Members:
             self._refs[who] = ref
             self._by_secret.setdefault((ref.namespace, ref.name), set()).add(who)
 
-    async def _following(self, namespace: str) -> Informer:
+    async def _following(self, namespace: str) -> Informer | None:
+        """The Secrets of a namespace; None: they are not known, and who refers to them is told when they are."""
         found = self._secrets.get(namespace)
         if found is None:
             found = self._secrets[namespace] = Informer(self._broker, Watch(kinds.SECRET, namespace))
             found.on_change(self._secret_changed)
             found.start()
-        await found.synced.wait()
+        if found.synced.is_set():
+            return found
+        try:
+            async with asyncio.timeout(self.PATIENCE):
+                await found.synced.wait()
+        except TimeoutError:
+            if namespace not in self._reading:
+                self._reading[namespace] = asyncio.create_task(self._when_read(namespace, found))
+            return None
         return found
+
+    async def _when_read(self, namespace: str, secrets: Informer) -> None:
+        await secrets.synced.wait()
+        del self._reading[namespace]
+        for (place, _), users in list(self._by_secret.items()):
+            for who in users if place == namespace else ():
+                self.tell(who)
+
+    def _why(self, namespace: str) -> str:
+        error = self._secrets[namespace].last_error
+        return f": {error}" if error is not None else " yet"
 
     def _secret_changed(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
@@ -131,11 +173,6 @@ class Members:
             return
         for who in self._by_secret.get((obj["metadata"]["namespace"], obj["metadata"]["name"]), ()):
             self.tell(who)
-
-
-def _called(party: Party, name: str) -> str:
-    """The name of a client. A cluster that provides and consumes has two."""
-    return name if party == "Provider" else f"consumer-{name}"
 
 
 @dataclass(frozen=True, slots=True)

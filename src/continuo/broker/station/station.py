@@ -18,7 +18,7 @@ from continuo.broker.selector.selector import Selector
 from continuo.broker.station.keeper import Keeper
 from continuo.broker.station.layout import Home
 from continuo.broker.station.lending import Lender
-from continuo.broker.station.members import Members
+from continuo.broker.station.members import Members, Who
 from continuo.federation.model import LinkSettings
 from continuo.federation.reflection.atlas import AtlasKeeper, atlas_of, liqo_id
 from continuo.federation.reflection.fleet import Fleet
@@ -80,6 +80,7 @@ class Station:
     async def _start(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
         hub = self.fleet.add_cluster(self._broker, self._pods)
         hub.home = True
+        stack.push_async_callback(self.members.close)  # last: a client that is closed looks like a cluster that is gone
         stack.push_async_callback(self.fleet.close)
         self.fleet.placed_by(self._broker.name, self.selector.placement)
         home = Home(self._broker.name, await liqo_id(hub) or self._name, self._name)
@@ -89,18 +90,19 @@ class Station:
         stack.push_async_callback(slices.stop)
         await slices.start()
         networks = Networks(self._paths(home.id))
-        networks.add(home.id, self._broker)
-        stack.push_async_callback(self.members.close)
+        networks.paths.add(home.id, self._broker)
         contracts = Contracted(self._broker, self.fleet, self.members, networks=networks.paths)
         stack.push_async_callback(contracts.stop)
-        keeper = Keeper(self._broker, home, self.fleet, self.members, networks, self._offer)
+        keeper = Keeper(self._broker, home, self.fleet, self.members, networks, self._offer, claimed=contracts.claims)
+        contracts.follow(keeper.let_go)
         stack.push_async_callback(keeper.stop)
         await keeper.start()
         await contracts.start()
+        keeper.let_go()
         maps = await atlas_of(hub)
         if maps is not None:
             await self._lend(stack, maps, networks.paths)
-        work = (networks.paths.run(), networks.hear(keeper.networks_changed), self._hear(keeper.offers_changed))
+        work = (networks.paths.run(), networks.hear(keeper.let_go), self._hear(keeper.offers_changed))
         tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
             stack.push_async_callback(_end, task)
@@ -130,26 +132,39 @@ class Station:
 
 
 class Networks:
-    """The paths of a broker, as the keeper of nodes needs them."""
+    """The paths of a broker, as the keeper of nodes needs them: one cluster may be a provider and a consumer."""
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
+        self._known: dict[Who, tuple[str, Cluster]] = {}
 
-    def add(self, cluster_id: str, cluster: Cluster) -> None:
+    def add(self, who: Who, cluster_id: str, cluster: Cluster) -> None:
         """Let networks lead to a cluster."""
+        self._known[who] = cluster_id, cluster
         self.paths.add(cluster_id, cluster)
 
-    async def remove(self, cluster_id: str) -> None:
-        """Know it no more."""
+    async def remove(self, who: Who) -> None:
+        """Know it no more, unless somebody else is the same cluster."""
+        cluster_id, _ = self._known.pop(who, ("", None))
+        if not cluster_id:
+            return
         await self.paths.remove(cluster_id)
+        for same in self._same(cluster_id):
+            self.paths.add(cluster_id, same)
 
     def expect(self, who: str, cluster_id: str | None, node: str = "") -> None:
         """On somebody's account networks may lead to a cluster; None: no more."""
         self.paths.expect(who, cluster_id, node)
 
-    def busy(self, cluster_id: str) -> bool:
-        """Whether a network of the cluster is still there, or on its way."""
+    def busy(self, who: Who) -> bool:
+        """Whether a network of the cluster is still there, or on its way, which nobody else could take away."""
+        cluster_id, _ = self._known.get(who, ("", None))
+        if len(self._same(cluster_id)) > 1:
+            return False
         return any(cluster_id in standing.ends for standing in self.paths.standings)
+
+    def _same(self, cluster_id: str) -> list[Cluster]:
+        return [cluster for known, cluster in self._known.values() if known == cluster_id]
 
     async def hear(self, changed: Callable[[], None]) -> None:
         """Say whenever a network came or went."""

@@ -94,10 +94,10 @@ class Fleet:
 
     async def remove_cluster(self, name: str) -> None:
         """Forget a cluster, and every peer that speaks of it."""
+        hub = self._hubs.pop(name, None)  # first: nobody is to speak of it meanwhile
         for kept in list(self._kept.values()):
             if name in (kept.peer.home, kept.peer.remote):
                 await self.drop(*kept.peer.key)
-        hub = self._hubs.pop(name, None)
         if hub is not None:
             await hub.close()
 
@@ -119,7 +119,7 @@ class Fleet:
             self._hubs[peer.home].home = True
             kept = self._kept[peer.key] = _Kept(peer, self._tell)
             kept.told = offer if known is None else known.told
-            kept.start(self._keep(kept))
+            kept.start(self._keep(kept, self._hubs[peer.home], self._hubs[peer.remote]))
 
     async def drop(self, home: str, node: str) -> None:
         """Reflect no more. Node and pods stay; the node turns NotReady by itself."""
@@ -178,11 +178,10 @@ class Fleet:
             for hub in self._hubs.values():
                 await hub.close()
 
-    async def _keep(self, kept: _Kept) -> None:
+    async def _keep(self, kept: _Kept, home: Hub, remote: Hub) -> None:
         """Work for one peer until cancelled, whatever happens."""
         failures, peer = 0, kept.peer
         while True:
-            home, remote = self._hubs[peer.home], self._hubs[peer.remote]
             try:
                 if peer.detached:
                     await Detachment(home, remote, peer.settings.node, kept.done).run()

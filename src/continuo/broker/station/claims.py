@@ -1,0 +1,25 @@
+"""Whose a node is that several objects name: of those who differ only in age the oldest has it, whoever comes first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from continuo.resources.meta import Object
+
+
+def elder(obj: Object, others: Iterable[Object]) -> str | None:
+    """The oldest of the others, if it is older than the object."""
+    first = min(others, key=_age, default=None)
+    if first is None or _age(first) >= _age(obj):
+        return None
+    name: str = first["metadata"]["name"]
+    return name
+
+
+def _age(obj: Object) -> tuple[str, str]:
+    return obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
+
+
+def taken(node: str, cluster: str, owner: str) -> str:
+    """What is to be said where somebody else has the node."""
+    return f"node {node} of {cluster} is that of {owner}: name another one in spec.node"

@@ -1,0 +1,78 @@
+"""Killed while it offloads, moves and delivers, again and again: no pod runs twice, none is lost, nothing is left.
+
+`CONTINUO_CHAOS_SEEDS=100` runs a hundred seeds of each instead of the few of the usual run, `7-9` runs those.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from broker.station.broker_world import broker_world
+from broker.station.chaos import PROVIDERS, Chaos, everything, finalizers
+
+pytestmark = pytest.mark.anyio
+OFFLOAD = ("scale", "scale", "scale")
+MIGRATE = ("scale", "policy", "policy", "region")
+PURCHASE = ("scale", "contract", "contract")
+FAULTS = ("outage", "outage", "recover", "recover")
+DECLARED = ("provider", "aggregate", "consumer")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def seeds(few: int) -> list[int]:
+    said = os.environ.get("CONTINUO_CHAOS_SEEDS", str(few))
+    first, _, last = said.rpartition("-")
+    return list(range(int(first or 0), int(last) + bool(first)))
+
+
+async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 8) -> None:
+    async with broker_world(PROVIDERS, declared=False) as made:
+        chaos = Chaos(made, seed, what)
+        await chaos.clock.quiet()
+        before = everything(made)
+        await chaos.begin(*spaces)
+        try:
+            await chaos.run(steps)
+            await chaos.settle()
+            await chaos.clear()
+        except TimeoutError as error:
+            left = "\n".join(map(str, sorted(everything(made) - before)))
+            raise AssertionError(f"seed {seed}: {chaos.done} does not settle; there is\n{left}") from error
+        finally:
+            assert chaos.witness.complaints == [], (seed, chaos.done)
+        handed = {thing for thing in everything(made) if thing[0] == "broker" and thing[2] == "continuo-system"}
+        left = everything(made) - before - handed - {("broker", "Namespace", "", "continuo-system")}
+        left = {t for t in left if 'rome' not in (t[2] + t[3])}
+        assert not left, f"seed {seed}: {chaos.done} leaves\n" + "\n".join(map(str, sorted(left)))
+        assert finalizers(made) == [], (seed, chaos.done)
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+async def test_while_pods_are_offloaded(seed: int) -> None:
+    await survive(seed, ("shop", "batch"), OFFLOAD)
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+async def test_while_pods_move(seed: int) -> None:
+    await survive(seed, ("shop", "batch"), MIGRATE)
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+async def test_while_contracts_are_bought_and_ended(seed: int) -> None:
+    await survive(seed, ("shop", "bought"), PURCHASE)
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+async def test_while_clusters_are_away(seed: int) -> None:
+    await survive(seed, ("shop", "batch", "bought"), (*MIGRATE, *FAULTS))
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+async def test_while_everything_is_declared_and_deleted(seed: int) -> None:
+    await survive(seed, ("shop", "batch", "bought"), (*MIGRATE, *PURCHASE, *FAULTS, *DECLARED))
