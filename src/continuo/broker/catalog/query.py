@@ -20,7 +20,7 @@ from continuo.broker.catalog.index import Index
 from continuo.broker.catalog.ranking import BadQuery, Key, Ranking, order_of
 from continuo.broker.catalog.rows import Row
 from continuo.broker.catalog.turns import Turns, chunks
-from continuo.broker.catalog.where import Filter, compile_where
+from continuo.broker.catalog.where import Filter, bounds_of, compile_where
 
 MOST = 1000
 _REMEMBERED = 8
@@ -99,27 +99,31 @@ class Queries:
 
     async def _ranked(self, asked: Asked, after: Key | None, wanted: int) -> tuple[int, list[Match]]:
         """In order of the best plan that matches."""
-        ranking = self._rankings.get(asked.order) or await self._filled(asked.order)
-        keep = compile_where(asked.where or "true")
+        ranking = self._rankings.get(asked.order)
+        if ranking is None:
+            ranking = await self._filled(asked.order)
+        else:
+            self._rankings.move_to_end(asked.order)
         if not asked.provider:
-            found, whole = self._first(ranking, keep, after, wanted)
+            found, whole = self._first(ranking, asked.where or "true", after, wanted)
             if whole or len(found) >= wanted:
                 return self._index.revision, found[:wanted]
         return await self._of_all(ranking, asked, after, wanted)
 
-    def _first(self, ranking: Ranking, keep: Filter, after: Key | None, wanted: int) -> tuple[list[Match], bool]:
+    def _first(self, ranking: Ranking, where: str, after: Key | None, wanted: int) -> tuple[list[Match], bool]:
         """What matches among the first rows in order, and whether those are all rows that there are."""
-        at, size = ranking.start(after), _CHUNK
-        end, found = at + _AT_ONCE, list[Match]()
-        while at < min(end, len(ranking)) and len(found) < wanted:
-            for row in keep((ranking.rows(at, at + size),)):
+        keep, (first, over) = compile_where(where), ranking.within(bounds_of(where))
+        at, size, found = max(first, ranking.start(after)), _CHUNK, list[Match]()
+        end = min(over, at + _AT_ONCE)
+        while at < end and len(found) < wanted:
+            for row in keep((ranking.rows(at, min(at + size, over)),)):
                 entry = self._index.get(row.offer)
                 assert entry is not None
                 match = _best(ranking, entry, keep((entry.rows,)))
                 if match[2][0] == row.plan:  # else a worse plan of an offer that stood before
                     found.append(match)
             at, size = at + size, 2 * size
-        return found, at >= len(ranking)
+        return found, at >= over
 
     async def _of_all(self, ranking: Ranking, asked: Asked, after: Key | None, wanted: int) -> tuple[int, list[Match]]:
         """The same by looking at every offer, for filters that few of the first rows pass."""
@@ -137,15 +141,13 @@ class Queries:
     async def _filled(self, order: str) -> Ranking:
         """The ranking of an order that was not asked for lately; made once for all who ask for it meanwhile."""
         if order not in self._filling:
-            self._filling[order] = asyncio.ensure_future(self._fill(order)), []
+            self._filling[order] = asyncio.ensure_future(self._fill(order, self._index.values())), []
         return await asyncio.shield(self._filling[order][0])
 
-    async def _fill(self, order: str) -> Ranking:
-        key_of = order_of(order)
-        assert key_of is not None
-        ranking = Ranking(key_of)
+    async def _fill(self, order: str, entries: list[Entry]) -> Ranking:
+        ranking = Ranking(order)
         try:
-            await ranking.fill(self._index.values(), Turns())
+            await ranking.fill(entries, Turns())
             for before, after in self._filling[order][1]:
                 ranking.replace(before, after)
         finally:

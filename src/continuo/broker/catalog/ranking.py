@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
+from continuo.broker.catalog.bounds import Bounds
 from continuo.broker.catalog.entries import Entry
 from continuo.broker.catalog.rows import Row
 from continuo.broker.catalog.turns import Turns, chunks
@@ -73,15 +74,17 @@ def _by_effective(name: str, sign: int) -> KeyOf:
 class Ranking:
     """Every row in one order, kept in it by each change."""
 
-    def __init__(self, key_of: KeyOf) -> None:
-        self.key_of = key_of
+    def __init__(self, order: str) -> None:
+        key_of = order_of(order)
+        assert key_of is not None, "in the order of ids the index is"
+        self.key_of, self._order = key_of, order
         self._places: list[Key] = []
         self._rows: list[Row] = []
 
-    async def fill(self, entries: Iterable[Entry], turns: Turns) -> None:
+    async def fill(self, entries: Sequence[Entry], turns: Turns) -> None:
         """Take these rows to begin with, without keeping everybody else waiting."""
         place, runs = self._place, list[list[tuple[Key, Row]]]()
-        for chunk in chunks(list(entries), _CHUNK):
+        for chunk in chunks(entries, _CHUNK):
             runs.append(sorted(((place(row), row) for entry in chunk for row in entry.rows), key=itemgetter(0)))
             await turns.give()
         while len(runs) > 1:
@@ -99,7 +102,9 @@ class Ranking:
     def replace(self, before: Entry | None, after: Entry | None) -> None:
         """Take the rows of one version out, and put those of the next in."""
         for row in before.rows if before is not None else ():
-            at = bisect_left(self._places, self._place(row))
+            place = self._place(row)
+            at = bisect_left(self._places, place)
+            assert self._places[at] == place, "what was put in is there"
             del self._places[at], self._rows[at]
         for row in after.rows if after is not None else ():
             place = self._place(row)
@@ -107,12 +112,20 @@ class Ranking:
             self._places.insert(at, place)
             self._rows.insert(at, row)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def rows(self, start: int, end: int) -> list[Row]:
         """The rows in these places."""
         return self._rows[start:end]
+
+    def within(self, bounds: Bounds) -> tuple[int, int]:
+        """The first place, and the one after the last, that rows of these prices have here."""
+        if self._order == "price":
+            low, high = bounds.low, bounds.high
+        elif self._order == "-price":
+            low, high = -bounds.high, -bounds.low
+        else:
+            return 0, len(self._rows)
+        price = itemgetter(0)
+        return bisect_left(self._places, low, key=price), bisect_right(self._places, high, key=price)
 
     def start(self, key: Key | None) -> int:
         """The place of the first row whose sort key is above this one."""

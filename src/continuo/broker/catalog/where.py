@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, TypeAlias
 
+from continuo.broker.catalog.bounds import Bounds, price_bounds
 from continuo.broker.catalog.rows import Row
 from continuo.broker.offers.amounts import BadAmount, quantity
 from continuo.expressions.tree import BadExpression, Call, Const, Ident, Items, Node, Other, Select, parse
@@ -70,9 +71,18 @@ class Absent:
 ABSENT = Absent()
 
 
-@lru_cache(maxsize=1024)
 def compile_where(text: str) -> Filter:
     """The rows of entries of which the expression is true; raises BadExpression."""
+    return _compiled(text)[0]
+
+
+def bounds_of(text: str) -> Bounds:
+    """The prices that the expression allows; raises BadExpression."""
+    return _compiled(text)[1]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> tuple[Filter, Bounds]:
     tree = parse(text, tuple(TYPES), {"quantity": quantity})
     condition = _Compiler().condition(tree, negated=False, depth=0)
     rows = ast.Name("rows", ast.Load())
@@ -86,7 +96,7 @@ def compile_where(text: str) -> Filter:
     arguments = ast.arguments([], [ast.arg("chunks")], None, [], [], None, [])
     code: CodeType = compile(ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body))), "<where>", "eval")
     made: Filter = eval(code, {"__builtins__": {"len": len}, "ABSENT": ABSENT})
-    return made
+    return made, price_bounds(tree)
 
 
 def _load(name: str) -> ast.expr:
