@@ -65,6 +65,17 @@ class Discovery:
             found += (version["groupVersion"] for version in group.get("versions") or ())
         return found
 
+    async def namespaced(self) -> list[Kind]:
+        """Every kind that can be listed in a namespace, each in one version."""
+        found: dict[tuple[str, str], Kind] = {}
+        for api_version in await self.versions():
+            group, _, version = api_version.rpartition("/")
+            answer = _decode(await self._cluster.raw(f"/apis/{group}/{version}" if group else f"/api/{version}"))
+            for entry in answer.get("resources") or ():
+                if "/" not in entry["name"] and entry.get("namespaced") and "list" in (entry.get("verbs") or ()):
+                    found.setdefault((group, entry["name"]), _kind(group, version, entry))
+        return list(found.values())
+
     async def _load(self, api_version: str) -> list[Kind]:
         group, _, version = api_version.rpartition("/")
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"

@@ -200,3 +200,30 @@ async def test_a_provider_that_is_away_holds_nothing_up_and_is_cleaned_when_it_i
             clusters.engine.cluster("milan").outage = None
             await until(members["milan"], kinds.NAMESPACE, no_tenants)
             assert all(each.phase is not LinkPhase.CONNECTED for each in loop.standings)
+
+
+async def test_what_an_earlier_process_left_of_a_path_goes_though_its_mark_went_before_it() -> None:
+    """Killed between the last two deletions: the tenant namespace that said whose it was is gone, Liqo's summary is not."""
+    async with world() as clusters:
+        hub, members = await three(clusters)
+        rome = clusters.engine.cluster("rome")
+        for peer in ("milan", "oslo"):
+            rome.create(kinds.FOREIGN_CLUSTER.new(peer, spec={"clusterID": peer}))
+        async with running(clusters, hub, {"rome": members["rome"]}) as loop:
+            await until(members["rome"], kinds.FOREIGN_CLUSTER, lambda found: len(found) == 2)
+            assert len(rome.list(kinds.FOREIGN_CLUSTER)) == 2, "they may be of others, whom this broker does not know"
+            loop.add("milan", members["milan"])
+            await until(members["rome"], kinds.FOREIGN_CLUSTER, lambda found: len(found) == 1)
+        assert [obj["metadata"]["name"] for obj in rome.list(kinds.FOREIGN_CLUSTER)] == ["oslo"]
+
+
+async def test_a_path_to_a_cluster_that_is_known_no_more_does_not_keep_the_other_end() -> None:
+    async with world() as clusters:
+        hub, members = await three(clusters)
+        await hub.create(pod("a", "milan"))
+        async with running(clusters, hub, members) as loop:
+            await told(loop, lambda: [each.phase for each in loop.standings] == [LinkPhase.CONNECTED])
+            await loop.remove("milan")
+            await hub.delete(kinds.POD, "a", "shop-rome", grace_seconds=0)
+            await told(loop, lambda: loop.standings == [])
+            await until(members["rome"], kinds.CONFIGURATION, lambda found: not found)

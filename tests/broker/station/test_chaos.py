@@ -31,7 +31,7 @@ def seeds(few: int) -> list[int]:
     return list(range(int(first or 0), int(last) + bool(first)))
 
 
-async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 8) -> None:
+async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 6) -> None:
     async with broker_world(PROVIDERS, declared=False) as made:
         chaos = Chaos(made, seed, what)
         await chaos.clock.quiet()
@@ -48,31 +48,30 @@ async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], ste
             assert chaos.witness.complaints == [], (seed, chaos.done)
         handed = {thing for thing in everything(made) if thing[0] == "broker" and thing[2] == "continuo-system"}
         left = everything(made) - before - handed - {("broker", "Namespace", "", "continuo-system")}
-        left = {t for t in left if 'rome' not in (t[2] + t[3])}
         assert not left, f"seed {seed}: {chaos.done} leaves\n" + "\n".join(map(str, sorted(left)))
         assert finalizers(made) == [], (seed, chaos.done)
 
 
-@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_while_pods_are_offloaded(seed: int) -> None:
     await survive(seed, ("shop", "batch"), OFFLOAD)
 
 
-@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_while_pods_move(seed: int) -> None:
     await survive(seed, ("shop", "batch"), MIGRATE)
 
 
-@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_while_contracts_are_bought_and_ended(seed: int) -> None:
     await survive(seed, ("shop", "bought"), PURCHASE)
 
 
-@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_while_clusters_are_away(seed: int) -> None:
     await survive(seed, ("shop", "batch", "bought"), (*MIGRATE, *FAULTS))
 
 
-@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_while_everything_is_declared_and_deleted(seed: int) -> None:
     await survive(seed, ("shop", "batch", "bought"), (*MIGRATE, *PURCHASE, *FAULTS, *DECLARED))

@@ -37,7 +37,10 @@ _ALL = "all"
 
 
 class Aggregator:
-    """All aggregates of one broker's cluster. `readers` tell of providers instead of their nodes, by Provider's name."""
+    """All aggregates of one broker's cluster. `readers` tell of providers instead of their nodes, by Provider's name.
+
+    `node` is what the broker's own node is called at consumers.
+    """
 
     def __init__(
         self,
@@ -46,11 +49,12 @@ class Aggregator:
         readers: Mapping[str, ResourceReader] | None = None,
         pods: Informer | None = None,
         broker_id: str = "broker",
+        node: str = "broker",
         bound: float = 300.0,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._cluster, self._readers = cluster, dict(readers or {})
-        self._broker_id = broker_id
+        self._broker_id, self._node = broker_id, node
         self._now = now or (lambda: datetime.now(UTC))
         self._bell = Bell()
         self.offers: Mapping[str, Offer] = {}
@@ -126,7 +130,7 @@ class Aggregator:
     async def _round(self, _: str) -> Result:
         told = await self._told()
         began = asyncio.get_running_loop().time()
-        seen = observe(self._caches, told)
+        seen = observe(self._caches, told, self._node)
         offers = decide(seen.picture)
         self._cost = asyncio.get_running_loop().time() - began
         changed = offers != self.offers or not self._decided

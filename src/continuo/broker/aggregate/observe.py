@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from continuo.broker.aggregate.claims import rival_of, taken
 from continuo.broker.aggregate.model import Amounts, Picture, Pool, Want, selected, want_of
 from continuo.broker.readers.amounts import accepted, plus, total
 from continuo.broker.readers.ledger import Ledger
@@ -49,8 +50,11 @@ def stands_for_a_cluster(node: Object) -> bool:
     return PROVIDER_OF_NODE in labels or LIQO_PEER in labels or "continuo.dev/virtual-node" in labels
 
 
-def observe(caches: Caches, told: Mapping[str, Pool] | None = None) -> Observed:
-    """One picture. `told` has what readers said of some providers, instead of what their nodes say."""
+def observe(caches: Caches, told: Mapping[str, Pool] | None = None, own_node: str = "broker") -> Observed:
+    """One picture. `told` has what readers said of some providers, instead of what their nodes say.
+
+    `own_node` is what the broker's own node is called at consumers that do not say.
+    """
     providers = {obj["metadata"]["name"]: obj for obj in caches.providers}
     nodes = _nodes_by_provider(caches.nodes, providers)
     pools = {name: _pool(name, nodes.get(name, ()), caches.books) for name in providers}
@@ -59,8 +63,11 @@ def observe(caches: Caches, told: Mapping[str, Pool] | None = None) -> Observed:
             pools[name] = Pool(pool.has, pools[name].used, pool.why)
     wants: list[Want] = []
     problems: dict[str, tuple[str, str]] = {}
+    by_consumer: dict[str, list[Object]] = {}
     for aggregate in caches.aggregates:
-        made = _want(aggregate, caches.consumers, providers)
+        by_consumer.setdefault((aggregate.get("spec") or {}).get("consumer") or "", []).append(aggregate)
+    for aggregate in caches.aggregates:
+        made = _want(aggregate, caches.consumers, providers, by_consumer, own_node)
         if isinstance(made, Want):
             wants.append(made)
         else:
@@ -68,13 +75,20 @@ def observe(caches: Caches, told: Mapping[str, Pool] | None = None) -> Observed:
     return Observed(Picture(tuple(wants), pools), problems)
 
 
-def _want(aggregate: Object, consumers: Cache, providers: Mapping[str, Object]) -> Want | tuple[str, str]:
+def _want(
+    aggregate: Object, consumers: Cache, providers: Mapping[str, Object], others: Mapping[str, list[Object]], own: str
+) -> Want | tuple[str, str]:
     try:
         spec = decode_spec(aggregate, AggregateSpec)
         consumer = consumers.get(("", spec.consumer))
         if consumer is None:
             return "ConsumerUnknown", f"Consumer {spec.consumer} does not exist: make it, or name another one"
-        identifier = decode_spec(consumer, ConsumerSpec).cluster_id or spec.consumer
+        its = decode_spec(consumer, ConsumerSpec)
+        node = spec.node or aggregate["metadata"]["name"]
+        rival = rival_of(aggregate, node, spec.consumer, its.node or own, others[spec.consumer])
+        if rival is not None:
+            return "NodeTaken", taken(node, f"Consumer {spec.consumer}", " ".join(rival))
+        identifier = its.cluster_id or spec.consumer
         chosen = tuple(sorted(name for name, obj in providers.items() if selected(spec.providers, obj)))
         return want_of(aggregate, identifier, chosen)
     except (Invalid, ValueError) as error:

@@ -13,6 +13,7 @@ from continuo.federation.reflection.node import LEASES
 from continuo.federation.reflection.objects import KINDS
 from continuo.federation.reflection.spaces import CONSUMER
 from continuo.federation.reflection.twin import ORIGIN, THROUGH
+from continuo.federation.reflection.vacated import Vacated
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
@@ -49,22 +50,12 @@ async def sweep_remote(remote: Cluster, node: str, consumer: str) -> bool:
 
 
 async def sweep_spaces(remote: Cluster, consumer: str) -> bool:
-    """The consumer's namespaces at the provider in which nothing of it is left; reflections make them anew."""
+    """The consumer's namespaces at the provider in which nothing is left; reflections make them anew."""
     spaces = await _spaces(remote, consumer)
-    used = await asyncio.gather(*(_used(remote, space["metadata"]["name"]) for space in spaces))
-    empty = [space for space, busy in zip(spaces, used, strict=True) if not busy]
+    content = [await Vacated(remote, labels_of(space)[ORIGIN]).content(space["metadata"]["name"]) for space in spaces]
+    empty = [space for space, found in zip(spaces, content, strict=True) if found is None]
     await _delete(remote, kinds.NAMESPACE, [space for space in empty if not deleting(space)])
     return not empty
-
-
-async def _used(remote: Cluster, namespace: str) -> bool:
-    """Whether somebody needs a namespace: pods of whoever, or copies that a reflection keeps there."""
-    if (await remote.list(kinds.POD, namespace)).items:
-        return True
-    for kind in KINDS:
-        if (await remote.list(kind, namespace, labels=ORIGIN)).items:
-            return True
-    return False
 
 
 async def _spaces(remote: Cluster, consumer: str) -> list[Object]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from continuo.federation import names
 from continuo.federation.paths import PATH, Ends
 from continuo.federation.state import EndState, end_state
 from continuo.federation.watches import WATCHES
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
+from continuo.resources.errors import NotFound
 from continuo.resources.meta import Kind, Object, key_of, labels_of
 from continuo.runtime.clusterset import Member, member_of
 from continuo.runtime.informer import Watch
@@ -90,8 +92,17 @@ def labels_texts(obj: Object) -> set[str | None]:
     return {None, *labels, *(f"{name}={value}" for name, value in labels.items())}
 
 
-async def left_behind(cluster: Cluster, broker: str) -> list[str]:
-    """The peers of all paths that this broker ever made to a cluster, and that are still there."""
-    found = (await cluster.list(kinds.NAMESPACE, labels=f"{PATH}={broker}")).items
-    peers = [labels_of(space).get("liqo.io/remote-cluster-id") for space in found]
-    return [peer for peer in peers if peer]
+async def left_behind(cluster: Cluster, broker: str) -> tuple[set[str], set[str]]:
+    """The peers of all paths that this broker ever made to a cluster, and that are still there; those that may have been.
+
+    The tenant namespace, which tells whose a path is, goes before the summary that Liqo made of it. A summary without one is
+    what remains of a link, whoever's it was.
+    """
+    found = (await cluster.list(kinds.NAMESPACE, labels=names.TENANT_NAMESPACE)).items
+    peers = {labels_of(space).get(names.REMOTE_CLUSTER_ID, ""): labels_of(space).get(PATH) == broker for space in found}
+    try:
+        summaries = (await cluster.list(kinds.FOREIGN_CLUSTER)).items
+    except NotFound:
+        summaries = []  # no Liqo is there (any more)
+    bare = {str((each.get("spec") or {}).get("clusterID") or "") for each in summaries} - peers.keys()
+    return {peer for peer, ours in peers.items() if ours and peer}, bare - {""}

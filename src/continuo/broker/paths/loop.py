@@ -63,6 +63,8 @@ class Paths:
         """Set when a standing changed; who waits for that clears it first."""
         self._idle_since: dict[Ends, float] = {}
         self._searched: set[str] = set()
+        self._bare: dict[str, set[str]] = {}
+        """By peer that is not known yet: clusters with what remains of a link to it."""
         self._reading: set[asyncio.Task[None]] = set()
         self._search: Controller[str] = Controller("paths left behind", self._look_for_left, workers=4)
         self.controller: Controller[Ends] = Controller("paths", self.reconcile, workers=8)
@@ -73,6 +75,8 @@ class Paths:
         self._needs.expect(f"client of {cluster_id}", cluster_id)
         self._searched.discard(cluster_id)
         self._search.add(cluster_id)
+        for name in self._bare.pop(cluster_id, ()):
+            self.controller.add(paths.ends(name, cluster_id))
         for pair in self._needs.all:
             if cluster_id in pair:
                 self.controller.add(pair)
@@ -135,8 +139,11 @@ class Paths:
         """Find the paths that an earlier process made, needed or not; tried again until the cluster has answered."""
         cluster = self._clusters.get(name)
         if cluster is not None and name not in self._searched:
-            for peer in await left_behind(cluster, self._id):
+            ours, bare = await left_behind(cluster, self._id)
+            for peer in ours | (bare & self._clusters.keys()):
                 self.controller.add(paths.ends(name, peer))
+            for peer in bare - self._clusters.keys():
+                self._bare.setdefault(peer, set()).add(name)
             self._searched.add(name)
         return DONE
 
@@ -159,10 +166,14 @@ class Paths:
         self._tell(pair, progress)
         for write in progress.writes:
             await self._write(write)
-        if not needed and progress.phase is LinkPhase.GONE and one.reachable and other.reachable:
+        if not needed and progress.phase is LinkPhase.GONE and all(map(self._is_done_with, (one, other))):
             await self._forget(pair)
             return DONE
         return DONE if progress.phase is LinkPhase.CONNECTED else Result(requeue_after=LOOK_AGAIN)
+
+    def _is_done_with(self, end: EndState) -> bool:
+        """Whether nothing is left to be done there. A cluster that is known no more is searched when it is added again."""
+        return end.reachable or end.name not in self._clusters
 
     def _still(self, pair: Ends) -> float:
         """Seconds for which a path without pods is kept."""

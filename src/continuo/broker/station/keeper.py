@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
+from continuo.broker.aggregate.claims import elder, rival_of, taken
 from continuo.broker.contracts.terms import CONTRACT
 from continuo.broker.selector.names import PROVIDER as STANDS_FOR
-from continuo.broker.station.claims import elder, taken
 from continuo.broker.station.layout import Home, of_aggregate, of_consumer, of_provider
 from continuo.broker.station.members import Members, Party, Who
 from continuo.broker.station.names import BROKER, FINALIZER
@@ -255,12 +255,9 @@ class Keeper:
         return elder(obj, (other for other in others if other["spec"].get("kubeconfig")))
 
     def _rival_of_aggregate(self, node: str, obj: Object, consumer: str, its: ConsumerSpec) -> Key | None:
-        """Who has the node that an aggregate names: the consumer itself, or an older aggregate."""
-        if node == (its.node or self._home.node):
-            return "Consumer", consumer
+        """Who has the node that an aggregate names."""
         others = self._informers["Aggregate"].cache.by_index(_OF, consumer)
-        first = elder(obj, (other for other in others if _node_of(other)[0] == node))
-        return ("Aggregate", first) if first is not None else None
+        return rival_of(obj, node, consumer, its.node or self._home.node, others)
 
     async def _strays(self, who: Who, own: Peer) -> list[Peer]:
         """Nodes that an earlier process made for this object under another name: looked for once for each client."""

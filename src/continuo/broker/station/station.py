@@ -53,7 +53,7 @@ class Station:
         self.fleet = fleet or Fleet()
         self._pods = SharedInformer(broker, Watch(kinds.POD, indexers={**PODS, **POD_INDEXERS}))
         self.selector = Selector(broker, instance=instance, pods=self._pods)
-        self.aggregator = Aggregator(broker, pods=self._pods)
+        self.aggregator = Aggregator(broker, pods=self._pods, node=name)
         self.members = Members(broker, connect)
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""

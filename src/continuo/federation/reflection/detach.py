@@ -16,15 +16,19 @@ from continuo.federation.reflection.hub import Hub
 from continuo.federation.reflection.node import LEASES
 from continuo.federation.reflection.objects import KINDS, MANAGED_BY, OURS
 from continuo.federation.reflection.twin import ORIGIN, THROUGH, VIRTUAL_NODE
+from continuo.federation.reflection.vacated import Vacated
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
 from continuo.resources.meta import Kind, Object, key_of, labels_of
+from continuo.runtime.informer import Informer, Watch
 
 log = logging.getLogger(__name__)
 
 LOOK = 2.0
-"""Seconds between two looks at a cluster that is away, or at pods that take their time to end."""
+"""Seconds between two looks at a cluster that is away."""
+PAUSE = 0.1
+"""Seconds until a namespace that is not empty is looked at again, which doubles up to `LOOK`."""
 AT_ONCE = 16
 """Deletions that are under way at a time."""
 
@@ -73,18 +77,22 @@ class Detachment:
             return
 
     async def _sweep_remote(self, origin: str) -> None:
-        """Everything that carries our labels, the pods first."""
+        """Everything that carries our labels, the pods first, and the namespaces that were made for it."""
         marks = f"{ORIGIN}={origin},{THROUGH}={self._node}"
         for kind in (kinds.POD, *KINDS):
             own = f"{marks},{MANAGED_BY}={OURS}" if kind is kinds.ENDPOINT_SLICE else marks
             await self._empty(self._remote.cluster, kind, labels=own)
+        vacated, pause = Vacated(self._remote.cluster, origin), PAUSE
+        while not await vacated.clear_all() and pause <= self._look:
+            await asyncio.sleep(pause)  # what Kubernetes removes after a pod takes a moment
+            pause *= 2
 
     async def _empty(
         self, cluster: Cluster, kind: Kind, *, labels: str | None = None, fields: str | None = None,
         grace: int | None = None,
     ) -> None:  # fmt: skip
-        """Delete what is seen, by its UID, until nothing is."""
-        slots, asked = asyncio.Semaphore(AT_ONCE), set[str]()
+        """Delete what is seen, by its UID, until nothing is: a deletion that was asked for is followed to its end."""
+        slots, asked, changed = asyncio.Semaphore(AT_ONCE), set[str](), asyncio.Event()
 
         async def delete(obj: Object) -> None:
             namespace, name = key_of(obj)
@@ -95,10 +103,28 @@ class Detachment:
                 except NotFound:
                     return
 
-        while found := (await cluster.list(kind, labels=labels, fields=fields)).items:
-            self._say(f"{len(found)} {kind.plural} of cluster {cluster.name} are being removed")
-            doomed = [obj for obj in found if obj["metadata"]["uid"] not in asked]
-            asked |= {obj["metadata"]["uid"] for obj in doomed}
-            await asyncio.gather(*(delete(obj) for obj in doomed))
-            if not doomed:
-                await asyncio.sleep(self._look)
+        informer = Informer(cluster, Watch(kind, labels=labels, fields=fields))
+        informer.on_change(lambda _old, _new: changed.set())
+        informer.start()
+        try:
+            await self._until(informer.synced, informer)
+            while found := list(informer.cache):
+                self._say(f"{len(found)} {kind.plural} of cluster {cluster.name} are being removed")
+                changed.clear()
+                doomed = [obj for obj in found if obj["metadata"]["uid"] not in asked]
+                asked |= {obj["metadata"]["uid"] for obj in doomed}
+                await asyncio.gather(*(delete(obj) for obj in doomed))
+                if not doomed:
+                    await self._until(changed, informer)
+        finally:
+            await informer.stop()
+
+    async def _until(self, event: asyncio.Event, informer: Informer) -> None:
+        """Wait for an event of the informer's; raises why its cluster does not answer, so that all is judged anew."""
+        while not event.is_set():
+            try:
+                async with asyncio.timeout(self._look):
+                    await event.wait()
+            except TimeoutError:
+                if informer.last_error is not None:
+                    raise informer.last_error from None

@@ -77,6 +77,7 @@ class _Parts:
     def look_at_all(self) -> None:
         self.pods.look_at_all()
         self.objects.look_at_all()
+        self.scope.look_at_all()
 
     async def close(self) -> None:
         await self.scope.close()

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from continuo.federation.reflection import objects
 from continuo.federation.reflection.hub import Share
 from continuo.federation.reflection.pair import Pair
-from continuo.federation.reflection.pod_reflector import LOOK_AGAIN
+from continuo.federation.reflection.pod_reflector import LOOK_AGAIN, note_stray
 from continuo.federation.reflection.twin import MANAGER
 from continuo.resources.errors import AlreadyExists, Conflict, NotFound
 from continuo.resources.meta import Key, Kind, Object, key_of
@@ -29,6 +29,8 @@ class ObjectReflector:
         self._pair, self._remote, self._where = pair, pair.remote.cluster, where
         self._originals: dict[tuple[Kind, str], Share] = {}
         self._copies = {kind: pair.remote.copies(kind, pair.twin) for kind in objects.KINDS}
+        self._strays: dict[_Key, set[Key]] = {}
+        """Copies that are not where they belong, since what their cluster is called has changed."""
         self._closing: set[asyncio.Task[None]] = set()
         self.controller: Controller[_Key] = Controller(f"objects of {pair.twin.node}", self.reconcile, workers=WORKERS)
 
@@ -97,7 +99,10 @@ class ObjectReflector:
         def changed(old: Object | None, new: Object | None) -> None:
             obj = new if new is not None else old
             if obj is not None:
-                self.controller.add((kind, self._pair.twin.key_here(obj)))
+                key = (kind, self._pair.twin.key_here(obj))
+                if self._pair.twin.key_there(key[1]) != key_of(obj):
+                    note_stray(self._strays, key, obj, there=new is not None)
+                self.controller.add(key)
 
         return changed
 
@@ -106,6 +111,9 @@ class ObjectReflector:
         if not self._pair.answers:
             return DONE
         kind, here = key
+        for stray in [self._copies[kind].get(there) for there in self._strays.get(key, ())]:
+            if stray is not None:
+                await self._remove(kind, stray)
         twin, originals, copies = self._pair.twin, self._originals.get((kind, here[0])), self._copies[kind]
         if originals is not None and not originals.synced.is_set():
             return DONE  # what is not known yet is not gone; `follow` comes back to it

@@ -68,7 +68,8 @@ class Pair:
         try:
             return await cluster.get(kinds.NAMESPACE, there)
         except NotFound:
-            wanted = new_namespace(there, self.twin.home_id, self.root_consumer(name), {ORIGIN: self.twin.origin})
+            said, marks = self.twin.named(name, {}), {ORIGIN: self.twin.origin}
+            wanted = new_namespace(there, self.twin.home_id, self.root_consumer(name), marks, said)
         try:
             return await cluster.create(wanted, manager=MANAGER)
         except AlreadyExists:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Hashable
+from typing import TypeVar
 
 from continuo.federation.reflection import pods
 from continuo.federation.reflection.pair import Pair
 from continuo.federation.reflection.twin import MANAGER
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
-from continuo.resources.meta import Key, Object, annotations_of, key_of
+from continuo.resources.meta import Key, Object, annotations_of, deleting, key_of
 from continuo.runtime.controller import DONE, Controller, Result
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,20 @@ LOOK_AGAIN = 15.0
 """Seconds after which a pod that the remote cluster refused is tried again."""
 
 
+K = TypeVar("K", bound=Hashable)
+
+
+def note_stray(strays: dict[K, set[Key]], key: K, copy: Object, *, there: bool) -> None:
+    """Remember a copy that is not where it belongs, until it is gone."""
+    if there:
+        strays.setdefault(key, set()).add(key_of(copy))
+        return
+    left = strays.get(key, set())
+    left.discard(key_of(copy))
+    if not left:
+        strays.pop(key, None)
+
+
 class PodReflector:
     """Sends pods, brings their status back, and ends them. Keys are those at home."""
 
@@ -32,6 +48,8 @@ class PodReflector:
         self.copies = pair.remote.copies(kinds.POD, pair.twin)
         self.controller: Controller[Key] = Controller(f"pods of {pair.twin.node}", self.reconcile, workers=WORKERS)
         self.records: Controller[Key] = Controller(f"records of {pair.twin.node}", self._record, workers=RECORDERS)
+        self._strays: dict[Key, set[Key]] = {}
+        """By pod: copies of it that are not where they belong, since what its cluster is called has changed."""
         self._ended: set[str] = set()
         """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
 
@@ -72,6 +90,8 @@ class PodReflector:
             if new is None:
                 self._ended.discard(obj["metadata"]["uid"])
             key = self._pair.twin.key_here(obj)
+            if self._pair.twin.key_there(key) != key_of(obj):
+                note_stray(self._strays, key, obj, there=new is not None)
             self.controller.add(key)
             if old is not None or new is None or not pods.only_scheduled(new.get("status") or {}):
                 self._pass_on(key)
@@ -107,6 +127,9 @@ class PodReflector:
         """One step for one pod. While the remote cluster does not answer nothing is said about its pods."""
         if not self._pair.answers:
             return DONE
+        if key in self._strays:
+            await self._recall_strays(key)
+            return DONE  # nothing more is sent before they are gone
         step = self._decide(key)
         if isinstance(step, pods.Send):
             return await self._send(key, step.copy)
@@ -142,6 +165,12 @@ class PodReflector:
                     await self._delete(pod, 0, at_home=True)
         except NotFound:
             return  # it is gone, as the watch is about to tell
+
+    async def _recall_strays(self, key: Key) -> None:
+        for there in list(self._strays[key]):
+            copy = self.copies.get(there)
+            if copy is not None and not deleting(copy):
+                await self._act(pods.Recall(copy))
 
     async def _tell(self, step: pods.Tell) -> None:
         """Status and annotations in one write, as an API server takes it from kubelets; if it does not, in two."""

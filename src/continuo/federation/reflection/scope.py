@@ -8,6 +8,7 @@ Secrets go there, too: a provider gets the secrets of those who run on it, and o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -19,8 +20,16 @@ from continuo.federation.reflection.object_reflector import ObjectReflector
 from continuo.federation.reflection.pair import Pair
 from continuo.federation.reflection.pod_reflector import PodReflector
 from continuo.federation.reflection.spaces import OFFLOAD, consumer_of, root_consumer_of
+from continuo.federation.reflection.vacated import State, Vacated
 from continuo.resources import kinds
+from continuo.resources.errors import ApiError
 from continuo.resources.meta import Object, deleting, key_of, labels_of
+from continuo.runtime.controller import DONE, Controller, Result
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN, LOOKS = 0.1, 8
+"""Seconds until a namespace there that is not empty is looked at again, which doubles, and how often."""
 
 
 class Scope:
@@ -39,6 +48,10 @@ class Scope:
         self._spaces: Share | None = None
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._vacated = Vacated(pair.remote.cluster, pair.twin.origin)
+        self._left: dict[str, int] = {}
+        """Namespaces there whose counterpart is gone, or sends no pods any more; and how often each was looked at."""
+        self._leaving: Controller[str] = Controller(f"namespaces of {pair.twin.node}", self._leave, workers=2)
 
     async def begin(self, *, consumers: bool, offload: bool = False) -> None:
         """Find what is there and open it; when this returns all of it is known."""
@@ -58,13 +71,22 @@ class Scope:
             self._objects.follow(name)
             self._events.open(name)
         self._running = True
+        self._pods.copies.follow(self._copy_gone)
+        self._leaving.start()
+        self._spawn(self._find_left())
+
+    def look_at_all(self) -> None:
+        """The remote cluster was away: what was left there can go now."""
+        for name in self._left:
+            self._left[name] = 0
+            self._leaving.add(name)
 
     async def close(self) -> None:
         """Follow no more."""
         self._running = False
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._leaving.stop(), *self._tasks, return_exceptions=True)
         if self._spaces is not None:
             await self._spaces.close()
 
@@ -112,6 +134,8 @@ class Scope:
             for pod in self._pods.pods.all():
                 if key_of(pod)[0] in changed:
                     self._pods.controller.add(key_of(pod))
+        for name in before.namespaces - allowed:
+            self._vacate(self._pair.twin.space_there(name))
         for name in stale:
             self._objects.shut(name)
             self._spawn(self._events.shut(name))
@@ -124,6 +148,43 @@ class Scope:
         if name in self._open:
             self._objects.follow(name)
             self._events.open(name)
+
+    # --- what is left there -------------------------------------------------------------------------------------------
+    async def _find_left(self) -> None:
+        """Namespaces there whose counterpart went while nobody was looking."""
+        if self._spaces is None:
+            return
+        try:
+            found = await self._vacated.ours()
+        except ApiError as error:
+            log.info("namespaces of cluster %s cannot be looked at: %s", self._pair.remote.name, error)
+            return
+        for there, name in found.items():
+            if self._spaces.get(("", name)) is None or self._pair.twin.space_there(name) != there:
+                self._vacate(there)
+
+    def _vacate(self, there: str) -> None:
+        self._left[there] = 0
+        self._leaving.add(there)
+
+    def _copy_gone(self, old: Object | None, new: Object | None) -> None:
+        if new is None and old is not None and (there := key_of(old)[0]) in self._left:
+            self._leaving.add(there)
+
+    async def _leave(self, there: str) -> Result:
+        """Let go of a namespace there when it is empty; what Kubernetes removes by itself takes a moment."""
+        twin = self._pair.twin
+        if there not in self._left or any(twin.space_there(name) == there for name in twin.namespaces):
+            self._left.pop(there, None)
+            return DONE
+        if not self._pair.answers:
+            return DONE
+        if await self._vacated.clear(there) is State.GONE:
+            self._left.pop(there, None)
+            self._pair.ours.discard(there)
+            return DONE
+        self._left[there] = looks = self._left.get(there, 0) + 1
+        return Result(LOOK_AGAIN * 2.0**looks) if looks <= LOOKS else DONE
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -51,12 +51,14 @@ def root_consumer_of(namespace: Object | None) -> str | None:
     return (labels_of(namespace).get(ROOT_CONSUMER) if namespace is not None else None) or consumer_of(namespace)
 
 
-def new_namespace(name: str, consumer: str, root: str | None, marks: dict[str, str]) -> Object:
-    """The namespace at the other end."""
+def new_namespace(
+    name: str, consumer: str, root: str | None, marks: dict[str, str], said: dict[str, str] | None = None
+) -> Object:
+    """The namespace at the other end; `said` are annotations."""
     labels = {**marks, CONSUMER: consumer} if consumer else dict(marks)
     if consumer and root and root != consumer:
         labels[ROOT_CONSUMER] = root
-    return kinds.NAMESPACE.new(name, metadata={"labels": labels})
+    return kinds.NAMESPACE.new(name, metadata={"labels": labels, **({"annotations": said} if said else {})})
 
 
 def taken_by(namespace: Object, consumer: str) -> str | None:
