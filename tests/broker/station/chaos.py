@@ -65,7 +65,7 @@ class Witness:
 class Clock:
     """Lets so many writes of all clusters pass; when there are none for a while, nothing more is to be waited for."""
 
-    QUIET = 0.3
+    QUIET = 0.2
 
     def __init__(self, made: BrokerWorld) -> None:
         self._left, self._passed = 0, asyncio.Event()
@@ -132,7 +132,14 @@ class Chaos:
                 await self._start()
 
     async def _start(self) -> None:
-        """A supervisor starts it again and again until it works, or is killed once more."""
+        """A supervisor starts it again and again until it works; it may be killed while it starts, too."""
+        if self.rng.random() < 0.3:
+            self.done.append("kill at start")
+            starting = asyncio.create_task(self.made.start())
+            await self.clock.writes(self.rng.randint(1, 15))
+            await self.made.kill()
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
         starting = asyncio.create_task(self.made.start())
         await asyncio.wait({starting}, timeout=0.5)
         if not starting.done() or starting.exception() is not None:

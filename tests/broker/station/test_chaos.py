@@ -31,7 +31,7 @@ def seeds(few: int) -> list[int]:
     return list(range(int(first or 0), int(last) + bool(first)))
 
 
-async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 6) -> None:
+async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 5) -> None:
     async with broker_world(PROVIDERS, declared=False) as made:
         chaos = Chaos(made, seed, what)
         await chaos.clock.quiet()

@@ -38,8 +38,9 @@ async def test_of_two_aggregates_with_one_nodes_name_the_older_has_it_and_the_ot
         await made.declare(AGGREGATE, "younger", consumer="rome", node="pool")
         await made.declare(AGGREGATE, "third", consumer="rome", node="broker")
         await made.start()
-        await until(made.broker, AGGREGATE, says("younger", "NodeTaken: node pool of Consumer rome is that of Aggregate pool"))
-        await until(made.broker, AGGREGATE, says("third", "NodeTaken: node broker of Consumer rome is that of Consumer rome"))
+        for name, node, owner in (("younger", "pool", "Aggregate pool"), ("third", "broker", "Consumer rome")):
+            why = f"NodeTaken: node {node} of Consumer rome is that of {owner}: name another one"
+            await until(made.broker, AGGREGATE, says(name, why))
         await until(rome, kinds.NODE, only("rome-0", "broker", "pool"))
         before = made.clusters.engine.cluster("rome").get(kinds.NODE, "pool")["metadata"]["uid"]
         await made.broker.delete(AGGREGATE, "pool")

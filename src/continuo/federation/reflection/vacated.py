@@ -15,7 +15,7 @@ from continuo.federation.reflection.twin import NAMESPACE, ORIGIN
 from continuo.kube.discovery import Discovery
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import ApiError, NotFound
+from continuo.resources.errors import ApiError, Forbidden, NotFound
 from continuo.resources.meta import Kind, Object, annotations_of, deleting, labels_of
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,10 @@ class Vacated:
 
     async def ours(self) -> dict[str, str]:
         """All of them, each with the name that it has at home."""
-        found = (await self._remote.list(kinds.NAMESPACE, labels=f"{ORIGIN}={self._origin}")).items
+        try:
+            found = (await self._remote.list(kinds.NAMESPACE, labels=f"{ORIGIN}={self._origin}")).items
+        except Forbidden:
+            return {}  # who may not see namespaces has made none
         names = {obj["metadata"]["name"]: obj for obj in found}
         return {name: annotations_of(obj).get(NAMESPACE, name) for name, obj in names.items()}
 
@@ -73,6 +76,9 @@ class Vacated:
             await self._remote.delete(kinds.NAMESPACE, name, uid=space["metadata"]["uid"])
         except NotFound:
             return State.GONE
+        except Forbidden as error:
+            log.info("namespace %s of cluster %s is empty and stays: %s", name, self._remote.name, error)
+            return State.USED
         log.info("namespace %s of cluster %s was empty and is removed", name, self._remote.name)
         return State.GONE
 

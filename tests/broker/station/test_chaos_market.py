@@ -1,0 +1,140 @@
+"""A catalog that sells, and the station that delivers: both die at random, and what is left is what was bought."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from random import Random
+from typing import cast
+
+import aiohttp
+import pytest
+
+from broker.catalog.bench import Bench, catalog, cheap_hashes, offer
+from broker.station.broker_world import (
+    BrokerWorld,
+    Life,
+    Mortal,
+    all_of,
+    broker_world,
+    declare_all,
+    deployment,
+    space,
+    until,
+)
+from broker.station.chaos import Clock, everything, finalizers, well
+from broker.station.test_chaos import seeds
+from continuo.broker.contracts.peering import ClusterPeering
+from continuo.kube.port import Cluster
+from continuo.resources import kinds
+from continuo.resources.broker import AGGREGATE, BROKER_POLICY, CONSUMER, CONTRACT, PROVIDER
+
+pytestmark = pytest.mark.anyio
+PASSWORDS = {name: f"{name}-and-a-secret" for name in ("milan", "rome", "paris")}
+
+
+@pytest.fixture(autouse=True)
+def quick_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap_hashes(monkeypatch)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def set_up(storage: str) -> None:
+    async with catalog(storage) as bench:
+        await (await bench.provider("milan")).publish("a", offer())
+        for name in ("rome", "paris"):
+            await bench.consumer(name)
+
+
+async def trade(bench: Bench, name: str, rng: Random) -> None:
+    """Buy, and end some of it, until the catalog is gone."""
+    with contextlib.suppress(aiohttp.ClientError, asyncio.CancelledError):
+        buyer = await bench.login(name)
+        for _ in range(5):
+            key = {"Idempotency-Key": f"{name}-{rng.randrange(4)}"}
+            answer = await buyer.ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "basic"}, key)
+            if rng.random() < 0.4:
+                await buyer.ask("DELETE", f"/api/v1/contracts/{answer.json['id']}")
+
+
+async def live_and_die(made: BrokerWorld, clock: Clock, storage: str, rng: Random) -> None:
+    """One life of both; which of them dies first is chance."""
+    life = Life()
+    peering = ClusterPeering(cast(Cluster, Mortal(made.clusters.client("broker"), life)), within=5.0)
+    await made.start()
+    async with catalog(storage, peering=peering) as bench:
+        bench.passwords.update(PASSWORDS)
+        work = [asyncio.create_task(trade(bench, name, Random(rng.random()))) for name in ("rome", "paris")]
+        await clock.writes(rng.randint(5, 60))
+        ends = [made.kill, lambda: _end(life)]
+        rng.shuffle(ends)
+        await ends[0]()
+        await clock.writes(rng.randint(1, 20))
+        await ends[1]()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work)
+
+
+async def _end(life: Life) -> None:
+    life.over = True
+
+
+async def settled(bench: Bench) -> dict[str, set[str]]:
+    """The active contracts by buyer, once none is on its way."""
+    contracts = bench.parts.contracts
+    for contract in contracts.concerning(None):
+        known = await contracts.settled(contract.id, 20.0)
+        assert known.state in ("active", "ended"), known
+    active = [contract for contract in contracts.concerning(None) if contract.state == "active"]
+    return {name: {contract.id for contract in active if contract.buyer == name} for name in ("rome", "paris")}
+
+
+@pytest.mark.parametrize("seed", seeds(1))
+async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> None:
+    storage, rng = str(tmp_path / "catalog.sqlite"), Random(seed)
+    await set_up(storage)
+    async with broker_world(("milan",), declared=False) as made:
+        clock = Clock(made)
+        await clock.quiet()
+        before = everything(made)
+        await declare_all(made, ("milan",))
+        await made.declare(CONSUMER, "paris")
+        for _ in range(3):
+            await live_and_die(made, clock, storage, rng)
+        await made.start()
+        async with catalog(storage, peering=ClusterPeering(made.clusters.client("broker"))) as bench:
+            bench.passwords.update(PASSWORDS)
+            await (await bench.login("rome")).ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "basic"})
+            bought = await settled(bench)
+            assert {obj["metadata"]["name"] for obj in made.objects("broker", CONTRACT)} == bought["rome"] | bought["paris"]
+            await use(made, sorted(bought["rome"])[0])
+            await asyncio.gather(*(bench.parts.contracts.end(id, None, "enough") for ids in bought.values() for id in ids))
+            assert await settled(bench) == {"rome": set(), "paris": set()}
+        await all_goes(made)
+        left = everything(made) - before
+        assert {thing for thing in left if "continuo-system" not in thing} == set(), seed
+        assert finalizers(made) == []
+
+
+async def use(made: BrokerWorld, contract: str) -> None:
+    """Pods run on what was bought."""
+    rome, node = made.clusters.client("rome"), f"milan-{contract[:8]}"
+    await rome.create(space("shop", node))
+    await rome.create(deployment("shop", node, 2))
+    await until(rome, kinds.POD, all_of(2, well), "shop")
+    await rome.delete(kinds.NAMESPACE, "shop")
+    await until(rome, kinds.POD, lambda found: not found, "shop")
+
+
+async def all_goes(made: BrokerWorld) -> None:
+    parties = ((CONSUMER, "rome"), (CONSUMER, "paris"), (PROVIDER, "milan"))
+    for kind, name in ((AGGREGATE, "pool"), *parties, (BROKER_POLICY, "all")):
+        await made.broker.delete(kind, name)
+    for kind in (AGGREGATE, CONSUMER, PROVIDER):
+        await until(made.broker, kind, lambda found: not found)
