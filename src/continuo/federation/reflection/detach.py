@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOOK = 2.0
 """Seconds between two looks at a cluster that is away."""
+LOOKS = 3
+"""How often a cluster has to be found away before its pods are given up."""
 PAUSE = 0.1
 """Seconds until a namespace that is not empty is looked at again, which doubles up to `LOOK`."""
 AT_ONCE = 16
@@ -42,7 +44,7 @@ class Detachment:
     async def run(self) -> None:
         """Return when nothing is left at either end."""
         origin = await identity(self._home.cluster)
-        if (why := await self._remote.away()) is None:
+        if (why := await self._is_away()) is None:
             await self._sweep_remote(origin)
             await self._sweep_home()
         else:
@@ -53,6 +55,14 @@ class Detachment:
             await self._sweep_remote(origin)
         self._say("")
         log.info("node %s of cluster %s is detached, and nothing of it is left", self._node, self._home.name)
+
+    async def _is_away(self) -> str | None:
+        """Why the remote cluster counts as away: one look that fails does not give up pods that may well be running."""
+        for _ in range(LOOKS - 1):
+            if await self._remote.away() is None:
+                return None
+            await asyncio.sleep(self._look)
+        return await self._remote.away()
 
     async def _wait_for_remote(self) -> None:
         while True:

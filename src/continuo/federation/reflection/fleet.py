@@ -184,7 +184,7 @@ class Fleet:
         while True:
             try:
                 if peer.detached:
-                    await Detachment(home, remote, peer.settings.node, kept.done).run()
+                    await Detachment(home, remote, peer.settings.node, kept.done, look=self._while_away).run()
                     return
                 kept.reflection = Reflection(
                     home, remote, peer.settings, beat=self._beat, while_away=self._while_away, ready=kept.ready,
