@@ -93,6 +93,12 @@ def suites(tools: Tools) -> list[Suite]:
             ("--clusters", "2", "--containers", "--liqo", "--no-cluster-api"),
         ),
         Suite(
+            "broker",
+            "a real Liqo consumer, a broker, a real provider",
+            ("tests/real/test_broker.py",),
+            no_liqo,
+        ),
+        Suite(
             "edge",
             "KubeEdge: edge nodes, what runs there, devices",
             ("tests/real/test_edge.py",),

@@ -58,6 +58,18 @@ async def liqo(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
         yield bed
 
 
+@pytest.fixture(scope="module")
+async def three(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiqoBed]:
+    """A third cluster beside the two."""
+    tools = asked_for()
+    if lacking := missing(tools):
+        pytest.skip(f"{', '.join(lacking)} missing on this machine: make testbed")
+    if reason := no_containers(tools):
+        pytest.skip(f"real containers cannot run here: {reason}")
+    async with liqo_bed(tmp_path_factory.mktemp("three"), tools, more=("c",)) as bed:
+        yield bed
+
+
 @pytest.fixture
 async def clean(liqo: LiqoBed) -> AsyncIterator[None]:
     """Leaves nothing declared behind, also when a test fails."""

@@ -158,9 +158,11 @@ def _name(kind: Kind, obj: Object) -> str:
 
 
 @asynccontextmanager
-async def liqo_bed(folder: Path, tools: Tools, settings: Settings | None = None) -> AsyncIterator[LiqoBed]:
-    """Start everything; end it afterwards."""
-    plan = testbed.Plan(CLUSTERS, containers=True, liqo=True)
+async def liqo_bed(
+    folder: Path, tools: Tools, settings: Settings | None = None, more: tuple[str, ...] = ()
+) -> AsyncIterator[LiqoBed]:
+    """Start everything, and `more` clusters; end it afterwards."""
+    plan = testbed.Plan((*CLUSTERS, *more), containers=True, liqo=True)
     real = await testbed.Bed.start(folder, plan, tools=tools)
     try:
         operator = local_operator(real.kubeconfig(testbed.MANAGEMENT), settings)
