@@ -70,7 +70,8 @@ class Vacated:
         if labels_of(space).get(ORIGIN) != self._origin or deleting(space):
             return State.GONE
         if (found := await self.content(name)) is not None:
-            log.info("namespace %s of cluster %s stays: %s is in it", name, self._remote.name, found.what)
+            level = logging.DEBUG if found.copied else logging.INFO
+            log.log(level, "namespace %s of cluster %s stays: %s is in it", name, self._remote.name, found.what)
             return State.USED if found.copied else State.OCCUPIED
         try:
             await self._remote.delete(kinds.NAMESPACE, name, uid=space["metadata"]["uid"])
@@ -98,7 +99,8 @@ class Vacated:
             async with slots:
                 return await self._first(kind, name)
 
-        answers = await asyncio.gather(*(look(kind) for kind in await self._discovery.namespaced()))
+        lasting = [kind for kind in await self._discovery.namespaced() if kind.kind not in _FLEETING]
+        answers = await asyncio.gather(*(look(kind) for kind in lasting))
         return next((found for found in answers if found is not None), None)
 
     async def _first(self, kind: Kind, name: str) -> Content | None:
@@ -113,4 +115,4 @@ class Vacated:
 
 
 def _counts(kind: Kind, obj: Object) -> bool:
-    return kind.kind not in _FLEETING and (kind.kind, obj["metadata"]["name"]) not in _OF_EVERY_SPACE
+    return (kind.kind, obj["metadata"]["name"]) not in _OF_EVERY_SPACE
