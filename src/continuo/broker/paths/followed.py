@@ -10,7 +10,7 @@ from continuo.federation.state import EndState, end_state
 from continuo.federation.watches import WATCHES
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import NotFound
+from continuo.resources.errors import Forbidden, NotFound
 from continuo.resources.meta import Kind, Object, key_of, labels_of
 from continuo.runtime.clusterset import Member, member_of
 from continuo.runtime.informer import Watch
@@ -102,7 +102,7 @@ async def left_behind(cluster: Cluster, broker: str) -> tuple[set[str], set[str]
     peers = {labels_of(space).get(names.REMOTE_CLUSTER_ID, ""): labels_of(space).get(PATH) == broker for space in found}
     try:
         summaries = (await cluster.list(kinds.FOREIGN_CLUSTER)).items
-    except NotFound:
-        summaries = []  # no Liqo is there (any more)
+    except (NotFound, Forbidden):
+        summaries = []  # no Liqo is there (any more), or we may not see it
     bare = {str((each.get("spec") or {}).get("clusterID") or "") for each in summaries} - peers.keys()
     return {peer for peer, ours in peers.items() if ours and peer}, bare - {""}
