@@ -80,7 +80,9 @@ def contracts_router(parts: CatalogParts) -> APIRouter:
         "openapi_extra": {"parameters": [parameter("rotate", "Make new ones, and end the old.", {"type": "boolean"})]}
     }
 
-    @router.post("/contracts/{id}/credentials", **json_answer(_ANY, 400, *_REFUSED, 404, 409, 503), openapi_extra=rotating)
+    @router.post(
+        "/contracts/{id}/credentials", **json_answer(_ANY, 400, *_REFUSED, 404, 409, 503), openapi_extra=rotating
+    )
     async def credentials(id: str, request: Request) -> Response:
         """The peering credentials of a contract, handed over once."""
         caller = await parts.caller(request)
