@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import fmean
-from typing import Any
+from itertools import product
+from statistics import fmean, median
+from typing import Any, TypeAlias
 
 import uvloop
 
@@ -35,6 +38,8 @@ CONSUMER, BROKER, PROVIDER = "consumer", "broker", "provider"
 DIRECT, LINK, CHAIN, BOUND = WAYS = ("direct", "link", "broker", "bound")
 NODES = 100
 WARM_UP = 100
+AROUND = 2
+"""Waves of each smaller size before the largest, and as many after it."""
 IN_FLIGHT = 32
 MOST_GROWTH, MOST_OF_LINK = 11.0, 1.3
 SPACE = "shop"
@@ -52,6 +57,10 @@ class Cost:
     """CPU seconds of the reflections, and of the selector."""
     calls: int
     """Requests of the fleet."""
+
+
+Found: TypeAlias = list[dict[str, dict[int, list[Cost]]]]
+"""By round, way and size: the waves."""
 
 
 def nodes_of(way: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -89,8 +98,28 @@ async def declare(kubeconfig: str) -> None:
         await broker.close()
 
 
-async def measure(way: str, sizes: list[int]) -> dict[int, Cost]:
-    """The cost of a wave of each size, on one engine, after a first one that is not counted."""
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The clusters and the processes of one way."""
+
+    way: str
+    home: KubeCluster
+    engine: processes.Child
+    fleet: processes.Child
+
+    async def measure(self, name: str, size: int) -> Cost:
+        """The cost of one wave; it is removed again."""
+        before, asked = self.engine.usage().cpu, self.fleet.usage()
+        seconds = await wave(self.home, self.way, name, size)
+        used = self.fleet.usage() - asked
+        cost = Cost(seconds, self.engine.usage().cpu - before, used.cpu, used.calls)
+        await remove(self.home, name, size)
+        return cost
+
+
+@asynccontextmanager
+async def lane(way: str) -> AsyncIterator[Lane]:
+    """A way with everything that it needs, after a first wave that is not counted."""
     nodes, selecting = nodes_of(way)
     with processes.clusters([CONSUMER, BROKER, PROVIDER], NODES, speed=50.0, lease_renewal=3000.0) as engine:
         config = engine.hello
@@ -99,16 +128,27 @@ async def measure(way: str, sizes: list[int]) -> dict[int, Cost]:
         async with connected(config[CONSUMER]) as home:
             await home.create(kinds.NAMESPACE.new(SPACE))
             with processes.fleet(config, nodes, **selecting) as fleet:
-                await wave(home, way, "warm-up", WARM_UP)
-                await remove(home, "warm-up", WARM_UP)
-                costs = {}
-                for size in sizes:
-                    before, asked = engine.usage().cpu, fleet.usage()
-                    seconds = await wave(home, way, f"wave-{size}", size)
-                    used = fleet.usage() - asked
-                    costs[size] = Cost(seconds, engine.usage().cpu - before, used.cpu, used.calls)
-                    await remove(home, f"wave-{size}", size)
-                return costs
+                made = Lane(way, home, engine, fleet)
+                await made.measure("warm-up", WARM_UP)
+                yield made
+
+
+async def measure(sizes: list[int], rounds: int) -> Found:
+    """All ways side by side, in turn for every wave: a machine that is slower for a while is so for all of them.
+
+    In each round the smaller waves come before and after the largest one.
+    """
+    found: Found = [{way: {size: [] for size in sizes} for way in WAYS} for _ in range(rounds)]
+    largest, smaller = sizes[-1], sizes[:-1]
+    order = [*(smaller * AROUND), largest, *(smaller * AROUND)]
+    async with AsyncExitStack() as stack:
+        lanes = [await stack.enter_async_context(lane(way)) for way in WAYS]
+        for number, costs in enumerate(found):
+            for turn, size in enumerate(order):
+                first = turn % len(lanes)
+                for each in (*lanes[first:], *lanes[:first]):
+                    costs[each.way][size].append(await each.measure(f"wave-{number}-{turn}", size))
+    return found
 
 
 class connected:
@@ -177,14 +217,10 @@ def main(arguments: list[str]) -> int:
     """Run the sizes; 1 when a bar is missed."""
     parser = argparse.ArgumentParser(prog="benchmarks scheduling")
     parser.add_argument("--sizes", default="1000,10000")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args(arguments)
     sizes = [int(size) for size in options.sizes.split(",")]
-    found: dict[str, list[dict[int, Cost]]] = {way: [] for way in WAYS}
-    for _ in range(options.rounds):
-        for way in WAYS:
-            found[way].append(uvloop.run(measure(way, sizes)))
-    return report(sizes, found)
+    return report(sizes, uvloop.run(measure(sizes, options.rounds)))
 
 
 def seconds_of(cost: Cost) -> float:
@@ -197,29 +233,36 @@ def cpu_of(cost: Cost) -> float:
     return cost.engine + cost.fleet
 
 
-def report(sizes: list[int], found: dict[str, list[dict[int, Cost]]]) -> int:
+def waves(found: Found, way: str, size: int) -> list[Cost]:
+    """All waves of a way and a size, in the order in which they were taken."""
+    return [cost for costs in found for cost in costs[way][size]]
+
+
+def report(sizes: list[int], found: Found) -> int:
     """Print what was measured, and the bars."""
     paper = Report("scheduling", "from the first request until the last pod is Ready, in one run")
     paper.head("pods", "way", "seconds", "ms/pod", "clusters CPU ms", "fleet CPU ms", "requests/pod")
-    mean: dict[tuple[str, int], float] = {}
     for size in sizes:
         for way in WAYS:
-            costs = [costs[size] for costs in found[way]]
-            seconds = mean[way, size] = fmean(cost.seconds for cost in costs)
+            costs = waves(found, way, size)
+            seconds = fmean(cost.seconds for cost in costs)
             engine, fleet = fmean(cost.engine for cost in costs), fmean(cost.fleet for cost in costs)
             paper.row(
                 f"{size:,}", way, f"{seconds:.2f}", f"{1000 * seconds / size:.2f}", f"{1000 * engine / size:.2f}",
                 f"{1000 * fleet / size:.2f}", f"{costs[0].calls / size:.1f}",
             )  # fmt: skip
     first, last = sizes[0], sizes[-1]
+    measures: tuple[tuple[str, Callable[[Cost], float]], ...] = (("time", seconds_of), ("CPU", cpu_of))
     if last > first:
-        for way in WAYS:
-            growth, fair = mean[way, last] / mean[way, first], MOST_GROWTH * last / first / 10
-            paper.bar(Bar(f"{way}: time for {last:,} pods against {first:,}", growth, fair))
-            cpu = fmean(cpu_of(each[last]) for each in found[way]) / fmean(cpu_of(each[first]) for each in found[way])
-            paper.bar(Bar(f"{way}: CPU, the same", cpu, fair))
-    for size in sizes:
-        for what, of in (("time", seconds_of), ("CPU", cpu_of)):
-            ratio = fmean(of(each[size]) for each in found[CHAIN]) / fmean(of(each[size]) for each in found[LINK])
-            paper.bar(Bar(f"{size:,} pods through the broker against a link, {what}", ratio, MOST_OF_LINK))
+        for way, (what, of) in product(WAYS, measures):
+            growth = fmean(
+                fmean(map(of, costs[way][last])) / fmean(map(of, costs[way][first])) for costs in found
+            )  # fmt: skip
+            paper.bar(
+                Bar(f"{way}: {what} for {last:,} pods against {first:,}", growth, MOST_GROWTH * last / first / 10)
+            )
+    for size, (what, of) in product(sizes, measures):
+        pairs = zip(waves(found, CHAIN, size), waves(found, LINK, size), strict=True)
+        ratio = median(of(one) / of(other) for one, other in pairs)
+        paper.bar(Bar(f"{size:,} pods through the broker against a link, {what}", ratio, MOST_OF_LINK))
     return paper.end()
