@@ -8,6 +8,7 @@ import random
 import pytest
 
 from continuo.broker.selector.names import CONSUMER, MOVED_FROM
+from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
 from continuo.resources import kinds
 from continuo.resources.broker import BROKER_POLICY, PROVIDER
 from continuo.resources.broker import CONSUMER as CONSUMERS
@@ -124,6 +125,24 @@ async def test_a_pod_that_a_rival_bound_against_the_policy_is_evicted() -> None:
         assert bench.where() == {"p1": 3}
         await bench.start()
         await bench.until(lambda: bench.where() == {"p2": 3})
+
+
+async def test_a_pod_on_a_node_of_the_brokers_own_leaves_it() -> None:
+    async with broker() as bench:
+        own = {"labels": {BUILTIN_NETWORK: ""}}
+        room = {"cpu": "9", "memory": "9Gi", "pods": "9"}
+        status = {"allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
+        bench.api.create(
+            {**kinds.NODE.new("node-own", metadata=own, spec={"podCIDR": "10.9.0.0/24"}), "status": status}
+        )
+        await bench.policy(compliance=ANYTHING)
+        await bench.consumer()
+        await bench.deployment("web", 3)
+        await bench.until(lambda: bench.where() == {"own": 3})  # the cluster's own scheduler was quicker
+        await bench.cluster.patch(kinds.NODE, "node-own", {"spec": {"unschedulable": True}})
+        await bench.provider("p1")
+        await bench.start()
+        await bench.until(lambda: bench.where() == {"p1": 3})
 
 
 async def test_full_providers_are_passed_over_and_waiting_pods_get_freed_room() -> None:

@@ -111,8 +111,12 @@ class BrokerWorld:
 
         fleet = Fleet(beat=0.1, while_away=0.1, backoff=Backoff(base=0.05, cap=0.2))
         self.station = Station(
-            cast(Cluster, Mortal(client, life)), member, name=self.name,
-            links=LinkSettings(service_type="NodePort"), fleet=fleet, linger=0.05,
+            cast(Cluster, Mortal(client, life)),
+            member,
+            name=self.name,
+            links=LinkSettings(service_type="NodePort"),
+            fleet=fleet,
+            linger=0.05,
         )
         self._task = asyncio.create_task(self.station.run())
         async with asyncio.timeout(20):
@@ -137,7 +141,9 @@ class BrokerWorld:
 
 
 @asynccontextmanager
-async def broker_world(providers: Sequence[str] = ("milan", "turin"), *, declared: bool = True) -> AsyncIterator[BrokerWorld]:
+async def broker_world(
+    providers: Sequence[str] = ("milan", "turin"), *, declared: bool = True
+) -> AsyncIterator[BrokerWorld]:
     async with world() as clusters:
         made = BrokerWorld(clusters)
         for name in ("rome", *providers):

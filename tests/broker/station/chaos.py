@@ -232,7 +232,9 @@ class Chaos:
         """Leave the world alone with everything declared; each Deployment then has what it asks for, once."""
         self.recover()
         for kind in (PROVIDER, CONSUMER, AGGREGATE, CONTRACT):
-            await until(self.made.broker, kind, lambda found: all("deletionTimestamp" not in o["metadata"] for o in found))
+            await until(
+                self.made.broker, kind, lambda found: all("deletionTimestamp" not in o["metadata"] for o in found)
+            )
         for name in PROVIDERS:
             if self.api().find(PROVIDER, name) is None:
                 self.provider()

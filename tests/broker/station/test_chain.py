@@ -58,7 +58,9 @@ async def _run(north: BrokerWorld) -> None:
     for name in ("rome", "north", "south", "milan"):
         await until(clusters.client(name), kinds.CONFIGURATION, lambda found: not found)
     for name in ("north", "south"):
-        assert [obj for obj in north.objects(name, kinds.IP) if "continuo.dev/lent" in obj["metadata"].get("labels", {})] == []
+        assert [
+            obj for obj in north.objects(name, kinds.IP) if "continuo.dev/lent" in obj["metadata"].get("labels", {})
+        ] == []
 
 
 def _reachable(pod: Object) -> bool:

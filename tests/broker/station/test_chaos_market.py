@@ -112,9 +112,13 @@ async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> Non
             bench.passwords.update(PASSWORDS)
             await (await bench.login("rome")).ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "basic"})
             bought = await settled(bench)
-            assert {obj["metadata"]["name"] for obj in made.objects("broker", CONTRACT)} == bought["rome"] | bought["paris"]
+            assert {obj["metadata"]["name"] for obj in made.objects("broker", CONTRACT)} == bought["rome"] | bought[
+                "paris"
+            ]
             await use(made, sorted(bought["rome"])[0])
-            await asyncio.gather(*(bench.parts.contracts.end(id, None, "enough") for ids in bought.values() for id in ids))
+            await asyncio.gather(
+                *(bench.parts.contracts.end(id, None, "enough") for ids in bought.values() for id in ids)
+            )
             assert await settled(bench) == {"rome": set(), "paris": set()}
         await all_goes(made)
         left = everything(made) - before

@@ -103,5 +103,6 @@ class Mover:
     def _tell(self, entry: Moving) -> None:
         pod = self._pod(entry)
         if pod is not None:
-            what = f"returns to {entry.home}" if entry.back else f"leaves provider {entry.source}"
+            source = f"provider {entry.source}" if entry.source else "its node"
+            what = f"returns to {entry.home}" if entry.back else f"leaves {source}"
             self._desk.events.record(pod, "Normal", "Moving", f"{what}: {entry.why}", action="Moving")

@@ -9,7 +9,7 @@ import msgspec
 from continuo.broker.policies.decisions import sentence
 from continuo.broker.policies.facts import ConsumerFacts, PodFacts
 from continuo.broker.selector.choosing import Chooser, Chosen, Held, Nobody
-from continuo.broker.selector.decide import Later, Want, come_back, leave
+from continuo.broker.selector.decide import Budget, Later, Want, come_back, leave
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.names import DECISION, home_of
 from continuo.broker.selector.pods import ended, has_run, made_anew, pod_facts, wants_a_place
@@ -179,7 +179,7 @@ class Placer:
         world = self._world
         provider = world.rooms.provider_of(pod["spec"]["nodeName"])
         if provider is None:
-            return None
+            return self._elsewhere(pod["spec"]["nodeName"])
         facts = pod_facts(pod)
         decision = world.pod_class(consumer, facts).decision
         covering = world.covering(consumer, provider, facts)
@@ -192,6 +192,13 @@ class Placer:
             strict = [*covering, *world.covering(consumer, home, facts)]
             found = come_back(decision, provider, home, strict, world.steady_for(consumer, home, facts))
         return found
+
+    def _elsewhere(self, node: str) -> Want | None:
+        """No policy is about nodes that are no provider's: whoever bound the pod there went past all of them."""
+        if self._desk.nodes.cache.get(("", node)) is None:
+            return None  # it is gone, or not seen yet
+        why = f"node {node} stands for no provider, so that no policy allows it"
+        return Want("", "", False, why, True, Budget())
 
 
 def _said(pod: Object) -> str | None:

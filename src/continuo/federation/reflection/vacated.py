@@ -111,7 +111,9 @@ class Vacated:
         except ApiError as error:
             return Content(f"perhaps some of the {kind.plural}, which cannot be seen ({error})", copied=False)
         counted = (obj for obj in found if _counts(kind, obj))
-        return next((Content(f"{kind.kind} {obj['metadata']['name']}", ORIGIN in labels_of(obj)) for obj in counted), None)
+        return next(
+            (Content(f"{kind.kind} {obj['metadata']['name']}", ORIGIN in labels_of(obj)) for obj in counted), None
+        )
 
 
 def _counts(kind: Kind, obj: Object) -> bool:
