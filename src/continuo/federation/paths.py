@@ -63,8 +63,8 @@ def through(pod: Object, consumer: str | None, known: Knowledge = ANY) -> bool:
 def used_by(pod: Object, consumers: Sequence[str | None], known: Knowledge = ANY) -> tuple[Ends, ...]:
     """The paths that a pod needs; none before it runs.
 
-    `consumers`: the cluster from which the pod set out, then the one from which it came here. One path from the first to where
-    the pod runs; if it is reached through the broker, one for each hop beside that. Further hops are others' to make.
+    `consumers`: the cluster from which the pod set out, then the one from which it came here. One path from the first to
+    where the pod runs; if it is reached through the broker, one for each hop beside that. Further hops are others' to make.
     """
     runs_in, root = annotations_of(pod).get(ROOT_CID), consumers[0] if consumers else None
     if not root or not runs_in or runs_in == root or (pod.get("status") or {}).get("phase") in GONE_PHASES:

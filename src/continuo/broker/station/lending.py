@@ -1,7 +1,7 @@
 """Addresses that the broker lends: what is behind it has none that its consumers could write.
 
 With Liqo's networking an address is lent by an object of the kind IP, to which Liqo gives an address of the external network
-and the rules that translate it. One for each pod that is reached through the broker; its owner is the pod, with which it goes.
+and the rules that translate it. One for each pod that is reached through the broker, which owns it: so they go together.
 """
 
 from __future__ import annotations
