@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# One more than there are cores, at most eight: tests wait as often as they compute.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, len(os.sched_getaffinity(0)) + 1))')
 
 .PHONY: demo test test-real testbed check bench docs clean
 
@@ -18,7 +20,7 @@ demo: $(STAMP)
 	@$(BIN)/continuo demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # The programs of real clusters, into ~/.cache/continuo; `make testbed WITHOUT="liqo spire"` leaves parts out.
 testbed: $(STAMP)

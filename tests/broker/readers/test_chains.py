@@ -18,11 +18,6 @@ pytestmark = pytest.mark.anyio
 GPU = {"cpu": "10", "memory": "1Gi", "nvidia.com/gpu": "4", "pods": "100"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def told(reader: ResourceReader, originator: str = "rome") -> dict[str, str]:
     return spell(await reader.read(originator))
 
