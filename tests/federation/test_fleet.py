@@ -69,7 +69,7 @@ async def test_a_pod_goes_through_the_broker_and_its_place_comes_back() -> None:
         await asyncio.gather(loop, return_exceptions=True)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_whatever_breaks_no_pod_is_lost_and_none_runs_twice(seed: int) -> None:
     dice = random.Random(seed)
     async with chain() as made:

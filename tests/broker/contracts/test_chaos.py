@@ -96,7 +96,7 @@ def there(made: World) -> tuple[set[str], set[str], set[str]]:
     )
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> None:
     storage, rng = str(tmp_path / "catalog.sqlite"), Random(seed)
     await set_up(storage)

@@ -192,7 +192,7 @@ async def test_a_consumer_that_may_be_nowhere_any_more_leaves_in_one_go() -> Non
         stop()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize("at_creation", [True, False], ids=["at creation", "by the loop"])
 async def test_nobody_outside_the_policy_gets_anything_while_200_pods_race_a_revocation(
     seed: int, *, at_creation: bool
