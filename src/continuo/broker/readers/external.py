@@ -26,6 +26,8 @@ from continuo.resources.errors import Unreachable
 from continuo.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
+_AFTER = 0.01
+"""Seconds after which a value that has become too old is surely seen to be."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 1024 * 1024),
@@ -171,13 +173,16 @@ class External:
 
     def _watch_expiry(self) -> None:
         """Ring when the oldest value that is still used becomes too old: readers behind us do not look by themselves."""
+        loop = asyncio.get_running_loop()
         if self._expiry is not None:
             self._expiry.cancel()
+            if self._expiry.when() - _AFTER <= loop.time():
+                self._expired()  # it was due: what is cancelled now would be told by nobody
             self._expiry = None
         now, bound = self._now(), self._patience.bound
         left = [known.at + bound - now for known in self._known.values() if known.at + bound >= now]
         if left:
-            self._expiry = asyncio.get_running_loop().call_later(min(left) + 0.01, self._expired)
+            self._expiry = loop.call_later(min(left) + _AFTER, self._expired)
 
     def _expired(self) -> None:
         self._expiry = None
