@@ -51,12 +51,18 @@ async def follow(
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
-    """End a command and all that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(child.wait()), _GRACE_SECONDS)
-    if child.returncode is None:
+    """End a command and all that it started; all of them hold its output, so the end of that is the end of them."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+            os.killpg(child.pid, number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_SECONDS):
+                await child.wait()
+                await _last_output(child)
+                return
+
+
+async def _last_output(child: asyncio.subprocess.Process) -> None:
+    assert child.stdout is not None
+    while await child.stdout.read(1 << 16):
+        pass
