@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from continuo.resources.crds import management_crds, own_crds, workload_crds
+from continuo.resources.crds import edge_crds, management_crds, own_crds, workload_crds
 
 from .bad_orchestrations import CASES, GOOD, Case
 
@@ -58,6 +58,6 @@ def test_each_bad_object_gets_its_sentence(case: Case, live: dict[str, Any]) -> 
 
 
 def test_the_compatible_definitions_are_taken() -> None:
-    crds = listed(management_crds() + workload_crds())
+    crds = listed(management_crds() + workload_crds() + edge_crds())
     applied = kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-", obj=crds)
     assert applied.returncode == 0, applied.stderr

@@ -10,7 +10,7 @@ import pytest
 from continuo.embedded.machinery.cel import CompiledRules
 from continuo.embedded.machinery.schema import apply_defaults, check_structural, prune, validate
 from continuo.resources.crd import low_level_orchestration_crd, open_api_schema
-from continuo.resources.crds import management_crds, workload_crds
+from continuo.resources.crds import edge_crds, management_crds, workload_crds
 from continuo.resources.orchestration import LowLevelOrchestration, decode, encode
 
 from .bad_orchestrations import CASES, GOOD, Case
@@ -90,7 +90,9 @@ def test_every_list_and_string_that_rules_walk_is_bounded() -> None:
     assert open_ended == []
 
 
-@pytest.mark.parametrize("crd", management_crds() + workload_crds(), ids=lambda crd: crd["metadata"]["name"])
+@pytest.mark.parametrize(
+    "crd", management_crds() + workload_crds() + edge_crds(), ids=lambda crd: crd["metadata"]["name"]
+)
 def test_every_definition_is_one_that_an_api_server_takes(crd: dict[str, Any]) -> None:
     spec = crd["spec"]
     assert crd["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
@@ -101,7 +103,7 @@ def test_every_definition_is_one_that_an_api_server_takes(crd: dict[str, Any]) -
 
 
 def test_no_two_definitions_share_a_name() -> None:
-    for crds in (management_crds(), workload_crds()):
+    for crds in (management_crds(), workload_crds(), edge_crds()):
         names = [crd["metadata"]["name"] for crd in crds]
         assert len(set(names)) == len(names)
 

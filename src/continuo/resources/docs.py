@@ -13,7 +13,7 @@ from pathlib import Path
 
 from continuo.resources.broker import BROKER_KINDS, broker_crds
 from continuo.resources.crd import DESCRIPTION, low_level_orchestration_crd
-from continuo.resources.crds import management_crds, own_crds, workload_crds
+from continuo.resources.crds import edge_crds, management_crds, own_crds, workload_crds
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
@@ -141,7 +141,11 @@ def kinds_page() -> str:
         "that kubectl and the controllers meet the same names, columns and subresources.",
     ]
     own = {crd["metadata"]["name"] for crd in own_crds()}
-    for title, crds in (("Management cluster", management_crds()), ("Workload clusters", workload_crds())):
+    for title, crds in (
+        ("Management cluster", management_crds()),
+        ("Workload clusters", workload_crds()),
+        ("Clusters that trade sensors", edge_crds()),
+    ):
         head = ["| Kind | Group and version | Short names | Scope | Subresources |", "| --- | --- | --- | --- | --- |"]
         rows = [_kind_row(crd["spec"]) for crd in crds if crd["metadata"]["name"] not in own]
         parts += [f"## {title}", "\n".join([*head, *rows])]

@@ -1,4 +1,4 @@
-"""The kinds that Continuo speaks to and does not own: Kubernetes, Cluster API and its add-ons, Liqo, Gateway API."""
+"""The kinds that Continuo speaks to and does not own: of Kubernetes, Cluster API, Liqo, Gateway API, KubeEdge, FLUIDOS."""
 
 from continuo.resources.meta import Kind
 
@@ -134,3 +134,24 @@ PUBLIC_KEY = Kind("networking.liqo.io", "v1beta1", "PublicKey", "publickeies", s
 CONNECTION = Kind("networking.liqo.io", "v1beta1", "Connection", "connections", short_names=("conn",))
 NETWORK = Kind("ipam.liqo.io", "v1alpha1", "Network", "networks", short_names=("net",))
 IP = Kind("ipam.liqo.io", "v1alpha1", "IP", "ips")
+
+# --- KubeEdge ---------------------------------------------------------------------------------------------------------
+DEVICE = Kind("devices.kubeedge.io", "v1beta1", "Device", "devices")
+DEVICE_V1ALPHA2 = Kind("devices.kubeedge.io", "v1alpha2", "Device", "devices")
+DEVICE_MODEL = Kind("devices.kubeedge.io", "v1beta1", "DeviceModel", "devicemodels")
+DEVICE_STATUS = Kind("devices.kubeedge.io", "v1beta1", "DeviceStatus", "devicestatuses")
+KUBEEDGE_RULE = Kind("rules.kubeedge.io", "v1", "Rule", "rules")
+RULE_ENDPOINT = Kind("rules.kubeedge.io", "v1", "RuleEndpoint", "ruleendpoints", short_names=("re",))
+
+# --- FLUIDOS ----------------------------------------------------------------------------------------------------------
+FLAVOR = Kind("nodecore.fluidos.eu", "v1alpha1", "Flavor", "flavors", short_names=("fl",))
+SOLVER = Kind("nodecore.fluidos.eu", "v1alpha1", "Solver", "solvers", short_names=("sol",))
+ALLOCATION = Kind("nodecore.fluidos.eu", "v1alpha1", "Allocation", "allocations", short_names=("alloc", "allocs"))
+DISCOVERY = Kind("advertisement.fluidos.eu", "v1alpha1", "Discovery", "discoveries", short_names=("dis",))
+PEERING_CANDIDATE = Kind("advertisement.fluidos.eu", "v1alpha1", "PeeringCandidate", "peeringcandidates")
+RESERVATION = Kind("reservation.fluidos.eu", "v1alpha1", "Reservation", "reservations", short_names=("res",))
+TRANSACTION = Kind("reservation.fluidos.eu", "v1alpha1", "Transaction", "transactions", short_names=("tr",))
+FLUIDOS_CONTRACT = Kind("reservation.fluidos.eu", "v1alpha1", "Contract", "contracts", short_names=("contr",))
+KNOWN_CLUSTER = Kind(
+    "network.fluidos.eu", "v1alpha1", "KnownCluster", "knownclusters", short_names=("kclust", "kclusts")
+)

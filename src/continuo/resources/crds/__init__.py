@@ -11,12 +11,14 @@ from continuo.resources.broker import broker_crds
 from continuo.resources.crd import low_level_orchestration_crd
 from continuo.resources.crds.cluster_api import cluster_api_crds
 from continuo.resources.crds.exposure import exposure_crds
+from continuo.resources.crds.fluidos import fluidos_crds
+from continuo.resources.crds.kubeedge import kubeedge_crds
 from continuo.resources.crds.liqo import liqo_crds
 from continuo.resources.crds.liqo_network import liqo_network_crds
 from continuo.resources.crds.providers import provider_crds
 from continuo.resources.meta import Object
 
-__all__ = ["management_crds", "own_crds", "workload_crds"]
+__all__ = ["edge_crds", "management_crds", "own_crds", "workload_crds"]
 
 
 def own_crds() -> list[Object]:
@@ -32,3 +34,8 @@ def management_crds() -> list[Object]:
 def workload_crds() -> list[Object]:
     """Everything that a workload cluster serves: Liqo's, Gateway API's and MetalLB's."""
     return [*liqo_crds(), *liqo_network_crds(), *exposure_crds()]
+
+
+def edge_crds() -> list[Object]:
+    """What a cluster serves that sells or buys sensors: KubeEdge's devices and rules, and FLUIDOS' trade."""
+    return [*kubeedge_crds(), *fluidos_crds()]
