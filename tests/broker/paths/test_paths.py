@@ -227,3 +227,40 @@ async def test_a_path_to_a_cluster_that_is_known_no_more_does_not_keep_the_other
             await hub.delete(kinds.POD, "a", "shop-rome", grace_seconds=0)
             await told(loop, lambda: loop.standings == [])
             await until(members["rome"], kinds.CONFIGURATION, lambda found: not found)
+
+
+async def test_who_asks_how_a_pod_is_reached_is_told_when_that_changes_and_of_no_other_pod() -> None:
+    async with world() as clusters:
+        hub = clusters.make(BROKER)
+        for name, consumer in (("shop-rome", "rome"), ("bank-oslo", "oslo"), ("later", "")):
+            labels = {"continuo.dev/consumer": consumer} if consumer else {}
+            await hub.create(kinds.NAMESPACE.new(name, metadata={"labels": labels}))
+            await hub.create(
+                {**pod("p", "milan", space=name), "spec": {**pod("p", "milan")["spec"], "schedulerName": "x"}}
+            )
+        pods = clusters.engine.cluster(BROKER).list(kinds.POD)
+        found = {obj["metadata"]["namespace"]: obj for obj in pods if obj["metadata"]["name"] == "p"}
+        loop, told = Paths(hub, BROKER), list[tuple[str, str]]()
+        for who in ("milan", "rome"):
+            loop.expect(f"test {who}", who)
+        await loop.start()
+        forget, heard = loop.on_judged(told.append), asyncio.Event()
+        loop.on_judged(lambda _: heard.set())
+        try:
+            assert {name: loop.through(each) for name, each in found.items()} == {
+                "shop-rome": False, "bank-oslo": True, "later": False
+            }  # fmt: skip
+            loop.expect("test oslo", "oslo")
+            assert told == [("bank-oslo", "p")] and not loop.through(found["bank-oslo"])
+            loop.expect("test milan", None)
+            assert sorted(told[1:]) == [("bank-oslo", "p"), ("shop-rome", "p")]
+            heard.clear()
+            await hub.patch(kinds.NAMESPACE, "later", {"metadata": {"labels": {"continuo.dev/consumer": "rome"}}})
+            async with asyncio.timeout(20):
+                await heard.wait()
+            assert told[3:] == [("later", "p")] and loop.through(found["later"])
+            forget()
+            loop.expect("test milan", "milan")
+            assert len(told) == 4
+        finally:
+            await loop.close()

@@ -96,6 +96,26 @@ async def test_a_namespace_of_a_consumer_goes_where_its_label_says_and_a_restart
             await rome.get(kinds.NAMESPACE, "shop")
 
 
+async def test_a_restart_takes_no_lent_address_away() -> None:
+    async with broker_world() as made:
+        await made.start()
+        rome = made.clusters.client("rome")
+        await rome.create(space("batch", "pool"))
+        await rome.create(deployment("batch", "pool", 3))
+        await until(rome, kinds.POD, all_of(3, reachable), "batch")
+        before = uids(made.objects("broker", kinds.IP, "batch-rome"))
+        await made.kill()
+        gone: list[str] = []
+        made.clusters.engine.cluster("broker").listen(
+            kinds.IP, lambda change: gone.append(change.object["metadata"]["uid"]) if change.type == "DELETED" else None
+        )
+        await made.start()
+        await rome.patch(kinds.DEPLOYMENT, "web", {"spec": {"replicas": 4}}, "batch")
+        await until(rome, kinds.POD, all_of(4, reachable), "batch")
+        assert len(before) == 3 and gone == []
+        assert before < uids(made.objects("broker", kinds.IP, "batch-rome"))
+
+
 async def test_an_aggregates_node_is_as_large_as_its_quota_and_follows_its_providers() -> None:
     async with broker_world() as made:
         await made.broker.patch(AGGREGATE, "pool", {"spec": {"quota": {"cpu": "5"}}})
@@ -126,6 +146,10 @@ def nodes(made: BrokerWorld, name: str) -> list[Object]:
 
 def without(name: str) -> Callable[[list[Object]], bool]:
     return lambda found: name not in names(found)
+
+
+def uids(found: list[Object]) -> set[str]:
+    return {obj["metadata"]["uid"] for obj in found}
 
 
 def names(found: list[Object]) -> set[str]:

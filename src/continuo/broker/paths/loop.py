@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from continuo.broker.paths.followed import Followed, left_behind
-from continuo.broker.paths.needs import Needs
+from continuo.broker.paths.needs import Judged, Needs
 from continuo.federation import paths
 from continuo.federation.model import Apply, ClusterWrite, Delete, LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.paths import Ends
@@ -90,8 +91,12 @@ class Paths:
         self._needs.expect(who, cluster_id, node)
 
     def through(self, pod: Object) -> bool:
-        """Whether a pod of the broker's cluster is reached through the broker."""
+        """Whether a pod of the broker's cluster is reached through the broker. Not known before `start`."""
         return self._needs.through(pod)
+
+    def on_judged(self, callback: Judged) -> Callable[[], None]:
+        """Call back with each pod for which `through` is another one though the pod is as it was; returns what ends that."""
+        return self._needs.on_judged(callback)
 
     async def remove(self, cluster_id: str) -> None:
         """Know a cluster no more. Its paths stay as they are: nobody is left who could reach it."""
@@ -107,12 +112,20 @@ class Paths:
         """
         self._needs.hold(who, pair)
 
+    async def start(self) -> None:
+        """Return when it is known which pods are there and whose; for those who ask before `run` makes or removes a path."""
+        await self._needs.start()
+
+    async def close(self) -> None:
+        """Know no more what `start` began to know; after `run` there is nothing left to do."""
+        await self._needs.close()
+
     async def run(self) -> None:
         """Work until cancelled."""
-        await self._needs.start()
-        self._search.start()
-        self.controller.start()
         try:
+            await self.start()
+            self._search.start()
+            self.controller.start()
             await asyncio.Event().wait()
         finally:
             await asyncio.gather(self._search.stop(), self.controller.stop(), self._needs.close())

@@ -15,6 +15,7 @@ from continuo.resources.meta import Key, Object, annotations_of, key_of, labels_
 from continuo.runtime.informer import Informer, Watch
 
 Changed = Callable[[Ends], None]
+Judged = Callable[[Key], None]
 
 
 def _essentials(pod: Object) -> Object:
@@ -45,9 +46,14 @@ class Needs:
         self._count: Counter[Ends] = Counter()
         self._held: dict[str, Ends] = {}
         self._holds: Counter[Ends] = Counter()
+        self._judged: list[Judged] = []
+        self._started = False
 
     async def start(self) -> None:
-        """Return when everything that is there is counted."""
+        """Return when everything that is there is counted. Once it has, another call does nothing."""
+        if self._started:
+            return
+        self._started = True
         self._spaces.start()
         self._pods.start()
         await asyncio.gather(self._spaces.synced.wait(), self._pods.synced.wait())
@@ -56,7 +62,15 @@ class Needs:
 
     async def close(self) -> None:
         """Count no more."""
+        if not self._started:
+            return
+        self._started = False
         await asyncio.gather(self._pods.stop(), self._spaces.stop())
+
+    def on_judged(self, callback: Judged) -> Callable[[], None]:
+        """Call back with each pod for which `through` is another one though the pod is as it was; returns what ends that."""
+        self._judged.append(callback)
+        return lambda: self._judged.remove(callback)
 
     def hold(self, who: str, pair: Ends | None) -> None:
         """Let somebody need this path, whatever pods there are, and no other one any more; None: none."""
@@ -82,9 +96,10 @@ class Needs:
         nodes = {node: cluster for cluster, node in self._expected.values() if node}
         if (clusters, nodes) == (self.known.clusters, self.known.nodes):
             return
-        self.known = Knowledge(broker, clusters, nodes)
+        earlier, self.known = self.known, Knowledge(broker, clusters, nodes)
         for pod in list(self._pods.cache):  # all of them, which is rare: clusters come and go by hand
-            self._pod_changed(pod, pod)
+            consumers = self._consumers(key_of(pod)[0])
+            self._judge_anew(pod, through(pod, consumers[0], earlier))
 
     def through(self, pod: Object) -> bool:
         """Whether a pod is reached through the broker."""
@@ -116,8 +131,15 @@ class Needs:
         """A namespace may be marked after its first pod has come."""
         obj = new if new is not None else old
         if obj is not None and _consumers(old) != _consumers(new):
-            for pod in self._pods.cache.by_index("in", obj["metadata"]["name"]):
-                self._pod_changed(pod, pod)
+            earlier = _consumers(old)[0]
+            for pod in list(self._pods.cache.by_index("in", obj["metadata"]["name"])):
+                self._judge_anew(pod, through(pod, earlier, self.known))
+
+    def _judge_anew(self, pod: Object, before: bool) -> None:
+        self._pod_changed(pod, pod)
+        if self.through(pod) != before:
+            for callback in self._judged:
+                callback(key_of(pod))
 
     def _set(self, key: Key, wanted: tuple[Ends, ...]) -> None:
         before = self._of_pod.pop(key, ())

@@ -66,6 +66,10 @@ class Lender:
         for pod in self._pods.cache:
             self._pod_changed(None, pod)
 
+    def look_at(self, pod: Key) -> None:
+        """Whether a pod is reached through the broker has changed, though the pod has not."""
+        self._controller.add(pod)
+
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         """Most pods are nothing to us."""
         obj = new if new is not None else old

@@ -99,6 +99,8 @@ class Station:
         await keeper.start()
         await contracts.start()
         keeper.let_go()
+        stack.push_async_callback(networks.paths.close)
+        await networks.paths.start()  # what is lent is taken from pods that are not known to need it
         maps = await atlas_of(hub)
         if maps is not None:
             await self._lend(stack, maps, networks.paths)
@@ -128,6 +130,7 @@ class Station:
         lender = Lender(self._broker, lambda ip: not maps.atlas.owns(ip), paths.through, self._pods)
         stack.push_async_callback(lender.stop)
         stack.callback(maps.follow(lender.look_at_all))
+        stack.callback(paths.on_judged(lender.look_at))
         await lender.start()
 
 
