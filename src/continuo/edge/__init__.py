@@ -1,0 +1,1 @@
+"""Sensors behind edge nodes: found, offered, traded, and delivered to who bought them."""

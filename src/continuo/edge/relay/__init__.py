@@ -1,0 +1,1 @@
+"""The relay: readings come in once and go out to everyone who bought them."""

@@ -1,0 +1,1 @@
+"""Who somebody is: SPIFFE identities, and connections that both ends have proved theirs on."""
