@@ -6,6 +6,10 @@ STAMP := $(VENV)/.ready
 # One more than there are cores, at most eight: tests wait as often as they compute.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, len(os.sched_getaffinity(0)) + 1))')
 
+# Compiled code is kept within the environment: the source tree stays clean, and no command compiles it all once more.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/bytecode
+
 .PHONY: demo test test-real testbed check bench docs clean
 
 $(STAMP): pyproject.toml constraints.txt
@@ -19,8 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/continuo demo
 
+# In the order that tests/conftest.py gives, the longest file first: nobody waits for a last one.
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The programs of real clusters, into ~/.cache/continuo; `make testbed WITHOUT="liqo spire"` leaves parts out.
 testbed: $(STAMP)

@@ -1,4 +1,6 @@
-"""Properties are tried with the same examples in every run, and how long one takes fails nothing.
+"""What holds for all tests: properties, errors that are only logged, and which files go first.
+
+Properties are tried with the same examples in every run, and how long one takes fails nothing.
 
 What a handler of changes raises is only logged, so that it stops nobody; here it fails the test in which it was raised.
 """
@@ -7,12 +9,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("continuo", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("continuo")
+
+LONGEST_FIRST = (
+    "chaos/test_kill.py",
+    "broker/station/test_chaos.py",
+    "chaos/test_engine_kill.py",
+    "broker/station/test_keeper.py",
+    "testbed/test_datapath.py",
+    "cli/test_catalog_commands.py",
+)
+"""Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest files first, the others in their order."""
+    folder = Path(__file__).parent
+    places = {folder / file: place for place, file in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 class _Raised(logging.Handler):
