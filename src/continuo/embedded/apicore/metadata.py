@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
@@ -148,7 +149,13 @@ def _check_annotations(annotations: Any) -> Iterator[FieldError]:
         yield FieldError("metadata.annotations", "TooLong", "", "may not be more than 262144 bytes")
 
 
-def _key_problems(key: str) -> Iterator[str]:
+@lru_cache(maxsize=4096)
+def _key_problems(key: str) -> tuple[str, ...]:
+    """What is wrong with a qualified name. The same few keys come with every object."""
+    return tuple(_wrong_parts(key))
+
+
+def _wrong_parts(key: str) -> Iterator[str]:
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
         yield _KEY_RULE

@@ -63,11 +63,11 @@ def problems(served: Served, new: Object, old: Object | None, write: Write, subr
     if subresource == "status":
         part = schema.get("properties", {}).get("status")
         found = schemas.validate(part, new["status"], path="status") if part and "status" in new else []
+    elif served.type.builtin:  # their metadata has been looked at, in better words
+        found = schemas.validate(schema, {**new, "metadata": {}})
+        _refuse_undecodable(served, found)
     else:
         found = schemas.validate(schema, new, old=old)
-        if served.type.builtin:  # their metadata has been looked at, in better words
-            found = [problem for problem in found if not problem.field.startswith("metadata.")]
-            _refuse_undecodable(served, found)
     if served.examined is not None and served.examined.rules:
         blocked = any(problem.type in schemas.BLOCKING for problem in found)
         found += [schemas.NOT_CHECKED] if blocked else served.examined.rules.validate(new, old)

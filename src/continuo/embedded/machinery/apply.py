@@ -121,8 +121,9 @@ def record_update(
     owners = without(decode(wire), union(changed, removed))
     if changed:
         me = updater(manager, api_version, subresource)
-        mine = owners.get(me) or Entry(api_version, time, LEAF)
-        owners[me] = mine.with_fields(union(mine.fields, changed), time)
+        mine = owners.get(me)
+        known = mine.fields if mine is not None else LEAF
+        owners[me] = Entry(api_version, time, union(known, changed))
         owners = capped(owners)
     return encode(owners)
 

@@ -36,6 +36,8 @@ def element_key(keys: dict[str, Any]) -> str:
 def _spelled(value: Any) -> str:
     if isinstance(value, str):
         return encode_basestring(value)
+    if value.__class__ is int:
+        return str(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -1,11 +1,15 @@
-"""Taking fields away that a structural schema does not know."""
+"""Taking fields away that a structural schema does not know, or that say nothing.
+
+A schema is compiled to what these need to know of it, along the paths that values use.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from continuo.embedded.machinery.fields import Place, path_of, step
+from continuo.embedded.machinery.fields import Place, path_of
+from continuo.embedded.machinery.memo import IdentityMemo
 from continuo.embedded.machinery.typed import ALWAYS
 
 _EMBEDDED: Mapping[str, Any] = {
@@ -15,17 +19,66 @@ _EMBEDDED: Mapping[str, Any] = {
 }
 
 
+class _Known:
+    """The fields that one schema knows."""
+
+    __slots__ = ("_extra", "_fields", "_items", "_properties", "_required", "_said", "names", "open")
+
+    def __init__(self, schema: Mapping[str, Any], *, object_: bool = False) -> None:
+        properties: Mapping[str, Any] = schema.get("properties") or {}
+        if object_ or schema.get("x-kubernetes-embedded-resource"):
+            properties = {**properties, **_EMBEDDED}
+        extra, items = schema.get("additionalProperties"), schema.get("items")
+        self._properties, self._required = properties, frozenset(schema.get("required") or ())
+        self._extra = extra if isinstance(extra, Mapping) else None
+        self._items = items if isinstance(items, Mapping) else None
+        self.names = frozenset(name for name, inner in properties.items() if isinstance(inner, Mapping))
+        self.open = extra is True or self._extra is not None or bool(schema.get("x-kubernetes-preserve-unknown-fields"))
+        """Whether it takes other names, too."""
+        self._fields: dict[str, _Known] = {}
+        self._said: dict[str, bool] = {}
+
+    def below(self, name: str) -> _Known | None:
+        """What is known of the value of a field or of a map; None: nothing, so that it is left as it is."""
+        found = self._fields.get(name)
+        if found is None and name in self.names:
+            found = self._fields[name] = _KNOWN.of(self._properties[name])
+        if found is None and self._extra is not None and name not in self._properties:
+            return _KNOWN.of(self._extra)
+        return found
+
+    @property
+    def items(self) -> _Known | None:
+        """What is known of a list's items."""
+        return None if self._items is None else _KNOWN.of(self._items)
+
+    def may_be_empty(self, name: str) -> bool:
+        """Whether an empty value says nothing: a list or a map, unlike a struct that is chosen by being there."""
+        found = self._said.get(name)
+        if found is None and name in self._properties:
+            inner = self._properties[name]
+            listed = inner.get("type") == "array" or "additionalProperties" in inner
+            found = self._said[name] = listed and ALWAYS not in inner and name not in self._required
+        return bool(found)
+
+
+_KNOWN: IdentityMemo[_Known] = IdentityMemo(_Known)
+_OBJECTS: IdentityMemo[_Known] = IdentityMemo(lambda schema: _Known(schema, object_=True))
+_NOTHING = _Known({})
+_NESTED = (dict, list)
+
+
 def prune(schema: Mapping[str, Any], value: Any, path: str = "") -> tuple[Any, list[str]]:
     """The value without unknown fields, and their paths; the same object when there are none."""
     unknown: list[str] = []
-    return _prune(schema, value, path, unknown, root=True), unknown
+    return _prune(_OBJECTS.of(schema), value, path, unknown), unknown
 
 
-def _prune(schema: Mapping[str, Any], value: Any, place: Place, unknown: list[str], root: bool = False) -> Any:
+def _prune(known: _Known, value: Any, place: Place, unknown: list[str]) -> Any:
     if isinstance(value, dict):
-        return _prune_map(schema, value, place, unknown, root)
-    items = schema.get("items")
-    if not isinstance(value, list) or not isinstance(items, Mapping):
+        return _prune_map(known, value, place, unknown)
+    items = known.items
+    if not isinstance(value, list) or items is None:
         return value
     out = value
     for index, item in enumerate(value):
@@ -36,31 +89,20 @@ def _prune(schema: Mapping[str, Any], value: Any, place: Place, unknown: list[st
     return out
 
 
-def _prune_map(
-    schema: Mapping[str, Any], value: dict[str, Any], place: Place, unknown: list[str], root: bool
-) -> dict[str, Any]:
-    properties: Mapping[str, Any] = schema.get("properties") or {}
-    if root or schema.get("x-kubernetes-embedded-resource"):
-        properties = {**properties, **_EMBEDDED}
-    extra = schema.get("additionalProperties")
-    keeps = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or extra is True
+def _prune_map(known: _Known, value: dict[str, Any], place: Place, unknown: list[str]) -> dict[str, Any]:
+    names, takes_others = known.names, known.open
     out = value
     for name, child in value.items():
-        inner = properties.get(name, extra)
-        if isinstance(inner, Mapping):
-            pruned = _prune(inner, child, step(place, name), unknown) if child.__class__ in _NESTED else child
-            if pruned is child:
-                continue
-            out = dict(value) if out is value else out
-            out[name] = pruned
-        elif not keeps:
-            unknown.append(path_of(step(place, name)))
+        if name not in names and not takes_others:
+            unknown.append(path_of((place, name)))
             out = dict(value) if out is value else out
             del out[name]
+        elif child.__class__ in _NESTED and (inner := known.below(name)) is not None:
+            pruned = _prune(inner, child, (place, name), unknown)
+            if pruned is not child:
+                out = dict(value) if out is value else out
+                out[name] = pruned
     return out
-
-
-_NESTED = (dict, list)
 
 
 def tidy(schema: Mapping[str, Any], value: Any) -> Any:
@@ -68,27 +110,29 @@ def tidy(schema: Mapping[str, Any], value: Any) -> Any:
 
     Shared where there is nothing to leave out.
     """
+    return _tidy(_KNOWN.of(schema), value)
+
+
+def _tidy(known: _Known, value: Any) -> Any:
     if isinstance(value, dict):
-        return _tidy_map(schema, value)
-    inner = schema.get("items") or {}
+        return _tidy_map(known, value)
+    inner = known.items or _NOTHING
     out = value
     for index, item in enumerate(value):
-        if item.__class__ in _NESTED and (kept := tidy(inner, item)) is not item:
+        if item.__class__ in _NESTED and (kept := _tidy(inner, item)) is not item:
             out = value.copy() if out is value else out
             out[index] = kept
     return out
 
 
-def _tidy_map(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    properties: Mapping[str, Any] = schema.get("properties") or {}
+def _tidy_map(known: _Known, value: dict[str, Any]) -> dict[str, Any]:
     out = value
     for name, child in value.items():
         if child.__class__ in _NESTED:
-            inner = properties.get(name)
-            if not child and inner is not None and _may_be_left_out(schema, name, inner):
-                kept = None
+            if child:
+                kept = _tidy(known.below(name) or _NOTHING, child)
             else:
-                kept = tidy(inner if inner is not None else schema.get("additionalProperties") or {}, child)
+                kept = None if known.may_be_empty(name) else child
         elif child is None:
             kept = None
         else:
@@ -100,12 +144,3 @@ def _tidy_map(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any
             else:
                 out[name] = kept
     return out
-
-
-def _may_be_left_out(schema: Mapping[str, Any], name: str, inner: Mapping[str, Any]) -> bool:
-    """Whether an empty value says nothing: a list or a map, unlike a struct that is chosen by being there."""
-    return (
-        (inner.get("type") == "array" or "additionalProperties" in inner)
-        and ALWAYS not in inner
-        and name not in (schema.get("required") or ())
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from json.encoder import encode_basestring
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from continuo.embedded.machinery.fieldsets import (
     LEAF,
@@ -26,6 +26,8 @@ ALWAYS = "x-always-present"
 """Marks fields of built-in kinds that exist even when nothing was said about them (struct by value, required list)."""
 
 Shape = Literal["leaf", "map", "list", "set", "deduced"]
+Step: TypeAlias = "tuple[str, MergeType, bool]"
+"""One level down: the path element, the type there, and whether it is always there."""
 
 
 class MergeType:
@@ -36,6 +38,7 @@ class MergeType:
         "_element_schema",
         "_fields",
         "_properties",
+        "_steps",
         "closed",
         "defaults",
         "holds",
@@ -48,6 +51,7 @@ class MergeType:
         self.keys: tuple[str, ...] = tuple(schema.get("x-kubernetes-list-map-keys") or ())
         self._properties: Mapping[str, Any] = schema.get("properties") or {}
         self._fields: dict[str, MergeType] = {}
+        self._steps: dict[str, Step] = {}
         self.holds: str = "" if schema.get("x-kubernetes-int-or-string") else str(schema.get("type") or "")
         extra = schema.get("additionalProperties")
         self.closed = self.shape != "deduced" and not (schema.get("x-kubernetes-preserve-unknown-fields") or extra)
@@ -74,10 +78,18 @@ class MergeType:
         """The type of a field or of a map's value."""
         return self.declared(name) or self.element
 
-    def embedded(self, name: str) -> bool:
-        """Whether the field is always there (a struct by value): owning what is in it never means owning it."""
-        schema = self._properties.get(name)
-        return schema is not None and ALWAYS in schema
+    def step(self, name: str) -> Step:
+        """The way to a field or to a map's value.
+
+        Always there is a struct by value: owning what is in it never means owning it.
+        """
+        found = self._steps.get(name)
+        if found is None:
+            schema = self._properties.get(name)
+            found = field(name), self.child(name), schema is not None and ALWAYS in schema
+            if schema is not None:  # keys of maps are anybody's words, and without end
+                self._steps[name] = found
+        return found
 
 
 def _shape(schema: Mapping[str, Any]) -> Shape:
@@ -172,11 +184,11 @@ def _compare_maps(
         before = old.get(name, _ABSENT)
         if before is value:
             continue
-        inner = kind.child(name)
+        element, inner, always = kind.step(name)
         if before is _ABSENT:
-            changed[field(name)] = _whole(inner, value, kind.embedded(name))
+            changed[element] = _whole(inner, value, always)
         else:
-            _compare_pair(field(name), inner, before, value, changed, removed)
+            _compare_pair(element, inner, before, value, changed, removed)
     if len(old) > len(new) or any(name not in new for name in old):
         for name, before in old.items():
             if name not in new:
@@ -222,13 +234,18 @@ def _compare_pair(key: str, kind: MergeType, old: Any, new: Any, changed: FieldS
 
 def _whole(kind: MergeType, value: Any, embedded: bool) -> FieldSet:
     """The node of a value that is new (or gone) with everything in it."""
+    if kind.shape == "leaf":
+        return LEAF
     out: FieldSet = {}
     if is_map(kind, value):
+        step = kind.step
         for name, child in value.items():
-            out[field(name)] = _whole(kind.child(name), child, embedded and kind.embedded(name))
+            element, inner, always = step(name)
+            out[element] = LEAF if inner.shape == "leaf" else _whole(inner, child, embedded and always)
     elif is_list(kind, value):
+        inner = kind.element
         for item in value:
-            out[item_key(kind, item)] = _whole(kind.element, item, False)
+            out[item_key(kind, item)] = _whole(inner, item, False)
     if out and not embedded:
         out[SELF] = LEAF
     return out
