@@ -159,6 +159,10 @@ BAD = [
     Bad("lab", "POST", "/api/v1/contracts", {"offer": "there", "plan": "basic"}, 400, "1 to 255 printable",
         {"Idempotency-Key": "k" * 256}),
     Bad("lab", "DELETE", "/api/v1/contracts/none", None, 404, "there is no contract none of yours"),
+    *(
+        Bad("lab", "GET", f"/api/v1/contracts/none?wait={wait}", None, 400, "wait: must be a number of seconds from 0 to 30")
+        for wait in ("soon", "31", "nan")
+    ),
     Bad("lab", "POST", "/api/v1/contracts/none/credentials?rotate=maybe", None, 400, "rotate: must be true or false"),
     Bad("lab", "GET", "/api/v1/usage?format=pdf", None, 400, "format: must be jsonl or csv, not 'pdf'"),
     Bad("green", "POST", "/api/v1/tokenreviews", {"spec": {}}, 422, "spec.token: is missing"),

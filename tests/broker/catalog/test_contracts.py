@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from broker.catalog.bench import Bench, Client, Clock, offer
+from broker.catalog.bench import Bench, Client, Clock, catalog, offer
 from continuo.broker.catalog.catalog import Catalog
 from continuo.broker.catalog.contracts import Contract, Contracts, Purchase
 from continuo.broker.catalog.database import Database
@@ -187,6 +188,39 @@ async def test_what_fails_for_now_is_tried_again_and_what_is_refused_is_undone(s
     assert made.id not in peering.linked and [r for r in await contracts.usage("lab") if r.contract == made.id] == []
     await contracts.close()
     await database.close()
+
+
+async def test_who_waits_for_a_contract_hears_how_it_went_even_if_it_is_ended_meanwhile(storage: str) -> None:
+    peering, clock = Rehearsal(), Clock()
+    peering.hang = asyncio.Event()
+    database, contracts = await open_contracts(storage, peering, clock)
+    made, _ = await contracts.buy(Purchase("lab", "a", "basic"))
+    assert (await contracts.settled(made.id, 0)).state in ("requested", "reserved")
+    waiting = asyncio.create_task(contracts.settled(made.id, 20))
+    await asyncio.sleep(0)
+    await contracts.end(made.id, "lab", "enough")
+    assert (await waiting).state == "ended"
+    other, _ = await contracts.buy(Purchase("lab", "a", "basic"))
+    waiting = asyncio.create_task(contracts.settled(other.id, 20))
+    await asyncio.sleep(0)
+    await contracts.close()
+    assert (await waiting).state in ("requested", "reserved")
+    await database.close()
+
+
+async def test_a_reader_of_a_contract_waits_until_it_stopped_moving(tmp_path: Path) -> None:
+    peering = Rehearsal()
+    peering.hang = asyncio.Event()
+    async with catalog(str(tmp_path / "c.sqlite"), peering=peering) as bench:
+        await (await bench.provider()).publish("a", offer())
+        lab = await bench.consumer()
+        made, _ = await bench.parts.contracts.buy(Purchase("lab", "a", "basic"))
+        path = f"/api/v1/contracts/{made.id}"
+        assert (await lab.get(path, wait="0.01")).json["state"] == "reserved"
+        waiting = asyncio.create_task(lab.get(path, wait="30"))
+        assert (await lab.get(path)).json["state"] == "reserved", "who does not ask to wait does not"
+        peering.hang.set()
+        assert (await waiting).json["state"] == "active"
 
 
 async def test_a_refusal_that_could_not_be_stored_at_first_is_not_lost(

@@ -8,6 +8,7 @@ provider asks the catalog whom it stands for, and it stands for nobody once the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import secrets as random
@@ -229,9 +230,16 @@ class Contracts:
 
     async def settled(self, id: str, within: float) -> Contract:
         """The contract when it stopped moving, or as it is after so many seconds."""
-        driver = self._drivers.get(id)
-        if driver is not None:
-            await asyncio.wait((driver,), timeout=within)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._contracts[id].state in _UNFINISHED:
+                    if (driver := self._drivers.get(id)) is not None:
+                        await asyncio.wait((driver,))
+                        continue
+                    async with self._lock(id):  # whoever wants it to end stops the driver, and starts another one
+                        pass
+                    if id not in self._drivers:
+                        break  # nobody drives any more: the catalog ends
         return self._contracts[id]
 
     async def end(self, id: str, account: str | None, why: str) -> Contract:

@@ -16,6 +16,9 @@ from continuo.cli.failures import Failed
 
 WANTED = "price < 6.0 && region.startsWith('eu-') && labels.certified == 'iso27001' && resources.cpu >= 16.0"
 
+_PATIENCE = 25.0
+"""Seconds for which the catalog is asked to wait at a time."""
+
 
 async def open_accounts(stage: Stage) -> None:
     """Everybody gets an account, and logs in."""
@@ -74,7 +77,7 @@ async def buy(stage: Stage, timeout: float) -> str:
         made = await catalog.ask(
             "POST", "/api/v1/contracts", json=body, headers={"Idempotency-Key": secrets.token_hex(16)}
         )
-        contract = await _settled(stage, catalog, made, timeout)
+        contract = await settled(catalog, made, timeout)
     print_contracts([contract], "table")
     return contract_node(contract)
 
@@ -86,20 +89,14 @@ def contract_node(contract: dict[str, Any]) -> str:
     return node_of(contract["id"], contract["provider"], None)
 
 
-async def _settled(stage: Stage, catalog: CatalogClient, contract: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """The contract when it is delivered. The broker's object says when; the catalog follows it."""
-    from continuo.resources.broker import CONTRACT
-    from continuo.resources.meta import is_true
-    from continuo.runtime.following import until
-
-    await until(
-        stage[scene.BROKER], CONTRACT,
-        lambda found: any(obj["metadata"]["name"] == contract["id"] and is_true(obj, "Ready") for obj in found),
-        timeout=timeout, what=f"contract {contract['id']} to be delivered",
-    )  # fmt: skip
-    for _ in range(50):
-        contract = await catalog.ask("GET", f"/api/v1/contracts/{contract['id']}")
-        if contract["state"] == "active":
-            return contract
-        await asyncio.sleep(0.1)
-    raise Failed(f"contract {contract['id']} is {contract['state']}: {contract.get('reason')}")
+async def settled(catalog: CatalogClient, contract: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """The contract when it is delivered; raises Failed with the catalog's reason when it is not in so many seconds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout
+    while contract["state"] in ("requested", "reserved") and (left := end - loop.time()) > 0:
+        wait = f"{min(left, _PATIENCE):.3f}"
+        contract = await catalog.ask("GET", f"/api/v1/contracts/{contract['id']}", params={"wait": wait})
+    if contract["state"] != "active":
+        why = contract.get("reason") or f"not delivered within {timeout:g} s"
+        raise Failed(f"contract {contract['id']} is {contract['state']}: {why}")
+    return contract

@@ -15,6 +15,8 @@ from continuo.server.problems import Problem
 from continuo.server.routes.catalog_offers import bodies
 
 _SETTLE = 2.0
+_LONGEST = 30.0
+"""Seconds for which a request may wait: proxies end those that say nothing for a minute."""
 _ANY: dict[str, Any] = {"type": "object"}
 _REFUSED = (401, 403)
 _REVIEW: dict[str, Any] = {
@@ -60,11 +62,17 @@ def contracts_router(parts: CatalogParts) -> APIRouter:
         _, account = await reader(request)
         return bodies({"items": [contract.told() for contract in contracts.concerning(account)]})
 
-    @router.get("/contracts/{id}", **json_answer(_ANY, *_REFUSED, 404))
+    bounds = {"type": "number", "minimum": 0, "maximum": _LONGEST}
+    told = "Answer as soon as it is active, ended or failed, or after so many seconds as it is then."
+    waiting = {"parameters": [parameter("wait", told, bounds)]}
+
+    @router.get("/contracts/{id}", **json_answer(_ANY, 400, *_REFUSED, 404), openapi_extra=waiting)
     async def one(id: str, request: Request) -> Response:
-        """One contract."""
+        """One contract, at once or when it is where it was on its way to."""
         _, account = await reader(request)
-        return bodies(contracts.get(id, account).told())
+        within = _seconds(request.query_params.get("wait", "0"))
+        contracts.get(id, account)
+        return bodies((await contracts.settled(id, within)).told())
 
     @router.delete("/contracts/{id}", **json_answer(_ANY, *_REFUSED, 404))
     async def end(id: str, request: Request) -> Response:
@@ -144,6 +152,18 @@ def _purchase(caller: Caller, given: dict[str, str]) -> Purchase:
         except BadAmount as problem:
             raise Problem(422, "body-invalid", f"cost: {problem}") from problem
     return Purchase(caller.id, given["offer"], given["plan"], cost)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds <= _LONGEST:  # nor is NaN
+        raise Problem(
+            400, "query-invalid", f"wait: must be a number of seconds from 0 to {_LONGEST:g}, not {text[:32]!r}"
+        )
+    return seconds
 
 
 def _key(request: Request) -> str | None:
