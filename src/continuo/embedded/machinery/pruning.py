@@ -128,19 +128,16 @@ def _tidy(known: _Known, value: Any) -> Any:
 def _tidy_map(known: _Known, value: dict[str, Any]) -> dict[str, Any]:
     out = value
     for name, child in value.items():
-        if child.__class__ in _NESTED:
-            if child:
-                kept = _tidy(known.below(name) or _NOTHING, child)
-            else:
-                kept = None if known.may_be_empty(name) else child
-        elif child is None:
+        if child.__class__ in _NESTED and child:
+            kept = _tidy(known.below(name) or _NOTHING, child)
+        elif child is None or (child.__class__ in _NESTED and known.may_be_empty(name)):
             kept = None
         else:
             continue
-        if kept is None or kept is not child:
+        if kept is None:
             out = value.copy() if out is value else out
-            if kept is None:
-                del out[name]
-            else:
-                out[name] = kept
+            del out[name]
+        elif kept is not child:
+            out = value.copy() if out is value else out
+            out[name] = kept
     return out

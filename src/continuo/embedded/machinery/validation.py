@@ -22,18 +22,28 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int, float),
     "number": (int, float),
 }
-_PLAIN: dict[str, frozenset[type]] = {
-    "string": frozenset((str,)),
-    "boolean": frozenset((bool,)),
-    "integer": frozenset((int,)),
-    "number": frozenset((int, float)),
+_SURE: dict[str, frozenset[type]] = {
+    **{name: frozenset(types) for name, types in _TYPES.items()},
+    "integer": frozenset((int,)),  # of the floats only whole ones
 }
+_NESTED = frozenset((dict, list))
 
 
 class Rules:
     """The checks of one schema and of everything below it."""
 
-    __slots__ = ("_accepts", "_checks", "_extra", "_fields", "_items", "_name", "_nullable", "_required", "plain")
+    __slots__ = (
+        "_accepts",
+        "_checks",
+        "_extra",
+        "_fields",
+        "_items",
+        "_name",
+        "_nullable",
+        "_required",
+        "_sure",
+        "plain",
+    )
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._name = "" if schema.get("x-kubernetes-int-or-string") else str(schema.get("type") or "")
@@ -45,14 +55,16 @@ class Rules:
         self._extra = _below(schema.get("additionalProperties"))
         self._items = _below(schema.get("items"))
         self._checks: tuple[Check, ...] = tuple(_value_checks(schema))
-        self.plain: frozenset[type] = frozenset() if self._checks else _PLAIN.get(self._name, frozenset())
+        self._sure = _SURE.get(self._name, frozenset())
+        """Classes that are of the type whatever the value."""
+        self.plain = frozenset[type]() if self._checks else self._sure - _NESTED
         """Classes whose every value is right, so that most values need no call."""
 
     def check(self, value: Any, place: Place, errors: Errors) -> None:
         """Append what is wrong with the value."""
         if value is None and self._nullable:
             return
-        if not self._is_of_type(value):
+        if value.__class__ not in self._sure and not self._is_of_type(value):
             errors.append(_wrong_type(self._name or "integer,string", value, path_of(place)))
             return
         for check in self._checks:
@@ -228,7 +240,7 @@ def _unique(schema: Mapping[str, Any]) -> Check | None:
     kind = merge_type(schema)
 
     def check(value: Any, place: Place, errors: Errors) -> None:
-        if not isinstance(value, list):
+        if not isinstance(value, list) or len(value) < 2:
             return
         seen: set[str] = set()
         for index, item in enumerate(value):
