@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from continuo.cli.companions import say_ready
 from continuo.cli.failures import BadInput, Failed
+
+if TYPE_CHECKING:
+    from continuo.federation.model import ServiceType
 
 
 @click.command()
@@ -29,7 +33,7 @@ from continuo.cli.failures import BadInput, Failed
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
 def serve(
-    kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: str, lease_namespace: str,
+    kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: ServiceType, lease_namespace: str,
     leader_election: bool, health_port: int | None, verbose: bool, ready_fd: int | None,
 ) -> None:  # fmt: skip
     """Be the broker between the Providers and Consumers of a cluster, until stopped.
@@ -59,7 +63,7 @@ def serve(
 
 
 async def _serve(
-    kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: str, leases: str | None,
+    kubeconfig: Path | None, context: str | None, name: str, class_: str, gateway_service: ServiceType, leases: str | None,
     health_port: int | None, ready_fd: int | None,
 ) -> None:  # fmt: skip
     from continuo.broker.station.station import Station
@@ -76,7 +80,7 @@ async def _serve(
         return connect(kubeconfig, name=name, transports=transports)
 
     identity = replica_name()
-    links = LinkSettings(service_type=gateway_service)  # type: ignore[arg-type]
+    links = LinkSettings(service_type=gateway_service)
     station = Station(cluster, member, name=name, instance=identity, class_=class_, links=links)
     lease = Lease(cluster, "continuo-broker", leases) if leases else None
     telling = asyncio.create_task(_tell(station.ready, ready_fd))

@@ -25,6 +25,10 @@ class LinkPhase(StrEnum):
 Direction: TypeAlias = Literal["both", "first-consumes", "second-consumes"]
 
 
+ServiceType: TypeAlias = Literal["LoadBalancer", "NodePort", "ClusterIP"]
+"""How a tunnel gateway is reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     """How a link is to be made; the defaults suit two clusters whose APIs reach each other."""
@@ -33,7 +37,7 @@ class LinkSettings:
     """Who gets a virtual node: both ends, or only the first (second) of the pair."""
     server: Literal["auto", "first", "second"] = "auto"
     """Which end's tunnel gateway listens; auto keeps the one that listens already, else the second."""
-    service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = "LoadBalancer"
+    service_type: ServiceType = "LoadBalancer"
     port: int = 51840
     node_port: int | None = None
     mtu: int = 1340

@@ -140,6 +140,14 @@ async def test_an_aggregates_node_is_as_large_as_its_quota_and_follows_its_provi
         await until(rome, kinds.NODE, offers(str(left)))
 
 
+async def test_a_station_that_ended_listens_no_more() -> None:
+    async with broker_world(providers=("milan",)) as made:
+        station = await made.start()
+        assert len(station.aggregator._bell) > 0, "the station listens while it works"
+        await made.kill()
+        assert len(station.aggregator._bell) == 0
+
+
 def nodes(made: BrokerWorld, name: str) -> list[Object]:
     return made.objects(name, kinds.NODE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 
 from continuo.broker.aggregate.loop import Aggregator
@@ -13,6 +13,7 @@ from continuo.broker.contracts.controller import Contracted
 from continuo.broker.paths import Paths
 from continuo.broker.paths.loop import LINGER
 from continuo.broker.readers.amounts import spell
+from continuo.broker.readers.port import Changes
 from continuo.broker.selector.desk import PODS
 from continuo.broker.selector.selector import Selector
 from continuo.broker.station.keeper import Keeper
@@ -86,6 +87,8 @@ class Station:
         home = Home(self._broker.name, await liqo_id(hub) or self._name, self._name)
         stack.push_async_callback(self.aggregator.stop)
         await self.aggregator.start()
+        offers = self.aggregator.subscribe()  # before the keeper asks first, so that it misses nothing
+        stack.push_async_callback(offers.aclose)
         slices = SliceController(self._broker, self.aggregator, class_=self._class)
         stack.push_async_callback(slices.stop)
         await slices.start()
@@ -104,7 +107,7 @@ class Station:
         maps = await atlas_of(hub)
         if maps is not None:
             await self._lend(stack, maps, networks.paths)
-        work = (networks.paths.run(), networks.hear(keeper.let_go), self._hear(keeper.offers_changed))
+        work = (networks.paths.run(), networks.hear(keeper.let_go), _hear(offers, keeper.offers_changed))
         tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
             stack.push_async_callback(_end, task)
@@ -121,10 +124,6 @@ class Station:
             return spell(self.aggregator.capacity(aggregate))
         except ApiError:
             return {}
-
-    async def _hear(self, changed: Callable[[], None]) -> None:
-        async for _ in self.aggregator.subscribe():
-            changed()
 
     async def _lend(self, stack: AsyncExitStack, maps: AtlasKeeper, paths: Paths) -> None:
         lender = Lender(self._broker, lambda ip: not maps.atlas.owns(ip), paths.through, self._pods)
@@ -182,9 +181,14 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _first(work: asyncio.Task[None], ready: object) -> None:
+async def _hear(changes: Changes, changed: Callable[[], None]) -> None:
+    async for _ in changes:
+        changed()
+
+
+async def _first(work: asyncio.Task[None], ready: Coroutine[object, object, object]) -> None:
     """Wait until it is ready, or raise why it ended before."""
-    waiting = asyncio.ensure_future(ready)  # type: ignore[call-overload]
+    waiting = asyncio.create_task(ready)
     try:
         await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
