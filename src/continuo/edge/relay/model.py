@@ -96,6 +96,17 @@ class Delivered(Struct, frozen=True, kw_only=True, rename="camel"):
     """Why the last attempt failed, in one sentence; empty while all is well."""
 
 
+class Heard(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What came of one sensor of a route."""
+
+    sensor: str
+    received: int
+    last_received: str | None = None
+    """RFC 3339."""
+    silent: float = 0.0
+    """Seconds since its last reading; since the route was told if none came."""
+
+
 class RouteStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """How it goes with a route."""
 
@@ -103,6 +114,5 @@ class RouteStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     received: int
     last_received: str | None
     """RFC 3339."""
-    silent: float
-    """Seconds since the last reading of the flow that has been silent for longest; since the route was told if none came."""
+    flows: tuple[Heard, ...]
     targets: tuple[Delivered, ...]
