@@ -127,7 +127,8 @@ def test_a_catalog_beside_the_other_faces(home: Path) -> None:
     tokens.write_text('root,ann,1,"system:masters"\nother,bob,2\n', encoding="utf-8")
     arguments = ("--port", "0", "--kubeconfig", str(kubeconfig), "--token-file", str(tokens), "--anonymous-catalog")
     storage = str(home / "catalog.sqlite")
-    with process("server", *arguments, "--catalog", storage) as running, pytest.MonkeyPatch.context() as patch:
+    linked = ("--catalog", storage, "--link", str(kubeconfig))
+    with process("server", *arguments, *linked) as running, pytest.MonkeyPatch.context() as patch:
         served = Served(address(running), home)
         patch.setenv("CONTINUO_OPERATOR_TOKEN", "other")
         assert served("account", "add", "green", "--role", "provider").code == 1, "bob administrates nothing"
@@ -135,6 +136,9 @@ def test_a_catalog_beside_the_other_faces(home: Path) -> None:
         served.member("green", "provider")
         served.well("publish", "disks", "-f", str(home / "offer.json"))
         assert served.well("list", "-o", "name") == "offers/disks\n"
+        served.member("lab", "consumer")
+        bought = json.loads(served.well("buy", "disks", "basic", "-o", "json"))
+        assert bought[0]["state"] == "reserved", "it waits for the cluster that --link names, which does not answer"
         busy = continuo("catalog", "serve", "--port", "0", "--storage", storage)
         assert busy.code == 1 and "another catalog uses it; stop that one first" in busy.sentence
 

@@ -23,6 +23,15 @@ from continuo.cli.server import server
         (["--tls-cert", __file__], "belong together"),
         (["--tls-cert", __file__, "--tls-key", __file__], "are no certificate and its key"),
         (["--no-token-review"], "nobody could log in"),
+        (
+            ["--anonymous-catalog"],
+            "--anonymous-catalog is about the catalog, and there is none: say with --catalog where",
+        ),
+        (["--link", __file__], "--link is about the catalog, and there is none"),
+        (["--rotate-keys", "30"], "--rotate-keys is about the catalog, and there is none"),
+        (["--catalog", "x.sqlite", "--link-context", "a"], "--link-context goes with --link"),
+        (["--catalog", "x.sqlite", "--link", "/no/such/file"], "/no/such/file"),
+        (["--catalog", "x.sqlite", "--probe-allow", "here"], "--probe-allow must be a network such as 127.0.0.0/8"),
     ],
 )
 def test_what_is_not_safe_does_not_start(arguments: list[str], says: str, tmp_path: Path) -> None:

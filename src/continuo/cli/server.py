@@ -8,13 +8,15 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from continuo.cli.catalog_running import Wish, catalog_running, running_options
 from continuo.cli.connection import Target, connected, namespace_of, target_options
-from continuo.cli.failures import BadInput, Failed, run
+from continuo.cli.failures import BadInput, Failed, run_server
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -42,11 +44,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     help="Members see and manage everybody's applications.",
 )  # fmt: skip
 @click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
-@click.option("--catalog", metavar="STORAGE", help="Serve the catalog too: an SQLite file, or postgresql://...")
-@click.option("--anonymous-catalog", "anonymous", is_flag=True, help="Whoever asks may read the catalog.")
+@running_options("--catalog", help="Serve the catalog too: an SQLite file, or postgresql://...", beside=True)
 @target_options
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
-@run
+@run_server
 async def server(
     host: str,
     port: int,
@@ -59,8 +60,7 @@ async def server(
     groups: tuple[str, ...],
     admin_groups: tuple[str, ...],
     orchestration: str | None,
-    catalog: str | None,
-    anonymous: bool,
+    wish: Wish,
     target: Target,
     verbose: bool,
 ) -> None:
@@ -72,25 +72,24 @@ async def server(
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells every step of its start
-    async with connected(target) as cluster:
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(connected(target))
         gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
         namespace = namespace_of(target, cluster)
         parts = make_parts(cluster, gate, namespace=namespace, orchestration=orchestration)
-        offers, sockets = _catalog(catalog, anonymous, gate)
+        offers, sockets = await _catalog(stack, wish, gate)
         app = create_app(parts, offers)
         await serve(app, host, port, tls, f"the orchestrations of namespace {namespace}", sockets=sockets)
 
 
-def _catalog(storage: str | None, anonymous: bool, gate: Any) -> tuple[Any, Any]:
-    """The catalog's parts, and how its sockets are served; its operator is whoever may see all applications."""
-    if storage is None:
-        if anonymous:
-            raise BadInput("--anonymous-catalog says who reads the catalog; say with --catalog where it is")
+async def _catalog(stack: AsyncExitStack, wish: Wish, gate: Any) -> tuple[Any, Any]:
+    """The catalog as it runs, and how its sockets are served; its operator is whoever may see all applications."""
+    if wish.storage is None:
         return None, "none"
-    from continuo.server.catalog_app import gate_operator, make_catalog
+    from continuo.server.catalog_app import gate_operator
     from continuo.server.sockets import FanOut
 
-    return make_catalog(storage, gate_operator(gate), anonymous=anonymous), FanOut
+    return await stack.enter_async_context(catalog_running(wish.storage, gate_operator(gate), wish)), FanOut
 
 
 def tls_context(host: str, cert: Path | None, key: Path | None, insecure: bool) -> ssl.SSLContext | None:

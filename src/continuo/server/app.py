@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,16 +40,19 @@ def make_parts(cluster: Cluster, gate: Gate, *, namespace: str, orchestration: s
 
 
 def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
-    """The whole face, with the catalog where there is one. Its lifespan follows the management cluster."""
+    """The whole face, with the catalog where there is one, which somebody else keeps running.
+
+    Its lifespan follows the management cluster.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            if catalog is not None:
-                await stack.enter_async_context(_catalog_running(catalog))
-            parts.applications.start()
-            yield
-            await parts.applications.stop()
+        parts.applications.start()
+        yield
+        await parts.applications.stop()
+
+    def trouble() -> str:
+        return parts.applications.trouble() or (catalog.database.trouble if catalog is not None else "")
 
     async def admit(request: Request) -> Subject:
         return await parts.gate.admit(request.headers.get("authorization"))
@@ -59,7 +62,7 @@ def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
         title="Continuo", summary="Applications across the continuum, by TOSCA blueprint.", lifespan=lifespan,
         docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.include_router(health_router(parts.applications.trouble))
+    app.include_router(health_router(trouble))
     app.include_router(applications_router(parts.applications, admit))
     app.include_router(blueprints_router(parts.applications, admit))
     if catalog is not None:
@@ -69,9 +72,3 @@ def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
     handle_failures(app)
     app.add_middleware(BodyLimit)
     return app
-
-
-def _catalog_running(catalog: CatalogParts) -> AbstractAsyncContextManager[None]:
-    from continuo.server.catalog_face import running
-
-    return running(catalog)
