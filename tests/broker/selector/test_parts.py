@@ -9,8 +9,9 @@ import pytest
 from continuo.broker.selector.decide import Budget, Want
 from continuo.broker.selector.moves import Candidate, Seen, begin, over, replaces
 from continuo.broker.selector.names import BROKERED, PROVIDER, consumer_of
-from continuo.broker.selector.pods import made_anew, requests_of, workload_of
+from continuo.broker.selector.pods import made_anew, workload_of
 from continuo.broker.selector.rooms import Room, Rooms, refusal
+from continuo.federation.requests import requests_of
 from continuo.resources import kinds
 from continuo.resources.broker import Moving
 from continuo.resources.meta import Object

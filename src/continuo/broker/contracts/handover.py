@@ -34,7 +34,9 @@ class Token:
 
 async def give(provider: Cluster, contract: str, spec: ContractSpec, consumer: str) -> bool:
     """Let there be the namespace and what is in it; False: somebody else has a namespace of that name."""
-    space, *inside = handed_over(contract, spec, consumer)
+    nodes = (await provider.list(kinds.NODE)).items
+    there = {name for node in nodes for name in (node.get("status") or {}).get("allocatable") or ()}
+    space, *inside = handed_over(contract, spec, consumer, there)
     try:
         found = await provider.get(kinds.NAMESPACE, space["metadata"]["name"])
         if not is_of(found, contract):

@@ -11,6 +11,7 @@ from continuo.broker.contracts.case import Case
 from continuo.broker.contracts.members import Members, shut
 from continuo.broker.contracts.status import Word
 from continuo.broker.contracts.terms import CONTRACT
+from continuo.federation.reflection.bound import Bought
 from continuo.federation.reflection.engine import Settings
 from continuo.federation.reflection.fleet import Fleet, Peer, Standing
 from continuo.kube.port import Cluster
@@ -43,10 +44,13 @@ class Links:
         ends = self._ends(case)
         if isinstance(ends, str):
             return Word(False, words.UNREACHABLE, ends)
-        home, wanted = ends[0], self._peer(case)
+        home, wanted, offer = ends[0], self._peer(case), terms.node_offer(case.spec.resources)
         if (why := await self._taken(case, home, wanted)) is not None:
             return Word(False, words.NODE_TAKEN, why)
-        await self._put(case.name, wanted, terms.node_offer(case.spec.resources))
+        before = self._peers.get(case.name)
+        await self._put(case.name, wanted, offer)
+        if before is not None and before.settings.bought != wanted.settings.bought:
+            self._fleet.offer(*wanted.key, offer)
         standing = self._fleet.standing(*wanted.key)
         if standing is not None and standing.ready:
             return Word(
@@ -101,6 +105,7 @@ class Links:
         settings = Settings(
             case.node, frozenset(), offload=True, naming="suffixed", home_id=case.consumer_id,
             remote_id=case.provider_id, labels=terms.node_labels(case.name, spec, case.region),
+            bought=Bought(case.name, terms.node_offer(spec.resources)),
         )  # fmt: skip
         return Peer(home, remote, settings, detached)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import TypeAlias
 
 from continuo.federation.quantities import canonical, quantity
+from continuo.federation.reflection.bound import ASSUMED, assumed, extended
 from continuo.federation.reflection.spaces import CONSUMER
 from continuo.resources import kinds
 from continuo.resources.broker import ContractSpec
@@ -28,7 +28,6 @@ _LONGEST = 63
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USUAL = re.compile(r"[0-9]{1,24}(\.[0-9]{1,3})?(m|[kMGTPE]|[KMGTPE]i)?")
 _PLAIN = ("cpu", "memory", "ephemeral-storage", "pods")
-_SMALL = {"cpu": "100m", "memory": "128Mi"}
 _EVERYTHING = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _LOOK = ["get", "list", "watch"]
 Amounts: TypeAlias = dict[str, str]
@@ -83,12 +82,8 @@ def node_offer(resources: Mapping[str, str | int]) -> Amounts:
     if "storage" in amounts:
         amounts.setdefault("ephemeral-storage", amounts["storage"])
     offer = {name: amounts[name] for name in _PLAIN if name in amounts}
-    offer |= {name: _whole(amount) for name, amount in amounts.items() if _extended(name)}
+    offer |= {name: _whole(amount) for name, amount in amounts.items() if extended(name)}
     return {"pods": PODS, **offer}
-
-
-def _extended(name: str) -> bool:
-    return "/" in name or name.startswith("hugepages-")
 
 
 def _whole(amount: str) -> str:
@@ -98,25 +93,22 @@ def _whole(amount: str) -> str:
 
 
 # --- a namespace ------------------------------------------------------------------------------------------------------
-def quota(resources: Mapping[str, str | int]) -> Amounts:
-    """At most so much in the namespace."""
+def quota(resources: Mapping[str, str | int], there: Iterable[str] = ()) -> Amounts:
+    """At most so much in the namespace; of what the provider's nodes have (`there`) and nobody bought, nothing."""
     amounts = {name: str(amount) for name, amount in resources.items()}
     hard = {f"requests.{name}": amounts[name] for name in (*_PLAIN[:3], "storage") if name in amounts}
-    hard |= {f"requests.{name}": _whole(amount) for name, amount in amounts.items() if _extended(name)}
+    hard |= {f"requests.{name}": "0" for name in sorted(there) if extended(name)}
+    hard |= {f"requests.{name}": _whole(amount) for name, amount in amounts.items() if extended(name)}
     return {**hard, "pods": amounts.get("pods", PODS)}
 
 
 def limits(resources: Mapping[str, str | int]) -> list[Object]:
-    """So that containers that ask for nothing are let in, and none takes more than was bought."""
-    most = {name: str(resources[name]) for name in ("cpu", "memory") if name in resources}
+    """So that containers that ask for nothing are let in and counted, and none takes more than was bought."""
+    most = {name: str(resources[name]) for name in ASSUMED if name in resources}
     if not most:
         return []
-    asked = {name: _smaller(name, _SMALL[name], amount) for name, amount in most.items()}
+    asked = {name: assumed(name, amount) for name, amount in most.items()}
     return [{"type": "Container", "default": most, "defaultRequest": asked, "max": most}]
-
-
-def _smaller(name: str, one: str, other: str) -> str:
-    return canonical(name, min(quantity(one), quantity(other), key=Fraction))
 
 
 def marks(contract: str, consumer: str) -> dict[str, str]:
@@ -124,14 +116,14 @@ def marks(contract: str, consumer: str) -> dict[str, str]:
     return {CONTRACT: contract, CONSUMER: word(consumer), "app.kubernetes.io/managed-by": "continuo"}
 
 
-def handed_over(contract: str, spec: ContractSpec, consumer: str) -> list[Object]:
+def handed_over(contract: str, spec: ContractSpec, consumer: str, there: Iterable[str] = ()) -> list[Object]:
     """The namespace and what is in it, in the order in which it has to be applied; the account that may enter comes last."""
     name, labels = namespace_of(contract), marks(contract, consumer)
     meta = {"metadata": {"labels": labels}}
     safe = {"pod-security.kubernetes.io/enforce": "baseline"}
     found = [
         kinds.NAMESPACE.new(name, metadata={"labels": {**labels, **safe}}),
-        kinds.RESOURCE_QUOTA.new("plan", name, **meta, spec={"hard": quota(spec.resources)}),
+        kinds.RESOURCE_QUOTA.new("plan", name, **meta, spec={"hard": quota(spec.resources, there)}),
     ]
     if bounds := limits(spec.resources):
         found.append(kinds.LIMIT_RANGE.new("plan", name, **meta, spec={"limits": bounds}))

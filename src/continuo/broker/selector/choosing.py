@@ -14,8 +14,9 @@ from continuo.broker.selector.decide import NoPlace, Place, place
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moves import replaces
 from continuo.broker.selector.names import DECISION, MOVE, MOVED_FROM
-from continuo.broker.selector.pods import ended, name_of_workload, pod_facts, requests_of, workload_of
+from continuo.broker.selector.pods import ended, name_of_workload, pod_facts, workload_of
 from continuo.broker.selector.world import PodClass
+from continuo.federation.requests import requests_of
 from continuo.resources.broker import Moving
 from continuo.resources.meta import Key, Object
 

@@ -9,7 +9,8 @@ from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moves import Candidate, Seen, begin, over
 from continuo.broker.selector.names import MOVE
 from continuo.broker.selector.placing import Placer
-from continuo.broker.selector.pods import is_ready, pod_facts, requests_of, workload_of
+from continuo.broker.selector.pods import is_ready, pod_facts, workload_of
+from continuo.federation.requests import requests_of
 from continuo.resources.broker import Moving
 from continuo.resources.meta import Object, annotations_of, deleting
 from continuo.runtime.controller import DONE, Result

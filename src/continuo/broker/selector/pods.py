@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
-from functools import lru_cache
 
-from continuo.broker.policies.facts import PodFacts, quantity
+from continuo.broker.policies.facts import PodFacts
 from continuo.broker.selector.names import REFLECTED_FROM
+from continuo.federation.requests import requests_of
 from continuo.resources.meta import Object, deleting, is_true, labels_of
 
 _ENDED = ("Succeeded", "Failed")
 _OWN_HASH = "pod-template-hash"
 _ORDINAL = re.compile(r"-\d+\Z")
-
-
-@lru_cache(maxsize=4096)
-def thousandths(text: str | int | float) -> int:
-    """A quantity in thousandths, rounded up; 0 for what is none, as no API server would have taken it."""
-    try:
-        return math.ceil(quantity(str(text)) * 1000)
-    except ValueError:
-        return 0
-
-
-def requests_of(spec: Object) -> dict[str, int]:
-    """What a pod asks for, in thousandths: its containers together, or one that runs before them if that is more."""
-    total: dict[str, int] = {}
-    for container in spec.get("containers") or ():
-        _add(total, _requests(container))
-    beside: dict[str, int] = {}
-    most: dict[str, int] = {}
-    for container in spec.get("initContainers") or ():
-        asked = _requests(container)
-        if container.get("restartPolicy") == "Always":
-            _add(beside, asked)
-            asked = {}
-        for resource in {*asked, *beside}:
-            most[resource] = max(most.get(resource, 0), asked.get(resource, 0) + beside.get(resource, 0))
-    _add(total, beside)
-    for resource, amount in most.items():
-        total[resource] = max(total.get(resource, 0), amount)
-    _add(total, {name: thousandths(text) for name, text in (spec.get("overhead") or {}).items()})
-    return total
-
-
-def _requests(container: Object) -> dict[str, int]:
-    asked = (container.get("resources") or {}).get("requests") or {}
-    return {name: thousandths(text) for name, text in asked.items()}
-
-
-def _add(total: dict[str, int], more: dict[str, int]) -> None:
-    for resource, amount in more.items():
-        total[resource] = total.get(resource, 0) + amount
 
 
 def pod_facts(pod: Object) -> PodFacts:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from continuo.broker.selector.names import BROKERED, PROVIDER
-from continuo.broker.selector.pods import requests_of, thousandths
 from continuo.federation.reflection.twin import VIRTUAL_NODE
+from continuo.federation.requests import requests_of, thousandths
 from continuo.resources.meta import Key, Object, is_true, labels_of
 
 _ASSUMED = {"cpu": 100, "memory": 200 * 1024 * 1024 * 1000}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from continuo.federation.reflection.atlas import atlas_of, liqo_id
+from continuo.federation.reflection.bound import Bought
 from continuo.federation.reflection.event_reflector import EventReflector
 from continuo.federation.reflection.hub import Hub, synced
 from continuo.federation.reflection.node import NodeKeeper
@@ -63,6 +64,8 @@ class Settings:
     """Label of the remote's nodes that are counted for the offer; by default its real nodes are."""
     opaque: bool = False
     """Say nothing at home of what is behind the remote cluster."""
+    bought: Bought | None = None
+    """Send no more than this, whatever the node says; None: whatever the remote cluster takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,9 @@ class Reflection:
             home_id=own, remote_id=its, naming=settings.naming, scheduler=settings.scheduler,
             here=Atlas(own), there=Atlas(its), opaque=settings.opaque,
         )  # fmt: skip
-        pair = Pair(self._home, self._remote, twin, relays=self._relays, place=self._place)
+        pair = Pair(
+            self._home, self._remote, twin, relays=self._relays, place=self._place, bought=settings.bought
+        )  # fmt: skip
         for namespace in sorted(settings.namespaces):
             await pair.ensure_namespace(namespace)
         return pair, keeper

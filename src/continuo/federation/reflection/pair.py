@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from continuo.federation.reflection.bound import Bought
 from continuo.federation.reflection.hub import Hub
 from continuo.federation.reflection.relays import Relays
 from continuo.federation.reflection.spaces import new_namespace, taken_by
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 Placement: TypeAlias = Callable[[Object], Object]
 """A copy as it is created: on a node of the remote cluster and with annotations that say why, or as it is, to be placed
 by whoever schedules there. Labels are the original's and cannot be added."""
+
+
+NO_WAY_OUT = {"pod-security.kubernetes.io/enforce": "baseline"}
+"""Labels of a namespace whose pods are bounded: one that has the node's devices or files would be bounded by nothing."""
 
 
 def _nobody(_: str) -> str | None:
@@ -44,6 +49,8 @@ class Pair:
     """By namespace at home: the cluster from which its pods set out."""
     relays: Relays = field(default_factory=Relays)
     place: Placement = later
+    bought: Bought | None = None
+    """No more than this is sent; None: whatever the remote cluster takes."""
     ours: set[str] = field(default_factory=set)
     """Namespaces of the remote cluster that are known to be there and to be nobody else's."""
 
@@ -69,6 +76,8 @@ class Pair:
             return await cluster.get(kinds.NAMESPACE, there)
         except NotFound:
             said, marks = self.twin.named(name, {}), {ORIGIN: self.twin.origin}
+            if self.bought is not None:
+                marks |= NO_WAY_OUT
             wanted = new_namespace(there, self.twin.home_id, self.root_consumer(name), marks, said)
         try:
             return await cluster.create(wanted, manager=MANAGER)

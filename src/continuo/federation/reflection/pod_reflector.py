@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import TypeVar
 
 from continuo.federation.reflection import pods
+from continuo.federation.reflection.bound import Tally, with_requests
 from continuo.federation.reflection.pair import Pair
 from continuo.federation.reflection.twin import MANAGER
 from continuo.resources import kinds
@@ -21,6 +22,8 @@ WORKERS = 16
 """Pods that are written about at the same time."""
 RECORDERS = 1
 """The same, of pods whose own origin has been told already."""
+BEYOND = "ContractExhausted"
+"""The reason of a pod for which nothing is left of what was bought."""
 LOOK_AGAIN = 15.0
 """Seconds after which a pod that the remote cluster refused is tried again."""
 
@@ -52,6 +55,7 @@ class PodReflector:
         """By pod: copies of it that are not where they belong, since what its cluster is called has changed."""
         self._ended: set[str] = set()
         """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
+        self._tally = Tally(pair.bought, self.controller.add) if pair.bought is not None else None
 
     def start(self) -> None:
         """Look at every pod and every copy, those that are known first; to be called when both ends are known."""
@@ -59,6 +63,8 @@ class PodReflector:
         self._pair.relays.enter(twin.origin, twin.node, self._pair.home.name, self)
         self.controller.start()
         self.records.start()
+        if self._tally is not None:
+            self.copies.follow(self._tally.see)  # before any pod is looked at
         self.pods.follow(self._changed)
         self.copies.follow(self._copy_changed)
 
@@ -82,6 +88,8 @@ class PodReflector:
         if obj is not None:
             if new is None:
                 self._ended.discard(obj["metadata"]["uid"])
+                if self._tally is not None:
+                    self._tally.forget(key_of(obj))
             self.controller.add(key_of(obj))
 
     def _copy_changed(self, old: Object | None, new: Object | None) -> None:
@@ -125,6 +133,14 @@ class PodReflector:
     # --- the work -----------------------------------------------------------------------------------------------------
     async def reconcile(self, key: Key) -> Result:
         """One step for one pod. While the remote cluster does not answer nothing is said about its pods."""
+        if self._tally is None:
+            return await self._step(key)
+        try:
+            return await self._step(key)
+        finally:
+            self._tally.settle(key)
+
+    async def _step(self, key: Key) -> Result:
         if not self._pair.answers:
             return DONE
         if key in self._strays:
@@ -133,6 +149,8 @@ class PodReflector:
         step = self._decide(key)
         if isinstance(step, pods.Send):
             return await self._send(key, step.copy)
+        if self._tally is not None:
+            await self._account(self._tally, key)
         if isinstance(step, pods.Tell) and self._pair.relays.before(step.pod) is not None:
             self.records.add(key)
         elif step is not None:
@@ -199,16 +217,59 @@ class PodReflector:
     async def _send(self, key: Key, copy: Object) -> Result:
         try:
             await self._pair.ensure_namespace(key[0])
+            copy = self._bounded(copy)
+            if self._tally is not None and (why := self._tally.hold(key_of(copy), copy["spec"], key)) is not None:
+                return await self._beyond(key, why)
             copy = self._pair.place(copy)
             self.copies.learn(await self._remote.create(copy, manager=MANAGER))
         except AlreadyExists:
             return await self._taken(key, key_of(copy))
         except NotFound:
             self._pair.ours.discard(key_of(copy)[0])
+            self._give_back(key_of(copy))
             return Result(requeue_after=0.0)
         except (Conflict, Forbidden, Invalid) as error:
+            self._give_back(key_of(copy))
             return await self._refused(key, str(error))
+        except ApiError as error:
+            if error.code < 500:  # else nobody knows whether it was created
+                self._give_back(key_of(copy))
+            raise
         return DONE
+
+    # --- what was bought ----------------------------------------------------------------------------------------------
+    def _bounded(self, copy: Object) -> Object:
+        bought = self._pair.bought
+        return copy if bought is None else {**copy, "spec": with_requests(copy["spec"], bought.amounts)}
+
+    def _give_back(self, there: Key) -> None:
+        """The remote cluster has refused a copy, so it takes no room."""
+        if self._tally is not None and self._tally.doubtful(there):
+            self._tally.release(there)
+
+    async def _beyond(self, key: Key, why: str) -> Result:
+        """Say that nothing is left for a pod. It is called when there is, so nobody asks again and again."""
+        log.info("pod %s/%s waits: %s", *key, why)
+        pod = self.pods.get(key)
+        step = pods.refused(pod, why, BEYOND) if pod is not None else None
+        if step is not None:
+            await self._act(step)
+        return DONE
+
+    async def _account(self, tally: Tally, key: Key) -> None:
+        """A copy was asked for, nothing was heard of it, and it is not wanted any more: it takes room if it is there."""
+        there = self._pair.twin.key_there(key)
+        if not tally.doubtful(there):
+            return
+        try:
+            found = await self._remote.get(kinds.POD, there[1], there[0])
+        except NotFound:
+            tally.release(there)
+            return
+        if self._pair.twin.owns(found):
+            self.copies.learn(found)
+        else:
+            tally.release(there)
 
     async def _taken(self, key: Key, there: Key) -> Result:
         """A pod of that name is there: ours, of which the watch is about to tell, or somebody else's."""
@@ -219,6 +280,7 @@ class PodReflector:
         if self._pair.twin.owns(found):
             self.copies.learn(found)
             return DONE
+        self._give_back(there)
         return await self._refused(
             key, f"cluster {self._remote.name} has a pod {there[0]}/{there[1]} that is not ours: rename one of them"
         )

@@ -90,12 +90,13 @@ def copy_of(twin: Twin, pod: Object) -> Object:
     return kinds.POD.new(name, namespace, metadata=marks, spec=spec)
 
 
-def refused(pod: Object, message: str) -> Tell | None:
-    """Say in the pod's status why it cannot run."""
+def refused(pod: Object, message: str, reason: str | None = None) -> Tell | None:
+    """Say in the pod's status why it cannot run; the reason is one word, of which there is a usual one."""
     status = pod.get("status") or {}
     if status.get("phase") in GONE_PHASES:
         return None
-    news = _difference(status, not_offloaded(status, message=message))
+    why = {"message": message, **({"reason": reason} if reason else {})}
+    news = _difference(status, not_offloaded(status, **why))
     return Tell(pod, news) if news else None
 
 
