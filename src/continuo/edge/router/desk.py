@@ -1,0 +1,131 @@
+"""What the parts of the Router Manager share: caches of a cluster, the ledger, and what is known of the relay."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from continuo.edge.relay.model import RouteStatus, Source
+from continuo.edge.router.bought import contract_of, is_for_sensors
+from continuo.edge.router.egress import Policy, Resolve, resolve
+from continuo.edge.router.ledger import Ledger
+from continuo.edge.router.ports import RelayPort
+from continuo.edge.router.rules import ROUTER, source_of
+from continuo.kube.port import Cluster
+from continuo.resources import kinds
+from continuo.resources.meta import Key, Object, labels_of
+from continuo.runtime.informer import Informer, Watch
+
+SIDE, SELLER = "continuo.dev/side", "seller"
+FINALIZER = "continuo.dev/paths"
+MANAGER = "continuo-router"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator says."""
+
+    namespace: str = "fluidos"
+    """That of the trade's objects."""
+    rules: str = ""
+    """The namespace of Rules, which is the first level of MQTT topics at the edge; that of the trade where empty."""
+    instance: str = "continuo"
+    """Whose rules these are, where several Router Managers share a cluster."""
+    policy: Policy = field(default_factory=Policy)
+    recheck: float = 600.0
+    """Seconds after which the names of endpoints are resolved again."""
+    report_every: float = 10.0
+    """Seconds between two reports of a contract's delivery, if nothing happened that should be told at once."""
+    budget: float = 30.0
+    """Readings a second that an edge node's connection lets through (`modules.edgeHub.messageQPS`)."""
+
+    @property
+    def rule_namespace(self) -> str:
+        """The namespace of Rules."""
+        return self.rules or self.namespace
+
+
+class Desk:
+    """Everything that is known."""
+
+    def __init__(
+        self, cluster: Cluster, relay: RelayPort, settings: Settings, *,
+        resolve: Resolve = resolve, now: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.cluster, self.relay, self.settings, self.resolve, self.now = cluster, relay, settings, resolve, now
+        space, rules = settings.namespace, settings.rule_namespace
+        ours = f"{SIDE}={SELLER}"
+        self.allocations = Informer(
+            cluster, Watch(kinds.ALLOCATION, space, labels=ours, indexers={"contract": _contract})
+        )
+        self.contracts = Informer(cluster, Watch(kinds.FLUIDOS_CONTRACT, space, labels=ours))
+        self.flavors = Informer(cluster, Watch(kinds.FLAVOR, indexers={"sensor": _sensor}))
+        self.rules = Informer(cluster, Watch(kinds.KUBEEDGE_RULE, rules, indexers={"source": _source}, optional=True))
+        self.endpoints = Informer(cluster, Watch(kinds.RULE_ENDPOINT, rules, optional=True))
+        self.nodes = Informer(cluster, Watch(kinds.NODE, trim=_essentials))
+        self.ledger = Ledger()
+        self.rule_trouble: dict[Source, str] = {}
+        """Why a source's Rule is not as it should be; missing: it is."""
+        self.statuses: dict[str, RouteStatus] = {}
+        """By route, what the relay said last."""
+        self.relay_instance = ""
+        self.told: dict[str, tuple[str, int]] = {}
+        """By route: the relay that has it, and what it was told."""
+
+    @property
+    def informers(self) -> tuple[Informer, ...]:
+        """All of them."""
+        return self.allocations, self.contracts, self.flavors, self.rules, self.endpoints, self.nodes
+
+    async def synced(self) -> None:
+        """Return when all is known."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
+
+    def flavor_of(self, uid: str) -> Object | None:
+        """The Flavor of a sensor, the oldest where several claim its UID."""
+        found = self.flavors.cache.by_index("sensor", uid)
+        return min(found, key=lambda flavor: flavor["metadata"].get("creationTimestamp", ""), default=None)
+
+    def node(self, name: str) -> Object | None:
+        """An edge node."""
+        return self.nodes.cache.get(("", name))
+
+    def is_ours(self, obj: Object) -> bool:
+        """Whether a Rule or an endpoint was made here."""
+        return labels_of(obj).get(ROUTER) == self.settings.instance
+
+    def sold(self, contract: Object) -> bool:
+        """Whether a contract is a sold one for sensors."""
+        return is_for_sensors(contract)
+
+
+def _contract(allocation: Object) -> Iterable[Hashable]:
+    return (contract_of(allocation),)
+
+
+def _sensor(flavor: Object) -> Iterable[Hashable]:
+    kind = flavor["spec"].get("flavorType") or {}
+    data = kind.get("typeData") or {}
+    sensor = data.get("characteristics") if isinstance(data, Mapping) else None
+    uid = sensor.get("uid") if isinstance(sensor, Mapping) else None
+    return (uid,) if uid and str(kind.get("typeIdentifier", "")).lower().startswith("sensor") else ()
+
+
+def _source(rule: Object) -> Iterable[Hashable]:
+    source = source_of(rule)
+    return () if source is None else (source,)
+
+
+def _essentials(node: Object) -> Object:
+    """What of a node is looked at here: its heartbeats are not."""
+    metadata, status = node["metadata"], node.get("status") or {}
+    ready = [
+        {name: entry.get(name) for name in ("type", "status", "lastTransitionTime")}
+        for entry in status.get("conditions") or () if entry["type"] == "Ready"
+    ]  # fmt: skip
+    kept = {name: metadata[name] for name in ("name", "uid", "resourceVersion") if name in metadata}
+    cloudcore = (metadata.get("annotations") or {}).get("cloudcore")
+    said = {"cloudcore": cloudcore} if cloudcore is not None else {}
+    return {"metadata": {**kept, "annotations": said}, "status": {"conditions": ready}}

@@ -1,0 +1,165 @@
+"""One Rule for each source that somebody bought: made after its endpoints, removed before them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from continuo.edge.relay.model import Source
+from continuo.edge.router import rules
+from continuo.edge.router.desk import MANAGER, Desk
+from continuo.resources import kinds
+from continuo.resources.errors import AlreadyExists, NotFound
+from continuo.resources.meta import Key, Object, deleting, is_true
+from continuo.runtime.backoff import Backoff
+from continuo.runtime.controller import DONE, Result
+
+log = logging.getLogger(__name__)
+
+RENEWALS = Backoff(base=30.0, cap=900.0)
+"""Seconds between two attempts to wake a silent source: a sensor may as well have nothing to say."""
+
+
+class Sources:
+    """Reconciles sources; `changed` is called with the allocations that are waiting for one of them."""
+
+    def __init__(self, desk: Desk, changed: Callable[[Key], None]) -> None:
+        self._desk, self._changed = desk, changed
+        self._renew: dict[Source, str] = {}
+        self._silences: dict[Source, tuple[int, float]] = {}
+        """How often a silent source's Rule was made anew, and when it may be again."""
+
+    def renew_silent(self, source: Source, at: float) -> bool:
+        """Let a silent source's Rule be made anew, unless that was tried lately. `at`: seconds, monotonic."""
+        count, due = self._silences.get(source, (0, 0.0))
+        if at < due:
+            return False
+        pause = min(RENEWALS.base * 2**count, RENEWALS.cap)
+        self._silences[source] = count + 1, at + pause
+        self._renew[source] = "nothing has come from its source for long"
+        return True
+
+    def heard(self, source: Source) -> None:
+        """Readings come: there is nothing to be made anew."""
+        self._silences.pop(source, None)
+
+    async def reconcile(self, source: Source) -> Result:
+        """Bring one source's Rule one step on."""
+        desk, ledger = self._desk, self._desk.ledger
+        if not desk.rules.served:
+            self._tell(source, "")  # no KubeEdge: the relay takes readings straight from the edge's broker
+            return DONE
+        if not ledger.needs(source) and ledger.claims(source):
+            return DONE  # nobody knows yet whether it will be needed
+        there = desk.rules.cache.get((source.namespace, rules.rule_name(source)))
+        wanted = await self._wanted(source) if ledger.needs(source) else None
+        if wanted is not None and await self._endpoints(source.namespace, rules.ENDPOINTS):
+            return DONE  # they are being made; their watch brings us back
+        step = rules.decide(
+            wanted, there, self._others(source), desk.settings.instance, renew=self._renew.get(source, "")
+        )
+        await self._act(source, step)
+        self._tell(source, self._trouble(source, wanted, there, step))
+        if wanted is None and there is None:
+            self._silences.pop(source, None)
+            await self._drop_endpoints(source.namespace)
+        return DONE
+
+    async def commands(self, namespace: str) -> Result:
+        """Bring the Rule that leads to the edge one step on."""
+        desk = self._desk
+        if not desk.rules.served:
+            return DONE
+        there = desk.rules.cache.get((namespace, rules.COMMANDS))
+        wanted = rules.command_rule(namespace, desk.settings.instance) if desk.ledger.commands(namespace) else None
+        if wanted is not None and await self._endpoints(namespace, rules.COMMAND_ENDPOINTS):
+            return DONE
+        step = rules.decide(wanted, there, [], desk.settings.instance)
+        if isinstance(step, rules.Blocked):
+            log.warning("commands cannot be brought to the edge: %s", step.why)
+        await self._do(step)
+        if wanted is None and there is None:
+            await self._drop_endpoints(namespace)
+        return DONE
+
+    async def _wanted(self, source: Source) -> Object:
+        desk = self._desk
+        url = await desk.relay.ingest_url(source, rules.rule_name(source))
+        return rules.rule_for(source, url, desk.settings.instance, rules.connection_of(desk.node(source.node)))
+
+    def _others(self, source: Source) -> list[Object]:
+        found = self._desk.rules.cache.by_index("source", source)
+        return [rule for rule in found if rule["metadata"]["name"] != rules.rule_name(source)]
+
+    async def _act(self, source: Source, step: rules.Step | None) -> None:
+        await self._do(step)
+        if isinstance(step, rules.Remove):
+            self._renew.pop(source, None)
+
+    async def _do(self, step: rules.Step | None) -> None:
+        desk = self._desk
+        match step:
+            case rules.Create(rule):
+                try:
+                    desk.rules.learn(await desk.cluster.create(rule, manager=MANAGER))
+                except AlreadyExists:
+                    return  # the watch is about to tell of it
+            case rules.Remove(rule, why):
+                namespace, name = rule["metadata"]["namespace"], rule["metadata"]["name"]
+                log.info("rule %s/%s goes: %s", namespace, name, why)
+                try:
+                    await desk.cluster.delete(kinds.KUBEEDGE_RULE, name, namespace, uid=rule["metadata"]["uid"])
+                except NotFound:
+                    return
+
+    def _trouble(self, source: Source, wanted: Object | None, there: Object | None, step: rules.Step | None) -> str:
+        if wanted is None:
+            return ""
+        if isinstance(step, rules.Blocked):
+            return step.why
+        node = self._desk.node(source.node)
+        if node is None:
+            return f"there is no node {source.node}"
+        if not is_true(node, "Ready"):
+            return f"edge node {source.node} is not ready: its readings are waited for"
+        return "" if there is not None and step is None and not deleting(there) else "its rule is being made"
+
+    def _tell(self, source: Source, trouble: str) -> None:
+        before = self._desk.rule_trouble.get(source)
+        if trouble == (before or "") and (before is not None or source in self._desk.rule_trouble):
+            return
+        self._desk.rule_trouble[source] = trouble
+        for key in self._desk.ledger.users(source):
+            self._changed(key)
+        if not self._desk.ledger.claims(source):
+            self._desk.rule_trouble.pop(source, None)
+
+    # --- endpoints ----------------------------------------------------------------------------------------------------
+    async def _endpoints(self, namespace: str, wanted: dict[str, str]) -> bool:
+        """Make the endpoints that are missing; True when some were, and are waited for: CloudCore looks for them once."""
+        desk = self._desk
+        missing = [name for name in wanted if (namespace, name) not in desk.endpoints.cache]
+        for name in missing:
+            made = rules.endpoint(name, wanted[name], namespace, desk.settings.instance)
+            try:
+                await desk.cluster.create(made, manager=MANAGER)
+            except AlreadyExists:
+                continue
+        return bool(missing)
+
+    async def _drop_endpoints(self, namespace: str) -> None:
+        """Remove those of our endpoints that no Rule uses: a Rule whose source goes first would go on delivering."""
+        desk = self._desk
+        if any(each.namespace == namespace for each in desk.ledger.sources):
+            return
+        used = {
+            rule["spec"][end] for rule in desk.rules.cache if rule["metadata"]["namespace"] == namespace
+            for end in ("source", "target")
+        }  # fmt: skip
+        for found in list(desk.endpoints.cache):
+            name = found["metadata"]["name"]
+            if desk.is_ours(found) and not deleting(found) and name not in used:
+                try:
+                    await desk.cluster.delete(kinds.RULE_ENDPOINT, name, namespace, uid=found["metadata"]["uid"])
+                except NotFound:
+                    continue
