@@ -27,7 +27,8 @@ SETUPS = [
     Setup("registry.example/continuo:v9", "platform", 3),
     Setup("registry.example/continuo:v9", "platform", 3, server=True, applications_namespace="apps"),
     Setup("registry.example/continuo:v9", "platform", 3, True, "apps", "main"),
-    Setup("registry.example/continuo:v9", "platform", 3, broker=True),
+    Setup("registry.example/continuo:v9", "platform", 3, broker=True, catalog=True),
+    Setup("registry.example/continuo:v9", "platform", 3, catalog=True),
 ]
 
 
@@ -98,6 +99,7 @@ def values_for(setup: Setup) -> Object:
         "image": {"repository": repository, "tag": tag},
         "operator": {"replicas": setup.replicas},
         "broker": {"enabled": setup.broker, "replicas": setup.replicas},
+        "catalog": {"enabled": setup.catalog},
         "server": {**server, "orchestration": setup.orchestration or ""},
     }
 

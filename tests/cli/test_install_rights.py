@@ -10,15 +10,20 @@ from dataclasses import dataclass
 
 import pytest
 
+from continuo.broker.catalog.contracts import Contract
+from continuo.broker.contracts import handover
+from continuo.broker.contracts.peering import ClusterPeering
 from continuo.cli.host import Host, local_operator
-from continuo.cli.manifests import OPERATOR, SERVER, Setup, install_objects
+from continuo.cli.manifests import CATALOG, OPERATOR, SERVER, Setup, install_objects
 from continuo.embedded.standins.settings import Settings as StandInSettings
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
+from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER, ContractSpec, Mode, broker_crds, decode_spec
 from continuo.resources.errors import Forbidden, NotFound
 from continuo.resources.kinds import CLUSTER, CLUSTER_ROLE_BINDING, EVENT, LEASE, NAMESPACE, POD, SECRET
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from continuo.runtime.following import until
 from continuo.runtime.leases import LeaderElection
 from continuo.server.app_secrets import AppSecrets
 from continuo.server.orchestrations import Orchestrations
@@ -65,7 +70,7 @@ async def installed() -> AsyncIterator[Installed]:
     host = Host(None, port=0, seed=1, standins=StandInSettings(speed=10.0))
     await host.start()
     admin = connect(host.engine.kubeconfig("management"), name="management")
-    for obj in install_objects(Setup("continuo:test", server=True), crds=False):
+    for obj in install_objects(Setup("continuo:test", server=True, catalog=True), crds=False):
         await admin.apply(obj, manager="installer")
     try:
         yield Installed(host, admin)
@@ -180,3 +185,50 @@ async def test_the_server_works_on_its_rights_and_may_do_nothing_else() -> None:
         )
         await store.informer.stop()
         await server.close()
+
+
+NOW = "2026-01-01T00:00:00Z"
+BOUGHT = Contract(
+    "c0ffee", "lab", "green", "disks", "basic", "1", "EUR", "hour", {"cpu": "1"}, requested=1_800_000_000_000
+)
+
+
+async def delivered(bench: Installed) -> None:
+    """What the broker does with a contract whose consumer it cannot enter."""
+    (contract,) = await until(bench.admin, CONTRACT, lambda found: len(found) == 1, timeout=20.0)
+    assert await handover.give(bench.admin, BOUGHT.id, decode_spec(contract, ContractSpec), "lab")
+    said = {"type": "Ready", "status": "True", "reason": "HandedOver", "message": "", "lastTransitionTime": NOW}
+    status = {"mode": Mode.HANDED_OVER, "conditions": [said]}
+    await bench.admin.patch(CONTRACT, BOUGHT.id, {"status": status}, subresource="status")
+
+
+async def test_a_catalog_sells_with_its_rights_and_may_do_nothing_else() -> None:
+    async with installed() as bench:
+        for definition in broker_crds():
+            await bench.admin.apply(definition, manager="installer")
+        way_in = base64.b64encode(bench.host.engine.kubeconfig("management").encode()).decode()
+        for namespace in ("continuo-system", "default"):
+            await bench.admin.create(SECRET.new("green", namespace, data={"value": way_in}))
+        await bench.admin.create(PROVIDER.new("green", spec={"kubeconfig": {"name": "green"}}))
+        await bench.admin.create(CONSUMER.new("lab", spec={}))
+        catalog = connect(bench.kubeconfig(CATALOG), name="broker")
+        peering = ClusterPeering(catalog, within=20.0)
+        link, _ = await asyncio.gather(peering.link(BOUGHT), delivered(bench))
+        assert link.state == "handed-over"
+        access = await peering.credentials(BOUGHT, rotate=True)
+        assert access is not None and access.namespace == "contract-c0ffee"
+        await peering.unlink(BOUGHT)
+        assert (await bench.admin.list(CONTRACT)).items == []
+        await denied(
+            catalog.get(SECRET, "green", "default"),
+            catalog.list(SECRET, "continuo-system"),
+            catalog.delete(SECRET, "green", "continuo-system"),
+            catalog.patch(CONTRACT, BOUGHT.id, {"status": {}}, subresource="status"),
+            catalog.list(PROVIDER),
+            catalog.patch(PROVIDER, "green", {"spec": {}}),
+            catalog.create(CONSUMER.new("friend", spec={})),
+            catalog.create(NAMESPACE.new("x")),
+            catalog.list(POD),
+            catalog.list(LOW_LEVEL_ORCHESTRATION, "default"),
+        )
+        await catalog.close()

@@ -22,6 +22,10 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 )
 @click.option("--orchestration", help="The orchestration of applications that name none.")
 @click.option("--broker/--no-broker", default=False, show_default=True, help="The orchestrator of a broker too.")
+@click.option(
+    "--catalog/--no-catalog", default=False, show_default=True,
+    help="An account for `catalog serve --link` too, of which it needs a kubeconfig.",
+)  # fmt: skip
 @click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 def install(
@@ -32,6 +36,7 @@ def install(
     applications_namespace: str,
     orchestration: str | None,
     broker: bool,
+    catalog: bool,
     crds_only: bool,
     output: str,
 ) -> None:
@@ -51,6 +56,7 @@ def install(
         applications_namespace=applications_namespace,
         orchestration=orchestration,
         broker=broker,
+        catalog=catalog,
     )
     objects = own_crds() if crds_only else install_objects(setup)
     if output == "json":

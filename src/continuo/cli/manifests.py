@@ -21,7 +21,7 @@ from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.tokens import TOKEN_REVIEW
 
-OPERATOR, SERVER, BROKER = "continuo-operator", "continuo-server", "continuo-broker"
+OPERATOR, SERVER, BROKER, CATALOG = "continuo-operator", "continuo-server", "continuo-broker", "continuo-catalog"
 SERVER_TLS = "continuo-server-tls"
 """The Secret with the server's certificate: whoever issues it (cert-manager, a person) makes it."""
 _RBAC = "rbac.authorization.k8s.io"
@@ -48,6 +48,8 @@ class Setup:
     orchestration: str | None = None
     """The orchestration of applications that name none."""
     broker: bool = False
+    catalog: bool = False
+    """An account for a catalog, which runs elsewhere, and whose purchases become Contracts here."""
 
 
 def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
@@ -55,7 +57,8 @@ def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     found = [*own_crds()] if crds else []
     found += [kinds.NAMESPACE.new(setup.namespace, metadata={"labels": _namespace_labels()}), *_operator(setup)]
     found += _server(setup) if setup.server else []
-    return found + _broker(setup) if setup.broker else found
+    found += _broker(setup) if setup.broker else []
+    return found + _catalog(setup) if setup.catalog else found
 
 
 def _namespace_labels() -> dict[str, str]:
@@ -132,6 +135,17 @@ def application_rules() -> list[Object]:
     ]
 
 
+def catalog_rules() -> list[Object]:
+    """What a catalog may do where its purchases become Contracts: keep those, and look who is declared."""
+    contracts = _rule([broker.CONTRACT], "create", "delete", "get", "list", "patch", "watch")
+    return [contracts, _rule([broker.CONSUMER, broker.PROVIDER], "get")]
+
+
+def handover_rules() -> list[Object]:
+    """What a catalog may do in the namespace of the providers' kubeconfigs: ask a provider for a buyer's credentials."""
+    return [_rule([kinds.SECRET], "get")]
+
+
 def _rule(of: Sequence[Kind], *verbs: str) -> Object:
     return {"apiGroups": [of[0].group], "resources": sorted(kind.plural for kind in of), "verbs": sorted(verbs)}
 
@@ -180,6 +194,17 @@ def _broker(setup: Setup) -> list[Object]:
         _binding(kinds.ROLE_BINDING, BROKER, setup.namespace, _NODE_LEASES, "broker"),
         *_guard(setup.namespace),
         _deployment(BROKER, setup, setup.replicas, _probed("broker", setup.image, arguments), []),
+    ]
+
+
+def _catalog(setup: Setup) -> list[Object]:
+    meta = _metadata("catalog")
+    return [
+        kinds.SERVICE_ACCOUNT.new(CATALOG, setup.namespace, metadata=meta),
+        kinds.CLUSTER_ROLE.new(CATALOG, metadata=meta, rules=catalog_rules()),
+        _binding(kinds.CLUSTER_ROLE_BINDING, CATALOG, setup.namespace, None, "catalog"),
+        kinds.ROLE.new(CATALOG, setup.namespace, metadata=meta, rules=handover_rules()),
+        _binding(kinds.ROLE_BINDING, CATALOG, setup.namespace, setup.namespace, "catalog"),
     ]
 
 
