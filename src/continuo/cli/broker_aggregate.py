@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from continuo.cli.broker_chain import named, server_security, serving_options
+from continuo.cli.broker_chain import server_security, serving_options
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import BadInput, run_server
 
 if TYPE_CHECKING:
-    from continuo.broker.aggregate.loop import Aggregator
     from continuo.kube.port import Cluster
 
 _LOG = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -27,14 +25,11 @@ _LOG = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 @target_options
 @click.option("--class", "class_", default="continuo", show_default=True, help="Answer ResourceSlices of this class.")
 @click.option("--listen", metavar="ADDRESS", help="Serve what consumers are shown as a resource reader, too.")
-@click.option(
-    "--home", multiple=True, metavar="AGGREGATE=KUBECONFIG", help="Keep the node at that consumer; repeatable."
-)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @serving_options
 @run_server
 async def aggregate(
-    target: Target, class_: str, listen: str | None, home: tuple[str, ...], verbose: bool, tls_cert: Path | None,
+    target: Target, class_: str, listen: str | None, verbose: bool, tls_cert: Path | None,
     tls_key: Path | None, client_ca: Path | None, token_file: Path | None,
 ) -> None:  # fmt: skip
     """Show each consumer one node with what the providers have together, until stopped.
@@ -50,7 +45,6 @@ async def aggregate(
         raise BadInput("--class default is Liqo's own: choose another name")
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=_LOG)
     security = server_security(tls_cert, tls_key, client_ca, token_file)
-    homes = _homes(home)
     async with connected(target) as cluster, AsyncExitStack() as stack:
         await served(cluster)
         aggregator = Aggregator(cluster)
@@ -60,7 +54,6 @@ async def aggregate(
         slices = SliceController(cluster, aggregator, class_=class_)
         stack.push_async_callback(slices.stop)
         await slices.start()
-        await _keep_nodes(stack, aggregator, homes)
         if server is not None:
             stack.push_async_callback(server.stop)
             await server.start()
@@ -69,14 +62,6 @@ async def aggregate(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, over.set)
         await over.wait()
-
-
-def _homes(options: tuple[str, ...]) -> dict[str, Path]:
-    homes = {name: Path(text) for name, text in named("--home", options, "for-rome=rome.kubeconfig").items()}
-    for name, path in homes.items():
-        if not path.exists():
-            raise BadInput(f"--home {name}: kubeconfig {path} does not exist")
-    return homes
 
 
 async def served(cluster: Cluster) -> None:
@@ -92,15 +77,3 @@ async def served(cluster: Cluster) -> None:
                 f"cluster {cluster.name} serves no {kind.plural}.{kind.group}: "
                 "continuo install --crds-only | kubectl apply -f - installs them"
             ) from None
-
-
-async def _keep_nodes(stack: AsyncExitStack, aggregator: Aggregator, homes: Mapping[str, Path]) -> None:
-    from continuo.broker.aggregate.nodes import NodeCapacity
-    from continuo.kube.config import connect
-
-    for name, kubeconfig in homes.items():
-        there = connect(kubeconfig, name=name)
-        stack.push_async_callback(there.close)
-        keeper = NodeCapacity(there, aggregator.node_of(name), aggregator.of(name), name)
-        stack.push_async_callback(keeper.stop)
-        await keeper.start()

@@ -7,7 +7,6 @@ import pytest
 from broker.aggregate.places import aggregating, broker, shows
 from broker.paths.clusters import until, world
 from broker.readers.doubles import Said
-from continuo.broker.aggregate.nodes import NodeCapacity, capacity_patch
 from continuo.cli.broker_aggregate import served
 from continuo.cli.failures import BadInput
 from continuo.resources import kinds
@@ -88,7 +87,7 @@ async def test_quotas_change_and_aggregates_go() -> None:
             await shows(aggregator, "oslo", {"cpu": "24"})
             assert await aggregator.read("rome") == {}
             with pytest.raises(NotFound, match="Aggregate a does not exist"):
-                await aggregator.of("a").read("rome")
+                aggregator.capacity("a")
 
 
 async def test_a_consumer_that_is_not_there_is_told() -> None:
@@ -134,41 +133,6 @@ async def test_a_reader_may_tell_instead_of_the_node() -> None:
             said.bell.ring()
             await shows(aggregator, "rome", {})
             await aggregator.remove("rome")
-
-
-async def test_the_consumers_virtual_node_is_kept_equal() -> None:
-    said = Said(cpu="4", pods="9")
-    async with broker() as at:
-        marks = {"continuo.dev/virtual-node": "uid"}
-        await at.cluster.create(kinds.NODE.new("big", metadata={"labels": marks}))
-        await at.cluster.create(kinds.NODE.new("not-ours"))
-        keepers = [NodeCapacity(at.cluster, name, said, "rome") for name in ("big", "not-ours")]
-        for keeper in keepers:
-            await keeper.start()
-
-        def shown(**wanted: str) -> object:
-            return lambda found: any((node.get("status") or {}).get("allocatable") == wanted for node in found)
-
-        await until(at.cluster, kinds.NODE, shown(cpu="4", pods="9"))  # type: ignore[arg-type]
-        said.say(cpu="2")
-        await until(at.cluster, kinds.NODE, shown(cpu="2", pods="0"))  # type: ignore[arg-type]
-        await at.cluster.patch(
-            kinds.NODE, "big", {"status": {"allocatable": {"cpu": "100"}}}, subresource="status"
-        )  # fmt: skip
-        await until(at.cluster, kinds.NODE, shown(cpu="2", pods="0"))  # type: ignore[arg-type]
-        said.error = Unreachable("away")
-        said.bell.ring()
-        await until(at.cluster, kinds.NODE, shown(cpu="0", pods="0"))  # type: ignore[arg-type]
-        assert not (await at.cluster.get(kinds.NODE, "not-ours")).get("status", {}).get("allocatable")
-        for keeper in keepers:
-            await keeper.stop()
-
-
-def test_what_a_node_has_no_more_is_zero() -> None:
-    node = kinds.NODE.new("n", status={"allocatable": {"cpu": "4", "nvidia.com/gpu": "1"}})
-    wanted = {"cpu": "4", "nvidia.com/gpu": "0"}
-    assert capacity_patch(node, {"cpu": "4"}) == {"status": {"capacity": wanted, "allocatable": wanted}}
-    assert capacity_patch(node, {"cpu": "4", "nvidia.com/gpu": "1"}) is None
 
 
 async def test_a_cluster_without_our_kinds_is_told_so() -> None:

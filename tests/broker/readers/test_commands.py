@@ -69,7 +69,6 @@ def test_a_reader_is_read(port: int) -> None:
         (("reader", "read", "192.0.2.1:1", "--for", "x"), "plain text goes to this one only"),
         (("reader", "read", "127.0.0.1:1", "--for", "x", "--ca", "/nowhere"), "file /nowhere cannot be read"),
         (("aggregate", "--class", "default"), "--class default is Liqo's own"),
-        (("aggregate", "--home", "a=/nowhere"), "--home a: kubeconfig /nowhere does not exist"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:

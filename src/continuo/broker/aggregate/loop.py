@@ -176,15 +176,6 @@ class Aggregator:
     def _shown(self, consumer: str) -> list[Resources]:
         return [self.offers[name].capacity for name in self._consumers.get(consumer, ())]
 
-    def of(self, aggregate: str) -> OneAggregate:
-        """The reader of one aggregate, whoever asks."""
-        return OneAggregate(self, aggregate)
-
-    def node_of(self, aggregate: str) -> str:
-        """The name of its node at the consumer."""
-        found = self._caches.aggregates.get(("", aggregate))
-        return (found or {}).get("spec", {}).get("node") or aggregate
-
     def capacity(self, aggregate: str) -> Resources:
         """What one aggregate shows; NotFound where there is none."""
         self._check()
@@ -208,25 +199,6 @@ class Aggregator:
     def subscribe(self) -> Changes:
         """Tell whenever some consumer is shown something else."""
         return self._bell.subscribe()
-
-
-class OneAggregate:
-    """One aggregate as a reader."""
-
-    def __init__(self, whole: Aggregator, name: str) -> None:
-        self._whole, self._name = whole, name
-
-    async def read(self, originator: str) -> Resources:  # noqa: ARG002 - the aggregate has one consumer
-        """What it shows."""
-        return self._whole.capacity(self._name)
-
-    async def remove(self, cluster: str) -> None:
-        """As the aggregator does."""
-        await self._whole.remove(cluster)
-
-    def subscribe(self) -> Changes:
-        """Changes of any aggregate: few enough."""
-        return self._whole.subscribe()
 
 
 def _watches() -> dict[Kind, Watch]:
