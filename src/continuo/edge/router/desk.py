@@ -15,7 +15,7 @@ from continuo.edge.router.ports import RelayPort
 from continuo.edge.router.rules import ROUTER, source_of
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.meta import Key, Object, labels_of
+from continuo.resources.meta import Object, labels_of
 from continuo.runtime.informer import Informer, Watch
 
 SIDE, SELLER = "continuo.dev/side", "seller"
