@@ -6,6 +6,7 @@ Run as a program. Each line on standard input is a kubeconfig path: an operator 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import continuo.cli.operator
 import continuo.orchestrator.operator
+from continuo.cli.failures import BadInput
 from continuo.resources.orchestration import decode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -21,6 +23,7 @@ from resources.bad_orchestrations import GOOD
 
 def main() -> None:
     decode(GOOD)  # what is made on first use is made once
+    _rehearse()
     gc.collect()
     gc.freeze()
     pid = 0
@@ -32,6 +35,12 @@ def main() -> None:
         else:
             _, status = os.waitpid(pid, 0)
             print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _rehearse() -> None:
+    """Import what the command imports when it runs: it fails, for there is no such file, after its imports."""
+    with contextlib.suppress(BadInput):
+        continuo.cli.operator.operator.main(args=["--kubeconfig", os.devnull], standalone_mode=False)
 
 
 def _start(kubeconfig: str) -> int:
