@@ -235,6 +235,21 @@ async def test_commands_have_a_rule_while_somebody_may_send_them() -> None:
         assert made.cloud.leaks == []
 
 
+async def test_more_than_an_edge_node_can_send_is_told() -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start(budget=30.0)
+        for uid in ("s1", "s2"):
+            await made.flavor(uid, rate="20")
+        await made.sell("one", "s1", SINK)
+        await made.sell("same", "s1", OTHER)
+        await made.until(lambda: made.state("same")[0] == "Active", "the path")
+        assert "messageQPS" not in made.state("same")[1], "each reading leaves the edge once"
+        await made.sell("two", "s2", SINK)
+        await made.until(lambda: made.state("two")[0] == "Active", "the path")
+        assert "edge node edge-a sends 30 messages a second and 40 were bought there" in made.state("two")[1]
+
+
 async def test_a_contract_ends_when_it_says() -> None:
     async with provider() as made:
         await made.node()

@@ -193,7 +193,22 @@ class Allocations:
             trouble = self._desk.rule_trouble.get(source, "its rule is being made")
             if trouble:
                 return Report("Provisioning", trouble)
-        return report(self._desk.statuses.get(name))
+        told = report(self._desk.statuses.get(name))
+        narrow = "; ".join(filter(None, (self._narrow(node) for node in sorted({each.node for each in sources}))))
+        return Report(told.state, f"{told.message}; {narrow}") if narrow else told
+
+    def _narrow(self, node: str) -> str:
+        """What is to be said where more was bought of an edge node than its connection lets through."""
+        desk = self._desk
+        if not desk.rules.served:
+            return ""
+        asked, most = sum(desk.rate_at(source) for source in desk.ledger.at(node)), desk.settings.budget
+        if asked <= most:
+            return ""
+        return (
+            f"edge node {node} sends {most:g} messages a second and {asked:g} were bought there, so readings will be "
+            "late: raise modules.edgeHub.messageQPS"
+        )
 
     async def _tell(self, allocation: Object, told: Report) -> None:
         status = allocation.get("status") or {}

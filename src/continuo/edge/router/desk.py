@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from continuo.edge.relay.model import RouteStatus, Source
-from continuo.edge.router.bought import contract_of, is_for_sensors
+from continuo.edge.router.bought import contract_of, is_for_sensors, rate_of
+from continuo.edge.router.bought import source_of as source_of_flavor
 from continuo.edge.router.egress import Policy, Resolve, resolve
 from continuo.edge.router.ledger import Ledger
 from continuo.edge.router.ports import RelayPort
@@ -61,7 +62,7 @@ class Desk:
             cluster, Watch(kinds.ALLOCATION, space, labels=ours, indexers={"contract": _contract})
         )
         self.contracts = Informer(cluster, Watch(kinds.FLUIDOS_CONTRACT, space, labels=ours))
-        self.flavors = Informer(cluster, Watch(kinds.FLAVOR, indexers={"sensor": _sensor}))
+        self.flavors = Informer(cluster, Watch(kinds.FLAVOR, indexers={"sensor": _sensor, "topic": self._topic}))
         self.rules = Informer(cluster, Watch(kinds.KUBEEDGE_RULE, rules, indexers={"source": _source}, optional=True))
         self.endpoints = Informer(cluster, Watch(kinds.RULE_ENDPOINT, rules, optional=True))
         self.nodes = Informer(cluster, Watch(kinds.NODE, trim=_essentials))
@@ -88,9 +89,17 @@ class Desk:
         found = self.flavors.cache.by_index("sensor", uid)
         return min(found, key=lambda flavor: flavor["metadata"].get("creationTimestamp", ""), default=None)
 
+    def rate_at(self, source: Source) -> float:
+        """Readings a second that come from a source, as its sensor says."""
+        return max((rate_of(flavor) for flavor in self.flavors.cache.by_index("topic", source)), default=0.0)
+
     def node(self, name: str) -> Object | None:
         """An edge node."""
         return self.nodes.cache.get(("", name))
+
+    def _topic(self, flavor: Object) -> Iterable[Hashable]:
+        source = source_of_flavor(flavor, self.settings.rule_namespace)
+        return () if source is None else (source,)
 
     def is_ours(self, obj: Object) -> bool:
         """Whether a Rule or an endpoint was made here."""

@@ -150,12 +150,11 @@ class Sources:
     async def _drop_endpoints(self, namespace: str) -> None:
         """Remove those of our endpoints that no Rule uses: a Rule whose source goes first would go on delivering."""
         desk = self._desk
-        if any(each.namespace == namespace for each in desk.ledger.sources):
+        if any(each.namespace == namespace for each in desk.ledger.sources) or any(
+            map(self._is_path, desk.rules.cache)
+        ):
             return
-        used = {
-            rule["spec"][end] for rule in desk.rules.cache if rule["metadata"]["namespace"] == namespace
-            for end in ("source", "target")
-        }  # fmt: skip
+        used = {rule["spec"][end] for rule in desk.rules.cache for end in ("source", "target")}
         for found in list(desk.endpoints.cache):
             name = found["metadata"]["name"]
             if desk.is_ours(found) and not deleting(found) and name not in used:
@@ -163,3 +162,6 @@ class Sources:
                     await desk.cluster.delete(kinds.RULE_ENDPOINT, name, namespace, uid=found["metadata"]["uid"])
                 except NotFound:
                     continue
+
+    def _is_path(self, rule: Object) -> bool:
+        return self._desk.is_ours(rule) and rules.source_of(rule) is not None
