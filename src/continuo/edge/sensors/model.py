@@ -44,6 +44,8 @@ class Measured:
     accuracy: Decimal | None = None
     """In `unit`, or in percent where the sensor says so; the smaller the better."""
     interface: str = ""
+    sampling_rate: Decimal | None = None
+    """Readings a second (Hz)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ class Sensor:
     node: str = ""
     """The edge node that the sensor is attached to."""
     sampling_rate: Decimal | None = None
-    """Readings a second (Hz)."""
+    """Readings a second (Hz); of several quantities, that of the one which is read most often."""
     consumption: Decimal | None = None
     """mW."""
     latency: Decimal | None = None
@@ -74,7 +76,9 @@ class Sensor:
     """Without the namespace of the Rule, which stands before it on the edge."""
     topic_node: str = ""
     """The edge node on which the topic is published."""
-    type_data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    named: bool = field(default=True, compare=False)
+    """Whether the uid was given. In shapes without one it is made of the device's name and the model."""
+    type_data: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The `typeData` of its Flavor: one key, `characteristics`."""
 
     @property
