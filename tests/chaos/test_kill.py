@@ -65,7 +65,7 @@ def anyio_backend() -> str:
 async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Witness, Victim]]:
     seed = int(os.environ.get("CONTINUO_SEED", "20261122"))
     print(f"seed {seed}, {KILLS} kills")
-    host = Host(None, standins=Settings(speed=3.0), seed=seed)
+    host = Host(None, standins=Settings(speed=10.0), seed=seed)
     await host.start()
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(host.engine.kubeconfig("management"), encoding="utf-8")
