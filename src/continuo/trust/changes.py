@@ -12,6 +12,8 @@ class Changes:
     def __init__(self) -> None:
         self._callbacks: dict[object, Callable[[], None]] = {}
         self._told = asyncio.Event()
+        self.count = 0
+        """How often something has changed."""
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call it (in the event loop) after each change; the answer ends that."""
@@ -19,12 +21,14 @@ class Changes:
         self._callbacks[key] = callback
         return lambda: self._callbacks.pop(key, None) and None
 
-    async def wait(self) -> None:
-        """Until the next change."""
-        await self._told.wait()
+    async def wait(self, seen: int | None = None) -> None:
+        """Until the next change; not at all if there was one since `count` was `seen`."""
+        if seen is None or seen == self.count:
+            await self._told.wait()
 
     def tell(self) -> None:
         """Something has changed."""
+        self.count += 1
         told, self._told = self._told, asyncio.Event()
         told.set()
         for callback in list(self._callbacks.values()):

@@ -1,7 +1,7 @@
 """Who may speak for a device that cannot do TLS: its gateway, with a delegation that the issuer signed.
 
-A delegation is a JWT: `sub` is the device, `act.sub` the gateway, `aud` who it is shown to, `cnf.x5t#S256` the
-gateway's certificate. It lives for minutes and is worth nothing without that certificate's key.
+A delegation is a JWT: `sub` is the device, `act.sub` the gateway, `aud` who it is shown to. It lives for minutes and is
+worth nothing to anybody but the gateway: it counts only over a connection on which that ID has been proved by an SVID.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Identities where no SPIRE agent is there: a small certificate authority for one trust domain."""
