@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from continuo.embedded.engine import EmbeddedEngine
-from continuo.embedded.http.app import ABORT
 from continuo.embedded.http.server import Server
+from continuo.embedded.http.wire import ABORT
 from continuo.resources.meta import Object
 
 WIDGETS = "/apis/example.org/v1/namespaces/default/widgets"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import ssl
 import time
@@ -186,3 +187,30 @@ async def test_kubectl_typed_commands_and_access(running: Running, tmp_path: Pat
         assert (await kubectl("auth", "can-i", "delete", "pods", "--as=jane", fails=True)).strip() == "no"
         assert "Forbidden" in await kubectl("get", "secrets", "--as=jane", fails=True)
         assert "deployments" in await kubectl("api-resources", "--api-group=apps")
+
+
+async def test_pipelined_requests_are_answered_in_order_and_the_connection_ends_when_asked(running: Running) -> None:
+    async with running:
+        tls = ssl.create_default_context(cadata=running.server.authority.ca_pem.decode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port, ssl=tls)
+        token = running.session.headers["authorization"]
+
+        def request(method: str, path: str, body: bytes = b"", *more: str) -> bytes:
+            lines = [f"{method} {path} HTTP/1.1", "host: x", f"authorization: {token}", f"content-length: {len(body)}"]
+            return "\r\n".join([*lines, "content-type: application/json", *more, "", ""]).encode() + body
+
+        secrets = f"/clusters/management{SECRETS}"
+        first = request("POST", secrets, b'{"metadata": {"name": "a"}}', "expect: 100-continue")
+        rest = [request("HEAD", f"{secrets}/a"), request("GET", f"{secrets}/none", b"", "connection: close")]
+        writer.write(b"".join([first, *rest]))
+        answers = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    go_on, created, body, head, missing, why = re.split(rb"\r\n\r\n|(?<=})(?=HTTP)", answers)
+    assert go_on == b"HTTP/1.1 100 Continue"
+    assert created.startswith(b"HTTP/1.1 201 Created\r\n")
+    assert b'"name":"a"' in body
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"content-length: {len(body)}".encode() in head, "that of the body which a HEAD does not get"
+    assert missing.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert b"connection: close" in missing
+    assert b'"reason":"NotFound"' in why

@@ -9,7 +9,9 @@ from typing import Any, Protocol, cast
 from continuo.embedded.http.bodies import BODY_LIMIT
 from continuo.embedded.http.face import ClusterFace
 from continuo.embedded.http.wire import (
+    ABORT,
     TEXT,
+    WHOLE,
     Receive,
     Request,
     Response,
@@ -23,8 +25,6 @@ from continuo.resources.errors import ApiError, InternalError, NotFound, Service
 
 log = logging.getLogger(__name__)
 
-ABORT = "continuo.abort"
-"""ASGI extension of our server: a function that cuts the connection without an answer."""
 _READ = ("GET", "HEAD")
 _LIVE = ("/healthz", "/livez", "/readyz")
 
@@ -55,7 +55,7 @@ class App:
             log.exception("the request %s %s failed", scope["method"], scope["path"])
             answer = error_response(InternalError("the API server failed to handle the request; its log says why"))
         if answer is not None:
-            await send_response(answer, send)
+            await send_response(answer, send, (scope.get("extensions") or {}).get(WHOLE))
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> Response | None:
         method, path = scope["method"], scope["path"]

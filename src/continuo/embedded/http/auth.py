@@ -46,7 +46,7 @@ class Tokens:
     def __init__(self, data_dir: Path | None = None, now: Callable[[], float] = time.time) -> None:
         self._key = self._load_or_create(data_dir)
         self._now = now
-        self._checked: dict[str, dict[str, Any]] = {}
+        self._checked: dict[str, tuple[dict[str, Any], User]] = {}
 
     def issue(self, cluster: str, user: str, groups: tuple[str, ...] = (), seconds: int | None = None) -> str:
         """A token for a user of one cluster; without `seconds` it does not expire."""
@@ -66,18 +66,19 @@ class Tokens:
 
     def authenticate(self, token: str, api: Api) -> User | None:
         """The user of the token on this cluster, or None."""
-        claims = self._checked.get(token)
-        if claims is None:
-            claims = self._verify(token)
-            if claims is None:
+        found = self._checked.get(token)
+        if found is None:
+            verified = self._verify(token)
+            if verified is None:
                 return None
             if len(self._checked) >= _CACHE_SIZE:
                 self._checked.pop(next(iter(self._checked)))
-            self._checked[token] = claims
+            found = self._checked[token] = verified, _user(verified)
+        claims, user = found
         if claims["cluster"] != api.name or claims.get("exp", self._now() + 1) <= self._now():
             return None
         account = claims.get("kubernetes.io")
-        return _service_account(claims, account, api) if account else _user(claims)
+        return _service_account(claims, account, api) if account else user
 
     def _sign(self, claims: dict[str, Any], seconds: int | None) -> str:
         now = int(self._now())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from continuo.embedded.http.shapes import Shape, shape_object
-from continuo.embedded.http.wire import encode
+from continuo.embedded.http.wire import Encoded
 from continuo.embedded.port import Api, ResourceType, StoredChange
 from continuo.resources.meta import Kind, Object
 
@@ -21,14 +21,15 @@ class Frame:
         self._bytes: dict[tuple[str, str, Shape, bool, bool], bytes] = {}
 
     def line(
-        self, type_: str, old: bool, resource: ResourceType, shape: Shape, headers: bool, now: Callable[[], float]
-    ) -> bytes:
+        self, type_: str, old: bool, resource: ResourceType, shape: Shape, headers: bool, now: Callable[[], float],
+        encoded: Encoded,
+    ) -> bytes:  # fmt: skip
         """The event as one line. `old`: the object left the selection, so show its last matching state."""
         key = (type_, resource.kind.api_version, shape, headers, old)
         found = self._bytes.get(key)
         if found is None:
             shown = shape_object(self._object(old, type_), resource, shape, now(), headers=headers)
-            found = b'{"type":"' + type_.encode() + b'","object":' + encode(shown) + b"}\n"
+            found = b'{"type":"' + type_.encode() + b'","object":' + encoded.of(shown) + b"}\n"
             self._bytes[key] = found
         return found
 
@@ -85,6 +86,7 @@ class Hub:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._feeds: dict[tuple[str, str], tuple[_Feed, Callable[[], None]]] = {}
+        self.encoded = Encoded()
 
     def __len__(self) -> int:
         return sum(feed.count for feed, _ in self._feeds.values())

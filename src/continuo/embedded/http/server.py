@@ -12,28 +12,19 @@ from random import Random
 from typing import Any, Literal
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from continuo.embedded.http.app import ABORT, App
+from continuo.embedded.http.app import App
 from continuo.embedded.http.auth import Tokens, kubeconfig
 from continuo.embedded.http.call import Logs
 from continuo.embedded.http.default_roles import ensure_defaults
 from continuo.embedded.http.face import ClusterFace
 from continuo.embedded.http.logs import default_logs
 from continuo.embedded.http.openapi import Documents
+from continuo.embedded.http.protocol import Protocol
 from continuo.embedded.http.tls import Authority
 from continuo.embedded.port import Api, Engine
 
 _GRACE_SECONDS = 1
-
-
-class _Protocol(HttpToolsProtocol):
-    """Lets the application cut a connection: that is how an unreachable API looks to its clients."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        transport: Any = self.transport
-        self.scope["extensions"] = {ABORT: transport.abort}
 
 
 class Server:
@@ -88,9 +79,9 @@ class Server:
         self._sockets = [listener]
         self.attach()
         config = uvicorn.Config(
-            self._app, loop="none", http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, date_header=False, timeout_keep_alive=120, timeout_graceful_shutdown=_GRACE_SECONDS,
-            backlog=2048,
+            self._app, loop="none", http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=120,
+            timeout_graceful_shutdown=_GRACE_SECONDS, backlog=2048,
         )  # fmt: skip
         config.load()
         if self._tls:

@@ -169,7 +169,7 @@ class Watch:
         type_, old, frame = entry
         shape = self._options.shape
         headers, self._headers = self._headers and shape.form == "table", False
-        return frame.line(type_, old, self._resource, shape, headers, self._now)
+        return frame.line(type_, old, self._resource, shape, headers, self._now, self._hub.encoded)
 
     def _bookmark_line(self, initial: bool) -> bytes:
         metadata: Object = {"resourceVersion": str(self._api.version), "creationTimestamp": None}

@@ -4,22 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
 from continuo.resources.errors import ApiError, BadRequest
+from continuo.resources.meta import Object
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+Whole = Callable[[int, bytes, bytes], bool]
+"""Sends a complete answer (status, content type, body) in one piece; False: it cannot do so now."""
+
+ABORT = "continuo.abort"
+"""ASGI extension of our server: a function that cuts the connection without an answer."""
+WHOLE = "continuo.whole"
+"""Another one: a `Whole`."""
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 decode_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+
+
+class Encoded:
+    """The bytes of the objects that were written last: the answer to a write and the watches of it say the same."""
+
+    __slots__ = ("_known",)
+    KEPT = 32
+    LARGE = 1 << 14
+    """Bytes from which on an object is not kept."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Object, bytes]] = {}  # with the object, so that its identity stays its own
+
+    def of(self, obj: Object) -> bytes:
+        """An object as JSON. It must be one that nobody changes any more."""
+        found = self._known.get(id(obj))
+        if found is not None:
+            return found[1]
+        made = encode(obj)
+        if len(made) < self.LARGE:
+            if len(self._known) >= self.KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[id(obj)] = obj, made
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +69,13 @@ class User:
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 
+@lru_cache(maxsize=256)
+def _parsed(query: bytes) -> Mapping[str, str]:
+    """A client's writes all have the same query."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return MappingProxyType(dict(reversed(pairs)))
+
+
 class Request:
     """One HTTP request; `path` is what follows the cluster's prefix."""
 
@@ -46,17 +88,13 @@ class Request:
         self.headers = headers
         self.body = b""
         self.user = ANONYMOUS
-        self._query: dict[str, str] | None = None
+        self._query: Mapping[str, str] | None = None
 
     @property
     def query(self) -> Mapping[str, str]:
         """The query parameters; of a repeated one the first counts."""
         if self._query is None:
-            if not self.query_string:
-                self._query = {}
-            else:
-                pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
-                self._query = dict(reversed(pairs))
+            self._query = _parsed(self.query_string) if self.query_string else {}
         return self._query
 
     def header(self, name: bytes) -> str:
@@ -167,9 +205,11 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
             return b"".join(parts) if size <= limit else None
 
 
-async def send_response(response: Response, send: Send) -> None:
-    """Write a complete answer to the socket."""
+async def send_response(response: Response, send: Send, whole: Whole | None = None) -> None:
+    """Write a complete answer to the socket, in one piece if the server can and it has no headers of its own."""
     body = response.body
+    if whole is not None and not response.headers and whole(response.status, response.content_type, body):
+        return
     headers = [(b"content-type", response.content_type), (b"content-length", str(len(body)).encode())]
     headers.extend(response.headers)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

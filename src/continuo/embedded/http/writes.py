@@ -19,7 +19,7 @@ from continuo.embedded.http.call import Call
 from continuo.embedded.http.options import forbidden, invalid_option, unsupported
 from continuo.embedded.http.selectors import parse_selection
 from continuo.embedded.http.shapes import shape_list, shape_object, shape_of, versioned
-from continuo.embedded.http.wire import Response, encode, json_response, success, warning_headers
+from continuo.embedded.http.wire import JSON, Response, encode, json_response, success, warning_headers
 from continuo.embedded.port import Write
 from continuo.resources.errors import BadRequest, Invalid, MethodNotAllowed
 from continuo.resources.meta import Object, key_of
@@ -116,7 +116,11 @@ def _wrong_patch(call: Call, error: BadRequest) -> Invalid:
 
 def _sized(call: Call, before: Object | None, run: Callable[[Write], Object], write: Write) -> Object:
     """Run the patch; when the result could be too large, try it without storing first."""
-    if before is not None and len(call.request.body) + len(encode(before)) > OBJECT_LIMIT and not write.dry_run:
+    if (
+        before is not None
+        and len(call.request.body) + len(call.context.hub.encoded.of(before)) > OBJECT_LIMIT
+        and not write.dry_run
+    ):
         check_size(len(encode(run(replace(write, dry_run=True, warnings=[])))))
     return run(write)
 
@@ -127,7 +131,7 @@ def answer(call: Call, obj: Object, write: Write, status: int) -> Response:
     warnings = [*write.warnings]
     if call.resource.deprecated:
         warnings.append(call.resource.deprecated)
-    return json_response(shown, status, warning_headers(warnings) if warnings else ())
+    return Response(status, call.context.hub.encoded.of(shown), JSON, warning_headers(warnings) if warnings else ())
 
 
 def addressed(call: Call, obj: Object) -> Object:
