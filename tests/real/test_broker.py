@@ -27,6 +27,7 @@ from continuo.resources.broker import AGGREGATE, BROKER_POLICY, CONSUMER, PROVID
 from continuo.resources.meta import Object, annotations_of, is_true, labels_of
 from continuo.runtime.following import until
 from continuo.testbed.commands import run
+from continuo.testbed.errors import TestbedError
 from continuo.testbed.waiting import until as tried
 from scenarios.beds import PATIENCE
 
@@ -146,7 +147,7 @@ async def curl(bed: LiqoBed, ip: str) -> Object:
             said.append(
                 await run(*bed.kubectl("a", "exec", "sleep", "--", "curl", "-s", "-m", "5", f"http://{ip}/get"))
             )
-        except Exception as error:
+        except TestbedError as error:
             return str(error)
         return None
 

@@ -43,7 +43,7 @@ class Work:
             return await self._does[asked.pop("do")](**asked)
         except (OSError, caller.NoAnswer) as error:
             return {"error": str(error)}
-        except Exception as error:
+        except Exception as error:  # whoever asked is told; the pods that this process is go on
             log.exception("what was asked failed")
             return {"error": f"{type(error).__name__}: {error}"}
 
