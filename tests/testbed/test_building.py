@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,8 @@ from continuo.testbed.parts import Debian, GoBuild, OnPath, Part, Release, Wheel
 from continuo.testbed.progress import Outcome
 from continuo.testbed.running import follow
 from continuo.testbed.sources import Workplace, obtain, unpack_wheel
+
+from .ending import ended
 
 GO_MAIN = 'package main\n\nimport "fmt"\n\nvar version = "none"\n\nfunc main() { fmt.Println("tiny", version) }\n'
 
@@ -206,18 +207,6 @@ def test_a_command_that_takes_too_long_takes_with_it_what_hears_no_signal(monkey
     monkeypatch.setattr("continuo.testbed.running._GRACE_SECONDS", 0.2)
     deaf = r"""sh -c "trap '' TERM; echo \$\$; exec sleep 300" & wait"""
     assert ended(int(overdue(deaf, monkeypatch)))
-
-
-def ended(pid: int) -> bool:
-    """Whether a process that was told to end does so; the kernel closes its files shortly before it is gone."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([handle], [], [], 10)[0])
-    finally:
-        os.close(handle)
 
 
 RUN = """
