@@ -1,0 +1,144 @@
+"""Readings straight from an MQTT broker, where there is no KubeEdge; and commands to it.
+
+The session outlives the connection: what is published while the relay is away comes when it is back. A reading is
+acknowledged when the relay has taken it, not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+import aiomqtt
+from aiomqtt.types import PayloadType
+
+from continuo.edge.mqtt.address import Address
+from continuo.edge.relay.model import Source
+from continuo.edge.relay.relay import NotSold, Relay
+
+log = logging.getLogger(__name__)
+
+FIRST, LONGEST = 0.2, 15.0
+"""Seconds between attempts to connect."""
+TIMEOUT = 10.0
+BATCH = 100
+"""Topics in one subscription."""
+
+
+class Subscription:
+    """One broker. Without `node` it stands for all nodes: what has a source's namespace and topic comes from there."""
+
+    def __init__(self, relay: Relay, broker: Address, identifier: str, *, node: str | None = None) -> None:
+        self._relay, self._broker, self._identifier, self._node = relay, broker, identifier, node
+        self._topics: dict[str, list[Source]] = {}
+        self._changed = asyncio.Event()
+        self._client: aiomqtt.Client | None = None
+        self.subscribed: frozenset[str] = frozenset()
+        """Topics that the broker has confirmed, of this connection."""
+        self.settled = asyncio.Event()
+        """Set while the broker has been told everything."""
+
+    def serves(self, source: Source) -> bool:
+        """Whether a source is to be found at this broker."""
+        return self._node is None or source.node == self._node
+
+    async def run(self) -> None:
+        """Follow the routes' topics until cancelled."""
+        stop = self._relay.on_sources(self._sources_changed)
+        self._sources_changed()
+        pause, told = FIRST, ""
+        try:
+            while True:
+                try:
+                    await self._connected()
+                except aiomqtt.MqttError as error:
+                    if self.subscribed:
+                        pause = FIRST
+                    if str(error) != told:
+                        log.warning("MQTT broker %s: %s; connecting again", self._broker, error)
+                        told = str(error)
+                finally:
+                    self._client, self.subscribed = None, frozenset()
+                    self.settled.clear()
+                await asyncio.sleep(pause * (0.5 + self._relay.clock.rng.random() / 2))
+                pause = min(LONGEST, pause * 2)
+        finally:
+            stop()
+
+    async def publish(self, topic: str, body: bytes) -> None:
+        """Publish with QoS 1; MqttError where the broker does not confirm it."""
+        if self._client is None:
+            raise aiomqtt.MqttError("there is no connection to the broker")
+        await self._client.publish(topic, body, qos=1, timeout=TIMEOUT)
+
+    async def _connected(self) -> None:
+        options = await asyncio.to_thread(self._broker.options)
+        client = aiomqtt.Client(
+            **options, identifier=self._identifier, clean_session=False, timeout=TIMEOUT, keepalive=30,
+            queue_type=_handing_to(self._take),
+        )  # fmt: skip
+        async with client:
+            self._client = client
+            log.info("connected to MQTT broker %s", self._broker)
+            following = asyncio.create_task(self._keep_subscribed(client))
+            try:
+                await anext(aiter(client.messages))  # nothing is ever in it: this ends with the connection
+            finally:
+                following.cancel()
+                with suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                    await following
+
+    async def _keep_subscribed(self, client: aiomqtt.Client) -> None:
+        while True:
+            self._changed.clear()
+            wanted = frozenset(self._topics)
+            new, old = sorted(wanted - self.subscribed), sorted(self.subscribed - wanted)
+            for start in range(0, len(new), BATCH):
+                await client.subscribe([(topic, 1) for topic in new[start : start + BATCH]])
+                self.subscribed |= set(new[start : start + BATCH])
+            for start in range(0, len(old), BATCH):
+                await client.unsubscribe(old[start : start + BATCH])
+                self.subscribed -= set(old[start : start + BATCH])
+            if not self._changed.is_set():
+                self.settled.set()
+            await self._changed.wait()
+
+    def _sources_changed(self) -> None:
+        topics: dict[str, list[Source]] = {}
+        for source in self._relay.sources():
+            if self.serves(source):
+                topics.setdefault(f"{source.namespace}/{source.topic}", []).append(source)
+        self._topics = topics
+        self.settled.clear()
+        self._changed.set()
+
+    def _take(self, message: aiomqtt.Message) -> None:
+        """Called while the broker waits for the acknowledgement."""
+        body = _bytes(message.payload)
+        if message.retain or not body:  # a retained one came before, or clears what was retained
+            return
+        for source in self._topics.get(message.topic.value, ()):
+            try:
+                self._relay.accept(source, body, "mqtt")
+            except NotSold:
+                continue
+            except Exception:
+                log.exception("a reading from MQTT topic %s could not be taken", message.topic)
+
+
+def _bytes(payload: PayloadType) -> bytes:
+    if isinstance(payload, bytes | bytearray):
+        return bytes(payload)
+    return b"" if payload is None else str(payload).encode()
+
+
+def _handing_to(take: Any) -> type[asyncio.Queue[aiomqtt.Message]]:
+    """A queue that hands on at once what is put into it, so that the acknowledgement follows and does not go before."""
+
+    class Direct(asyncio.Queue[aiomqtt.Message]):
+        def put_nowait(self, item: aiomqtt.Message) -> None:
+            take(item)
+
+    return Direct
