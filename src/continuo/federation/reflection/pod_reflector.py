@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from continuo.federation.reflection import pods
 from continuo.federation.reflection.bound import Tally, with_requests
+from continuo.federation.reflection.decisions import Decisions
 from continuo.federation.reflection.pair import Pair
+from continuo.federation.reflection.records import Records
 from continuo.federation.reflection.twin import MANAGER
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
@@ -20,8 +22,6 @@ log = logging.getLogger(__name__)
 
 WORKERS = 16
 """Pods that are written about at the same time."""
-RECORDERS = 1
-"""The same, of pods whose own origin has been told already."""
 BEYOND = "ContractExhausted"
 """The reason of a pod for which nothing is left of what was bought."""
 LOOK_AGAIN = 15.0
@@ -50,7 +50,8 @@ class PodReflector:
         self.pods = pair.home.pods_on(pair.twin.node)
         self.copies = pair.remote.copies(kinds.POD, pair.twin)
         self.controller: Controller[Key] = Controller(f"pods of {pair.twin.node}", self.reconcile, workers=WORKERS)
-        self.records: Controller[Key] = Controller(f"records of {pair.twin.node}", self._record, workers=RECORDERS)
+        self.records = Records(f"records of {pair.twin.node}", pair.relays.calm, self._record)
+        self._decisions = Decisions()
         self._strays: dict[Key, set[Key]] = {}
         """By pod: copies of it that are not where they belong, since what its cluster is called has changed."""
         self._ended: set[str] = set()
@@ -109,8 +110,7 @@ class PodReflector:
         """A pod of the node as it will be when what is known of it has been written."""
         twin = self._pair.twin
         copy = self._copy(twin.key_there(key_of(pod))) if self._pair.answers else None
-        step = pods.decide(twin, pod, copy) if copy is not None else None
-        return pods.told(step) if isinstance(step, pods.Tell) else pod
+        return pod if copy is None else self._decisions.of(twin, key_of(pod), pod, copy).told
 
     def copy_moved(self, copy: Object) -> None:
         """What is known of a copy has changed before its cluster says so."""
@@ -148,25 +148,26 @@ class PodReflector:
             return DONE  # nothing more is sent before they are gone
         step = self._decide(key)
         if isinstance(step, pods.Send):
-            return await self._send(key, step.copy)
+            with self._pair.relays.calm.disturbed():
+                return await self._send(key, step.copy)
         if self._tally is not None:
             await self._account(self._tally, key)
         if isinstance(step, pods.Tell) and self._pair.relays.before(step.pod) is not None:
             self.records.add(key)
         elif step is not None:
-            await self._act(step)
+            with self._pair.relays.calm.disturbed():
+                await self._act(step)
         return DONE
 
-    async def _record(self, key: Key) -> Result:
+    async def _record(self, key: Key) -> None:
         """Tell of a pod that came from a cluster which knows already."""
         step = self._decide(key) if self._pair.answers else None
         if isinstance(step, pods.Tell):
             await self._act(step)
-        return DONE
 
     def _decide(self, key: Key) -> pods.Step | None:
         twin = self._pair.twin
-        return pods.decide(twin, self.pods.get(key), self._copy(twin.key_there(key)))
+        return self._decisions.of(twin, key, self.pods.get(key), self._copy(twin.key_there(key))).step
 
     async def _act(self, step: pods.Step) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from continuo.federation.reflection.records import Calm
 from continuo.federation.reflection.twin import ORIGIN, THROUGH
 from continuo.resources.meta import Object, labels_of
 
@@ -29,6 +30,7 @@ class Relays:
     """Who reflects what, in this process."""
 
     def __init__(self) -> None:
+        self.calm = Calm()
         self._by_node: dict[tuple[str, str], Relay] = {}
         self._by_marks: dict[tuple[str, str], Relay] = {}
 
