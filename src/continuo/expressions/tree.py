@@ -109,7 +109,7 @@ def sentence_of(error: str, variables: Sequence[str]) -> str:
     line, column, said = found.groups()
     said = said.removesuffix(" (in container '')").removesuffix(" [INVALID_ARGUMENT]")
     if said.startswith("undeclared reference"):
-        said += f"; there are {', '.join(sorted(variables))}"
+        said += f"; there are {', '.join(sorted(name for name in variables if name[0] != '_'))}"
     place = f"column {column}" if line == "1" else f"line {line}, column {column}"
     return f"the expression is no CEL at {place}: {said}"
 

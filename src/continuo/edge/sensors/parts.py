@@ -22,20 +22,26 @@ class Entry:
         if not isinstance(data, Mapping):
             raise BadSensor(where, f"must be an object, and is {units.brief(data)}")
         self.data, self.where = data, where
-        self._keys = {str(key).casefold(): key for key in data}
+        self._keys: dict[str, Any] | None = None
 
     def __contains__(self, key: str) -> bool:
         return self.get(key) is not None
 
+    def _own(self, key: str) -> Any:
+        """The key as it is written."""
+        if key in self.data:
+            return key
+        if self._keys is None:
+            self._keys = {str(own).casefold(): own for own in self.data}
+        return self._keys.get(key.casefold(), key)
+
     def get(self, key: str) -> Any:
         """What is under a key, in whatever case it is written; None when there is nothing."""
-        if key in self.data:
-            return self.data[key]
-        return self.data.get(self._keys.get(key.casefold()))
+        return self.data.get(self._own(key))
 
     def at(self, key: str) -> str:
         """The place of a key."""
-        own = self._keys.get(key.casefold(), key)
+        own = self._own(key)
         return f"{self.where}.{own}" if self.where else str(own)
 
     def entry(self, key: str) -> Entry:
@@ -103,10 +109,9 @@ def text_of(value: Any, where: str, longest: int = LONGEST) -> str:
 def number_of(value: Any, where: str, dimension: units.Dimension, unit: str) -> Decimal | None:
     """A number of a dimension; None for a current, which is no power unless the voltage is known."""
     try:
-        number, own = units.split(value)
-        if dimension is units.CONSUMPTION and units.is_current(own or unit):
+        if dimension is units.CONSUMPTION and units.is_current(units.split(value)[1] or unit):
             return None
-        return units.read(f"{number} {own}", dimension, unit).value
+        return units.read(value, dimension, unit).value
     except units.BadNumber as problem:
         raise BadSensor(where, str(problem)) from problem
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 
 from continuo.federation.quantities import quantity
@@ -59,6 +60,7 @@ def _factors(table: dict[str, str]) -> Mapping[str, Fraction]:
 LATENCY = Dimension("a time", "ms", _factors(_TIMES), "14ms")
 CONSUMPTION = Dimension("a power", "mW", _factors(_POWERS), "0.9mW")
 RATE = Dimension("a rate", "Hz", _factors(_RATES), "10Hz", _factors(_TIMES))
+_NAMED = {dimension.name: dimension for dimension in (LATENCY, CONSUMPTION, RATE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,15 @@ def split(value: object) -> tuple[Decimal, str]:
 
 def read(value: object, dimension: Dimension, unit: str = "") -> Read:
     """A number of a dimension; `unit` is what it is in where its text does not say. Raises BadNumber."""
+    return _read(value, dimension.name, unit) if isinstance(value, str) else _computed(value, dimension, unit)
+
+
+@lru_cache(maxsize=8192)
+def _read(value: str, dimension: str, unit: str) -> Read:
+    return _computed(value, _NAMED[dimension], unit)
+
+
+def _computed(value: object, dimension: Dimension, unit: str) -> Read:
     number, own = split(value)
     name = own or unit or dimension.unit
     if dimension is RATE and name.strip() == "MHz":
