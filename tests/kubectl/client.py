@@ -20,6 +20,7 @@ class Kubectl:
     def __init__(self, binary: str, home: Path, namespace: str = "default") -> None:
         self.binary, self.home, self.namespace = binary, home, namespace
         self.env = {"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(home / "config")}
+        self.env["GOGC"] = "off"  # it lives too briefly for collecting garbage to be worth anything
 
     def within(self, namespace: str) -> Kubectl:
         return Kubectl(self.binary, self.home, namespace)
