@@ -241,5 +241,5 @@ def _entry(asked: Bought, *, approved: bool) -> Entry:
 
 
 def _route_of(key: Key) -> str:
-    """The route of an allocation that is gone: their names differ in the first word only."""
-    return f"contract-{key[1].removeprefix('allocation-')}"
+    """The route of an allocation that is gone: contracts are called alike, but have no dots."""
+    return f"contract-{key[1].removeprefix('allocation-')}".replace(".", "-")
