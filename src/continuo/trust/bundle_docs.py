@@ -33,8 +33,11 @@ class Bundle:
     """Seconds after which the publisher wants to be asked again."""
 
 
-def parse_bundle(data: bytes) -> Bundle:
-    """Read a document. Keys of unknown use or type are left out, as the standard wants it; BadBundle for all else."""
+def parse_bundle(data: bytes, *, tokens_only: bool = False) -> Bundle:
+    """Read a document. Keys of unknown use or type are left out, as the standard wants it; BadBundle for all else.
+
+    `tokens_only`: as the Workload API sends it, where every key signs tokens and `use` need not be there.
+    """
     if len(data) > BIGGEST:
         raise BadBundle(f"the bundle has more than {BIGGEST} bytes")
     try:
@@ -46,7 +49,7 @@ def parse_bundle(data: bytes) -> Bundle:
     authorities: set[bytes] = set()
     keys: dict[str, Any] = {}
     for place, entry in enumerate(document["keys"]):
-        _read(entry, f"keys[{place}]", authorities, keys)
+        _read(entry, f"keys[{place}]", authorities, keys, "jwt-svid" if tokens_only else None)
     sequence, hint = (
         _number(document, name, other) for name, other in (("spiffe_sequence", 0), ("spiffe_refresh_hint", _HINT))
     )
@@ -68,14 +71,15 @@ def _number(document: Mapping[str, Any], name: str, other: int) -> int:
     return value
 
 
-def _read(entry: Any, where: str, authorities: set[bytes], keys: dict[str, Any]) -> None:
+def _read(entry: Any, where: str, authorities: set[bytes], keys: dict[str, Any], default: str | None) -> None:
     if not isinstance(entry, dict) or not isinstance(entry.get("kty"), str):
         raise BadBundle(f"{where} of the bundle is no JWK: it has no `kty`")
     if entry["kty"] not in ("EC", "RSA"):
         return
-    if entry.get("use") == "x509-svid":
+    use = entry.get("use", default)
+    if use == "x509-svid":
         authorities.add(_authority(entry, where))
-    elif entry.get("use") == "jwt-svid":
+    elif use == "jwt-svid":
         kid = entry.get("kid")
         if not isinstance(kid, str) or not kid or kid in keys:
             raise BadBundle(f"{where} of the bundle needs a `kid` that no other key has")
