@@ -216,6 +216,7 @@ class PodReflector:
             raise
 
     async def _send(self, key: Key, copy: Object) -> Result:
+        asked_before = self._tally is not None and self._tally.doubtful(key_of(copy))
         try:
             await self._pair.ensure_namespace(key[0])
             copy = self._bounded(copy)
@@ -225,28 +226,33 @@ class PodReflector:
             self.copies.learn(await self._remote.create(copy, manager=MANAGER))
         except AlreadyExists:
             return await self._taken(key, key_of(copy))
-        except NotFound:
-            self._pair.ours.discard(key_of(copy)[0])
-            self._give_back(key_of(copy))
-            return Result(requeue_after=0.0)
-        except (Conflict, Forbidden, Invalid) as error:
-            self._give_back(key_of(copy))
-            return await self._refused(key, str(error))
         except ApiError as error:
-            if error.code < 500:  # else nobody knows whether it was created
-                self._give_back(key_of(copy))
-            raise
+            if asked_before and self._tally is not None:
+                await self._account(self._tally, key)
+            elif self._tally is not None and error.code < 500:  # else it may be there, and nobody has heard of it
+                self._give_back(self._tally, key_of(copy))
+            return await self._not_created(key, key_of(copy), error)
         return DONE
+
+    async def _not_created(self, key: Key, there: Key, error: ApiError) -> Result:
+        """What may help: the namespace once more, somebody's decision, or only to ask again."""
+        if isinstance(error, NotFound):
+            self._pair.ours.discard(there[0])
+            return Result(requeue_after=0.0)
+        if isinstance(error, Conflict | Forbidden | Invalid):
+            return await self._refused(key, str(error))
+        raise error
 
     # --- what was bought ----------------------------------------------------------------------------------------------
     def _bounded(self, copy: Object) -> Object:
         bought = self._pair.bought
         return copy if bought is None else {**copy, "spec": with_requests(copy["spec"], bought.amounts)}
 
-    def _give_back(self, there: Key) -> None:
+    @staticmethod
+    def _give_back(tally: Tally, there: Key) -> None:
         """The remote cluster has refused a copy, so it takes no room."""
-        if self._tally is not None and self._tally.doubtful(there):
-            self._tally.release(there)
+        if tally.doubtful(there):
+            tally.release(there)
 
     async def _beyond(self, key: Key, why: str) -> Result:
         """Say that nothing is left for a pod. It is called when there is, so nobody asks again and again."""
@@ -281,7 +287,8 @@ class PodReflector:
         if self._pair.twin.owns(found):
             self.copies.learn(found)
             return DONE
-        self._give_back(there)
+        if self._tally is not None:
+            self._give_back(self._tally, there)
         return await self._refused(
             key, f"cluster {self._remote.name} has a pod {there[0]}/{there[1]} that is not ours: rename one of them"
         )
