@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -87,8 +88,8 @@ def world() -> Iterator[World]:
     made.engine.store.close()
 
 
-@pytest.fixture
-def make_world() -> Iterator[Callable[..., World]]:
+@contextmanager
+def worlds() -> Iterator[Callable[..., World]]:
     made: list[World] = []
 
     def make(**arguments: Any) -> World:
@@ -100,3 +101,16 @@ def make_world() -> Iterator[Callable[..., World]]:
         for standin in entry.running:
             standin.stop()
         entry.engine.store.close()
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[..., World]]:
+    with worlds() as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_lasting_world() -> Iterator[Callable[..., World]]:
+    """Worlds for all tests of a file, which leave them as they found them."""
+    with worlds() as make:
+        yield make

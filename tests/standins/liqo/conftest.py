@@ -170,10 +170,20 @@ def bench(make_world: Callable[..., Any]) -> Iterator[Bench]:
     yield Bench(make_world())
 
 
-@pytest.fixture
-def pair(bench: Bench) -> Bench:
-    """rome and milan with the same pod network, linked both ways."""
+def linked(bench: Bench) -> Bench:
     bench.cluster("rome")
     bench.cluster("milan")
     bench.link("rome", "milan")
     return bench
+
+
+@pytest.fixture
+def pair(bench: Bench) -> Bench:
+    """rome and milan with the same pod network, linked both ways."""
+    return linked(bench)
+
+
+@pytest.fixture(scope="module")
+def lasting_pair(make_lasting_world: Callable[..., Any]) -> Bench:
+    """The same, once for a file: for tests after which the link is whole again."""
+    return linked(Bench(make_lasting_world()))

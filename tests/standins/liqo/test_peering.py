@@ -136,7 +136,8 @@ def test_unlink_in_the_middle_of_linking(bench: Any, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", LIQO_KINDS, ids=lambda kind: kind.kind)
-def test_what_is_deleted_comes_back(pair: Any, kind: Any) -> None:
+def test_what_is_deleted_comes_back(lasting_pair: Any, kind: Any) -> None:
+    pair = lasting_pair
     rome = pair.api("rome")
     victims = [obj for obj in rome.list(kind) if "liqo.io/remote-cluster-id" in labels_of(obj)]
     assert victims
