@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import httptools
 
@@ -58,8 +59,7 @@ class Connection(asyncio.Protocol):
         """When the first of the two identities of this connection ends."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
         link = transport.get_extra_info("ssl_object")
         if isinstance(link, Guarded) and link.peer is not None:
             self.until = link.peer.until
