@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Place consumers' pods on providers; resource readers, the aggregator, probes.",
     ),
     "reflect": ("continuo.cli.reflect:reflect", "Make another cluster a node of this one: pods run there."),
+    "identity": (
+        "continuo.cli.identity:identity",
+        "SPIFFE identities where there is no SPIRE, for workloads and devices.",
+    ),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),
 }

@@ -62,7 +62,7 @@ class Delegated:
         return token
 
     async def _ask(self, method: str, fields: dict[str, str]) -> dict[str, Any]:
-        call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
+        call: Any = self._channel.unary_unary(f"/{_SERVICE}/{method}")
         try:
             answer = await call(json.dumps(fields).encode(), metadata=(wire.HEADER,), timeout=_DEADLINE)
         except grpc.aio.AioRpcError as error:

@@ -64,7 +64,7 @@ class Authority:
     def svid(self, spiffe_id: SpiffeId, now: datetime, life: timedelta, dns_names: tuple[str, ...] = ()) -> Svid:
         """A new X509-SVID with a new key, which ends no later than this authority. Its first DNS name is also its CN."""
         key = ec.generate_private_key(ec.SECP256R1())
-        until = min(now + life, self.until)
+        until = min(now + life, self.until).replace(microsecond=0)  # as a certificate says it
         names = [x509.UniformResourceIdentifier(str(spiffe_id)), *map(x509.DNSName, dns_names)]
         subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Continuo")]
         subject += [x509.NameAttribute(NameOID.COMMON_NAME, name[:64]) for name in dns_names[:1]]

@@ -97,6 +97,11 @@ class Issuer:
         self._dropped = self.clock()
         self._set((signing(self._authorities, self._dropped),))
 
+    def reissue(self) -> None:
+        """All SVIDs are made anew, and those that were there live out their time."""
+        self._dropped = self.clock()
+        self.changes.tell()
+
     def _set(self, authorities: tuple[Authority, ...]) -> None:
         if {one.der for one in authorities} != {one.der for one in self._authorities}:
             self.sequence += 1

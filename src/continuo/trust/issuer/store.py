@@ -92,7 +92,8 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """For reading, changing and writing: nobody else does it at the same time."""
-        with (self.folder / "lock").open("w") as file:
+        descriptor = os.open(self.folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
