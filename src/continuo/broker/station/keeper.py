@@ -19,7 +19,8 @@ from continuo.broker.selector.names import PROVIDER as STANDS_FOR
 from continuo.broker.station.layout import Home, of_aggregate, of_consumer, of_provider
 from continuo.broker.station.members import Members, Party, Who
 from continuo.broker.station.names import BROKER, FINALIZER
-from continuo.broker.station.papers import Papers, is_held
+from continuo.broker.station.papers import Papers, is_held, is_noted, way_in
+from continuo.broker.station.remains import providers_with_nodes, sweep_nodes
 from continuo.federation.reflection.fleet import Fleet, Peer
 from continuo.federation.reflection.fleet import Key as NodeKey
 from continuo.federation.reflection.twin import VIRTUAL_NODE
@@ -32,6 +33,7 @@ from continuo.resources.broker import (
     AggregateSpec,
     ConsumerSpec,
     ProviderSpec,
+    SecretRef,
     decode_spec,
 )
 from continuo.resources.errors import ApiError, Invalid, NotFound
@@ -43,6 +45,10 @@ log = logging.getLogger(__name__)
 Key: TypeAlias = tuple[str, str]
 """A kind's name, and an object's."""
 _OF, _NODE = "consumer", "node"
+SOON = 0.2
+"""Seconds until what is being swept is looked at again."""
+_BEFORE: Key = ("", "")
+"""Stands for what earlier processes left of objects that are gone."""
 
 
 class Networks(Protocol):
@@ -79,6 +85,11 @@ def _party(key: Key) -> Who:
     return "Provider" if key[0] == "Provider" else "Consumer", key[1]
 
 
+def _is_shut(obj: Object) -> bool:
+    """Whether a Provider or Consumer is not to be entered."""
+    return obj["kind"] != "Aggregate" and obj["spec"].get("kubeconfig") is None
+
+
 class Keeper:
     """Brings the fleet to where the objects of the broker's cluster want it.
 
@@ -107,6 +118,8 @@ class Keeper:
         self._ids: dict[Who, str] = {}
         self._unsearched: set[Who] = set()
         """Clusters that may have nodes which an earlier process made under names that nobody uses any more."""
+        self._left: set[str] = set()
+        """Providers of which an earlier process may have left a node."""
         self._leaving: set[Key] = set()
         """Objects that wait until others have let go of their clusters."""
         self.controller: Controller[Key] = Controller("virtual nodes", self._reconcile, workers=8)
@@ -119,6 +132,7 @@ class Keeper:
             informer.on_change(self._told(name))
             informer.start()
         await asyncio.gather(*(informer.synced.wait() for informer in self._informers.values()))
+        self.controller.add(_BEFORE)
         self.controller.start()
 
     async def stop(self) -> None:
@@ -180,33 +194,39 @@ class Keeper:
 
     # --- one object ---
     async def _reconcile(self, key: Key) -> Result:
+        if key == _BEFORE:
+            await self._look_for_left()
+            return DONE
         kind, name = key
         obj = self._informers[kind].cache.get(("", name))
         if obj is None:
-            await self._gone(key)
-            return DONE
+            return await self._gone(key)
         try:
             problems, wanted = await self._wanted(key, obj)
         except Invalid as error:
             problems, wanted = [str(error)], None
-        if wanted and not deleting(obj) and not is_held(obj):
-            if await self._papers.hold(kind, obj):
+        leaving = deleting(obj) or _is_shut(obj) or (wanted is not None and all(peer.detached for peer in wanted))
+        ref = self._ref(kind, obj) if wanted and not leaving else None
+        if wanted and not leaving and not is_noted(obj, ref):
+            if await self._papers.hold(kind, obj, ref):
                 self.controller.add(key)
             return DONE  # it comes back with the finalizer
-        problems += await self._settle(key, self._kept(key, detached=deleting(obj)) if wanted is None else wanted)
-        if deleting(obj) or wanted == []:
+        problems += await self._settle(key, self._kept(key, detached=leaving) if wanted is None else wanted)
+        left = DONE
+        if leaving:
             stays = self._stays(key, obj, problems, known=wanted is not None)
             if not stays:
                 self._leaving.discard(key)
                 await self._papers.release(kind, obj)
                 problems = [] if deleting(obj) else problems
-                if kind != "Aggregate" and obj["spec"].get("kubeconfig") is None:
+                if _is_shut(obj):
                     await self._leave(_party(key))
+                    left = await self._sweep(key)
             else:
                 self._leaving.add(key)
-                problems = problems or [stays]
+                problems = [stays] if wanted is None else problems or [stays]
         await self._say(key, obj, problems)
-        return DONE
+        return left
 
     async def _wanted(self, key: Key, obj: Object) -> tuple[list[str], list[Peer] | None]:
         """What is wrong, and the nodes that there should be; None: those that there are."""
@@ -215,7 +235,7 @@ class Keeper:
             return self._wanted_of_aggregate(name, obj)
         party, _ = _party(key)
         spec = decode_spec(obj, ProviderSpec) if kind == "Provider" else decode_spec(obj, ConsumerSpec)
-        client = await self._client((party, name), spec, gone=deleting(obj))
+        client = await self._client((party, name), spec, way_in(obj, spec.kubeconfig), gone=deleting(obj))
         problem = self._members.problem(party, name)
         problems = [problem] if problem else []
         if client is None:
@@ -227,7 +247,7 @@ class Keeper:
         )
         if kind == "Provider" and (rival := self._rival_of_provider(peer.settings.node, obj)) is not None:
             return [*problems, taken(peer.settings.node, "the broker's cluster", f"Provider {rival}")], []
-        peer = replace(peer, detached=deleting(obj))
+        peer = replace(peer, detached=deleting(obj) or _is_shut(obj))
         return problems, [peer, *await self._strays((party, name), peer)]
 
     def _wanted_of_aggregate(self, name: str, obj: Object) -> tuple[list[str], list[Peer] | None]:
@@ -236,7 +256,7 @@ class Keeper:
         if consumer is None:
             return [], []
         its = decode_spec(consumer, ConsumerSpec)
-        if its.kubeconfig is None:
+        if way_in(consumer, its.kubeconfig) is None:
             return [], []
         client = self._members.client("Consumer", spec.consumer)
         if client is None:
@@ -247,7 +267,14 @@ class Keeper:
         rival = self._rival_of_aggregate(made.settings.node, obj, spec.consumer, its)
         if rival is not None:
             return [taken(made.settings.node, f"Consumer {spec.consumer}", " ".join(rival))], []
-        return [], [replace(made, detached=deleting(obj) or deleting(consumer))]
+        return [], [replace(made, detached=deleting(obj) or deleting(consumer) or _is_shut(consumer))]
+
+    @staticmethod
+    def _ref(kind: str, obj: Object) -> SecretRef | None:
+        """The Secret that an object names."""
+        if kind == "Aggregate":
+            return None
+        return (decode_spec(obj, ProviderSpec) if kind == "Provider" else decode_spec(obj, ConsumerSpec)).kubeconfig
 
     def _rival_of_provider(self, node: str, obj: Object) -> str | None:
         """Who has the node that a Provider names: an older one that the broker enters, too."""
@@ -282,12 +309,14 @@ class Keeper:
             if (own.home, name) not in self._owner
         ]
 
-    async def _client(self, who: Who, spec: ProviderSpec | ConsumerSpec, *, gone: bool) -> str | None:
+    async def _client(
+        self, who: Who, spec: ProviderSpec | ConsumerSpec, way: SecretRef | None, *, gone: bool
+    ) -> str | None:
         """The name of the client, made or made anew where that is needed; one that worked is kept until another one does."""
         members, known = self._members, self._members.client(*who)
-        kubeconfig = await members.know(who, spec.kubeconfig)
+        kubeconfig = await members.know(who, way)
         if kubeconfig is None:
-            return known.name if known is not None and (spec.kubeconfig is not None or gone) else None
+            return known.name if known is not None and (way is not None or gone) else None
         if not members.fits(who, kubeconfig):
             made = members.make(who, kubeconfig)
             if made is None:
@@ -381,7 +410,9 @@ class Keeper:
         except NotFound:
             return  # it is on its way out
 
-    async def _gone(self, key: Key) -> None:
+    async def _gone(self, key: Key) -> Result:
+        if self._nodes.get(key) and key[0] == "Provider":
+            self._left.add(key[1])  # somebody took the finalizer off
         for node in list(self._nodes.get(key, {})):
             await self._drop(key, node)
         self._nodes.pop(key, None)
@@ -389,6 +420,23 @@ class Keeper:
         self._leaving.discard(key)
         if key[0] != "Aggregate":
             await self._leave(_party(key))
+        return await self._sweep(key)
+
+    async def _look_for_left(self) -> None:
+        """Find what nobody would look at: whose object is gone, or is not held any more."""
+        self._left = await providers_with_nodes(self._broker)
+        for name in self._left:
+            self.controller.add(("Provider", name))
+
+    async def _sweep(self, key: Key) -> Result:
+        """Take away what is left in the broker's cluster of a Provider that is entered no more."""
+        if key[0] != "Provider" or key[1] not in self._left:
+            return DONE
+        keep = {node for home, node in self._owner if home == self._home.cluster}
+        if not await sweep_nodes(self._broker, key[1], keep):
+            return Result(requeue_after=SOON)
+        self._left.discard(key[1])
+        return DONE
 
     async def _leave(self, who: Who) -> None:
         """Know the cluster no more."""
@@ -405,7 +453,7 @@ class Keeper:
         if self._nodes.get(key):
             return "its nodes are being taken away"
         if not known:
-            if deleting(obj) and is_held(obj):
+            if is_held(obj):
                 hint = f"take off the finalizer {FINALIZER} if the cluster is gone for good"
                 return f"what is left in its cluster cannot be reached; {hint}: {'; '.join(problems)}"
             return ""

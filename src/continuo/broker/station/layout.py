@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from continuo.broker.selector.names import BROKERED, PROVIDER
-from continuo.broker.station.names import BROKER, REGION
+from continuo.broker.station.names import BROKER, KEPT, REGION, STATION
 from continuo.federation.reflection.engine import Settings
 from continuo.federation.reflection.fleet import Peer
 from continuo.resources.broker import AggregateSpec, ConsumerSpec, ProviderSpec
@@ -28,7 +28,7 @@ class Home:
 
 def of_provider(home: Home, name: str, spec: ProviderSpec, client: str) -> Peer:
     """The provider's node in the broker's cluster. Only the broker's scheduler places pods on it."""
-    labels = {PROVIDER: name, **({REGION: spec.region} if spec.region else {})}
+    labels = {PROVIDER: name, KEPT: STATION, **({REGION: spec.region} if spec.region else {})}
     settings = Settings(
         spec.node or name, frozenset(), home_id=home.id, remote_id=spec.cluster_id or name, consumers=True,
         labels=labels, taints=(_TAINT,), scheduler=spec.scheduler,
