@@ -63,7 +63,10 @@ WRONG: dict[str, tuple[Callable[[], Svid], str]] = {
     "cRLSign": (lambda: leaf(AUTHORITY, key_usage=usage(crl_sign=True)), "may sign certificates"),
     "for servers only": (lambda: leaf(AUTHORITY, extended=SERVER_ONLY), "extended key usage"),
     "for clients only": (lambda: leaf(AUTHORITY, extended=CLIENT_ONLY), "extended key usage"),
-    "for nothing": (lambda: leaf(AUTHORITY, extended=(x509.ObjectIdentifier("1.3.6.1.5.5.7.3.4"),)), "extended key usage"),
+    "for nothing": (
+        lambda: leaf(AUTHORITY, extended=(x509.ObjectIdentifier("1.3.6.1.5.5.7.3.4"),)),
+        "extended key usage",
+    ),
 }
 
 # the leaf is good in itself; what stands above it, or its time, is not
