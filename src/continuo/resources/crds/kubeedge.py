@@ -51,7 +51,7 @@ def _device() -> Object:
         methods=many(obj(name=text(), description=text(), propertyNames=many(text()))),
         stateReport=obj(reportToCloud=flag(), reportCycle=number(format=_LONG)),
     )
-    status = obj(reportToCloud=flag(), reportCycle=number(format=_LONG))
+    status = obj(reportToCloud=flag(), reportCycle=number(format=_LONG)) | {PRESERVE: True}
     older = {
         "spec": obj(
             data=anything(),
