@@ -36,8 +36,8 @@ def provider(name: str, *, measured: dict[str, float] | None = None, **labels: s
     return {**models.PROVIDER.new(name, metadata={"labels": labels}, spec={}), "status": {"measured": values}}
 
 
-def aggregate(name: str, consumer: str = "acme", **spec: Any) -> Object:
-    return models.AGGREGATE.new(name, spec={"consumer": consumer, **spec})
+def aggregate(name: str, consumer: str = "acme", made: str = NOW, **spec: Any) -> Object:
+    return models.AGGREGATE.new(name, metadata={"creationTimestamp": made}, spec={"consumer": consumer, **spec})
 
 
 def through(node: str) -> list[tuple[str, str]]:
@@ -68,14 +68,31 @@ def test_fences_follow_aggregates_and_providers() -> None:
     assert fences.around("acme", []) is None
 
 
-def test_aggregates_that_share_a_node_are_one_and_a_broken_one_has_nobody() -> None:
+def test_a_node_that_two_aggregates_name_is_the_older_ones_and_a_broken_one_has_nobody() -> None:
     facts = [provider_facts(provider(name)) for name in "abc"]
     fences = Fences()
-    for name in "ab":
-        fences.aggregate(name, aggregate(name, node="n", providers={"names": [name]}), facts)
-    assert fences.around("acme", through("n")) == Fence(("a", "b"), frozenset({"a", "b"}))
+    for name, made in (("a", "2026-11-22T09:00:01Z"), ("b", "2026-11-22T09:00:00Z")):
+        fences.aggregate(name, aggregate(name, made=made, node="n", providers={"names": [name]}), facts)
+    assert fences.around("acme", through("n")) == Fence(("b",), frozenset({"b"}))
+    assert fences.around("acme", []) == Fence(("b",), frozenset({"b"})), "nor may the younger one have others' pods"
+    assert fences.aggregate("b", None, facts)
+    assert fences.around("acme", through("n")) == Fence(("a",), frozenset({"a"}))
     fences.aggregate("broken", aggregate("broken", providers=7), facts)
     assert fences.around("acme", through("broken")) == Fence(("broken",), frozenset())
+
+
+def test_an_aggregate_that_names_the_brokers_own_node_fences_nobody_in() -> None:
+    facts = [provider_facts(provider(name)) for name in "ab"]
+    fences = Fences("hub")
+    fences.aggregate("wrong", aggregate("wrong", node="hub", providers={"names": ["a"]}), facts)
+    assert fences.around("acme", through("hub")) is None, "the transparent way stays open"
+    assert fences.around("acme", []) == Fence(("wrong",), frozenset({"a"})), "where no node is ours to keep"
+    own = models.CONSUMER.new("acme", spec={"node": "cloud"})
+    assert fences.consumer("acme", own, facts) == {("acme", "a"), ("acme", "b")}
+    assert fences.consumer("acme", own, facts) == set(), "nothing changed"
+    assert fences.around("acme", through("hub")) == Fence(("wrong",), frozenset({"a"}))
+    assert fences.consumer("acme", None, facts) and fences.around("acme", through("hub")) is None
+    assert fences.consumer("other", models.CONSUMER.new("other", spec={"node": "x"}), facts) == set()
 
 
 def test_who_is_outside_is_removed_and_the_sentence_says_so() -> None:

@@ -58,7 +58,7 @@ class Desk:
 
     def __init__(
         self, cluster: Cluster, instance: str, now: Callable[[], float], backoff: Backoff | None = None,
-        pods: Informer | None = None,
+        pods: Informer | None = None, node: str = "broker",
     ) -> None:  # fmt: skip
         self.cluster, self.now = cluster, now
         self.pods = pods or Informer(cluster, Watch(kinds.POD, indexers=PODS), backoff=backoff)
@@ -71,7 +71,7 @@ class Desk:
         self.informers = (
             self.policies, self.providers, self.consumers, self.aggregates, self.namespaces, self.nodes, self.pods,
         )  # fmt: skip
-        self.world = World(now)
+        self.world = World(now, node)
         self.actor = Actor(cluster, now)
         self.events = EventRecorder(cluster, "continuo-broker", instance)
         self.assumed: dict[Key, str] = {}

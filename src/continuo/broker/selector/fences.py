@@ -3,6 +3,9 @@
 A pod that came through the node of an Aggregate goes to that Aggregate's providers only. A pod that does not say through
 which node it came, as real Liqo's do not, goes to those of any Aggregate of its consumer, if there are some. One that came
 through another node of ours came the transparent way. Policies hold for all of them besides.
+
+A node that several name is the oldest one's, and the broker's own before all: who has not got the node has no say about the
+pods that come through it.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ class _Aggregate:
 
     consumer: str
     node: str
+    age: tuple[str, str]
+    """When it was made, and its name: less is older."""
     selector: Selector | None
     providers: frozenset[str]
 
@@ -45,9 +50,15 @@ class _Aggregate:
 
 
 class Fences:
-    """All Aggregates of a broker, with the providers that they mean by now."""
+    """All Aggregates of a broker, with the providers that they mean by now.
 
-    def __init__(self) -> None:
+    `node` is what the broker's own node is called at consumers that do not say.
+    """
+
+    def __init__(self, node: str = "broker") -> None:
+        self._node = node
+        self._own: dict[str, str] = {}
+        """By consumer that says so: what the broker's own node is called there."""
         self._aggregates: dict[str, _Aggregate] = {}
         self._by_node: dict[tuple[str, str], Fence] = {}
         self._any: dict[str, Fence] = {}
@@ -65,6 +76,17 @@ class Fences:
         for consumer in parties:
             self._draw(consumer)
         return {(consumer, provider.name) for consumer in parties for provider in providers}
+
+    def consumer(self, name: str, obj: Object | None, providers: Collection[ProviderFacts]) -> set[tuple[str, str]]:
+        """A Consumer came, changed or went; returns the pairs for which it matters what its own node is called."""
+        before = self._own.pop(name, self._node)
+        node = ((obj or {}).get("spec") or {}).get("node")
+        if node:
+            self._own[name] = str(node)
+        if self._own.get(name, self._node) == before or name not in self._any:
+            return set()
+        self._draw(name)
+        return {(name, provider.name) for provider in providers}
 
     def provider(self, name: str, facts: ProviderFacts | None) -> set[tuple[str, str]]:
         """A Provider came, changed or went; returns the pairs for which its place in an Aggregate changed."""
@@ -94,11 +116,19 @@ class Fences:
         for key in [key for key in self._by_node if key[0] == consumer]:
             del self._by_node[key]
         self._any.pop(consumer, None)
+        has = self._owners(own, self._own.get(consumer, self._node))
         if own:
-            self._any[consumer] = _together(own)
-        for node in {one.node for one in own.values()}:
-            same = {name: one for name, one in own.items() if one.node == node}
-            self._by_node[consumer, node] = _together(same)
+            self._any[consumer] = _together(has or own)
+        for name, one in has.items():
+            self._by_node[consumer, one.node] = _together({name: one})
+
+    @staticmethod
+    def _owners(own: Mapping[str, _Aggregate], taken: str) -> dict[str, _Aggregate]:
+        """Those of a consumer's aggregates that have the node that they name."""
+        first: dict[str, tuple[str, str]] = {}
+        for one in own.values():
+            first[one.node] = min(first.get(one.node, one.age), one.age)
+        return {name: one for name, one in own.items() if one.node != taken and one.age == first[one.node]}
 
 
 def _together(aggregates: Mapping[str, _Aggregate]) -> Fence:
@@ -106,13 +136,14 @@ def _together(aggregates: Mapping[str, _Aggregate]) -> Fence:
 
 
 def _read(name: str, obj: Object) -> _Aggregate:
+    age = str(obj["metadata"].get("creationTimestamp", "")), name
     try:
         spec = decode_spec(obj, AggregateSpec)
     except Invalid as error:
         log.warning("aggregate %s cannot be used, and its pods get no place: %s", name, error)
         said = obj.get("spec") or {}
-        return _Aggregate(str(said.get("consumer", "")), str(said.get("node") or name), None, frozenset())
-    return _Aggregate(spec.consumer, spec.node or name, spec.providers, frozenset())
+        return _Aggregate(str(said.get("consumer", "")), str(said.get("node") or name), age, None, frozenset())
+    return _Aggregate(spec.consumer, spec.node or name, age, spec.providers, frozenset())
 
 
 def fenced(decision: Decision, fence: Fence) -> Decision:

@@ -36,7 +36,7 @@ _Fact = tuple[str, str]
 
 
 class Selector:
-    """The scheduler of consumers' pods in one broker's cluster."""
+    """The scheduler of consumers' pods in one broker's cluster. `node` is what its own node is called at consumers."""
 
     def __init__(
         self,
@@ -47,8 +47,9 @@ class Selector:
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
         pods: Informer | None = None,
+        node: str = "broker",
     ) -> None:
-        self.desk = Desk(cluster, instance, now, backoff, pods)
+        self.desk = Desk(cluster, instance, now, backoff, pods, node)
         self.facts: Controller[_Fact] = Controller("facts", self._fact, workers=1, backoff=backoff, rng=rng)
         self.pods: Controller[Key] = Controller("pods", self._pod, workers=WORKERS, backoff=backoff, rng=rng)
         chooser = Chooser(self.desk)

@@ -68,9 +68,9 @@ def latencies(providers: Mapping[str, ProviderFacts]) -> dict[Pair, float]:
 class World:
     """Facts by name, and the decisions that follow from them."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], node: str = "broker") -> None:
         self.rooms = Rooms()
-        self.fences = Fences()
+        self.fences = Fences(node)
         self._whereabouts = Whereabouts()
         self.providers: dict[str, ProviderFacts] = {}
         self.consumers: dict[str, ConsumerFacts] = {}
@@ -177,6 +177,8 @@ class World:
 
     def consumer(self, name: str, obj: Object | None) -> list[Pair]:
         """A Consumer came, changed or went; returns the pairs for which that has an effect."""
+        moved = self.fences.consumer(name, obj, self.providers.values())
+        self._epoch += bool(moved)
         before = self.consumers.pop(name, None)
         facts: ConsumerFacts | None = None
         if obj is not None:
@@ -185,15 +187,15 @@ class World:
             except Invalid as error:
                 log.warning("consumer %s cannot be used: %s", name, error)
         if before is not None and facts is not None and before.identity == facts.identity:
-            self.consumers[name] = before  # only its status changed
-            return []
+            self.consumers[name] = before  # only its status changed, or what policies do not ask for
+            return list(moved)
         self._epoch += 1
         if facts is not None:
             self.consumers[name] = facts
         else:
             self.judge.forget(name)
         self._by_id = self._identified()
-        return self.effects((name, provider) for provider in self.providers)
+        return list({*self.effects((name, provider) for provider in self.providers), *moved})
 
     def _identified(self) -> dict[str, str]:
         """Consumers by ID. An ID that two of them claim is nobody's: neither may be taken for the other."""

@@ -53,7 +53,7 @@ class Station:
         self._class, self._links, self._linger = class_, links, linger
         self.fleet = fleet or Fleet()
         self._pods = SharedInformer(broker, Watch(kinds.POD, indexers={**PODS, **POD_INDEXERS}))
-        self.selector = Selector(broker, instance=instance, pods=self._pods)
+        self.selector = Selector(broker, instance=instance, pods=self._pods, node=name)
         self.aggregator = Aggregator(broker, pods=self._pods, node=name)
         self.members = Members(broker, connect)
         self.ready = asyncio.Event()
