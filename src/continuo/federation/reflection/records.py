@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from continuo.resources.meta import Key
 from continuo.runtime.controller import DONE, Controller, Result
 
-CALM = 0.05
+CALM = 0.1
 """Seconds for which nothing must have been under way."""
 LATEST = 30.0
 """Seconds after which a record waits no longer."""
