@@ -19,6 +19,8 @@ ROUTER = "continuo.dev/router"
 """Label of rules and endpoints of ours: the Router Manager that made them."""
 ARMED = "continuo.dev/armed"
 """Annotation of a Rule: the connection of its node in which it was made."""
+DESCRIPTION = "kubernetes.io/description"
+"""Annotation for people. Releases of KubeEdge differ in whether a Rule's spec can say it; some drop it."""
 OFFLINE = "offline"
 BUS, OUT, COMMANDS_IN, COMMANDS = "eventbus-fluidos", "rest-fluidos", "rest-commands", "commands"
 ENDPOINTS = {BUS: "eventbus", OUT: "rest"}
@@ -38,6 +40,8 @@ class Remove:
 
     rule: Object
     why: str
+    changed: bool = False
+    """Whether somebody made it another than it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,15 @@ def rule_for(source: Source, url: str, instance: str, connection: str) -> Object
     """The Rule that sends a source's readings to the relay."""
     return kinds.KUBEEDGE_RULE.new(
         rule_name(source), source.namespace,
-        metadata={"labels": {ROUTER: instance}, "annotations": {ARMED: connection}},
+        metadata={
+            "labels": {ROUTER: instance},
+            "annotations": {
+                ARMED: connection, DESCRIPTION: f"readings of {source.topic} at {source.node}, to the relay",
+            },
+        },
         spec={
             "source": BUS, "sourceResource": {"topic": source.topic, "node_name": source.node},
             "target": OUT, "targetResource": {"resource": url},
-            "description": f"readings of {source.topic} at {source.node}, to the relay",
         },
     )  # fmt: skip
 
@@ -90,11 +98,14 @@ def rule_for(source: Source, url: str, instance: str, connection: str) -> Object
 def command_rule(namespace: str, instance: str) -> Object:
     """The Rule that brings commands to the edge: the rest of the path names the topic, the first part of it the node."""
     return kinds.KUBEEDGE_RULE.new(
-        COMMANDS, namespace, metadata={"labels": {ROUTER: instance}},
+        COMMANDS, namespace,
+        metadata={
+            "labels": {ROUTER: instance},
+            "annotations": {DESCRIPTION: "commands of buyers, to the devices that they bought"},
+        },
         spec={
             "source": COMMANDS_IN, "sourceResource": {"path": f"/{COMMANDS}"},
             "target": BUS, "targetResource": {"topic": COMMANDS},
-            "description": "commands of buyers, to the devices that they bought",
         },
     )  # fmt: skip
 
@@ -125,8 +136,8 @@ def decide(
         return Blocked(f"rule {name} has the same source, and a second one would take over from it: delete that rule")
     if there is None:
         return Create(wanted)
-    if there["spec"] != wanted["spec"]:
-        return Remove(there, "a changed rule is not taken up")
+    if any(there["spec"].get(name) != value for name, value in wanted["spec"].items()):
+        return Remove(there, "a changed rule is not taken up", changed=True)
     if annotations_of(there).get(ARMED) != annotations_of(wanted).get(ARMED) and ARMED in annotations_of(wanted):
         was_away = annotations_of(wanted)[ARMED] == OFFLINE
         return None if was_away else Remove(there, "its node came back, and was not told of it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 RENEWALS = Backoff(base=30.0, cap=900.0)
 """Seconds between two attempts to wake a silent source: a sensor may as well have nothing to say."""
+CHANGES = Backoff(base=1.0, cap=300.0)
+"""Seconds between two attempts to make a Rule anew that does not stay as it was made."""
 
 
 class Sources:
@@ -28,6 +31,8 @@ class Sources:
         self._renew: dict[Source, str] = {}
         self._silences: dict[Source, tuple[int, float]] = {}
         """How often a silent source's Rule was made anew, and when it may be again."""
+        self._changes: dict[Key, tuple[int, float]] = {}
+        """How often a Rule was made anew because somebody had changed it, and when it was last."""
 
     def renew_silent(self, source: Source, at: float) -> bool:
         """Let a silent source's Rule be made anew, unless that was tried lately. `at`: seconds, monotonic."""
@@ -58,6 +63,11 @@ class Sources:
         step = rules.decide(
             wanted, there, self._others(source), desk.settings.instance, renew=self._renew.get(source, "")
         )
+        pause = self._pause(step)
+        if pause:
+            times, name = self._changes[source.namespace, rules.rule_name(source)][0], rules.rule_name(source)
+            self._tell(source, f"somebody changes rule {name} whenever it is made, {times} times by now: it is left so")
+            return Result(requeue_after=pause)
         await self._act(source, step)
         self._tell(source, self._trouble(source, wanted, there, step))
         if wanted is None and there is None:
@@ -77,6 +87,8 @@ class Sources:
         step = rules.decide(wanted, there, [], desk.settings.instance)
         if isinstance(step, rules.Blocked):
             log.warning("commands cannot be brought to the edge: %s", step.why)
+        if pause := self._pause(step):
+            return Result(requeue_after=pause)
         await self._do(step)
         if wanted is None and there is None:
             await self._drop_endpoints(namespace)
@@ -95,6 +107,22 @@ class Sources:
         await self._do(step)
         if isinstance(step, rules.Remove):
             self._renew.pop(source, None)
+
+    def _pause(self, step: rules.Step | None) -> float:
+        """Seconds until a changed Rule may be made anew; 0: now. Whoever changes each one would keep us busy for ever."""
+        if not isinstance(step, rules.Remove) or not step.changed:
+            return 0.0
+        metadata, now = step.rule["metadata"], asyncio.get_running_loop().time()
+        key = metadata["namespace"], metadata["name"]
+        count, last = self._changes.get(key, (0, now - CHANGES.cap))
+        if now - last >= 2 * CHANGES.cap:
+            count = 0
+        due = last + min(CHANGES.base * 2 ** min(count - 1, 16), CHANGES.cap) if count else now
+        if now < due:
+            log.warning("rule %s/%s is changed whenever it is made; again in %.0f s", *key, due - now)
+            return due - now
+        self._changes[key] = count + 1, now
+        return 0.0
 
     async def _do(self, step: rules.Step | None) -> None:
         desk = self._desk

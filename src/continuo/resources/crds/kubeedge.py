@@ -99,7 +99,6 @@ def _rule() -> Object:
         sourceResource=strings(),
         target=text(),
         targetResource=strings(),
-        description=text(),
     )
     status = obj(successMessages=number(format=_LONG), failMessages=number(format=_LONG), errors=many(text()))
     return _without_subresource(crd(kinds.KUBEEDGE_RULE, spec, status, ()))
