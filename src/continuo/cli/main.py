@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "continuo.cli.identity:identity",
         "SPIFFE identities where there is no SPIRE, for workloads and devices.",
     ),
+    "relay": ("continuo.cli.relay:relay", "Carry sensors' readings from edge nodes to whoever bought them."),
+    "mapper": ("continuo.cli.mapper:mapper", "Simulate leaf devices at an edge node, and publish what they measure."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),
 }

@@ -1,0 +1,145 @@
+"""`continuo mapper`: leaf devices that are simulated, from a file or from Device objects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from continuo.cli.failures import BadInput, Failed, run
+from continuo.cli.places import default_data
+
+if TYPE_CHECKING:
+    from continuo.edge.mapper.publisher import Cloud
+
+
+@click.command()
+@click.option("-f", "--file", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="What to simulate: a mapper's file, or Device objects with their annotation.")  # fmt: skip
+@click.option("--mqtt", "broker", default="mqtt://127.0.0.1:1883", show_default=True, metavar="URL",
+              help="The edge's MQTT broker.")  # fmt: skip
+@click.option("--embedded-broker", is_flag=True, help="Be that broker, too, where there is no other.")
+@click.option("--cloud", metavar="HOST:PORT",
+              help="CloudCore as the edge reaches it: while it cannot be reached, readings are kept.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where readings are kept.  "
+              "[default: mapper, in Continuo's data folder]")  # fmt: skip
+@click.option(
+    "--keep", type=click.IntRange(1), default=100_000, show_default=True, help="Readings that are kept at most."
+)
+@click.option("--keep-mib", type=click.IntRange(1), default=64, show_default=True, help="MiB of them at most.")
+@click.option(
+    "--format", "form", type=click.Choice(["json", "influx"]), help="Of the payload.  [default: as the file says]"
+)
+@click.option("--print-devices", is_flag=True, help="Print the DeviceModel and Device objects for kubectl, and end.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@run
+async def mapper(
+    file: Path, broker: str, embedded_broker: bool, cloud: str | None, data: Path | None, keep: int, keep_mib: int,
+    form: str | None, print_devices: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Read sensors in their rhythm and publish what they say to the edge's MQTT broker, until stopped.
+
+    What the broker does not take is kept on disk and sent later, in order; beyond --keep the oldest is dropped.
+    """
+    from continuo.edge.mapper.manifests import devices_of, models_of
+    from continuo.edge.mapper.model import BadMapper, read, sources
+    from continuo.edge.mqtt.address import BadAddress, address
+
+    try:
+        said, devices = await asyncio.to_thread(read, file)
+        if said is not None:
+            devices = devices_of(said)
+        if print_devices:
+            _print([*(models_of(said) if said is not None else ()), *devices])
+            return
+        found = sources(devices, said)
+        where = address(broker)
+    except (BadMapper, BadAddress) as problem:
+        raise BadInput(str(problem)) from None
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mqtt").setLevel(logging.WARNING)
+    async with contextlib.AsyncExitStack() as stack:
+        if embedded_broker:
+            from continuo.edge.mqtt.embedded import EmbeddedBroker
+
+            try:
+                await stack.enter_async_context(EmbeddedBroker(where.host, where.port))
+            except OSError as error:
+                raise Failed(str(error)) from error
+        folder = data or default_data() / "mapper"
+        chosen = form or (said.format if said is not None else "json")
+        seed = said.seed if said is not None else 1
+        await _simulate(found, where, folder, keep, keep_mib, chosen, seed, _cloud(cloud))
+
+
+async def _simulate(
+    found: list[Any], broker: Any, folder: Path, keep: int, keep_mib: int, form: str, seed: int, cloud: Cloud | None
+) -> None:
+    from continuo.edge.mapper.buffer import Buffer
+    from continuo.edge.mapper.driver import Simulated
+    from continuo.edge.mapper.mapper import Clock, Mapper
+    from continuo.edge.mapper.publisher import Publisher
+
+    buffer = Buffer(folder / "readings.sqlite", readings=keep, most_bytes=keep_mib * 1024 * 1024)
+    await buffer.open()
+    clock = Clock(time.monotonic, time.time)
+    publisher = Publisher(buffer, broker, "", clock.mono, random.Random(), cloud=cloud)
+    driver = Simulated(found, seed, clock.mono)
+    runs = Mapper(found, driver, buffer, clock=clock, more=publisher.more, form=form)
+    publisher.hears = runs.hears()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for source in found:
+        click.echo(f"{source.device}: {source.sensor.model} ({', '.join(source.sensor.types)}), {source.rate:g}/s, "
+                   f"on {source.channel}", err=True)  # fmt: skip
+    tasks: list[asyncio.Task[None]] = [asyncio.create_task(runs.run()), asyncio.create_task(publisher.run())]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        stopping.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        left = buffer.count
+        await buffer.close()
+    click.echo(f"stopped; {runs.read} readings, {publisher.counts.published} published, {left} kept, "
+               f"{buffer.dropped} dropped since the file was made", err=True)  # fmt: skip
+
+
+def _cloud(text: str | None) -> Cloud | None:
+    if text is None:
+        return None
+    from continuo.cli.relay import place
+    from continuo.edge.mapper.publisher import Cloud
+
+    where = place(text, "--cloud")
+
+    async def seen() -> bool:
+        try:
+            async with asyncio.timeout(2.0):
+                _, writer = await asyncio.open_connection(where.host, where.port)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
+
+    return Cloud(seen)
+
+
+def _print(objects: list[Any]) -> None:
+    import yaml
+
+    click.echo(yaml.safe_dump_all(objects, sort_keys=False, allow_unicode=True), nl=False)
