@@ -1,4 +1,4 @@
-"""A seller (and buyers) on clusters of the embedded engine, reached over HTTP; the seller's process can be killed anywhere."""
+"""A seller and its buyers on clusters of the embedded engine, over HTTP; the seller's process can be killed anywhere."""
 
 from __future__ import annotations
 
