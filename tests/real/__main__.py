@@ -22,6 +22,7 @@ from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
 ROOT = Path(__file__).parents[2]
 PATIENCE = "600"
 OLDER = minors.MINORS[-1]
+SPIRE = ("spire-server", "spire-agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ def suites(tools: Tools) -> list[Suite]:
             "KubeEdge: edge nodes, what runs there, devices",
             ("tests/real/test_edge.py",),
             servers or no_containers(tools) or kubeedge.impossible(tools),
+        ),
+        Suite(
+            "identity",
+            "SPIRE: two federated trust domains, let in, refused, forged, rotated, ended",
+            ("tests/real/test_identity.py",),
+            _missing(tools, SPIRE),
         ),
     ]
 

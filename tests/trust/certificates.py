@@ -31,13 +31,16 @@ def usage(**more: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{**all_off, "digital_signature": True, **more})
 
 
+SIGNS = usage()
+
+
 def leaf(
     authority: Authority,
     *,
     uris: Sequence[str] = (ID,),
     names: Sequence[x509.GeneralName] = (),
     ca: bool | None = False,
-    key_usage: x509.KeyUsage | None = usage(),
+    key_usage: x509.KeyUsage | None = SIGNS,
     critical: bool = True,
     extended: Sequence[x509.ObjectIdentifier] | None = BOTH,
     since: timedelta = timedelta(minutes=-5),

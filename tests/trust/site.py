@@ -25,6 +25,7 @@ class Service:
         self.go = asyncio.Event()
         self.begun = asyncio.Event()
         self.answered = 0
+        self._answered = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
@@ -34,8 +35,16 @@ class Service:
             self.begun.set()
             await self.go.wait()
         self.answered += 1
+        self._answered.set()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(peer_id(scope)).encode()})
+
+    async def more(self, count: int) -> None:
+        """Until that many more requests have been answered."""
+        wanted = self.answered + count
+        while self.answered < wanted:
+            self._answered.clear()
+            await self._answered.wait()
 
     async def _websocket(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
