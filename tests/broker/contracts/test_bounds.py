@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from broker.contracts.mortal import Life, Mortal
 from broker.contracts.world import World, contracted, pod, world
+from broker.mortal import Life, Mortal
 from continuo.broker.contracts import terms
 from continuo.federation.requests import requests_of
 from continuo.kube.port import Cluster
@@ -185,6 +185,12 @@ def resize(made: World, cpu: str) -> None:
     broker.update({**found, "spec": {**found["spec"], "resources": {"cpu": cpu}}})
 
 
+def nobody_waits_beside_room(made: World) -> bool:
+    waiting, left = waits(made), 2000 - used(made, "cpu")
+    asked = [requests_of(made.apis["lab"].get(kinds.POD, name, "shop")["spec"])["cpu"] for name in waiting]
+    return len(there(made)) + len(waiting) == len(made.names("lab", kinds.POD)) and all(cpu > left for cpu in asked)
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_killed_anywhere_there_is_never_more(made: World, seed: int) -> None:
     lab, rng = made.apis["lab"], Random(seed)
@@ -205,10 +211,7 @@ async def test_killed_anywhere_there_is_never_more(made: World, seed: int) -> No
             async with contracted(made, mortal):
                 await asyncio.wait({asyncio.ensure_future(life.over.wait())}, timeout=0.3)
         async with contracted(made):
-            await made.until(lambda: len(there(made)) + len(waits(made)) == len(made.names("lab", kinds.POD)))
-            left = 2000 - used(made, "cpu")
-            smallest = [requests_of(lab.get(kinds.POD, name, "shop")["spec"])["cpu"] for name in waits(made)]
-            assert all(amount > left for amount in smallest), (left, smallest)
+            await made.until(lambda: nobody_waits_beside_room(made))
     assert seen == []
 
 

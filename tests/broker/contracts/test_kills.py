@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from broker.contracts.mortal import Life, Mortal
 from broker.contracts.world import World, contracted, pod, world
+from broker.mortal import Life, Mortal
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER

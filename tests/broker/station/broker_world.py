@@ -6,8 +6,9 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import cast
 
+from broker.mortal import Life, Mortal
 from broker.paths.clusters import Clusters, until, world
 from continuo.broker.station.station import Station
 from continuo.embedded.port import Write
@@ -15,59 +16,16 @@ from continuo.federation.model import LinkSettings
 from continuo.federation.reflection.fleet import Fleet
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
-from continuo.kube.port import Change, Cluster
+from continuo.kube.port import Cluster
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
 from continuo.resources.broker import AGGREGATE, BROKER_POLICY, CONSUMER, PROVIDER, broker_crds
-from continuo.resources.errors import AlreadyExists, Unreachable
+from continuo.resources.errors import AlreadyExists
 from continuo.resources.meta import Kind, Object
 from continuo.runtime.backoff import Backoff
 
 BROKER, SYSTEM = "broker", "continuo-system"
 STAYS = {"operator": "Exists"}
-
-
-_CALLS = ("apply", "create", "delete", "get", "list", "patch", "post", "raw", "replace")
-
-
-class Life:
-    """Whether the process lives. All its clients die at the same moment, as with `kill -9`."""
-
-    def __init__(self) -> None:
-        self.over = False
-
-    def check(self) -> None:
-        if self.over:
-            raise Unreachable("the process is dead")
-
-
-class Mortal:
-    """Implements Cluster: nothing is asked, and no answer is heard, once the process is dead."""
-
-    def __init__(self, cluster: KubeCluster, life: Life) -> None:
-        self.name, self._cluster, self._life = cluster.name, cluster, life
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _CALLS:
-            raise AttributeError(name)
-        method = getattr(self._cluster, name)
-
-        async def call(*args: Any, **more: Any) -> Any:
-            self._life.check()
-            answer = await method(*args, **more)
-            self._life.check()
-            return answer
-
-        return call
-
-    async def watch(self, kind: Kind, namespace: str | None = None, **more: Any) -> AsyncIterator[Change]:
-        self._life.check()
-        async for change in self._cluster.watch(kind, namespace, **more):
-            self._life.check()
-            yield change
-
-    async def close(self) -> None:
-        await self._cluster.close()
 
 
 class BrokerWorld:
@@ -107,7 +65,7 @@ class BrokerWorld:
         def member(kubeconfig: str, *, name: str) -> Cluster:
             made = connect(kubeconfig, name=name, transports=self._transports)
             self._clients.append(made)
-            return cast(Cluster, Mortal(made, life))
+            return cast(Cluster, Mortal(made, life, owns=True))
 
         fleet = Fleet(beat=0.1, while_away=0.1, backoff=Backoff(base=0.05, cap=0.2))
         self.station = Station(
@@ -128,7 +86,7 @@ class BrokerWorld:
 
     async def kill(self) -> None:
         """End it at whatever line it is: nothing more is asked, and no answer is heard."""
-        self._life.over = True
+        self._life.end()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

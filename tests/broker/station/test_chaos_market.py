@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 from random import Random
 from typing import cast
 
-import aiohttp
 import pytest
 
-from broker.catalog.bench import Bench, catalog, cheap_hashes, offer
+from broker.catalog.bench import catalog, cheap_hashes
+from broker.market import BUY, open_market, passwords, settled, trade
+from broker.mortal import Life, Mortal
 from broker.station.broker_world import (
     BrokerWorld,
-    Life,
-    Mortal,
     all_of,
     broker_world,
     declare_all,
@@ -31,7 +29,7 @@ from continuo.resources import kinds
 from continuo.resources.broker import AGGREGATE, BROKER_POLICY, CONSUMER, CONTRACT, PROVIDER
 
 pytestmark = pytest.mark.anyio
-PASSWORDS = {name: f"{name}-and-a-secret" for name in ("milan", "rome", "paris")}
+BUYERS = ("rome", "paris")
 
 
 @pytest.fixture(autouse=True)
@@ -44,61 +42,33 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def set_up(storage: str) -> None:
-    async with catalog(storage) as bench:
-        await (await bench.provider("milan")).publish("a", offer())
-        for name in ("rome", "paris"):
-            await bench.consumer(name)
-
-
-async def trade(bench: Bench, name: str, rng: Random) -> None:
-    """Buy, and end some of it, until the catalog is gone."""
-    with contextlib.suppress(aiohttp.ClientError, asyncio.CancelledError):
-        buyer = await bench.login(name)
-        for _ in range(5):
-            key = {"Idempotency-Key": f"{name}-{rng.randrange(4)}"}
-            answer = await buyer.ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "basic"}, key)
-            if rng.random() < 0.4:
-                await buyer.ask("DELETE", f"/api/v1/contracts/{answer.json['id']}")
-
-
 async def live_and_die(made: BrokerWorld, clock: Clock, storage: str, rng: Random) -> None:
     """One life of both; which of them dies first is chance."""
     life = Life()
+
+    async def ended() -> None:
+        life.end()
+
     peering = ClusterPeering(cast(Cluster, Mortal(made.clusters.client("broker"), life)), within=5.0)
     await made.start()
     async with catalog(storage, peering=peering) as bench:
-        bench.passwords.update(PASSWORDS)
-        work = [asyncio.create_task(trade(bench, name, Random(rng.random()))) for name in ("rome", "paris")]
+        bench.passwords.update(passwords(*BUYERS))
+        work = [asyncio.create_task(trade(bench, name, Random(rng.random()))) for name in BUYERS]
         await clock.writes(rng.randint(5, 60))
-        ends = [made.kill, lambda: _end(life)]
+        ends = [made.kill, ended]
         rng.shuffle(ends)
         await ends[0]()
         await clock.writes(rng.randint(1, 20))
         await ends[1]()
         for task in work:
             task.cancel()
-        await asyncio.gather(*work)
-
-
-async def _end(life: Life) -> None:
-    life.over = True
-
-
-async def settled(bench: Bench) -> dict[str, set[str]]:
-    """The active contracts by buyer, once none is on its way."""
-    contracts = bench.parts.contracts
-    for contract in contracts.concerning(None):
-        known = await contracts.settled(contract.id, 20.0)
-        assert known.state in ("active", "ended"), known
-    active = [contract for contract in contracts.concerning(None) if contract.state == "active"]
-    return {name: {contract.id for contract in active if contract.buyer == name} for name in ("rome", "paris")}
+        await asyncio.gather(*work, return_exceptions=True)
 
 
 @pytest.mark.parametrize("seed", seeds(1))
 async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> None:
     storage, rng = str(tmp_path / "catalog.sqlite"), Random(seed)
-    await set_up(storage)
+    await open_market(storage, "milan", BUYERS)
     async with broker_world(("milan",), declared=False) as made:
         clock = Clock(made)
         await clock.quiet()
@@ -109,9 +79,9 @@ async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> Non
             await live_and_die(made, clock, storage, rng)
         await made.start()
         async with catalog(storage, peering=ClusterPeering(made.clusters.client("broker"))) as bench:
-            bench.passwords.update(PASSWORDS)
-            await (await bench.login("rome")).ask("POST", "/api/v1/contracts", {"offer": "a", "plan": "basic"})
-            bought = await settled(bench)
+            bench.passwords.update(passwords(*BUYERS))
+            await (await bench.login("rome")).ask("POST", "/api/v1/contracts", BUY)
+            bought = await settled(bench, BUYERS)
             assert {obj["metadata"]["name"] for obj in made.objects("broker", CONTRACT)} == bought["rome"] | bought[
                 "paris"
             ]
@@ -119,7 +89,7 @@ async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> Non
             await asyncio.gather(
                 *(bench.parts.contracts.end(id, None, "enough") for ids in bought.values() for id in ids)
             )
-            assert await settled(bench) == {"rome": set(), "paris": set()}
+            assert await settled(bench, BUYERS) == {"rome": set(), "paris": set()}
         await all_goes(made)
         left = everything(made) - before
         assert {thing for thing in left if "continuo-system" not in thing} == set(), seed
