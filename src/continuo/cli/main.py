@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "continuo.cli.identity:identity",
         "SPIFFE identities where there is no SPIRE, for workloads and devices.",
     ),
+    "edge": ("continuo.cli.edge:edge", "Find, sell and buy sensors: one site of a market."),
     "relay": ("continuo.cli.relay:relay", "Carry sensors' readings from edge nodes to whoever bought them."),
     "mapper": ("continuo.cli.mapper:mapper", "Simulate leaf devices at an edge node, and publish what they measure."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),

@@ -18,8 +18,8 @@ from continuo.cli.failures import BadInput, Failed, run_server
 from continuo.cli.places import default_data
 
 if TYPE_CHECKING:
+    from continuo.edge.listening import Place
     from continuo.edge.mqtt.address import Address
-    from continuo.edge.relay.service import Place
     from continuo.trust.identity import Identity
     from continuo.trust.ids import Authorized
 
@@ -78,7 +78,7 @@ async def relay(
         if url and not url.startswith(("http://", "https://")):
             raise BadInput(f"{name} is {url!r}; it begins with http:// or https://")
     settings = Settings(patience=Patience(age=give_up), limits=Limits(readings=queue), memory=memory * 1024 * 1024)
-    async with _identity(insecure) as identity:
+    async with own_identity(insecure) as identity:
         options = Options(
             data or default_data() / "relay", **places, ingest_url=ingest_url or "", cloudcore=cloudcore or "",
             mqtt=[_broker(text) for text in brokers], managers=managers, settings=settings, drain=drain,
@@ -126,7 +126,7 @@ def _managers(allowed: tuple[str, ...], insecure: bool, control: Place) -> Autho
     if insecure:
         if allowed:
             raise BadInput("--allow says whose identity may control the relay; with --insecure there are no identities")
-        if not _loopback(control.host):
+        if not is_loopback(control.host):
             raise BadInput(
                 f"--insecure is for this machine only, and --control listens on {control.host}; use 127.0.0.1"
             )
@@ -142,7 +142,8 @@ def _managers(allowed: tuple[str, ...], insecure: bool, control: Place) -> Autho
 
 
 @contextlib.asynccontextmanager
-async def _identity(insecure: bool) -> AsyncIterator[Identity | None]:
+async def own_identity(insecure: bool) -> AsyncIterator[Identity | None]:
+    """Who this process is, by the SPIFFE Workload API; None where it does without."""
     if insecure:
         yield None
         return
@@ -162,7 +163,7 @@ async def _identity(insecure: bool) -> AsyncIterator[Identity | None]:
 
 def place(text: str, option: str) -> Place:
     """HOST:PORT, with an IPv6 address in brackets."""
-    from continuo.edge.relay.service import Place
+    from continuo.edge.listening import Place
 
     host, found, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -194,7 +195,8 @@ def _trusted(ca: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

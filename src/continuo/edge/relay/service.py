@@ -10,17 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Any
 
 import aiohttp
-import uvicorn
 
+from continuo.edge.listening import Face, Place
 from continuo.edge.mqtt.address import Address
 from continuo.edge.relay.commands import Broker, Carrier, CloudCore
 from continuo.edge.relay.control import Control
@@ -40,14 +38,6 @@ log = logging.getLogger(__name__)
 
 SPOOL_EVERY = 5.0
 """Seconds between looks at whether all that was on disk is delivered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to listen; port 0: a free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,7 @@ class RelayService:
         self.relay = Relay(instance, settings=options.settings, clock=clock or Clock(), identity=identity, tls=tls)
         self.subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._faces: list[_Face] = []
+        self._faces: list[Face] = []
         self._http: aiohttp.ClientSession | None = None
         self._from_disk: list[Reading] = []
         self.ingest_url = self.control_url = self.monitor_url = ""
@@ -173,7 +163,7 @@ class RelayService:
         return Broker(self.subscriptions) if self.subscriptions else None
 
     async def _face(self, app: Any, place: Place, tls: Mapping[str, Any]) -> str:
-        face = _Face(app, place, tls)
+        face = Face(app, place, tls)
         await face.start()
         self._faces.append(face)
         return face.url
@@ -203,43 +193,3 @@ class RelayService:
         if self._http is not None:
             await self._http.close()
         self._store.close()
-
-
-class _Face:
-    """One listener of uvicorn, in this loop, without its signal handlers."""
-
-    def __init__(self, app: Any, place: Place, tls: Mapping[str, Any]) -> None:
-        self._place = place
-        self._tls = "ssl_context_factory" in tls
-        settings: dict[str, Any] = {
-            "http": "httptools", "ws": "none", "lifespan": "off", "log_config": None, "access_log": False,
-            "server_header": False, "timeout_graceful_shutdown": 2, "timeout_keep_alive": 75, "backlog": 4096, **tls,
-        }  # fmt: skip
-        self._config = uvicorn.Config(app, **settings)
-        self._server = uvicorn.Server(self._config)
-        self._task: asyncio.Task[None] | None = None
-        self.url = ""
-
-    async def start(self) -> None:
-        place = self._place
-        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((place.host, place.port))
-        except OSError as error:
-            self._socket.close()
-            raise OSError(f"cannot listen on {place.host} port {place.port}: {error.strerror or error}") from error
-        self._config.load()
-        self._server.lifespan = self._config.lifespan_class(self._config)
-        await self._server.startup([self._socket])
-        host = f"[{place.host}]" if ":" in place.host else place.host
-        self.url = f"{'https' if self._tls else 'http'}://{host}:{self._socket.getsockname()[1]}"
-        self._task = asyncio.create_task(self._server.main_loop())
-
-    async def stop(self) -> None:
-        self._server.should_exit = True
-        if self._task is not None:
-            with suppress(asyncio.CancelledError):
-                await self._task
-            await self._server.shutdown([self._socket])

@@ -54,7 +54,9 @@ def compiled(criteria: Criteria) -> Filter:
 def _language(flavor_type: str) -> Language:
     fields = {field.name: NUMBER if field.is_number else TEXT for field in by_name(flavor_type).values()}
     entries = {**dict.fromkeys(_ENTRIES.values(), NUMBERS), "types": TEXTS} if flavor_type == SENSOR else {}
-    return Language({**fields, **entries}, "flavors", maps=tuple(_ENTRIES) if entries else (), pattern=pattern)
+    return Language(
+        {**fields, **entries}, "flavors", maps=tuple(_ENTRIES) if entries else (), sized=False, pattern=pattern
+    )
 
 
 def _focused(node: Node, types: tuple[str, ...]) -> Node:

@@ -17,13 +17,13 @@ from continuo.edge.sensors.criteria import Criteria
 from continuo.edge.sensors.fields import Field, Kind, by_name, flavor_type
 from continuo.edge.sensors.model import SENSOR, BadFilter
 from continuo.edge.sensors.terms import Literal
-from continuo.expressions.tree import BadExpression, Call, Const, Ident, Items, Node, Select, parse
+from continuo.expressions.tree import LONGEST, BadExpression, Call, Const, Ident, Items, Node, Select, parse
 from continuo.expressions.where import PRESENT
 
 _NAMES = tuple(f"_{sign}" for sign in ascii_letters + digits)
 _TOKEN = re.compile(
     r"""(?P<text>[rR]?\"\"\"(?s:.*?)\"\"\"|[rR]?'''(?s:.*?)'''|[rR]"[^"\n]*"|[rR]'[^'\n]*'|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
-    r"|(?P<number>(?<![\w.])[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+(?![0-9A-Za-z]))?)"
+    r"|(?P<number>(?<![\w.])[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
     r"(?P<unit>[ ]*(?![xXuU]\b|0[xX])[A-Za-zµμ]+)"
     r"|(?P<has>\bhas)(?=\s*\(\s*[A-Za-z]\w*\s*\))"
     r"|(?P<name>[A-Za-z_]\w*)"
@@ -47,6 +47,8 @@ def from_where(text: str, kind: str = SENSOR) -> Criteria:
 @lru_cache(maxsize=512)
 def condition_of(text: str, kind: str) -> Node:
     """The condition that an expression is; raises BadFilter."""
+    if len(text) > LONGEST:
+        raise BadFilter(f"the expression has {len(text)} characters; at most {LONGEST} are allowed")
     fields = by_name(kind)
     masked, literals = _masked(text)
     try:
@@ -135,7 +137,7 @@ class _Reader:
             field = self._field(node.args[0])
             values = [self._written(element) for element in node.args[1].elements]
             if field is not None and all(value is not None for value in values):
-                return terms.one_of(field, values)
+                return terms.one_of(field, [_fitting(field, value) for value in values])
         if node.function == _PRESENT and self._field(node.args[0]) is not None:
             return Call(PRESENT, None, (self.read(node.args[0]),))
         target = None if node.target is None else self.read(node.target)
@@ -149,9 +151,7 @@ class _Reader:
             field, written, operator = self._field(right), self._written(left), terms.TURNED[operator]
         if field is None or written is None:
             return None
-        if not field.is_number and not isinstance(written, str):
-            raise BadExpression(f"{field.name} is text; compare it with text in quotes")
-        return terms.compare(field, operator, written)
+        return terms.compare(field, operator, _fitting(field, written))
 
     def _field(self, node: Node) -> Field | None:
         if not isinstance(node, Ident):
@@ -168,6 +168,12 @@ class _Reader:
             isinstance(node, Const) and isinstance(node.value, str | int | float) and not isinstance(node.value, bool)
         )
         return node.value if known and isinstance(node, Const) else None
+
+
+def _fitting(field: Field, written: Any) -> Any:
+    if not field.is_number and not isinstance(written, str):
+        raise BadExpression(f"{field.name} is text; compare it with text in quotes")
+    return written
 
 
 _PLAIN = Field("a number", Kind.NUMBER, "")
