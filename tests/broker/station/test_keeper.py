@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from broker.station.broker_world import BrokerWorld, all_of, broker_world, deployment, space, until
 from broker.station.chaos import Witness, well
+from continuo.federation.reflection.hub import Hub
+from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import AGGREGATE, CONSUMER, PROVIDER
 from continuo.resources.meta import Object, condition, is_true, labels_of
@@ -90,15 +94,54 @@ def only_named(found: list[Object], name: str) -> list[Object]:
 async def test_a_kubeconfig_that_is_no_good_does_not_end_what_worked() -> None:
     async with broker_world(providers=("milan",)) as made:
         rome = made.clusters.client("rome")
-        await made.start()
+        station = await made.start()
+        await until(made.broker, PROVIDER, says("milan", "Connected"))
+        worked = station.members.client("Provider", "milan")
         await rome.create(space("shop", "broker"))
         await rome.create(deployment("shop", "broker", 1))
         await until(rome, kinds.POD, all_of(1, well), "shop")
         await made.hand_over("milan", "no kubeconfig")
         await until(made.broker, PROVIDER, says("milan", "its kubeconfig cannot be used"))
+        assert station.members.client("Provider", "milan") is worked, (
+            "the one that works is kept until another one does"
+        )
         await rome.patch(kinds.DEPLOYMENT, "web", {"spec": {"replicas": 2}}, "shop")
         await until(rome, kinds.POD, all_of(2, well), "shop")
+        await made.broker.patch(PROVIDER, "milan", {"spec": {"region": "eu-west"}})
+        await until(made.broker, kinds.NODE, in_region("milan", "eu-west"))
         await made.hand_over("milan", made.clusters.kubeconfig("milan"))
+        await until(made.broker, PROVIDER, says("milan", "Connected"))
+
+
+def in_region(name: str, region: str) -> Callable[[list[Object]], bool]:
+    return lambda found: any(
+        obj["metadata"]["name"] == name and labels_of(obj).get("topology.kubernetes.io/region") == region
+        for obj in found
+    )
+
+
+async def test_while_a_kubeconfig_is_replaced_nobody_takes_the_cluster_for_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with broker_world(providers=("milan",)) as made:
+        station = await made.start()
+        await until(made.broker, PROVIDER, says("milan", "Connected"))
+        worked, between = station.members.client("Provider", "milan"), list[object]()
+        real = station.fleet.add_cluster
+
+        def add_cluster(cluster: Cluster, *more: Any) -> Hub:
+            between.append(station.members.client("Provider", "milan"))
+            return real(cluster, *more)
+
+        monkeypatch.setattr(station.fleet, "add_cluster", add_cluster)
+        await made.hand_over("milan", made.clusters.kubeconfig("milan") + "# of the same cluster\n")
+        async with asyncio.timeout(20):
+            changed = asyncio.Event()
+            station.members.on_change(lambda *_: changed.set())
+            while station.members.client("Provider", "milan") is worked:
+                changed.clear()
+                await changed.wait()
+        assert between == [worked], "what has ended already is the client until the next one is"
         await until(made.broker, PROVIDER, says("milan", "Connected"))
 
 
