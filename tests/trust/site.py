@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import uvicorn
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from continuo.server.identity import peer_id, uvicorn_options
 from continuo.trust.http import PeerConnector
@@ -60,7 +61,7 @@ async def served(identity: Identity, authorize: Authorize) -> AsyncIterator[Serv
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     service = Service(f"https://127.0.0.1:{listener.getsockname()[1]}")
-    options = uvicorn_options(identity, authorize)
+    options = uvicorn_options(identity, authorize, sockets=WSProtocol)
     config = uvicorn.Config(
         service, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, **options
     )

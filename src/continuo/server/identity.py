@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from continuo.trust.contexts import Guarded
 from continuo.trust.holder import utc_now
@@ -22,13 +21,13 @@ LINGER = 300.0
 """Seconds that a request may go on after its connection's SVID has ended."""
 
 
-def uvicorn_options(identity: Identity, authorize: Authorize, *, sockets: Any = None) -> dict[str, Any]:
+def uvicorn_options(identity: Identity, authorize: Authorize, *, sockets: Any = "none") -> dict[str, Any]:
     """Keyword arguments for `uvicorn.Config`: mutual TLS, and protocols that know their peer.
 
-    `sockets` is another class for WebSockets than wsproto's, or "none".
+    `sockets`: uvicorn's class for WebSockets, such as WSProtocol, where the application has any.
     """
     context = identity.server_context(authorize)
-    face = sockets if sockets == "none" else _knowing(sockets or WSProtocol)
+    face = sockets if sockets == "none" else _knowing(sockets)
     return {"ssl_context_factory": lambda *_: context, "http": SpiffeHttp, "ws": face}
 
 
