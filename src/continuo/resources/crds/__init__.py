@@ -18,7 +18,7 @@ from continuo.resources.crds.liqo_network import liqo_network_crds
 from continuo.resources.crds.providers import provider_crds
 from continuo.resources.meta import Object
 
-__all__ = ["edge_crds", "management_crds", "own_crds", "workload_crds"]
+__all__ = ["edge_crds", "fluidos_crds", "management_crds", "own_crds", "workload_crds"]
 
 
 def own_crds() -> list[Object]:
