@@ -81,6 +81,8 @@ class Language:
     """The fields with entries that sentences name."""
     functions: Mapping[str, tuple[Callable[[str], Any], str]] = field(default_factory=dict)
     """What makes a number of one text, with an example; what it raises is a ValueError whose text ends a sentence."""
+    sized: bool = True
+    """Whether `size` says how many entries those have."""
     pattern: Callable[[str], Test] | None = None
     """What makes a test of a regular expression, in time linear in the text; None: there is no `matches`."""
 
@@ -186,7 +188,7 @@ class _Compiler:
         return (*_TEXT_TESTS, _MATCHES) if self._language.pattern is not None else tuple(_TEXT_TESTS)
 
     def _offered(self) -> str:
-        words = [*self._text_tests(), *(["size"] if self._language.maps else []), *self._language.functions]
+        words = [*self._text_tests(), *(["size"] if self._language.sized else []), *self._language.functions]
         return f"comparisons, &&, ||, !, ?:, in, has(), {', '.join(words)}, + - *"
 
     def _comparison(self, node: Call, negated: bool, depth: int) -> ast.expr:
@@ -267,7 +269,7 @@ class _Compiler:
             return self._made(node), NUMBER
         if node.function == "-_":
             return ast.UnaryOp(ast.USub(), self._of(node.args[0], NUMBER, "-", depth)), NUMBER
-        if node.function == "size" and self._language.maps:
+        if node.function == "size" and self._language.sized:
             held = node.target if node.target is not None else node.args[0]
             mapping, kind = self._value(held, depth + 1)
             if kind not in (NUMBERS, TEXTS):
