@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "edge": ("continuo.cli.edge:edge", "Find, sell and buy sensors: one site of a market."),
     "relay": ("continuo.cli.relay:relay", "Carry sensors' readings from edge nodes to whoever bought them."),
     "mapper": ("continuo.cli.mapper:mapper", "Simulate leaf devices at an edge node, and publish what they measure."),
+    "sensors": ("continuo.cli.sensors:sensors", "Sensors for sale: find, reserve, buy, watch and cancel."),
+    "edge": ("continuo.cli.edge:edge", "Run what sells and buys sensors of a cluster."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),
 }

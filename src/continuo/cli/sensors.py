@@ -1,0 +1,188 @@
+"""`continuo sensors`: find, reserve and buy sensors of others, see how contracts are doing, cancel them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from continuo.cli.failures import BadInput, Failed, run
+from continuo.cli.output import output_option
+from continuo.cli.sensors_ask import Shop, Whence, everywhere, sensor_options, shops
+from continuo.cli.sensors_print import print_contracts, print_flavors, print_one, print_transaction
+
+
+@click.group()
+def sensors() -> None:
+    """Sensors of others: find, reserve and buy them, see how contracts are doing, cancel them."""
+
+
+def _where_option(command: Any) -> Any:
+    return click.option(
+        "--where", "condition", metavar="CEL",
+        help='Such as: type == "Humidity" && manufacturer == "STMicroelectronics" && latency < 16ms.',
+    )(command)  # fmt: skip
+
+
+@sensors.command("ls")
+@_where_option
+@output_option()
+@sensor_options
+@run
+async def ls(condition: str | None, output: str, whence: Whence) -> None:
+    """List the sensors that are for sale."""
+    async with shops(whence) as found:
+        print_flavors(await everywhere(found, condition), output)
+
+
+@sensors.command()
+@click.argument("flavor")
+@output_option("tree")
+@sensor_options
+@run
+async def show(flavor: str, output: str, whence: Whence) -> None:
+    """Show one flavor."""
+    async with shops(whence) as found:
+        print_one(await _one(found, flavor), output)
+
+
+async def _one(found: list[Shop], flavor: str) -> dict[str, Any]:
+    everything = await everywhere(found, None)
+    mine = next((each for each in everything if each["metadata"]["name"] == flavor), None)
+    if mine is None:
+        raise BadInput(f"no flavor {flavor} is for sale; `continuo sensors ls` lists what is")
+    return mine
+
+
+def _terms_options(command: Any) -> Any:
+    for option in (
+        click.option("--endpoint", "endpoints", multiple=True, required=True, metavar="URL",
+                     help="Where readings go; several times."),
+        click.option("--exclusive", is_flag=True, help="Nobody else may have the sensor meanwhile."),
+        click.option("--rate", metavar="RATE", help="Readings a second, such as 2Hz; by default all."),
+        click.option("--commands", is_flag=True, help="Be able to send to the sensor's device, too."),
+        click.option("--bearer", metavar="FILE", type=click.File(), help="A file with the token that readings come with."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _terms(
+    endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any
+) -> dict[str, Any]:
+    secret = bearer.read().strip() if bearer is not None else None
+    entries: list[Any] = list(endpoints)
+    if secret is not None:
+        entries = [{"url": url, "authentication": {"scheme": "bearer", "secret": secret}} for url in endpoints]
+    data = {"endpoints": entries, "exclusive": exclusive, "commands": commands}
+    return {"type": "Sensor", "data": {**data, **({"samplingRate": rate} if rate else {})}}
+
+
+@sensors.command()
+@click.argument("flavor")
+@_terms_options
+@output_option()
+@sensor_options
+@run
+async def reserve(
+    flavor: str, endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any,
+    output: str, whence: Whence,
+) -> None:  # fmt: skip
+    """Reserve FLAVOR: it waits for its purchase until the reservation expires."""
+    terms = _terms(endpoints, exclusive, rate, commands, bearer)
+    async with shops(whence) as found:
+        mine = await _one(found, flavor)
+        shop = _shop(found, mine["seller"])
+        print_transaction(await shop.do(shop.client.reserve(flavor, shop.node, terms)), output)
+
+
+def _shop(found: list[Shop], address: str) -> Shop:
+    return next(each for each in found if each.address == address)
+
+
+@sensors.command()
+@click.argument("what")
+@click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="Where readings go; several times.")
+@click.option("--exclusive", is_flag=True, help="Nobody else may have the sensor meanwhile.")
+@click.option("--rate", metavar="RATE", help="Readings a second, such as 2Hz; by default all.")
+@click.option("--commands", is_flag=True, help="Be able to send to the sensor's device, too.")
+@click.option("--bearer", metavar="FILE", type=click.File(), help="A file with the token that readings come with.")
+@output_option()
+@sensor_options
+@run
+async def buy(
+    what: str, endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any,
+    output: str, whence: Whence,
+) -> None:  # fmt: skip
+    """Buy WHAT: a flavor, with its endpoints, or a transaction that was reserved before."""
+    async with shops(whence) as found:
+        if endpoints:
+            terms = _terms(endpoints, exclusive, rate, commands, bearer)
+            shop = _shop(found, (await _one(found, what))["seller"])
+            reserved = await shop.do(shop.client.reserve(what, shop.node, terms))
+            bought = await shop.do(shop.client.purchase(str(reserved["transactionID"])))
+        elif "-sensor-" in what:
+            raise BadInput(f"{what} is a flavor: say with --endpoint where its readings are to go")
+        else:
+            bought = await _first(found, lambda shop: shop.client.purchase(what), f"transaction {what}")
+        print_contracts([bought], output)
+
+
+async def _first(found: list[Shop], ask: Any, what: str) -> Any:
+    """The answer of the seller that knows of it."""
+    for shop in found:
+        try:
+            return await shop.do(ask(shop))
+        except BadInput as error:
+            if shop is found[-1] or "there is no" not in error.message:
+                raise
+    raise BadInput(f"no seller knows {what}")
+
+
+@sensors.command()
+@click.argument("contract")
+@sensor_options
+@run
+async def cancel(contract: str, whence: Whence) -> None:
+    """End CONTRACT; no more readings come. One that is gone is as good."""
+    async with shops(whence) as found:
+        for shop in found:
+            await shop.do(shop.client.cancel(contract))
+    click.echo(f"contract {contract} is cancelled")
+
+
+@sensors.command()
+@output_option()
+@sensor_options
+@run
+async def contracts(output: str, whence: Whence) -> None:
+    """List the contracts that this node has, with how they are doing."""
+    async with shops(whence) as found:
+        lists = [await shop.do(shop.client.contracts(shop.node.node_id)) for shop in found]
+    print_contracts([each for one in lists for each in one], output)
+
+
+@sensors.command()
+@output_option()
+@sensor_options
+@run
+async def watch(output: str, whence: Whence) -> None:
+    """Follow how contracts are doing until stopped. Begins again by itself when a connection breaks."""
+    from continuo.cli.sensors_print import print_standing
+
+    async def one(shop: Shop) -> None:
+        wait = 1.0
+        while True:
+            try:
+                async for news in shop.follow():
+                    wait = 1.0
+                    if news is not None:
+                        print_standing(*news, output)
+            except Failed as error:
+                click.echo(f"continuo: {error.format_message()}; trying again", err=True)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, 30.0)
+
+    async with shops(whence) as found:
+        await asyncio.gather(*(one(shop) for shop in found))
