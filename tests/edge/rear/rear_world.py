@@ -76,6 +76,7 @@ class World:
         for definition in edge_crds():
             api.create(definition, Write(manager="helm", trusted=True))
         api.create(kinds.NAMESPACE.new(SPACE), Write(manager="helm"))
+        api.listen(None, _wake)
         return self.client(name)
 
     def kubeconfig(self, name: str) -> str:
@@ -196,11 +197,25 @@ def asks(uid: str, buyer: str = "c1node", *, exclusive: bool = False, **data: An
 BUY = PurchaseRequest()
 
 
-async def settled(test: Callable[[], bool], within: float = 10.0) -> None:
-    """Let others work until the test holds."""
-    async with asyncio.timeout(within):
-        while not test():
-            await asyncio.sleep(0.01)
+_CHANGED: list[asyncio.Event] = []
+
+
+async def settled(test: Callable[[], bool], within: float = 20.0) -> None:
+    """Return when the test holds; it is looked at after every change of any object of the world."""
+    changed = asyncio.Event()
+    _CHANGED.append(changed)
+    try:
+        async with asyncio.timeout(within):
+            while not test():
+                changed.clear()
+                await changed.wait()
+    finally:
+        _CHANGED.remove(changed)
+
+
+def _wake(_change: object) -> None:
+    for event in _CHANGED:
+        event.set()
 
 
 def content(secret: Object) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from continuo.edge.rear.names import HOLDS
 from continuo.edge.rear.refusals import Refusal
+from continuo.edge.rear.seller.seller import Seller
 from continuo.resources import kinds
 from continuo.resources.kinds import ALLOCATION, FLAVOR, FLUIDOS_CONTRACT, SECRET, TRANSACTION
 from edge.rear.rear_world import BUY, SPACE, Time, World, asks, content, selling, sensor, settled, world
@@ -99,6 +100,14 @@ def test_an_exclusive_hold_hides_the_sensor_and_ends_with_its_time() -> None:
     run(body)
 
 
+async def known(seller: Seller, count: int) -> None:
+    changed = asyncio.Event()
+    seller.books.on_flavor(lambda _old, _new: changed.set())
+    while len(seller.books.flavors) != count:
+        changed.clear()
+        await changed.wait()
+
+
 def _phase(made: World, name: str) -> str:
     found = {each["metadata"]["name"]: each for each in made.objects("provider", TRANSACTION)}
     return str(found[name]["status"]["phase"]["phase"]) if name in found else ""
@@ -178,7 +187,7 @@ def test_several_sensors_of_one_device_are_held_together_or_not_at_all() -> None
             await cluster.create(sensor(uid, device="board"))
         await cluster.create(sensor("other", device="elsewhere"))
         async with selling(cluster, Time()) as seller:
-            await settled(lambda: len(seller.books.flavors) == 4)
+            await known(seller, 4)
             await seller.market.reserve(asks("s3", "c2", exclusive=True), None)
             said = await refused(seller.market.reserve(asks("s1", exclusive=True, sensors=["s1", "s2", "s3"]), None))
             assert said.status == 409 and not holds_of(made, "s1") and not holds_of(made, "s2")
