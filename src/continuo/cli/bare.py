@@ -28,7 +28,10 @@ def bare_clusters(texts: Sequence[str], engine: str) -> tuple[Bare, ...]:
     for text in texts:
         match = _NAMED.fullmatch(text)
         if match is None:
-            raise BadInput(f"--cluster {text!r} must be NAME or NAME:NODES, such as milan:3")
+            raise BadInput(
+                f"--cluster {text!r} must be NAME or NAME:NODES, such as milan:3; a name has at most 63 lower-case letters, "
+                f"digits and dashes, and there are at most {MOST_NODES} nodes"
+            )
         name, nodes = match.group(1), match.group(2)
         if name == _TAKEN or name in found:
             raise BadInput(f"--cluster {text!r}: there is a cluster {name} already; choose another name")

@@ -14,6 +14,7 @@ import click
 from continuo.cli.broker_chain import server_security, serving_options
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import BadInput, run_server
+from continuo.cli.naming import slice_class
 
 if TYPE_CHECKING:
     from continuo.kube.port import Cluster
@@ -23,7 +24,8 @@ _LOG = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 @click.command()
 @target_options
-@click.option("--class", "class_", default="continuo", show_default=True, help="Answer ResourceSlices of this class.")
+@click.option("--class", "class_", default="continuo", show_default=True, callback=slice_class,
+              help="Answer ResourceSlices of this class.")  # fmt: skip
 @click.option("--listen", metavar="ADDRESS", help="Serve what consumers are shown as a resource reader, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @serving_options
@@ -41,8 +43,6 @@ async def aggregate(
     from continuo.broker.aggregate.slice_loop import SliceController
     from continuo.broker.readers.serve import ReaderServer
 
-    if class_ in ("", "default"):
-        raise BadInput("--class default is Liqo's own: choose another name")
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=_LOG)
     security = server_security(tls_cert, tls_key, client_ca, token_file)
     async with connected(target) as cluster, AsyncExitStack() as stack:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from continuo.cli.failures import BadInput, Failed
+from continuo.cli.failures import BadInput, Failed, unwelcome
+from continuo.cli.naming import kube_name
 
 
 @click.command()
@@ -19,7 +20,8 @@ from continuo.cli.failures import BadInput, Failed
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The kubeconfig of the broker's cluster."
 )
 @click.option("--context", help="The context in it.")
-@click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
+@click.option("--lease-namespace", default="continuo-system", show_default=True, callback=kube_name,
+              help="Where replicas meet.")  # fmt: skip
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
 @click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -46,7 +48,7 @@ def run(
     except BadRequest as error:
         raise BadInput(str(error)) from error
     except ApiError as error:
-        raise Failed(str(error)) from error
+        raise Failed(unwelcome(error, "the broker's cluster")) from error
 
 
 async def _run(kubeconfig: Path | None, context: str | None, leases: str | None, health_port: int | None) -> None:

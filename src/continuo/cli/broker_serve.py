@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from continuo.cli.companions import say_ready
-from continuo.cli.failures import BadInput, Failed
+from continuo.cli.failures import BadInput, Failed, unwelcome
+from continuo.cli.naming import kube_name, slice_class
 
 if TYPE_CHECKING:
     from continuo.federation.model import ServiceType
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The kubeconfig of the broker's cluster."
 )
 @click.option("--context", help="The context in it.")
-@click.option("--name", default="broker", show_default=True, help="What its node is called at consumers.")
-@click.option("--class", "class_", default="continuo", show_default=True, help="Answer ResourceSlices of this class.")
+@click.option(
+    "--name", default="broker", show_default=True, callback=kube_name, help="What its node is called at consumers."
+)
+@click.option("--class", "class_", default="continuo", show_default=True, callback=slice_class,
+              help="Answer ResourceSlices of this class.")  # fmt: skip
 @click.option(
     "--gateway-service", type=click.Choice(("LoadBalancer", "NodePort", "ClusterIP")), default="LoadBalancer",
     show_default=True, help="How the gateways of direct networks are reached.",
 )  # fmt: skip
-@click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
+@click.option("--lease-namespace", default="continuo-system", show_default=True, callback=kube_name,
+              help="Where replicas meet.")  # fmt: skip
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
 @click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -47,8 +52,6 @@ def serve(
     from continuo.cli import tuning
     from continuo.resources.errors import ApiError, BadRequest
 
-    if class_ in ("", "default"):
-        raise BadInput("--class default is Liqo's own: choose another name")
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -59,7 +62,7 @@ def serve(
     except BadRequest as error:
         raise BadInput(str(error)) from error
     except ApiError as error:
-        raise Failed(str(error)) from error
+        raise Failed(unwelcome(error, "the broker's cluster")) from error
 
 
 async def _serve(

@@ -31,7 +31,13 @@ def examples() -> Path:
 @click.command()
 @click.argument("scenario", default="vr-tour-creator")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where the engine keeps its state.")
-@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait at most.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=120.0,
+    show_default=True,
+    help="Seconds to wait at most.",
+)
 @run
 async def demo(scenario: str, data: Path | None, timeout: float) -> None:
     """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from continuo.resources.errors import ApiError, BadRequest, Invalid
+from continuo.resources.errors import ApiError, BadRequest, Invalid, Unauthorized
 
 T = TypeVar("T")
 
@@ -40,6 +40,13 @@ def sentence(error: ApiError) -> str:
     said = said.removesuffix(_UNCHECKED)
     head, found, rest = said.partition(": [")
     return f"{head}: {rest}" if found and ", spec." not in rest else f"{said}]"
+
+
+def unwelcome(error: ApiError, cluster: str) -> str:
+    """The same where nothing was asked but to be let in, which API servers refuse with one word."""
+    if isinstance(error, Unauthorized):
+        return f"{cluster} does not accept the credentials of the kubeconfig: get a new one, or name another user in it"
+    return str(error)
 
 
 def run(main: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:

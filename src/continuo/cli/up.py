@@ -87,7 +87,10 @@ def start_detached(
     data: Path, *, port: int | None = None, operator: bool = True, speed: float | None = None, more: Sequence[str] = ()
 ) -> None:
     """Start an engine in the background; returns when it serves. Raises Failed with the end of its log."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Failed(f"cannot keep state in {data}: {error.strerror or error}") from error
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "continuo.cli.main", "up", "--data", str(data), "--ready-fd", str(writing)]
     command += ["--operator" if operator else "--no-operator", *more]

@@ -16,7 +16,7 @@ from continuo.testbed.errors import TestbedError
 
 async def show(data: Path, timeout: float) -> None:
     """Everything, in order. The engine, the broker and the catalog run on afterwards."""
-    console = make_console()
+    console, data = make_console(), stage.usable(data)
     _step(console, 1, "an engine with a broker's cluster, four providers and two consumers ...")
     stage.start_engine(data)
     async with stage.connected(data) as made:

@@ -16,7 +16,7 @@ from continuo.cli import places
 from continuo.cli.brokers_demo import scene
 from continuo.cli.catalog_client import Where
 from continuo.cli.companions import start_companion, stop_companions
-from continuo.cli.failures import Failed
+from continuo.cli.failures import BadInput
 from continuo.cli.up import start_detached, stop_engine
 from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
@@ -25,6 +25,7 @@ from continuo.resources.meta import Kind, is_true
 from continuo.runtime.following import until
 
 MANAGER = "continuo-demo"
+_MARK, _MARKED = "demo", "continuo demo brokers\n"
 SPEED = 50.0
 """Simulated machines and containers come up that much faster, so that what is measured is what the brokers cost."""
 
@@ -49,26 +50,45 @@ class Stage:
         return Where(url, folder if operator else folder / account, operator)
 
 
+def usable(data: Path) -> Path:
+    """The folder that is meant, there and this demo's to use up; raises BadInput where it is somebody else's.
+
+    The mark in it has to be exactly ours, since what has it is deleted: many folders have something called `demo`.
+    """
+    data = data.resolve()
+    mark = data / _MARK
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not any(data.iterdir()):
+            mark.write_text(_MARKED, encoding="utf-8")
+        ours = mark.is_file() and mark.read_bytes() == _MARKED.encode()
+    except OSError as error:
+        raise BadInput(
+            f"the folder {data} cannot be used: {error.strerror or error}; name one with --data that you may write to"
+        ) from error
+    if not ours:
+        raise BadInput(f"{data} is not of an earlier demo of brokers: name an empty folder with --data")
+    return data
+
+
 def start_engine(data: Path) -> None:
     """A new engine with the clusters; what an earlier demo left goes."""
     stop(data)
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (data / "demo").touch()
+    usable(data)
     more = [part for name in scene.clusters() for part in ("--cluster", name)]
     start_detached(data, operator=False, speed=SPEED, more=more)
 
 
 def stop(data: Path) -> None:
     """End an earlier demo on that folder and forget what it stored; a folder of something else is refused."""
-    if not data.exists() or not any(data.iterdir()):
-        return
-    if not (data / "demo").exists():
-        raise Failed(f"{data} is not of an earlier demo of brokers: name an empty folder with --data")
+    usable(data)
     stop_companions(data, 20.0)
     running = places.find_running(data)
     if running is not None:
         stop_engine(running.pid, 20.0)
-    shutil.rmtree(data)
+    for path in data.iterdir():  # the mark stays until the end, so that who is killed here may go on later
+        if path.name != _MARK:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @asynccontextmanager
