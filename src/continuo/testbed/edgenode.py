@@ -66,6 +66,15 @@ class EdgeNode:
         """Run EdgeCore; returns when the cluster sees the node Ready. EdgeCore itself removes the token from its file."""
         config = self.host.facts.folder / EDGE_CONFIG
         write_private(config, edgecore(self.host.facts, cloud.address, await cloud.token()))
+        await self.resume(cloud)
+
+    async def pause(self) -> None:
+        """End EdgeCore; the node's containers run on. `resume` brings it back."""
+        await self.host.end("edgecore")
+
+    async def resume(self, cloud: CloudCore) -> None:
+        """Run EdgeCore as it was; returns when the cluster hears of the node again."""
+        config = self.host.facts.folder / EDGE_CONFIG
         began = datetime.now(UTC)
         await self.host.run(
             "edgecore", [str(self.host.tools.need("edgecore")), f"--config={config}"],

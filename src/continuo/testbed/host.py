@@ -59,6 +59,10 @@ class Host:
             environment={"PATH": self.tools.path, **(environment or {})}, ready=ready, rank=rank,
         )  # fmt: skip
 
+    async def end(self, program: str) -> None:
+        """End one of the programs that `run` started."""
+        await self.crew.end(f"{program} of {self.title}")
+
     def _write(self, files: Mapping[str, str]) -> None:
         folder = self.facts.folder
         shutil.rmtree(folder, ignore_errors=True)

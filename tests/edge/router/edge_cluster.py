@@ -160,9 +160,14 @@ class Provider:
         return self.names[host]
 
     # --- objects ------------------------------------------------------------------------------------------------------
-    async def node(self, name: str = NODE, *, ready: str = "True", since: str = "2026-01-01T00:00:00Z") -> None:
-        """The edge node is (not) there."""
-        entry = {"type": "Ready", "status": ready, "lastTransitionTime": since, "reason": "Test", "message": ""}
+    async def node(
+        self, name: str = NODE, *, ready: str = "True", since: str = "2026-01-01T00:00:00Z", heard: str = ""
+    ) -> None:
+        """The edge node is (not) there; `heard`: its last heartbeat, if later."""
+        entry = {
+            "type": "Ready", "status": ready, "lastTransitionTime": since, "lastHeartbeatTime": heard or since,
+            "reason": "Test", "message": "",
+        }  # fmt: skip
         if self.api.find(kinds.NODE, name) is None:
             await self.cluster.create(kinds.NODE.new(name))
         await self.cluster.patch(kinds.NODE, name, {"status": {"conditions": [entry]}}, subresource="status")

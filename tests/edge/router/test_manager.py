@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import random
+from typing import Any
 
 import pytest
 
 from continuo.edge.relay.model import Delivered, Heard, RouteStatus, Scheme
 from continuo.edge.router.rules import ARMED, OFFLINE, ROUTER
+from continuo.embedded.port import Write
 from continuo.resources import kinds
 from continuo.resources.meta import annotations_of
 
@@ -127,6 +130,71 @@ async def test_a_node_that_was_away_is_subscribed_anew() -> None:
         await made.node(since="2026-01-01T00:03:00Z")
         await made.start()
         await made.until(lambda: made.cloud.delivers("sensor/s1"), "what nobody watched is made up for")
+
+
+async def test_a_node_that_was_away_too_shortly_to_be_missed_is_subscribed_anew_when_it_is_heard_of() -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        first = made.rules()[0]["metadata"]["uid"]
+        made.cloud.subscribed.clear()
+        made.relay.say(status("contract-one", "s1", silent=1.0))
+        await made.until(lambda: (made.find(kinds.FLUIDOS_CONTRACT, "contract-one") or {}).get("status"), "the report")
+        await made.node(heard="2026-01-01T00:05:00Z")
+        await made.until(lambda: made.cloud.delivers("sensor/s1"), "the subscription")
+        second = made.rules()[0]["metadata"]["uid"]
+        assert second != first
+        made.relay.say(status("contract-one", "s1", received=1, delivered=1, last="2999-01-01T00:00:00.000001Z"))
+        await made.until(lambda: "1 readings delivered" in made.state("one")[1], "the first reading")
+        await made.node(heard="2026-01-01T00:10:00Z")
+        await made.flavor("s2")
+        await made.sell("two", "s2", SINK)
+        await made.until(lambda: made.state("two")[0] == "Active", "another path")
+        assert made.rules()[0]["metadata"]["uid"] == second, "what flows is left alone"
+
+
+async def test_a_rule_waits_with_its_end_for_its_node_which_would_go_on_sending() -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        made.cloud.online.clear()
+        await made.node(ready="Unknown", since="2026-01-01T00:02:00Z")
+        await made.until(lambda: "not ready" in made.state("one")[1], "the node's absence")
+        await made.end("one")
+        await made.until(lambda: made.state("one")[0] == "Released" and not made.relay.have, "the contract's end")
+        assert len(made.rules()) == 1
+        made.cloud.online.add(NODE)
+        await made.node(since="2026-01-01T00:03:00Z")
+        await made.until(lambda: not made.rules() and not made.api.list(kinds.RULE_ENDPOINT, SPACE), "the rule's end")
+        assert made.cloud.subscribed == set() and made.cloud.leaks == []
+
+
+async def test_a_rule_that_somebody_changes_whenever_it_is_made_is_left_for_a_while() -> None:
+    async with provider() as made:
+        await made.node()
+        seen = 0
+
+        def spoil(change: Any) -> None:
+            nonlocal seen
+            if change.type == "ADDED":
+                seen += 1
+                spec = {**change.object["spec"], "targetResource": {"resource": "http://elsewhere/"}}
+                asyncio.get_running_loop().call_soon(
+                    made.api.update, {**change.object, "spec": spec}, Write(manager="spoiler")
+                )
+
+        made.api.listen(kinds.KUBEEDGE_RULE, spoil)
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: "somebody changes rule path-" in made.state("one")[1], "the sentence")
+        assert seen == 2
 
 
 async def test_a_source_that_falls_silent_is_woken_once_and_not_again_at_once() -> None:
@@ -317,8 +385,9 @@ async def test_killed_at_any_moment_it_ends_with_exactly_the_paths_that_are_sold
 
 
 def status(
-    name: str, uid: str, *, received: int = 0, delivered: int = 0, silent: float = 0.0, trouble: str = ""
-) -> RouteStatus:
+    name: str, uid: str, *, received: int = 0, delivered: int = 0, silent: float = 0.0, trouble: str = "",
+    last: str | None = None,
+) -> RouteStatus:  # fmt: skip
     target = Delivered(url=SINK, delivered=delivered, bytes=9, failed=0, dead=0, queued=0, dropped=0, trouble=trouble)
-    flow = Heard(sensor=uid, received=received, silent=silent)
+    flow = Heard(sensor=uid, received=received, silent=silent, last_received=last)
     return RouteStatus(name=name, received=received, last_received=None, flows=(flow,), targets=(target,))

@@ -18,8 +18,13 @@ SOURCE = Source(namespace="fluidos", node="edge-a", topic="sensor/1")
 URL, UP, LATER = "http://relay/ingest/1", "2026-01-01T00:00:00Z/10.0.0.1", "2026-01-02T00:00:00Z/10.0.0.1"
 
 
-def rule(connection: str = UP, url: str = URL, instance: str = "continuo", **metadata: Any) -> dict[str, Any]:
-    made = rules.rule_for(SOURCE, url, instance, connection)
+def rule(
+    connection: str = UP, url: str = URL, instance: str = "continuo", *, heard: str = "1", more: bool = False,
+    **metadata: Any,
+) -> dict[str, Any]:  # fmt: skip
+    made = rules.rule_for(SOURCE, url, instance, connection, heard)
+    if more:
+        made["spec"]["description"] = "by a webhook"
     made["metadata"] = {**made["metadata"], "uid": "u", **metadata}
     return made
 
@@ -33,6 +38,7 @@ CASES = {
     "its node came back": (rule(LATER), rule(), [], Remove),
     "it was made while its node was away": (rule(UP), rule(rules.OFFLINE), [], Remove),
     "its node is away": (rule(rules.OFFLINE), rule(UP), [], None),
+    "what the API server dropped or added is no change": (rule(), rule(more=True), [], None),
     "on its way out": (rule(LATER), rule(deletionTimestamp="now"), [], None),
     "somebody else's of that name": (rule(), rule(instance="other"), [], Blocked),
     "somebody else's, and nothing wanted": (None, rule(instance="other"), [], None),
@@ -51,6 +57,18 @@ def test_one_step_for_one_rule(wanted: Any, there: Any, others: Any, step: Any) 
 
 def test_a_rule_is_made_anew_for_a_reason_of_ours() -> None:
     assert decide(rule(), rule(), [], "continuo", renew="nothing came") == Remove(rule(), "nothing came")
+
+
+def test_a_silent_rule_is_made_anew_when_its_node_is_heard_of() -> None:
+    assert decide(rule(heard="2"), rule(), [], "continuo", silent=False) is None
+    assert decide(rule(), rule(), [], "continuo", silent=True) is None
+    assert isinstance(decide(rule(heard="2"), rule(), [], "continuo", silent=True), Remove)
+    assert decide(rule(rules.OFFLINE, heard="2"), rule(), [], "continuo", silent=True) is None, "it is not back yet"
+
+
+def test_a_rule_that_nobody_needs_waits_for_its_node() -> None:
+    assert decide(None, rule(), [], "continuo", away=True) is None
+    assert isinstance(decide(None, rule(), [], "continuo", away=False), Remove)
 
 
 def test_names_follow_from_sources_alone() -> None:

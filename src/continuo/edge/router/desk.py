@@ -63,7 +63,9 @@ class Desk:
         )
         self.contracts = Informer(cluster, Watch(kinds.FLUIDOS_CONTRACT, space, labels=ours))
         self.flavors = Informer(cluster, Watch(kinds.FLAVOR, indexers={"sensor": _sensor, "topic": self._topic}))
-        self.rules = Informer(cluster, Watch(kinds.KUBEEDGE_RULE, rules, indexers={"source": _source}, optional=True))
+        self.rules = Informer(
+            cluster, Watch(kinds.KUBEEDGE_RULE, rules, indexers={"source": _source, "node": _node}, optional=True)
+        )
         self.endpoints = Informer(cluster, Watch(kinds.RULE_ENDPOINT, rules, optional=True))
         self.nodes = Informer(cluster, Watch(kinds.NODE, trim=_essentials))
         self.ledger = Ledger()
@@ -92,6 +94,22 @@ class Desk:
     def rate_at(self, source: Source) -> float:
         """Readings a second that come from a source, as its sensor says."""
         return max((rate_of(flavor) for flavor in self.flavors.cache.by_index("topic", source)), default=0.0)
+
+    def source_of(self, uid: str) -> Source | None:
+        """Where a sensor's readings come from, as its Flavor says."""
+        flavor = self.flavor_of(uid)
+        return source_of_flavor(flavor, self.settings.rule_namespace) if flavor is not None else None
+
+    def last_reading(self, source: Source) -> str | None:
+        """When the relay got something of a source (RFC 3339); empty: not since it started; None: it has not said yet."""
+        found: list[str] = []
+        for key in self.ledger.users(source):
+            allocation = self.allocations.cache.get(key)
+            status = self.statuses.get(contract_of(allocation)[1]) if allocation is not None else None
+            for flow in status.flows if status is not None else ():
+                if self.source_of(flow.sensor) == source:
+                    found.append(flow.last_received or "")
+        return max(found, default=None)
 
     def node(self, name: str) -> Object | None:
         """An edge node."""
@@ -127,11 +145,16 @@ def _source(rule: Object) -> Iterable[Hashable]:
     return () if source is None else (source,)
 
 
+def _node(rule: Object) -> Iterable[Hashable]:
+    source = source_of(rule)
+    return () if source is None else (source.node,)
+
+
 def _essentials(node: Object) -> Object:
-    """What of a node is looked at here: its heartbeats are not."""
+    """What of a node is looked at here."""
     metadata, status = node["metadata"], node.get("status") or {}
     ready = [
-        {name: entry.get(name) for name in ("type", "status", "lastTransitionTime")}
+        {name: entry.get(name) for name in ("type", "status", "lastTransitionTime", "lastHeartbeatTime")}
         for entry in status.get("conditions") or () if entry["type"] == "Ready"
     ]  # fmt: skip
     kept = {name: metadata[name] for name in ("name", "uid", "resourceVersion") if name in metadata}

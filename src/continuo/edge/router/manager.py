@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 from continuo.edge.relay.model import RouteStatus, Source
 from continuo.edge.router.allocations import Allocations
-from continuo.edge.router.bought import contract_of, rate_of, source_of, uid_of
+from continuo.edge.router.bought import contract_of, rate_of, uid_of
 from continuo.edge.router.delivery import delivery_of, is_news, silent
 from continuo.edge.router.desk import MANAGER, Desk, Settings
 from continuo.edge.router.egress import Resolve, resolve
 from continuo.edge.router.ports import Heard, RelayPort
-from continuo.edge.router.rules import connection_of
+from continuo.edge.router.rules import connection_of, heartbeat_of
 from continuo.edge.router.rules import source_of as source_of_rule
 from continuo.edge.router.sources import Sources
 from continuo.kube.port import Cluster
@@ -125,9 +125,11 @@ class RouterManager:
 
     def _on_node(self, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
-        if obj is None or (old is not None and connection_of(old) == connection_of(new)):
+        if obj is None or (old is not None and _heard_of(old) == _heard_of(new)):
             return
-        for source in self.desk.ledger.at(obj["metadata"]["name"]):
+        name = obj["metadata"]["name"]
+        left = map(source_of_rule, self.desk.rules.cache.by_index("node", name))  # a Rule may wait for it to go
+        for source in {*self.desk.ledger.at(name), *filter(None, left)}:
             self.sources.add(source)
 
     def _on_flavor(self, old: Object | None, new: Object | None) -> None:
@@ -226,19 +228,19 @@ class RouterManager:
                 self._judge(source, quiet)
 
     def _judge(self, source: Source, quiet: set[str]) -> None:
-        uids = {uid for uid in quiet if self._source_of(uid) == source}
+        uids = {uid for uid in quiet if self.desk.source_of(uid) == source}
         if not uids:
             self._rules.heard(source)
         elif self._rules.renew_silent(source, asyncio.get_running_loop().time()):
             self.sources.add(source)
 
-    def _source_of(self, uid: str) -> Source | None:
-        flavor = self.desk.flavor_of(uid)
-        return source_of(flavor, self.desk.settings.rule_namespace) if flavor is not None else None
-
     def _rate(self, uid: str) -> float:
         flavor = self.desk.flavor_of(uid)
         return rate_of(flavor) if flavor is not None else 0.0
+
+
+def _heard_of(node: Object | None) -> tuple[str, str]:
+    return connection_of(node), heartbeat_of(node)
 
 
 def _asks(contract: Object) -> tuple[object, ...]:

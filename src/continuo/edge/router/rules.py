@@ -3,6 +3,11 @@
 CloudCore acts on a Rule when it appears and when it goes, never when it changes; it subscribes at the edge node once, and if
 the node is away then, never again; and a second Rule with the same source takes over from the first. So there is one Rule for
 each source, it says in which connection of its node it was made, and whatever should change is deleted and made anew.
+
+A node that is back within the API server's grace time (50 s, mostly) was Ready all along: all that tells is its heartbeat,
+which comes at once when EdgeCore starts, and otherwise every five minutes. So a Rule of which nothing has come is made anew
+with each. A node keeps its subscriptions on disk. One that is away when its Rule goes would keep this one for ever, and send
+what nobody takes, so the Rule waits for the node.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ ROUTER = "continuo.dev/router"
 """Label of rules and endpoints of ours: the Router Manager that made them."""
 ARMED = "continuo.dev/armed"
 """Annotation of a Rule: the connection of its node in which it was made."""
+HEARD = "continuo.dev/heard"
+"""Annotation of a Rule: the heartbeat of its node after which it was made."""
 DESCRIPTION = "kubernetes.io/description"
 """Annotation for people. Releases of KubeEdge differ in whether a Rule's spec can say it; some drop it."""
 OFFLINE = "offline"
@@ -78,14 +85,21 @@ def connection_of(node: Object | None) -> str:
     return f"{ready.get('lastTransitionTime', '')}/{held_by}"
 
 
-def rule_for(source: Source, url: str, instance: str, connection: str) -> Object:
+def heartbeat_of(node: Object | None) -> str:
+    """When a node said last how it is; empty where it never did."""
+    conditions = ((node or {}).get("status") or {}).get("conditions") or ()
+    return next((str(entry.get("lastHeartbeatTime") or "") for entry in conditions if entry["type"] == "Ready"), "")
+
+
+def rule_for(source: Source, url: str, instance: str, connection: str, heartbeat: str = "") -> Object:
     """The Rule that sends a source's readings to the relay."""
     return kinds.KUBEEDGE_RULE.new(
         rule_name(source), source.namespace,
         metadata={
             "labels": {ROUTER: instance},
             "annotations": {
-                ARMED: connection, DESCRIPTION: f"readings of {source.topic} at {source.node}, to the relay",
+                ARMED: connection, HEARD: heartbeat,
+                DESCRIPTION: f"readings of {source.topic} at {source.node}, to the relay",
             },
         },
         spec={
@@ -118,19 +132,21 @@ def endpoint(name: str, type_: str, namespace: str, instance: str) -> Object:
 
 
 def decide(
-    wanted: Object | None, there: Object | None, others: list[Object], instance: str, *, renew: str = ""
-) -> Step | None:
+    wanted: Object | None, there: Object | None, others: list[Object], instance: str, *,
+    renew: str = "", silent: bool = False, away: bool = False,
+) -> Step | None:  # fmt: skip
     """The next step for one source; None: all is well, or is to come.
 
     `there` has the name that ours has; `others` are Rules of other names with the same source. `renew`: why the Rule is to be
-    made anew although it is as it should be.
+    made anew although it is as it should be. `silent`: nothing has come of it since it was made. `away`: its node is not
+    Ready.
     """
     if there is not None and labels_of(there).get(ROUTER) != instance:
         return None if wanted is None else Blocked(f"rule {there['metadata']['name']} is not ours: rename or delete it")
     if there is not None and deleting(there):
         return None
     if wanted is None:
-        return None if there is None else Remove(there, "nobody needs it any more")
+        return None if there is None or away else Remove(there, "nobody needs it any more")
     if others:
         name = others[0]["metadata"]["name"]
         return Blocked(f"rule {name} has the same source, and a second one would take over from it: delete that rule")
@@ -141,4 +157,6 @@ def decide(
     if annotations_of(there).get(ARMED) != annotations_of(wanted).get(ARMED) and ARMED in annotations_of(wanted):
         was_away = annotations_of(wanted)[ARMED] == OFFLINE
         return None if was_away else Remove(there, "its node came back, and was not told of it")
+    if silent and annotations_of(there).get(HEARD) != annotations_of(wanted).get(HEARD):
+        return Remove(there, "its node has been heard of since, and nothing has come of it")
     return Remove(there, renew) if renew else None

@@ -23,6 +23,9 @@ CHANGES = Backoff(base=1.0, cap=300.0)
 """Seconds between two attempts to make a Rule anew that does not stay as it was made."""
 
 
+_SECOND = len("2026-01-01T00:00:00")
+
+
 class Sources:
     """Reconciles sources; `changed` is called with the allocations that are waiting for one of them."""
 
@@ -60,9 +63,12 @@ class Sources:
         wanted = await self._wanted(source) if ledger.needs(source) else None
         if wanted is not None and await self._endpoints(source.namespace, rules.ENDPOINTS):
             return DONE  # they are being made; their watch brings us back
+        node = desk.node(source.node)
         step = rules.decide(
-            wanted, there, self._others(source), desk.settings.instance, renew=self._renew.get(source, "")
-        )
+            wanted, there, self._others(source), desk.settings.instance, renew=self._renew.get(source, ""),
+            silent=there is not None and self._silent_since(source, there),
+            away=node is not None and not is_true(node, "Ready"),
+        )  # fmt: skip
         pause = self._pause(step)
         if pause:
             times, name = self._changes[source.namespace, rules.rule_name(source)][0], rules.rule_name(source)
@@ -97,7 +103,14 @@ class Sources:
     async def _wanted(self, source: Source) -> Object:
         desk = self._desk
         url = await desk.relay.ingest_url(source, rules.rule_name(source))
-        return rules.rule_for(source, url, desk.settings.instance, rules.connection_of(desk.node(source.node)))
+        node = desk.node(source.node)
+        connection, heartbeat = rules.connection_of(node), rules.heartbeat_of(node)
+        return rules.rule_for(source, url, desk.settings.instance, connection, heartbeat)
+
+    def _silent_since(self, source: Source, rule: Object) -> bool:
+        """Whether the relay is known to have got nothing since the second in which the Rule was made."""
+        last, made = self._desk.last_reading(source), rule["metadata"].get("creationTimestamp") or ""
+        return last is not None and last[:_SECOND] <= made[:_SECOND]
 
     def _others(self, source: Source) -> list[Object]:
         found = self._desk.rules.cache.by_index("source", source)
