@@ -63,15 +63,20 @@ class WorkloadApi(Holder):
         address: str,
         *,
         patience: float = _DEADLINE,
+        slowest: float = 5.0,
         prefer: SpiffeId | None = None,
         clock: Callable[[], datetime] = utc_now,
         rng: random.Random | None = None,
     ) -> None:
-        """`patience`: seconds to wait for the first SVID. `prefer`: which to take when there are several; else the first."""
+        """`patience`: seconds to wait for the first SVID; `slowest`: between two attempts to reach the API, at most.
+
+        `prefer`: which SVID to take when there are several; else the first.
+        """
         super().__init__(f"the SPIFFE Workload API at {address} has not answered yet", clock=clock)
         self.address = address
         self._target = endpoint(address)
         self._patience = patience
+        self._slowest = slowest
         self._prefer = prefer
         self._rng = rng or random.Random()
         self._channel: grpc.aio.Channel | None = None
@@ -132,7 +137,7 @@ class WorkloadApi(Holder):
     async def _follow(self, name: str, take: Callable[[Any], None]) -> None:
         """One stream, opened again whenever it ends."""
         request = wire.MESSAGES[wire.METHODS[name][0]]()
-        backoff = Backoff(rng=self._rng)
+        backoff = Backoff(cap=self._slowest, rng=self._rng)
         while True:
             try:
                 async for message in wire.method(self._channel, name)(request, metadata=(wire.HEADER,)):
