@@ -39,6 +39,8 @@ class Subscription:
         """Topics that the broker has confirmed, of this connection."""
         self.settled = asyncio.Event()
         """Set while the broker has been told everything."""
+        self.away = asyncio.Event()
+        """Set while there is no connection."""
 
     def serves(self, source: Source) -> bool:
         """Whether a source is to be found at this broker."""
@@ -62,6 +64,7 @@ class Subscription:
                 finally:
                     self._client, self.subscribed = None, frozenset()
                     self.settled.clear()
+                    self.away.set()
                 await asyncio.sleep(pause * (0.5 + self._relay.clock.rng.random() / 2))
                 pause = min(LONGEST, pause * 2)
         finally:
@@ -81,6 +84,7 @@ class Subscription:
         )  # fmt: skip
         async with client:
             self._client = client
+            self.away.clear()
             log.info("connected to MQTT broker %s", self._broker)
             following = asyncio.create_task(self._keep_subscribed(client))
             try:
