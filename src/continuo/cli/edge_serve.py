@@ -129,6 +129,7 @@ async def _gateway(stack: contextlib.AsyncExitStack, site: Site, identity: Ident
     except OSError as error:
         raise Failed(str(error)) from error
     stack.push_async_callback(face.stop)
+    stack.callback(site.seller.following.close)  # those who follow their contracts would hold it up
     click.echo(f"selling on {face.url}", err=True)
 
 
