@@ -6,11 +6,33 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from continuo.cli import places
 from continuo.cli.failures import Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """A process that was started, and is not ready yet."""
+
+    name: str
+    pid: int
+    log: Path
+    _child: subprocess.Popen[bytes]
+    _pipe: int
+
+    def ready(self) -> int:
+        """Wait until it says that it works; its process. Raises Failed with the end of its log when it ends before."""
+        with os.fdopen(self._pipe, "rb") as pipe:
+            said = pipe.read(5)
+        if said != b"ready":
+            code = self._child.wait()
+            end = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+            raise Failed(f"the {self.name} did not start (exit code {code}): {' / '.join(end)}; see {self.log}")
+        return self.pid
 
 
 def start_companion(data: Path, name: str, arguments: Sequence[str]) -> int:
@@ -18,24 +40,26 @@ def start_companion(data: Path, name: str, arguments: Sequence[str]) -> int:
 
     The command takes `--ready-fd`. Raises Failed with the end of its log when it ends before.
     """
+    return begin_companion(data, name, arguments).ready()
+
+
+def begin_companion(
+    data: Path, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Starting:
+    """The same without waiting, so that several may start at a time. `environment`: what it gets besides ours."""
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "continuo.cli.main", *arguments, "--ready-fd", str(writing)]
     log_path = data / f"{name}.log"
-    environment = {**os.environ, "CONTINUO_DATA": str(data)}
-    with log_path.open("ab") as log:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True,
-            env=environment,
-        )  # fmt: skip
-    _remember(data, {**_known(data), name: child.pid})
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        ready = pipe.read(5)
-    if ready != b"ready":
-        code = child.wait()
-        end = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-        raise Failed(f"the {name} did not start (exit code {code}): {' / '.join(end)}; see {log_path}")
-    return child.pid
+    try:
+        with log_path.open("ab") as log:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True,
+                env={**os.environ, "CONTINUO_DATA": str(data), **(environment or {})},
+            )  # fmt: skip
+    finally:
+        os.close(writing)
+    remember(data, name, child.pid)
+    return Starting(name, child.pid, log_path, child, reading)
 
 
 def say_ready(descriptor: int | None) -> None:
@@ -54,7 +78,7 @@ def stop_companions(data: Path, timeout: float) -> list[str]:
     from continuo.cli.up import stop_engine
 
     stopped = []
-    for name, pid in reversed(_known(data).items()):
+    for name, pid in reversed(known(data).items()):
         if places.is_ours(pid):
             stop_engine(pid, timeout)
             stopped.append(name)
@@ -62,11 +86,17 @@ def stop_companions(data: Path, timeout: float) -> list[str]:
     return stopped
 
 
+def remember(data: Path, name: str, pid: int) -> None:
+    """That process ends with the engine, too. Its command line has to have `continuo` in it."""
+    _remember(data, {**known(data), name: pid})
+
+
 def _file(data: Path) -> Path:
     return data / "companions.json"
 
 
-def _known(data: Path) -> dict[str, int]:
+def known(data: Path) -> dict[str, int]:
+    """Those that were started and not stopped, in that order: name and process."""
     try:
         found = json.loads(_file(data).read_text(encoding="utf-8"))
         return {str(name): int(pid) for name, pid in found.items()}

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 )
 @click.option("--print-devices", is_flag=True, help="Print the DeviceModel and Device objects for kubectl, and end.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.option("--ready-fd", type=int, hidden=True)
 @run
 async def mapper(
     file: Path, broker: str, embedded_broker: bool, cloud: str | None, data: Path | None, keep: int, keep_mib: int,
-    form: str | None, print_devices: bool, verbose: bool,
+    form: str | None, print_devices: bool, verbose: bool, ready_fd: int | None,
 ) -> None:  # fmt: skip
     """Read sensors in their rhythm and publish what they say to the edge's MQTT broker, until stopped.
 
@@ -77,12 +78,14 @@ async def mapper(
         folder = data or default_data() / "mapper"
         chosen = form or (said.format if said is not None else "json")
         seed = said.seed if said is not None else 1
-        await _simulate(found, where, folder, keep, keep_mib, chosen, seed, _cloud(cloud))
+        await _simulate(found, where, folder, keep, keep_mib, chosen, seed, _cloud(cloud), ready_fd)
 
 
 async def _simulate(
-    found: list[Any], broker: Any, folder: Path, keep: int, keep_mib: int, form: str, seed: int, cloud: Cloud | None
-) -> None:
+    found: list[Any], broker: Any, folder: Path, keep: int, keep_mib: int, form: str, seed: int, cloud: Cloud | None,
+    ready_fd: int | None,
+) -> None:  # fmt: skip
+    from continuo.cli.companions import say_ready
     from continuo.edge.mapper.buffer import Buffer
     from continuo.edge.mapper.driver import Simulated
     from continuo.edge.mapper.mapper import Clock, Mapper
@@ -103,6 +106,7 @@ async def _simulate(
                    f"on {source.channel}", err=True)  # fmt: skip
     tasks: list[asyncio.Task[None]] = [asyncio.create_task(runs.run()), asyncio.create_task(publisher.run())]
     stopping = asyncio.create_task(stop.wait())
+    say_ready(ready_fd)
     try:
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

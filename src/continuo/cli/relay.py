@@ -51,11 +51,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--drain", type=click.FloatRange(0), default=10, show_default=True,
               help="Seconds that a stop waits for targets; what is left is kept on disk.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.option("--ready-fd", type=int, hidden=True)
 @run_server
 async def relay(
     data: Path | None, ingest: str, ingest_url: str | None, control: str, monitor: str, brokers: tuple[str, ...],
     cloudcore: str | None, allowed: tuple[str, ...], insecure: bool, ca: Path | None, queue: int, memory: int,
-    give_up: float, drain: float, verbose: bool,
+    give_up: float, drain: float, verbose: bool, ready_fd: int | None,
 ) -> None:  # fmt: skip
     """Deliver readings to their buyers until stopped. Which ones to whom, the Router Manager tells over the control API.
 
@@ -84,7 +85,7 @@ async def relay(
             mqtt=[_broker(text) for text in brokers], managers=managers, settings=settings, drain=drain,
             control_tls=_control_tls(identity),
         )  # fmt: skip
-        await _serve(options, identity, _trusted(ca))
+        await _serve(options, identity, _trusted(ca), ready_fd)
 
 
 def _control_tls(identity: Identity | None) -> dict[str, Any]:
@@ -96,7 +97,8 @@ def _control_tls(identity: Identity | None) -> dict[str, Any]:
     return uvicorn_options(identity, lambda _: True, sockets="none")
 
 
-async def _serve(options: Any, identity: Identity | None, tls: ssl.SSLContext) -> None:
+async def _serve(options: Any, identity: Identity | None, tls: ssl.SSLContext, ready_fd: int | None) -> None:
+    from continuo.cli.companions import say_ready
     from continuo.edge.relay.service import RelayService
 
     stop = asyncio.Event()
@@ -113,6 +115,7 @@ async def _serve(options: Any, identity: Identity | None, tls: ssl.SSLContext) -
         f"readings on {service.ingest_url}, control on {service.control_url}, metrics on {service.monitor_url}",
         err=True,
     )
+    say_ready(ready_fd)
     await stop.wait()
     left = await service.stop()
     click.echo(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import yaml
 
-from continuo.cli import places
+from continuo.cli import demo_folder, places
 from continuo.cli.brokers_demo import scene
 from continuo.cli.catalog_client import Where
 from continuo.cli.companions import start_companion, stop_companions
-from continuo.cli.failures import BadInput
 from continuo.cli.up import start_detached, stop_engine
 from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
@@ -25,7 +23,6 @@ from continuo.resources.meta import Kind, is_true
 from continuo.runtime.following import until
 
 MANAGER = "continuo-demo"
-_MARK, _MARKED = "demo", "continuo demo brokers\n"
 SPEED = 50.0
 """Simulated machines and containers come up that much faster, so that what is measured is what the brokers cost."""
 
@@ -51,24 +48,8 @@ class Stage:
 
 
 def usable(data: Path) -> Path:
-    """The folder that is meant, there and this demo's to use up; raises BadInput where it is somebody else's.
-
-    The mark in it has to be exactly ours, since what has it is deleted: many folders have something called `demo`.
-    """
-    data = data.resolve()
-    mark = data / _MARK
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not any(data.iterdir()):
-            mark.write_text(_MARKED, encoding="utf-8")
-        ours = mark.is_file() and mark.read_bytes() == _MARKED.encode()
-    except OSError as error:
-        raise BadInput(
-            f"the folder {data} cannot be used: {error.strerror or error}; name one with --data that you may write to"
-        ) from error
-    if not ours:
-        raise BadInput(f"{data} is not of an earlier demo of brokers: name an empty folder with --data")
-    return data
+    """The folder that is meant, there and this demo's to use up; raises BadInput where it is somebody else's."""
+    return demo_folder.usable(data, "brokers")
 
 
 def start_engine(data: Path) -> None:
@@ -86,9 +67,7 @@ def stop(data: Path) -> None:
     running = places.find_running(data)
     if running is not None:
         stop_engine(running.pid, 20.0)
-    for path in data.iterdir():  # the mark stays until the end, so that who is killed here may go on later
-        if path.name != _MARK:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    demo_folder.empty(data)
 
 
 @asynccontextmanager
