@@ -11,7 +11,6 @@ The contexts are made once and follow the identity: each handshake uses the SVID
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -72,6 +71,3 @@ class Identity(Protocol):
     async def jwt(self, audience: str) -> str:
         """A JWT-SVID of this workload for that audience (a SPIFFE ID), for where TLS ends in between. A secret."""
         ...
-
-
-Unsubscribe = Callable[[], None]
