@@ -364,3 +364,40 @@ async def _settled(made: World, changed: bool) -> None:
         await made.flavors(
             lambda found: any(uid_of(one) == "s1" and sensor_of_flavor(one).latency == 5 for one in found)
         )
+
+
+async def test_a_held_flavor_that_is_deleted_comes_back_when_its_name_is_free() -> None:
+    async with world() as made, made.manager():
+        await made.node("edge-a")
+        await made.device("board", fork("s1"))
+        (flavor,) = await made.uids("s1", available=True)
+        name = flavor["metadata"]["name"]
+        await made.hold(name)
+        await made.cluster.delete(kinds.FLAVOR, name, "default")
+        (marked,) = await made.uids("s1", available=False)
+        assert annotations_of(marked)["continuo.dev/withdrawn"] == "it was deleted"
+        release = {"metadata": {"annotations": {"rear.continuo.dev/holds": None}, "finalizers": []}}
+        await made.cluster.patch(kinds.FLAVOR, name, release, "default")
+        (again,) = await made.uids("s1", available=True)
+        assert (again["metadata"]["name"], "continuo.dev/withdrawn" in annotations_of(again)) == (name, False)
+        assert again["metadata"]["uid"] != flavor["metadata"]["uid"]
+
+
+async def test_kubeedge_that_serves_v1alpha2_alone_and_is_upgraded() -> None:
+    async with world() as made:
+        definition = await made.cluster.get(kinds.CUSTOM_RESOURCE_DEFINITION, kinds.DEVICE.resource)
+        older, newer = definition["spec"]["versions"]
+        older["storage"], newer["served"], newer["storage"] = True, False, False
+        changed = await made.cluster.replace(definition)
+        async with made.manager() as manager:
+            await made.node("edge-a")
+            (sample,) = yaml.safe_load_all((SAMPLES / "stwin-v1alpha2.yaml").read_text(encoding="utf-8"))
+            await made.cluster.create(sample)
+            await made.uids("stwinkt1b-001122aabbcd-hts221", available=True)
+            assert manager.followed.device_kind == kinds.DEVICE_V1ALPHA2
+            changed["spec"]["versions"][1]["served"] = True
+            await made.cluster.replace(changed)
+            manager.followed.informers[0].wake()
+            await made.device("board", fork("s1"))
+            await made.uids("s1", "stwinkt1b-001122aabbcd-hts221", available=True)
+            assert manager.followed.device_kind == kinds.DEVICE

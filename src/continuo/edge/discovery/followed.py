@@ -130,6 +130,7 @@ class Followed:
         obj = new or old
         assert obj is not None
         key = key_of(obj)
+        new = self.device(key)  # while both versions are followed, the newer one counts
         if new is None or deleting(new):
             self._told.pop(key, None)
             self._all({key, *self.claims.drop(key)})
