@@ -106,6 +106,12 @@ def suites(tools: Tools) -> list[Suite]:
             servers or no_containers(tools) or kubeedge.impossible(tools),
         ),
         Suite(
+            "sensors",
+            "KubeEdge: sold readings, from MQTT at the edge to the buyers' servers",
+            ("tests/real/test_sensors.py",),
+            servers or no_containers(tools) or kubeedge.impossible(tools),
+        ),
+        Suite(
             "identity",
             "SPIRE: two federated trust domains, let in, refused, forged, rotated, ended",
             ("tests/real/test_identity.py",),

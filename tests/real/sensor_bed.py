@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import aiohttp
 import aiomqtt
 from aiohttp import web
 
+from continuo.edge.listening import Place
 from continuo.edge.relay.client import RelayClient
-from continuo.edge.relay.service import Options, Place, RelayService
+from continuo.edge.relay.service import Options, RelayService
 from continuo.edge.router.desk import Settings
 from continuo.edge.router.egress import Policy, networks
 from continuo.edge.router.manager import RouterManager
@@ -27,6 +29,7 @@ from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Kind, Object
 from continuo.testbed.definitions import install_definitions
 from continuo.testbed.edgefiles import MQTT_PORT, ROUTER_PORT
+from continuo.testbed.edgenode import EdgeNode
 from continuo.testbed.waiting import until
 from edge.router.edge_cluster import SPACE, contract, flavor
 
@@ -94,7 +97,7 @@ class Shop:
         self._manager: asyncio.Task[None] | None = None
         self.router: RouterManager | None = None
         self.relay: RelayService | None = None
-        self._ingest_port = 0
+        self._ingest_port = self._number = 0
 
     # --- programs -----------------------------------------------------------------------------------------------------
     async def open_relay(self) -> RelayService:
@@ -118,14 +121,23 @@ class Shop:
         await self.router.ready.wait()
         return self.router
 
-    async def close(self) -> None:
-        """End both."""
+    async def close_manager(self) -> None:
+        """End the Router Manager; everything stays as it is."""
         task, self._manager = self._manager, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if self.relay is not None:
-            await self.relay.stop()
+
+    async def close_relay(self) -> None:
+        """End the relay."""
+        relay, self.relay = self.relay, None
+        if relay is not None:
+            await relay.stop()
+
+    async def close(self) -> None:
+        """End both."""
+        await self.close_manager()
+        await self.close_relay()
 
     # --- objects ------------------------------------------------------------------------------------------------------
     async def flavor(self, uid: str, node: str = "edge-1") -> None:
@@ -145,6 +157,18 @@ class Shop:
     async def end(self, name: str) -> None:
         """Cancel a contract."""
         await self.cluster.delete(kinds.FLUIDOS_CONTRACT, f"contract-{name}", SPACE)
+
+    async def clear(self) -> None:
+        """Cancel all contracts, and wait until nothing is left of their paths."""
+        for kind in (kinds.FLUIDOS_CONTRACT, kinds.ALLOCATION):
+            for name in await self.names(kind):
+                await self.cluster.delete(kind, name, SPACE)
+
+        async def left() -> str | None:
+            found = [await self.names(kind) for kind in (kinds.ALLOCATION, kinds.KUBEEDGE_RULE, kinds.RULE_ENDPOINT)]
+            return f"{sorted(set().union(*found))} are still there" if any(found) else None
+
+        await until(left, "the end of all paths", SECONDS)
 
     async def _create(self, obj: Object) -> None:
         try:
@@ -192,7 +216,47 @@ class Shop:
     # --- the edge -----------------------------------------------------------------------------------------------------
     def mqtt(self, node: str = "edge-1") -> aiomqtt.Client:
         """A client of an edge node's broker."""
-        return aiomqtt.Client(self.site.nodes[node], MQTT_PORT, timeout=15.0)
+        return aiomqtt.Client(self.site.nodes[node], MQTT_PORT, timeout=5.0)
+
+    async def publish(self, uid: str, count: int = 1, *, rate: float = 0.0, node: str = "edge-1") -> dict[int, float]:
+        """Publish readings of a sensor, with numbers that no other has; when each was, by number."""
+        sent = {}
+        async with self.mqtt(node) as client:
+            for _ in range(count):
+                self._number += 1
+                sent[self._number] = time.monotonic()
+                await client.publish(f"{SPACE}/sensor/{uid}", reading(self._number), qos=1)
+                if rate:
+                    await asyncio.sleep(1 / rate)
+        return sent
+
+    async def until_flows(self, uid: str, buyer: Buyer, seconds: float = SECONDS) -> None:
+        """Publish until a reading comes through: whoever was away takes a while to be back."""
+        mine: set[int] = set()
+
+        async def flows() -> str | None:
+            try:
+                mine.update(await self.publish(uid))
+            except aiomqtt.MqttError as error:
+                return str(error)
+            with suppress(AssertionError):
+                await buyer.until(lambda: not mine.isdisjoint(buyer.numbers()), "a reading", 0.3)
+            return "none of the readings has come" if mine.isdisjoint(buyer.numbers()) else None
+
+        await until(flows, f"the path of {uid}", seconds)
+
+    async def subscribed(self, node: EdgeNode) -> set[str]:
+        """The sensors whose readings an edge node sends to the cloud, as it has written down."""
+        prefix = f"{SPACE}/sensor/"
+        found = (await node.command(sys.executable, "-c", _SUBSCRIBED)).split()
+        return {topic.removeprefix(prefix) for topic in found if topic.startswith(prefix)}
+
+
+_SUBSCRIBED = """
+import sqlite3
+database = sqlite3.connect("file:/var/lib/kubeedge/edgecore.db?mode=ro", uri=True)
+print(*(topic for (topic,) in database.execute("select topic from sub_topics")))
+"""
 
 
 def reading(number: int, value: float = 40.0) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from continuo.edge.relay.model import Source
 from continuo.edge.router import rules
 from continuo.edge.router.desk import MANAGER, Desk
+from continuo.edge.router.pulse import AGAIN, Pulse
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
 from continuo.resources.meta import Key, Object, deleting, is_true
@@ -31,6 +32,7 @@ class Sources:
 
     def __init__(self, desk: Desk, changed: Callable[[Key], None]) -> None:
         self._desk, self._changed = desk, changed
+        self._pulse = Pulse(desk.cluster)
         self._renew: dict[Source, str] = {}
         self._silences: dict[Source, tuple[int, float]] = {}
         """How often a silent source's Rule was made anew, and when it may be again."""
@@ -74,6 +76,9 @@ class Sources:
             times, name = self._changes[source.namespace, rules.rule_name(source)][0], rules.rule_name(source)
             self._tell(source, f"somebody changes rule {name} whenever it is made, {times} times by now: it is left so")
             return Result(requeue_after=pause)
+        if wanted is None and isinstance(step, rules.Remove) and not await self._pulse.felt(source, source.node):
+            return Result(requeue_after=AGAIN)
+        self._pulse.forget(source)
         await self._act(source, step)
         self._tell(source, self._trouble(source, wanted, there, step))
         if wanted is None and there is None:
