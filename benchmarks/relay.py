@@ -36,7 +36,7 @@ from continuo.edge.relay.path import Limits
 from continuo.edge.relay.relay import Settings
 from continuo.edge.relay.service import Options, RelayService
 
-NAMESPACE, SENSORS = "bench", 10
+NAMESPACE, SENSORS, PER_ROUTE = "bench", 10, 10
 PATIENCE = 60.0
 COST, DEAD = 4.0, 1.2
 FACTS = "x" * 80
@@ -123,7 +123,7 @@ async def plain(broker: Address, port: int) -> None:
 
 
 async def relay(broker: Address, ports: Sequence[int], folder: Path) -> None:
-    """The relay, one route with that many targets."""
+    """The relay, that many targets, ten in a route."""
     settings = Settings(
         limits=Limits(readings=1_000_000, bytes=2**30)
     )  # a burst is measured, so nothing may be dropped
@@ -133,10 +133,11 @@ async def relay(broker: Address, ports: Sequence[int], folder: Path) -> None:
             Flow(sensor=f"s{number}", source=Source(namespace=NAMESPACE, node="edge", topic=f"sensor/{number}"))
             for number in range(SENSORS)
         )
-        targets = tuple(Target(url=f"http://127.0.0.1:{port}/in") for port in ports)
-        await RelayClient(service.control_url, http).put_route(
-            Route(name="bench", buyer="bench", flows=flows, targets=targets)
-        )
+        targets = [Target(url=f"http://127.0.0.1:{port}/in") for port in ports]
+        client = RelayClient(service.control_url, http)
+        for start in range(0, len(targets), PER_ROUTE):
+            some = tuple(targets[start : start + PER_ROUTE])
+            await client.put_route(Route(name=f"bench-{start}", buyer="bench", flows=flows, targets=some))
         await service.subscriptions[0].settled.wait()
         await _tell_cpu()
 

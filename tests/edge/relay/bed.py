@@ -129,8 +129,15 @@ def clock(seed: int = 1) -> Clock:
     return Clock(rng=random.Random(seed))
 
 
-def a_relay(seed: int = 1, *, patience: Patience = QUICK, limits: Limits | None = None, memory: int = 2**28) -> Relay:
-    return Relay("test", settings=Settings(patience, limits or Limits(), memory), clock=clock(seed))
+def a_relay(
+    seed: int = 1,
+    *,
+    patience: Patience = QUICK,
+    limits: Limits | None = None,
+    memory: int = 2**28,
+    identity: Any = None,
+) -> Relay:
+    return Relay("test", settings=Settings(patience, limits or Limits(), memory), clock=clock(seed), identity=identity)
 
 
 @contextlib.asynccontextmanager

@@ -9,12 +9,33 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
+from typing import Any
 
 from amqtt.broker import Broker  # type: ignore[import-untyped]
+from amqtt.plugins.base import BaseAuthPlugin  # type: ignore[import-untyped]
 
 from continuo.edge.mqtt.address import Address
 
 _QUIET = ("amqtt", "transitions")
+KEPT = 3600
+"""Seconds for which a session is remembered whose client is away, with what came for it."""
+
+
+class Everybody(BaseAuthPlugin):  # type: ignore[misc]
+    """Lets everybody in. Not amqtt's own plugin for that, because it keeps nothing for clients that are away."""
+
+    async def authenticate(self, *, session: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+class _Broker(Broker):  # type: ignore[misc]
+    """amqtt marks what it kept for a session as retained (0.12.1), so that a subscriber takes it for an old value."""
+
+    async def _publish_session_retained_messages(self, session: Any) -> None:
+        handler = self._get_handler(session)
+        while handler is not None and not session.retained_messages.empty():
+            kept = await session.retained_messages.get()
+            await handler.mqtt_publish(kept.topic, kept.data, kept.qos, retain=False)
 
 
 class EmbeddedBroker:
@@ -23,7 +44,7 @@ class EmbeddedBroker:
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """`port` 0: a free one."""
         self._host, self._port = host, port
-        self._broker: Broker | None = None
+        self._broker: _Broker | None = None
 
     @property
     def address(self) -> Address:
@@ -36,9 +57,10 @@ class EmbeddedBroker:
             logging.getLogger(name).setLevel(logging.ERROR)
         self._port = self._port or _free(self._host)
         host = f"[{self._host}]" if ":" in self._host else self._host
-        broker = Broker({
+        broker = _Broker({
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{self._port}"}},
-            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+            "plugins": {f"{__name__}.{Everybody.__name__}": {}},
+            "session_expiry_interval": KEPT,
         })  # fmt: skip
         try:
             await broker.start()

@@ -162,6 +162,10 @@ class Path:
         except Trouble as trouble:
             self._failed(entry, str(trouble), None)
             return
+        except Exception:
+            log.exception("delivering to %s failed unexpectedly", self.shown)
+            self._failed(entry, "the relay itself failed; its log says why", None)
+            return
         self._answered(entry, answer)
 
     def _request(self, entry: Entry) -> bytes:

@@ -231,7 +231,7 @@ class Pool:
             except TimeoutError:
                 trouble = "it does not take connections in time"
             except ssl.SSLCertVerificationError as error:
-                trouble = f"its certificate is refused: {error.verify_message or error}"
+                trouble = f"its certificate is refused: {getattr(error, 'verify_message', '') or error.args[-1]}"
             except ssl.SSLError as error:
                 trouble = f"TLS failed: {error.reason or error}"
             except OSError as error:
