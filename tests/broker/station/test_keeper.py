@@ -80,11 +80,17 @@ async def test_a_consumer_whose_identifier_changes_has_no_pod_twice_and_leaves_n
         await made.kill()
         await made.broker.patch(CONSUMER, "rome", {"spec": {"clusterID": "roma"}})
         await made.start()
-        await until(made.broker, kinds.POD, all_of(3, well), "shop-roma")
+        await until(
+            made.broker, kinds.POD, all_of(3, runs), "shop-roma"
+        )  # without an address: no path leads there from here
         await until(made.broker, kinds.NAMESPACE, lambda found: not only_named(found, "shop-rome"))
         for name in ("milan", "turin", "lyon"):
             await until(made.clusters.client(name), kinds.NAMESPACE, lambda found: not only_named(found, "shop-rome"))
         assert witness.complaints == []
+
+
+def runs(pod: Object) -> bool:
+    return is_true(pod, "Ready")
 
 
 def only_named(found: list[Object], name: str) -> list[Object]:
