@@ -12,6 +12,7 @@ from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog
 from continuo.broker.catalog.contracts import Contracts
 from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.following import Followable, Follower
 from continuo.broker.catalog.peering import HandOver, Peering
 from continuo.broker.catalog.query import Queries
 from continuo.broker.catalog.tokens import Signer
@@ -51,6 +52,7 @@ def make_catalog(
     signer = Signer(database, name, clock)
     accounts = Accounts(database, signer, clock)
     contracts = Contracts(database, catalog, peering or HandOver(), clock)
+    follower = Follower(database, contracts, peering, clock) if isinstance(peering, Followable) else None
     queries = Queries(catalog.index)
     measured = Publisher(Measurements(database, name, clock), catalog.measure)
     fan = Fan(catalog.feed)
@@ -67,6 +69,7 @@ def make_catalog(
         rotation or Rotation(),
         anonymous,
         origins,
+        follower=follower,
     )
 
 

@@ -19,6 +19,7 @@ from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog, Refused
 from continuo.broker.catalog.contracts import Contracts
 from continuo.broker.catalog.database import Database, StorageFailed
+from continuo.broker.catalog.following import Follower
 from continuo.broker.catalog.query import Queries
 from continuo.broker.catalog.ranking import BadQuery
 from continuo.broker.catalog.secrets import digest
@@ -93,6 +94,8 @@ class CatalogParts:
     anonymous: bool = False
     origins: frozenset[str] = frozenset()
     tickets: Tickets = field(default_factory=lambda: Tickets())
+    follower: Follower | None = None
+    """Who looks after links that others can take away."""
 
     async def admit(self, authorization: str | None) -> Caller:
         """Who calls; raises the problem when that is not clear."""
@@ -173,16 +176,20 @@ async def running(parts: CatalogParts) -> AsyncIterator[None]:
     await parts.signer.load()
     await parts.catalog.load()
     await parts.queries.prepare("price")  # what everybody asks for
+    if parts.follower is not None:
+        await parts.follower.load()
     await parts.contracts.load()
     gc.freeze()  # what was loaded mostly stays: looking through it again and again would stall everybody for long
     await parts.measured.load()
     beat, fan = asyncio.create_task(_beat(parts)), asyncio.create_task(parts.fan.run())
+    ending = [beat, *([asyncio.create_task(parts.follower.run())] if parts.follower is not None else [])]
     try:
         yield
     finally:
-        beat.cancel()
+        for task in ending:
+            task.cancel()
         parts.catalog.feed.close()
-        await asyncio.gather(beat, fan, return_exceptions=True)
+        await asyncio.gather(*ending, fan, return_exceptions=True)
         await parts.contracts.close()
         await parts.database.close()
 
@@ -193,6 +200,8 @@ async def _beat(parts: CatalogParts) -> None:
         await asyncio.sleep(HEARTBEAT)
         parts.catalog.feed.beat()
         try:
+            if parts.follower is not None:
+                await parts.follower.beat()
             await parts.contracts.meter()
         except Exception:
             log.exception("usage could not be recorded; it is tried again")

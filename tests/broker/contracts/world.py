@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
@@ -100,6 +101,17 @@ class World:
     def contract(self, id: str, consumer: str, provider: str, **more: Any) -> Object:
         spec = {"consumer": consumer, "provider": provider, "offer": "o", "plan": "basic", "resources": PLAN, **more}
         return self.apis["broker"].create(CONTRACT.new(id, spec=spec))
+
+    def lift_rule(self) -> None:
+        """Let Contracts be changed, as their definition does not."""
+        broker = self.apis["broker"]
+        found = next(
+            crd for crd in broker.list(kinds.CUSTOM_RESOURCE_DEFINITION) if crd["spec"]["names"]["kind"] == "Contract"
+        )
+        changed = copy.deepcopy(found)
+        schema = changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        if schema.pop("x-kubernetes-validations", None) is not None:
+            broker.update(changed)
 
     def space(self, node: str, name: str = "shop") -> None:
         """A namespace of the consumer that goes to a node."""

@@ -63,11 +63,15 @@ class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
     """The hash of what was handed over."""
     wanted_end: str = ""
     """Why it ends, once somebody wants it to."""
+    stopped: int = 0
+    """When it was over, where that was before anybody wanted it to end."""
+    place: str = ""
+    """The identity of the cluster that keeps its link."""
 
     def told(self) -> dict[str, Any]:
         """What those concerned may see: everything but the token's hash."""
         told: dict[str, Any] = msgspec.to_builtins(self)
-        for hidden in ("token", "metered", "periods", "wanted_end"):
+        for hidden in ("token", "metered", "periods", "wanted_end", "stopped", "place"):
             told.pop(hidden, None)
         return {**told, "state": self.state, "handed_over": bool(self.token)}
 
@@ -153,6 +157,9 @@ class Contracts:
         self._contracts: dict[str, Contract] = {}
         self._drivers: dict[str, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._followers: dict[Callable[[Contract], None], None] = {}
+        self.known_until: Callable[[], int] = self._now
+        """Until when active contracts are known to be what they are; nothing later is metered."""
 
     async def load(self) -> None:
         """Take over what the database holds, and go on with what was under way."""
@@ -174,6 +181,20 @@ class Contracts:
         """The contracts of a buyer or a provider, the newest first; None: everybody's."""
         mine = [c for c in self._contracts.values() if account is None or account in (c.buyer, c.provider)]
         return sorted(mine, key=lambda c: (-c.requested, c.id))
+
+    def active(self) -> list[str]:
+        """The contracts that are delivered."""
+        return [contract.id for contract in self._contracts.values() if contract.state == "active"]
+
+    def is_active(self, id: str) -> bool:
+        """Whether there is such a contract and it is delivered."""
+        contract = self._contracts.get(id)
+        return contract is not None and contract.state == "active"
+
+    def follow(self, callback: Callable[[Contract], None]) -> Callable[[], None]:
+        """Call back with every version of a contract that is stored, until what this returns is called. Must be quick."""
+        self._followers[callback] = None
+        return lambda: self._followers.pop(callback, None)
 
     def get(self, id: str, account: str | None) -> Contract:
         """A contract that concerns this account; raises NoSuchContract."""
@@ -254,6 +275,17 @@ class Contracts:
         self._drive(id)
         return await self.settled(id, 2.0)
 
+    async def lose(self, id: str, why: str, stopped: int) -> None:
+        """An active contract was over at that moment, whoever wanted that: end it, and bill nothing later."""
+        async with self._lock(id):
+            if not self.is_active(id):
+                return
+            contract = msgspec.structs.replace(
+                self._contracts[id], state="ending", token="", reason=why, wanted_end=why, stopped=stopped
+            )
+            await self._save(contract)
+        self._drive(id)
+
     async def credentials(self, id: str, buyer: str, *, rotate: bool) -> Handed:
         """The contract's peering token and way in, once; with `rotate` new ones, and the old ones are worth nothing."""
         async with self._lock(id):
@@ -282,11 +314,11 @@ class Contracts:
         return contract if hmac.compare_digest(contract.token, digest(token)) else None
 
     async def meter(self) -> None:
-        """Record the hours that are over of everything that is active."""
-        for id in [c.id for c in self._contracts.values() if c.state == "active"]:
+        """Record the hours that are over of everything that is active, as far as that is known to have been there."""
+        for id in self.active():
             async with self._lock(id):
                 contract = self._contracts[id]
-                while contract.state == "active" and self._now() - contract.metered >= _PERIOD:
+                while contract.state == "active" and self.known_until() - contract.metered >= _PERIOD:
                     contract = await self._record(contract, contract.metered + _PERIOD)
 
     async def usage(self, account: str | None, contract: str | None = None) -> list[Usage]:
@@ -347,7 +379,13 @@ class Contracts:
             now = self._now()
             await self._save(
                 msgspec.structs.replace(
-                    contract, state="active", link=link.state, reason=link.reason, started=now, metered=now
+                    contract,
+                    state="active",
+                    link=link.state,
+                    reason=link.reason,
+                    started=now,
+                    metered=now,
+                    place=link.place,
                 )
             )
         else:
@@ -356,7 +394,7 @@ class Contracts:
 
     async def _finish(self, contract: Contract) -> None:
         failed = contract.wanted_end == "failed"
-        now = max(self._now(), contract.metered)
+        now = max(contract.stopped or self._now(), contract.metered)
         over = msgspec.structs.replace(
             contract, state="failed" if failed else "ended", ended=now, token="", wanted_end="",
             reason=contract.reason if failed else contract.wanted_end,
@@ -390,7 +428,12 @@ class Contracts:
             if more is not None:
                 more(session)
 
-        await self._database.do(write, lambda _: self._contracts.__setitem__(contract.id, contract))
+        await self._database.do(write, lambda _: self._keep(contract))
+
+    def _keep(self, contract: Contract) -> None:
+        self._contracts[contract.id] = contract
+        for follower in list(self._followers):
+            follower(contract)
 
     def _lock(self, key: str) -> asyncio.Lock:
         if len(self._locks) > 1024:

@@ -19,6 +19,8 @@ class Link:
 
     state: Literal["linked", "handed-over"]
     reason: str = ""
+    place: str = ""
+    """The identity of the cluster that keeps it; empty: nobody said."""
 
 
 class PeeringUnavailable(Exception):

@@ -51,6 +51,12 @@ class Session:
         row = self.one("SELECT value FROM meta WHERE name = ?", name)
         return 0 if row is None else int(row[0])
 
+    def set_number(self, name: str, value: int) -> None:
+        """Keep a number of the catalog's own."""
+        self.run(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
+        )  # fmt: skip
+
     def next_number(self, name: str) -> int:
         """The next number of this name; it is taken only if the transaction commits."""
         row = self.one(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from continuo.broker.catalog.peering import Access, Link, PeeringRefused, PeeringUnavailable
 from continuo.broker.contracts import handover, terms
 from continuo.broker.contracts.case import Case, read
+from continuo.broker.contracts.followed import Followed, find, identity_of, spec_of
 from continuo.broker.contracts.status import REFUSALS
 from continuo.broker.contracts.terms import MANAGER
 from continuo.kube.client import KubeCluster
@@ -23,7 +24,7 @@ from continuo.kube.config import connect
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER, Mode, SecretRef
-from continuo.resources.errors import ApiError, Expired, Invalid, NotFound, ServiceUnavailable
+from continuo.resources.errors import ApiError, Expired, Invalid, NotFound
 from continuo.resources.meta import Kind, Object, condition, deleting, is_true
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ClusterPeering:
         enter: Callable[[str], KubeCluster] = connect,
     ) -> None:
         self._broker, self._within, self._life, self._enter = broker, within, life, enter
+        self._place = ""
 
     async def link(self, contract: Contract) -> Link:
         """Let there be the object, and wait until it is delivered; raises PeeringRefused where it never will be."""
@@ -62,7 +64,12 @@ class ClusterPeering:
         if not is_true(made, "Ready"):
             raise PeeringRefused(str(ready.get("message") or ready.get("reason")))
         linked = (made.get("status") or {}).get("mode") == Mode.LINKED
-        return Link("linked" if linked else "handed-over", str(ready.get("message") or ""))
+        self._place = self._place or await identity_of(self._broker)
+        return Link("linked" if linked else "handed-over", str(ready.get("message") or ""), self._place)
+
+    def follow(self, look: Callable[[str | None], None]) -> Followed:
+        """The Contract objects, as the catalog follows them."""
+        return Followed(self._broker, look)
 
     async def unlink(self, contract: Contract) -> None:
         """Delete the object, and wait until nothing of it is left."""
@@ -119,15 +126,7 @@ class ClusterPeering:
 
     # --- objects ------------------------------------------------------------------------------------------------------
     async def _find(self, kind: Kind, name: str) -> Object | None:
-        try:
-            return await self._broker.get(kind, name)
-        except NotFound as error:
-            if error.details.get("name") != name:  # not the object is missing, but the kind
-                raise ServiceUnavailable(
-                    f"the broker's cluster does not know the kind {kind.kind}: "
-                    "run `continuo install --crds-only | kubectl apply --server-side -f -` there"
-                ) from error
-            return None
+        return await find(self._broker, kind, name)
 
     async def _until(self, name: str, test: Callable[[Object | None], bool], what: str) -> Object | None:
         """The object once the test holds of it; None: it is gone. Raises PeeringUnavailable when that takes long."""
@@ -162,16 +161,6 @@ class ClusterPeering:
 
 class _Ended(Exception):
     """The server ended the watch, as it does every few minutes."""
-
-
-def spec_of(contract: Contract) -> Object:
-    """The Contract object's spec."""
-    amounts = {name: amount for name, amount in contract.resources.items() if not isinstance(amount, bool)}
-    features = sorted(name for name, amount in contract.resources.items() if amount is True)
-    return {
-        "consumer": contract.buyer, "provider": contract.provider, "offer": contract.offer, "plan": contract.plan,
-        "resources": terms.amounts(amounts), **({"features": features} if features else {}),
-    }  # fmt: skip
 
 
 def _settled(contract: Object) -> bool:
