@@ -218,14 +218,16 @@ class Shop:
         """A client of an edge node's broker."""
         return aiomqtt.Client(self.site.nodes[node], MQTT_PORT, timeout=5.0)
 
-    async def publish(self, uid: str, count: int = 1, *, rate: float = 0.0, node: str = "edge-1") -> dict[int, float]:
+    async def publish(
+        self, uid: str, count: int = 1, *, rate: float = 0.0, node: str = "edge-1", space: str = SPACE
+    ) -> dict[int, float]:
         """Publish readings of a sensor, with numbers that no other has; when each was, by number."""
         sent = {}
         async with self.mqtt(node) as client:
             for _ in range(count):
                 self._number += 1
                 sent[self._number] = time.monotonic()
-                await client.publish(f"{SPACE}/sensor/{uid}", reading(self._number), qos=1)
+                await client.publish(f"{space}/sensor/{uid}", reading(self._number), qos=1)
                 if rate:
                     await asyncio.sleep(1 / rate)
         return sent

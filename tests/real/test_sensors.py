@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from continuo.edge.router.rules import endpoint
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
 from continuo.resources.meta import Object
@@ -116,6 +117,40 @@ async def test_a_reading_leaves_the_edge_once_and_reaches_every_buyer_once(
     assert (len(one.posts), len(two.posts)) == (60, 65)
 
 
+async def test_kubeedge_is_as_the_router_manager_takes_it_to_be(market: Shop, pair: list[Buyer]) -> None:
+    one, two = pair
+    api, space = market.cluster, "bare"
+    await api.create(kinds.NAMESPACE.new(space))
+    for name, type_ in (("bus", "eventbus"), ("out", "rest")):
+        await api.create(endpoint(name, type_, space, "nobody"))
+
+    def rule(name: str, buyer: Buyer) -> Object:
+        source = {"topic": "sensor/s9", "node_name": "edge-1"}
+        spec = {"source": "bus", "sourceResource": source, "target": "out", "targetResource": {"resource": buyer.url}}
+        return kinds.KUBEEDGE_RULE.new(name, space, spec=spec)
+
+    async def to_whom() -> set[str]:
+        """Who gets a reading that is published now; gives it a second."""
+        [number] = await market.publish("s9", space=space)
+        await asyncio.sleep(1.0)
+        return {name for name, buyer in (("one", one), ("two", two)) if number in buyer.numbers()}
+
+    await api.create(rule("first", one))
+    await market.until(to_whom, "the first reading")
+    await api.patch(kinds.KUBEEDGE_RULE, "first", {"spec": rule("first", two)["spec"]}, space)
+    assert await to_whom() == {"one"}, "a Rule that changes is not looked at"
+    await api.create(rule("second", two))
+    assert await to_whom() == {"two"}, "a second Rule takes the source over"
+    await api.delete(kinds.KUBEEDGE_RULE, "second", space)
+    assert await to_whom() == set(), "and takes it along when it goes, for the first one too"
+    await api.delete(kinds.KUBEEDGE_RULE, "first", space)
+    await api.create(rule("third", one))
+    await market.until(to_whom, "a reading of the third")
+    await api.delete(kinds.RULE_ENDPOINT, "bus", space)
+    await api.delete(kinds.KUBEEDGE_RULE, "third", space)
+    assert await to_whom() == {"one"}, "a Rule whose endpoint went before it goes on"
+
+
 async def test_what_a_buyers_server_refuses_is_not_delivered_whatever_kubeedge_says(
     market: Shop, pair: list[Buyer]
 ) -> None:
@@ -129,6 +164,8 @@ async def test_what_a_buyers_server_refuses_is_not_delivered_whatever_kubeedge_s
     assert one.url in told
     await two.until(lambda: sent <= set(two.numbers()), "the other buyer's reading")
     assert (await market.state("two"))[0] == "Active", "nobody else is hurt"
+    [rule] = await market.rules()
+    assert not rule.get("status"), "what CloudCore counts, and calls a success, reaches no Rule"
     one.status, before = 200, len(one.posts)
     await one.until(lambda: len(one.posts) > before, "the next attempt")
     assert set(one.numbers()[before:]) == sent
