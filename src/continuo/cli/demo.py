@@ -15,10 +15,11 @@ from continuo.cli.output import make_console
 from continuo.cli.up import start_detached
 from continuo.resources.meta import Object
 
-BROKERS = "brokers"
+BROKERS, SENSORS = "brokers", "sensors"
 SCENARIOS = {
     "vr-tour-creator": "one TOSCA blueprint, two OpenStack clusters, linked, running the VR Tour Creator",
     BROKERS: "four providers, a broker, two consumers: a catalog, an orchestrator, an aggregator, and what they cost",
+    SENSORS: "a provider with boards at its edge, two consumers: sensors are found, bought, delivered and cancelled",
 }
 
 
@@ -38,11 +39,14 @@ def examples() -> Path:
     show_default=True,
     help="Seconds to wait at most.",
 )
+@click.option("--hold", is_flag=True, help="Of sensors: let it run at the end, until Ctrl-C.")
 @run
-async def demo(scenario: str, data: Path | None, timeout: float) -> None:
+async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> None:
     """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards.
 
     SCENARIO brokers: a market of four providers, a broker and two consumers, and what brokering costs, measured here.
+
+    SCENARIO sensors: boards at the edge of one cluster, whose readings two others buy. Nothing keeps running.
     """
     from continuo.cli.follow import follow, why_not_ready
 
@@ -52,6 +56,11 @@ async def demo(scenario: str, data: Path | None, timeout: float) -> None:
         from continuo.cli.brokers_demo.show import show
 
         await show(data or places.default_data() / BROKERS, timeout)
+        return
+    if scenario == SENSORS:
+        from continuo.cli.sensors_demo.show import show as show_sensors
+
+        await show_sensors(data or places.default_data() / SENSORS, timeout, hold)
         return
     console = make_console()
     data = data or places.default_data()

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from continuo.trust.identity import Identity
 from continuo.trust.ids import Authorized
 
 OK, NOT_PROVED = 204, 401
+KEPT = 1000
+"""Readings of a sensor that an endpoint remembers."""
 
 
 class Body(msgspec.Struct):
@@ -58,8 +61,10 @@ class Receiver:
     key: bytes = field(default=b"", repr=False)
     """With it the relay signs, where it does not prove itself by TLS."""
     url: str = ""
-    posts: dict[str, list[Post]] = field(default_factory=dict)
-    """By sensor, in the order in which they came."""
+    posts: dict[str, deque[Post]] = field(default_factory=dict)
+    """By sensor, in the order in which they came: the newest."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """All that came, by sensor."""
     refused: int = 0
     """Requests that did not come from the relay."""
 
@@ -73,7 +78,7 @@ class Receiver:
 
     def count(self, sensor: str) -> int:
         """Readings of a sensor that came."""
-        return len(self.posts.get(sensor, ()))
+        return self.counts[sensor]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
@@ -94,7 +99,8 @@ class Receiver:
         said, now = msgspec.json.decode(body, type=Body), time.time()
         sensor, took = headers[b"ce-subject"], now - datetime.fromisoformat(headers[b"ce-time"]).timestamp()
         post = Post(headers[b"ce-id"], sensor, said.sequence, said.values, took * 1000, now)
-        self.posts.setdefault(sensor, []).append(post)
+        self.posts.setdefault(sensor, deque(maxlen=KEPT)).append(post)
+        self.counts[sensor] += 1
         self.changed()
         return OK
 

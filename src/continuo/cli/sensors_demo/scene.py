@@ -27,13 +27,17 @@ def site_id(party: str) -> str:
 
 
 RELAY_ID = f"spiffe://{domain(PROVIDER)}/cp/relay"
+
+
+def buyer_id(party: str) -> str:
+    """Somebody of a party who buys by hand."""
+    return f"spiffe://{domain(party)}/user/buyer"
+
+
 def receiver_id(party: str) -> str:
     """Who a party's endpoints are, where they prove it by TLS."""
     return f"spiffe://{domain(party)}/app/receiver"
 
-
-BUYER_ID = f"spiffe://{domain(FIRST)}/user/buyer"
-"""Consumer 1 buys by hand, as somebody of its own."""
 
 STWIN, BOX, TILE, MOTOR = "stwinkt1b-e9906ef209a8", "sensortile-box", "sensortile", "stwin-box"
 _BOARDS: dict[str, list[Any]] = {

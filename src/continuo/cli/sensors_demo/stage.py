@@ -67,9 +67,11 @@ async def staged(data: Path, trust: Trust) -> AsyncIterator[Stage]:
 
 def stop(data: Path) -> None:
     """End what runs on that folder."""
-    end([pid for pid in known(data).values() if places.is_ours(pid)], PATIENCE)
+    ours = {name: pid for name, pid in known(data).items() if places.is_ours(pid)}
     running = places.find_running(data)
-    end([running.pid] if running is not None else [], PATIENCE)
+    end([pid for name, pid in ours.items() if not mosquitto.is_one(name)], PATIENCE)
+    last = [pid for name, pid in ours.items() if mosquitto.is_one(name)]  # clients want to say goodbye to it
+    end([*last, running.pid] if running is not None else last, PATIENCE)
 
 
 async def to_the_end(do: Callable[..., object], *arguments: object) -> None:
