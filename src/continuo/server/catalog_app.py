@@ -24,6 +24,7 @@ from continuo.server.failures import handle_failures
 from continuo.server.limits import BodyLimit
 from continuo.server.problems import Problem
 from continuo.server.routes.catalog_accounts import accounts_router
+from continuo.server.routes.catalog_contract_events import contract_events_router
 from continuo.server.routes.catalog_contracts import contracts_router
 from continuo.server.routes.catalog_events import events_router
 from continuo.server.routes.catalog_measurements import measurements_router
@@ -87,8 +88,9 @@ def gate_operator(gate: Gate) -> OperatorCheck:
 
 def include_catalog(app: FastAPI, parts: CatalogParts) -> None:
     """All routes of the catalog."""
-    faces = (thesis_router, offers_router, events_router, accounts_router, contracts_router, measurements_router)
-    for router in faces:
+    offers = (thesis_router, offers_router, events_router)
+    contracts = (contract_events_router, contracts_router)  # in this order: `events` is no contract's ID
+    for router in (*offers, accounts_router, *contracts, measurements_router):
         app.include_router(router(parts))
     handle_refusals(app)
 

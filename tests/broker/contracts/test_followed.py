@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -307,3 +308,42 @@ async def test_a_kind_that_is_not_there_is_not_a_contract_that_is_gone(made: Wor
             with pytest.raises(ApiError, match="does not know the kind Contract"):
                 await follower._following.find(bench.parts.contracts.get(id, None))
             assert bench.parts.contracts.is_active(id)
+
+
+async def test_both_sides_are_told_and_nobody_else(made: World, storage: str) -> None:
+    async with contracted(made), catalog(storage, peering=peering(made)) as bench:
+        _, id = await bought(bench)
+        bench.passwords.update(passwords("green"))
+        streams = {name: await told(await bench.login(name)) for name in ("lab", "green", "far")}
+        made.apis["broker"].delete(CONTRACT, id)
+        for name in ("lab", "green"):
+            states = []
+            async for contract in streams[name]:
+                assert contract["id"] == id and "token" not in contract
+                states.append(contract["state"])
+                if contract["state"] == "ended":
+                    assert contract["reason"].startswith("ended by the broker")
+                    break
+            assert states[0] == "active"
+        _, other = await bought(bench, "far")
+        async for contract in streams["far"]:
+            assert contract["id"] == other, "what others have bought is not told"
+            break
+        for stream in streams.values():
+            await stream.aclose()
+        refused = await bench.anybody.get("/api/v1/contracts/events")
+        assert refused.status == 401
+
+
+async def told(client: Client) -> AsyncGenerator[dict[str, Any], None]:
+    """The contracts of the stream; it is open when this returns."""
+    answer = await client.http.get(f"{client.url}/api/v1/contracts/events", headers=client.headers())
+    assert answer.status == 200
+
+    async def lines() -> AsyncGenerator[dict[str, Any], None]:
+        async with answer, asyncio.timeout(20):
+            async for line in answer.content:
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
+
+    return lines()
