@@ -97,7 +97,7 @@ class Shop:
         self._manager: asyncio.Task[None] | None = None
         self.router: RouterManager | None = None
         self.relay: RelayService | None = None
-        self._ingest_port = self._number = 0
+        self._ingest_port = self._number = self._offered = 0
 
     # --- programs -----------------------------------------------------------------------------------------------------
     async def open_relay(self) -> RelayService:
@@ -140,14 +140,19 @@ class Shop:
         await self.close_relay()
 
     # --- objects ------------------------------------------------------------------------------------------------------
-    async def flavor(self, uid: str, node: str = "edge-1") -> None:
-        """Offer a sensor, as the Edge Resource Manager does."""
-        await self._create(flavor(uid, node=node))
+    async def sensors(self, count: int, node: str = "edge-1") -> list[str]:
+        """Offer sensors that nobody has bought yet, as the Edge Resource Manager does; their UIDs."""
+        uids = [f"s{self._offered + number}" for number in range(1, count + 1)]
+        self._offered += count
+        for uid in uids:
+            await self._create(flavor(uid, node=node))
+        return uids
 
-    async def sell(self, name: str, uid: str, *buyers: Buyer, node: str = "edge-1", **data: Any) -> None:
-        """A contract and its allocation, as REAR's seller leaves them."""
+    async def sell(self, name: str, uid: str, *buyers: Buyer, offer: Object | None = None, **data: Any) -> None:
+        """A contract and its allocation, as REAR's seller leaves them; for the Flavor `offer`, where it is not ours."""
         made = contract(name, uid, [buyer.url for buyer in buyers], **data)
-        made["spec"]["flavor"]["spec"] = flavor(uid, node=node)["spec"]
+        sold = offer or flavor(uid, node="edge-1")
+        made["spec"]["flavor"] = {"metadata": {"name": sold["metadata"]["name"]}, "spec": sold["spec"]}
         await self._create(made)
         await self._create(kinds.ALLOCATION.new(
             f"allocation-{name}", SPACE, metadata={"labels": {"continuo.dev/side": "seller"}},
@@ -159,13 +164,17 @@ class Shop:
         await self.cluster.delete(kinds.FLUIDOS_CONTRACT, f"contract-{name}", SPACE)
 
     async def clear(self) -> None:
-        """Cancel all contracts, and wait until nothing is left of their paths."""
+        """Cancel all contracts, and wait for the end of their allocations; Rules take a little longer."""
         for kind in (kinds.FLUIDOS_CONTRACT, kinds.ALLOCATION):
             for name in await self.names(kind):
                 await self.cluster.delete(kind, name, SPACE)
+        await self.until_gone(kinds.FLUIDOS_CONTRACT, kinds.ALLOCATION)
+
+    async def until_gone(self, *among: Kind) -> None:
+        """Wait until there is nothing of these kinds."""
 
         async def left() -> str | None:
-            found = [await self.names(kind) for kind in (kinds.ALLOCATION, kinds.KUBEEDGE_RULE, kinds.RULE_ENDPOINT)]
+            found = [await self.names(kind) for kind in among]
             return f"{sorted(set().union(*found))} are still there" if any(found) else None
 
         await until(left, "the end of all paths", SECONDS)
@@ -176,9 +185,11 @@ class Shop:
         except AlreadyExists:
             return
 
-    async def rules(self) -> list[Object]:
-        """All Rules."""
-        return list((await self.cluster.list(kinds.KUBEEDGE_RULE, SPACE)).items)
+    async def rules(self, *uids: str) -> list[Object]:
+        """The Rules of these sensors."""
+        topics = {f"sensor/{uid}" for uid in uids}
+        found = (await self.cluster.list(kinds.KUBEEDGE_RULE, SPACE)).items
+        return [rule for rule in found if rule["spec"]["sourceResource"].get("topic") in topics]
 
     async def names(self, kind: Kind) -> set[str]:
         """The names of all objects of a kind."""
@@ -219,26 +230,27 @@ class Shop:
         return aiomqtt.Client(self.site.nodes[node], MQTT_PORT, timeout=5.0)
 
     async def publish(
-        self, uid: str, count: int = 1, *, rate: float = 0.0, node: str = "edge-1", space: str = SPACE
-    ) -> dict[int, float]:
+        self, uid: str, count: int = 1, *, rate: float = 0.0, node: str = "edge-1", space: str = SPACE,
+        topic: str = "",
+    ) -> dict[int, float]:  # fmt: skip
         """Publish readings of a sensor, with numbers that no other has; when each was, by number."""
         sent = {}
         async with self.mqtt(node) as client:
             for _ in range(count):
                 self._number += 1
                 sent[self._number] = time.monotonic()
-                await client.publish(f"{space}/sensor/{uid}", reading(self._number), qos=1)
+                await client.publish(f"{space}/{topic or f'sensor/{uid}'}", reading(self._number), qos=1)
                 if rate:
                     await asyncio.sleep(1 / rate)
         return sent
 
-    async def until_flows(self, uid: str, buyer: Buyer, seconds: float = SECONDS) -> None:
+    async def until_flows(self, uid: str, buyer: Buyer, seconds: float = SECONDS, *, topic: str = "") -> None:
         """Publish until a reading comes through: whoever was away takes a while to be back."""
         mine: set[int] = set()
 
         async def flows() -> str | None:
             try:
-                mine.update(await self.publish(uid))
+                mine.update(await self.publish(uid, topic=topic))
             except aiomqtt.MqttError as error:
                 return str(error)
             with suppress(AssertionError):

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 
+from continuo.edge.discovery.manager import EdgeResourceManager
+from continuo.edge.discovery.settings import NODE_LABEL
+from continuo.edge.node import IDENTITY
 from continuo.edge.router.rules import endpoint
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
@@ -27,6 +31,8 @@ from .conftest import asked_for
 from .sensor_bed import SECONDS, Buyer, Shop, Site, buyers, shop
 
 pytestmark = pytest.mark.anyio
+
+SAMPLE = Path(__file__).parents[2] / "docs" / "samples" / "edge" / "stwin-v1beta1.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +58,8 @@ async def open_shop(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Async
         async with shop(
             Site(api, bed.edge.cloud.address, bed.network.gateway, addresses), tmp_path_factory.mktemp("shop")
         ) as made:
-            for uid in ("s1", "s2", "s3"):
-                await made.flavor(uid)
             yield made
+            await made.until_gone(kinds.KUBEEDGE_RULE, kinds.RULE_ENDPOINT)
     finally:
         await api.close()
 
@@ -81,13 +86,14 @@ async def test_a_reading_leaves_the_edge_once_and_reaches_every_buyer_once(
     market: Shop, pair: list[Buyer], node: EdgeNode, record_property: Callable[[str, object], None]
 ) -> None:
     one, two = pair
-    await market.sell("one", "s1", one)
-    await market.sell("two", "s1", two)
+    [first] = await market.sensors(1)
+    await market.sell("one", first, one)
+    await market.sell("two", first, two)
     for name in ("one", "two"):
         await market.until_state(name, "Active")
-    [rule] = await market.rules()
-    assert await market.subscribed(node) == {"s1"}
-    sent = await market.publish("s1", 60, rate=20)
+    [rule] = await market.rules(first)
+    assert await market.subscribed(node) == {first}
+    sent = await market.publish(first, 60, rate=20)
     for buyer in pair:
         await buyer.until(lambda buyer=buyer: len(buyer.posts) >= 60, "all readings")  # type: ignore[misc]
         assert sorted(buyer.numbers()) == sorted(sent)
@@ -95,8 +101,8 @@ async def test_a_reading_leaves_the_edge_once_and_reaches_every_buyer_once(
     assert ids[0] == ids[1] and len(set(ids[0].values())) == 60
     headers = one.posts[0].headers
     expected = {
-        "ce-specversion": "1.0", "ce-type": "dev.continuo.sensor.reading", "ce-source": f"/{SPACE}/edge-1/sensor/s1",
-        "ce-subject": "s1", "Content-Type": "application/json",
+        "ce-specversion": "1.0", "ce-type": "dev.continuo.sensor.reading", "ce-source": f"/{SPACE}/edge-1/sensor/{first}",
+        "ce-subject": first, "Content-Type": "application/json",
     }  # fmt: skip
     assert {name: headers.get(name) for name in expected} == expected
     took = sorted(1000 * (post.at - sent[post.number]) for buyer in pair for post in buyer.posts)
@@ -106,14 +112,14 @@ async def test_a_reading_leaves_the_edge_once_and_reaches_every_buyer_once(
     assert "60 readings delivered" in await market.until_state("one", "Active", "60 readings")
     await market.end("one")
     await market.until_state("one", "Released")
-    assert [each["metadata"]["uid"] for each in await market.rules()] == [rule["metadata"]["uid"]]
-    after = await market.publish("s1", 5)
+    assert [each["metadata"]["uid"] for each in await market.rules(first)] == [rule["metadata"]["uid"]]
+    after = await market.publish(first, 5)
     await two.until(lambda: set(after) <= set(two.numbers()), "the other's readings")
     assert len(one.posts) == 60
     await market.end("two")
-    await _unsubscribed(market, node, "s1")
-    assert await market.rules() == [] and await market.names(kinds.RULE_ENDPOINT) == set()
-    await market.publish("s1", 3)
+    await _unsubscribed(market, node, first)
+    await market.until_gone(kinds.KUBEEDGE_RULE, kinds.RULE_ENDPOINT)
+    await market.publish(first, 3)
     assert (len(one.posts), len(two.posts)) == (60, 65)
 
 
@@ -155,16 +161,17 @@ async def test_what_a_buyers_server_refuses_is_not_delivered_whatever_kubeedge_s
     market: Shop, pair: list[Buyer]
 ) -> None:
     one, two = pair
-    await market.sell("one", "s1", one)
-    await market.sell("two", "s1", two)
-    await market.until_flows("s1", one)
+    [first] = await market.sensors(1)
+    await market.sell("one", first, one)
+    await market.sell("two", first, two)
+    await market.until_flows(first, one)
     one.status = 500
-    sent = set(await market.publish("s1"))
+    sent = set(await market.publish(first))
     told = await market.until_state("one", "Error", "answered 500")
     assert one.url in told
     await two.until(lambda: sent <= set(two.numbers()), "the other buyer's reading")
     assert (await market.state("two"))[0] == "Active", "nobody else is hurt"
-    [rule] = await market.rules()
+    [rule] = await market.rules(first)
     assert not rule.get("status"), "what CloudCore counts, and calls a success, reaches no Rule"
     one.status, before = 200, len(one.posts)
     await one.until(lambda: len(one.posts) > before, "the next attempt")
@@ -174,75 +181,112 @@ async def test_what_a_buyers_server_refuses_is_not_delivered_whatever_kubeedge_s
 
 async def test_a_rule_that_was_changed_or_deleted_by_hand_is_mended(market: Shop, pair: list[Buyer]) -> None:
     one, _ = pair
-    await market.sell("one", "s1", one)
-    await market.until_flows("s1", one)
-    [rule] = await market.rules()
+    [first] = await market.sensors(1)
+    await market.sell("one", first, one)
+    await market.until_flows(first, one)
+    [rule] = await market.rules(first)
     name, body = rule["metadata"]["name"], {"spec": {"targetResource": {"resource": "http://192.0.2.1/"}}}
     await market.cluster.patch(kinds.KUBEEDGE_RULE, name, body, SPACE)
     await _is_made_anew(market, rule)
-    await market.until_flows("s1", one)
-    [rule] = await market.rules()
+    await market.until_flows(first, one)
+    [rule] = await market.rules(first)
     await market.cluster.delete(kinds.KUBEEDGE_RULE, name, SPACE)
     await _is_made_anew(market, rule)
-    await market.until_flows("s1", one)
+    await market.until_flows(first, one)
 
 
 async def test_commands_reach_the_device_of_whoever_bought_that(market: Shop, pair: list[Buyer]) -> None:
     one, two = pair
-    await market.sell("one", "s1", one, commands=True)
-    await market.sell("two", "s1", two)
+    first, second = await market.sensors(2)
+    await market.sell("one", first, one, commands=True)
+    await market.sell("two", first, two)
     for name in ("one", "two"):
         await market.until_state(name, "Active")
     assert market.relay is not None
     url = f"{market.relay.control_url}/commands"
     async with market.mqtt() as device, aiohttp.ClientSession() as http:
-        await device.subscribe("commands/sensor/s1", qos=1)
+        await device.subscribe(f"commands/sensor/{first}", qos=1)
 
         async def brought() -> str | None:
-            async with http.post(f"{url}/contract-one/s1", data=b'{"led": true}') as answer:
+            async with http.post(f"{url}/contract-one/{first}", data=b'{"led": true}') as answer:
                 return None if answer.status == 200 else f"{answer.status} {await answer.text()}"
 
         await until(brought, "the command", SECONDS)
         async with asyncio.timeout(SECONDS):
             message = await anext(aiter(device.messages))
-        assert (str(message.topic), message.payload) == ("commands/sensor/s1", b'{"led": true}')
-        async with http.post(f"{url}/contract-two/s1", data=b"{}") as answer:
+        assert (str(message.topic), message.payload) == (f"commands/sensor/{first}", b'{"led": true}')
+        async with http.post(f"{url}/contract-two/{first}", data=b"{}") as answer:
             assert answer.status == 403 and "allows no commands" in await answer.text()
-        async with http.post(f"{url}/contract-one/s2", data=b"{}") as answer:
+        async with http.post(f"{url}/contract-one/{second}", data=b"{}") as answer:
             assert answer.status == 404
     await market.end("one")
     await market.until(lambda: _has_gone(market, "commands"), "the end of the way back")
 
 
+async def test_a_board_is_sold_from_its_device_on(market: Shop, pair: list[Buyer]) -> None:
+    api, (one, _) = market.cluster, pair
+    model, device = sorted(yaml.safe_load_all(SAMPLE.read_text(encoding="utf-8")), key=lambda each: -len(each["kind"]))
+    device["spec"]["nodeName"] = "edge-1"
+    identity = {"domain": "p.example", "nodeID": "p", "ip": "10.0.0.1", "port": "3004"}
+    await api.create(kinds.CONFIG_MAP.new(IDENTITY, SPACE, data=identity))
+    await api.patch(kinds.NODE, "edge-1", {"metadata": {"labels": {NODE_LABEL: "true"}}})
+    finder = asyncio.create_task(EdgeResourceManager(api).run())
+    try:
+        await api.create(model)
+        await api.create(device)
+
+        async def offered() -> list[Object]:
+            found = (await api.list(kinds.FLAVOR, "default", labels="continuo.dev/device=stwin-a")).items
+            return list(found)
+
+        await market.until(offered, "the flavors of the board")
+        offer = min(await offered(), key=lambda each: str(each["metadata"]["name"]))
+        characteristics = offer["spec"]["flavorType"]["typeData"]["characteristics"]
+        await market.sell("board", characteristics["uid"], one, offer=offer)
+        await market.until_flows("", one, topic=characteristics["access"]["resource"]["topic"])
+        assert one.posts[-1].headers["ce-subject"] == characteristics["uid"]
+        await api.delete(kinds.DEVICE, "stwin-a", "default")
+
+        async def withdrawn() -> bool:
+            return not await offered()
+
+        await market.until(withdrawn, "the end of the flavors")
+    finally:
+        finder.cancel()
+        await asyncio.gather(finder, return_exceptions=True)
+
+
 async def test_the_relay_and_the_router_manager_come_back_to_what_they_left(market: Shop, pair: list[Buyer]) -> None:
     one, two = pair
-    await market.sell("one", "s1", one)
-    await market.until_flows("s1", one)
-    [rule] = await market.rules()
+    [first] = await market.sensors(1)
+    await market.sell("one", first, one)
+    await market.until_flows(first, one)
+    [rule] = await market.rules(first)
     await market.close_manager()
-    sent = set(await market.publish("s1", 5))
+    sent = set(await market.publish(first, 5))
     await one.until(lambda: sent <= set(one.numbers()), "readings without a Router Manager")
-    await market.sell("two", "s1", two)
+    await market.sell("two", first, two)
     await market.close_relay()
     await market.open_relay()
-    sent = set(await market.publish("s1", 5))
+    sent = set(await market.publish(first, 5))
     await one.until(lambda: sent <= set(one.numbers()), "readings through a relay that remembers")
     await market.open_manager()
-    await market.until_flows("s1", two)
-    [same] = await market.rules()
+    await market.until_flows(first, two)
+    [same] = await market.rules(first)
     assert same["metadata"]["uid"] == rule["metadata"]["uid"], "what flowed was never interrupted"
 
 
 async def test_edgecore_that_was_killed_goes_on_sending(bed: Bed, market: Shop, pair: list[Buyer]) -> None:
     one, _ = pair
-    await market.sell("one", "s1", one)
-    await market.until_flows("s1", one)
+    [first] = await market.sensors(1)
+    await market.sell("one", first, one)
+    await market.until_flows(first, one)
     await asyncio.sleep(1.0)  # so that the rule is older than the last reading, of which both are told to the second
-    await market.until_flows("s1", one)
-    [rule] = await market.rules()
+    await market.until_flows(first, one)
+    [rule] = await market.rules(first)
     _kill(bed, "edgecore of edge-1")
-    await market.until_flows("s1", one)
-    [same] = await market.rules()
+    await market.until_flows(first, one)
+    [same] = await market.rules(first)
     assert same["metadata"]["uid"] == rule["metadata"]["uid"], "it keeps what it subscribed to"
 
 
@@ -251,16 +295,17 @@ async def test_a_rule_made_while_its_node_is_away_works_when_it_is_back(
 ) -> None:
     assert bed.edge is not None
     one, two = pair
-    await market.sell("one", "s1", one)
-    await market.until_flows("s1", one)
+    first, second = await market.sensors(2)
+    await market.sell("one", first, one)
+    await market.until_flows(first, one)
     await node.pause()
-    await market.sell("two", "s2", two)
+    await market.sell("two", second, two)
     await market.until_state("two", "Active")  # nobody has missed the node yet
-    before = [rule["metadata"]["uid"] for rule in await market.rules()]
+    before = [rule["metadata"]["uid"] for rule in await market.rules(first, second)]
     await node.resume(bed.edge.cloud)
     assert is_ready(await market.cluster.get(kinds.NODE, "edge-1")), "it was Ready all the time"
-    await market.until_flows("s2", two, 20.0)  # a silent source is looked after in 30 s at the earliest
-    after = [rule["metadata"]["uid"] for rule in await market.rules()]
+    await market.until_flows(second, two, 20.0)  # a silent source is looked after in 30 s at the earliest
+    after = [rule["metadata"]["uid"] for rule in await market.rules(first, second)]
     assert len(set(before) | set(after)) > len(before)
 
 
@@ -269,41 +314,45 @@ async def test_a_node_that_was_missed_is_told_of_everything_when_it_is_back(
 ) -> None:
     assert bed.edge is not None
     one, two = pair
-    await market.sell("one", "s1", one)
-    await market.sell("ends", "s3", two)
-    await market.until_flows("s1", one)
-    await market.until_flows("s3", two)
+    first, second, third = await market.sensors(3)
+    await market.sell("one", first, one)
+    await market.sell("ends", third, two)
+    await market.until_flows(first, one)
+    await market.until_flows(third, two)
     await node.pause()
     await market.until_state("one", "Provisioning", "edge node edge-1 is not ready")
-    await market.sell("two", "s2", two)
+    await market.sell("two", second, two)
     await market.until_state("two", "Provisioning", "edge node edge-1 is not ready")
     await market.end("ends")
     await market.until_state("ends", "Released")
-    assert len(await market.rules()) == 3, "the node would go on sending what it is not told to leave"
+    assert len(await market.rules(first, second, third)) == 3, (
+        "the node would go on sending what it is not told to leave"
+    )
     await node.resume(bed.edge.cloud)
-    await market.until_flows("s2", two)
-    await market.until_flows("s1", one)
-    await _unsubscribed(market, node, "s3")
-    assert len(await market.rules()) == 2
+    await market.until_flows(second, two)
+    await market.until_flows(first, one)
+    await _unsubscribed(market, node, third)
+    assert len(await market.rules(first, second, third)) == 2
 
 
 async def test_what_is_published_while_cloudcore_is_away_comes_when_it_is_back(
     bed: Bed, market: Shop, pair: list[Buyer], node: EdgeNode
 ) -> None:
     one, two = pair
-    await market.sell("one", "s1", one)
-    await market.sell("ends", "s3", two)
-    await market.until_flows("s1", one)
-    await market.until_flows("s3", two)
+    first, second, third = await market.sensors(3)
+    await market.sell("one", first, one)
+    await market.sell("ends", third, two)
+    await market.until_flows(first, one)
+    await market.until_flows(third, two)
     _kill(bed, "cloudcore of a")
     await market.end("ends")
-    await market.sell("two", "s2", two)
-    sent = set(await market.publish("s1", 20, rate=10))
-    await market.until_flows("s1", one)
+    await market.sell("two", second, two)
+    sent = set(await market.publish(first, 20, rate=10))
+    await market.until_flows(first, one)
     await one.until(lambda: len(sent - set(one.numbers())) <= 1, "all but what was on its way")
     assert len(one.numbers()) == len(set(one.numbers())), "nothing comes twice"
-    await market.until_flows("s2", two)
-    await _unsubscribed(market, node, "s3")
+    await market.until_flows(second, two)
+    await _unsubscribed(market, node, third)
 
 
 # --- what is waited for -----------------------------------------------------------------------------------------------
