@@ -10,7 +10,6 @@ transaction has a number that it writes itself, so it is looked up, and taken ov
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import queue
 import threading
@@ -177,7 +176,10 @@ class Database:
         except Exception as error:
             self._try_at = time.monotonic() + self._wait
             self._wait = min(2 * self._wait, _LATEST)
-            self.trouble = str(error) if isinstance(error, StorageFailed) else self._told(error).args[0]
+            told = self._told(error)
+            self.trouble = str(told)
+            if not isinstance(told, StorageFailed):
+                log.error("the storage cannot be connected to again", exc_info=error)  # tried again, whatever it is
             if isinstance(error, TakenOver):
                 log.critical("%s", error)
                 self._tell(self.taken_over.set)
@@ -196,7 +198,7 @@ class Database:
         return self._storage.session.number("transaction") == self._doubtful[0]
 
     def _told(self, error: Exception) -> Exception:
-        """The driver's errors are one of ours: whoever asks later hears it too."""
+        """The driver's errors are one of ours: whoever asks later hears it too. Any other is its caller's to hear."""
         if type(error).__module__.partition(".")[0] not in ("sqlite3", "psycopg"):
             return error
         self.trouble = f"the storage does not take changes: {type(error).__name__}"
@@ -219,9 +221,14 @@ class Database:
             connection.execute("COMMIT")
             self.trouble = ""
         except BaseException:
-            with contextlib.suppress(Exception):  # a connection that is lost has rolled back
-                connection.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        try:
+            self._storage.connection.execute("ROLLBACK")
+        except Exception as error:  # of either driver: a connection that is lost has rolled back, and why is being raised
+            log.debug("nothing was rolled back: %s", error)
 
 
 def _ignoring(then: Callable[[], object] | None) -> Callable[[None], None] | None:
