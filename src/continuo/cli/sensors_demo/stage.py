@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -19,7 +20,7 @@ import yaml
 from continuo.cli import demo_folder, places
 from continuo.cli.companions import Starting, begin_companion, known
 from continuo.cli.sensors_demo import mosquitto, scene
-from continuo.cli.sensors_demo.trust import Trust
+from continuo.cli.sensors_demo.trust import PREFIX, Trust
 from continuo.cli.up import start_detached
 from continuo.kube.client import KubeCluster
 from continuo.resources import kinds
@@ -54,7 +55,7 @@ async def staged(data: Path, trust: Trust) -> AsyncIterator[Stage]:
     """Everything that runs; nothing does afterwards, also when it is left by an error or by Ctrl-C, which leave the logs."""
     demo_folder.usable(data, DEMO)
     await to_the_end(stop, data)
-    demo_folder.empty(data)
+    await asyncio.to_thread(_renew, data, trust)
     stage = Stage(data, trust)
     try:
         async with AsyncExitStack() as stack:
@@ -63,6 +64,15 @@ async def staged(data: Path, trust: Trust) -> AsyncIterator[Stage]:
     finally:
         await to_the_end(stop, data)
     demo_folder.empty(data)
+
+
+def _renew(data: Path, trust: Trust) -> None:
+    """Nothing of an earlier demo is left, also not of one that was killed."""
+    link = data / "sockets"
+    if link.is_symlink() and (folder := link.resolve()).name.startswith(PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    demo_folder.empty(data)
+    link.symlink_to(trust.folder)
 
 
 def stop(data: Path) -> None:

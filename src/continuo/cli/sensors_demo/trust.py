@@ -23,6 +23,9 @@ from continuo.trust.issuer.local import LocalIdentity
 from continuo.trust.issuer.service import WorkloadService
 from continuo.trust.workload_api import VARIABLE
 
+PREFIX = "continuo-demo-"
+"""Of the folder with the sockets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trust:
@@ -64,6 +67,6 @@ async def trusting() -> AsyncIterator[Trust]:
     for party in (scene.FIRST, scene.SECOND):
         provider.federate(issuers[party].domain, issuers[party].bundle())
         issuers[party].federate(provider.domain, provider.bundle())
-    with tempfile.TemporaryDirectory(prefix="continuo-") as folder:  # a socket's path must be short
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:  # a socket's path must be short
         async with AsyncExitStack() as stack:
             yield Trust(issuers, Path(folder), stack)
