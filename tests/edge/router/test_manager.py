@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from continuo.edge.relay.model import Delivered, Heard, RouteStatus, Scheme
+from continuo.edge.router import pulse, sources
 from continuo.edge.router.rules import ARMED, OFFLINE, ROUTER
 from continuo.embedded.port import Write
 from continuo.resources import kinds
@@ -173,6 +174,27 @@ async def test_a_rule_waits_with_its_end_for_its_node_which_would_go_on_sending(
         await made.node(since="2026-01-01T00:03:00Z")
         await made.until(lambda: not made.rules() and not made.api.list(kinds.RULE_ENDPOINT, SPACE), "the rule's end")
         assert made.cloud.subscribed == set() and made.cloud.leaks == []
+
+
+async def test_a_rule_goes_when_its_node_and_cloudcore_are_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "AGAIN", 0.02)
+    monkeypatch.setattr(pulse, "_FRESH", 0.0)
+    async with provider() as made:
+        await made.node()
+        lease = pulse.LEASE.new(NODE, pulse.SPACE, spec={"renewTime": "2026-01-01T00:00:00.000000Z"})
+        await made.cluster.create(lease)
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        await made.end("one")
+        await made.until(lambda: made.state("one")[0] == "Released", "the contract's end")
+        assert made.relay.have == {} and len(made.rules()) == 1
+        for second in range(10, 60):  # nothing tells when the lease was looked at, so it is renewed until that shows
+            if made.rules():
+                renewed = {"spec": {"renewTime": f"2026-01-01T00:00:{second}.000000Z"}}
+                await made.cluster.patch(pulse.LEASE, NODE, renewed, pulse.SPACE)
+        await made.until(lambda: not made.rules(), "the rule's end")
 
 
 async def test_a_rule_that_somebody_changes_whenever_it_is_made_is_left_for_a_while() -> None:
