@@ -46,6 +46,12 @@ class Delegation:
     gateway: SpiffeId
     level: Level
     until: datetime
+    key: str = ""
+    """The `kid` in its trust domain's bundle that has signed it: when that is withdrawn, so is what it says."""
+
+    def still_believed(self, bundles: Bundles) -> bool:
+        """Whether the key that has signed it still counts."""
+        return self.key in bundles.jwt.get(self.device.trust_domain, {})
 
 
 def verify_delegation(token: str, peer: Peer, bundles: Bundles, now: datetime, *, audience: SpiffeId) -> Delegation:
@@ -65,7 +71,7 @@ def verify_delegation(token: str, peer: Peer, bundles: Bundles, now: datetime, *
         )
     if gateway != peer.spiffe_id:
         raise BadDelegation(f"the delegation is {gateway}'s, and {peer.spiffe_id} has shown it")
-    return Delegation(found.subject, gateway, level, found.until)
+    return Delegation(found.subject, gateway, level, found.until, found.key)
 
 
 def challenge_text(nonce: bytes, gateway: SpiffeId, device: SpiffeId, session: bytes = b"") -> bytes:

@@ -33,6 +33,8 @@ class Token:
     subject: SpiffeId
     until: datetime
     claims: dict[str, Any]
+    key: str = ""
+    """The `kid` that has signed it."""
 
 
 def verify_jwt(
@@ -58,7 +60,7 @@ def verify_jwt(
     if key is None:
         raise BadToken(f"the token names {subject}, and no known key of {subject.trust_domain} has signed it")
     claims = _checked(token, key, str(audience), now)
-    return Token(subject, datetime.fromtimestamp(claims["exp"], now.tzinfo), claims)
+    return Token(subject, datetime.fromtimestamp(claims["exp"], now.tzinfo), claims, str(header["kid"]))
 
 
 def _checked(token: str, key: Any, audience: str, now: datetime) -> dict[str, Any]:

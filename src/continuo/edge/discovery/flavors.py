@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from continuo.edge.discovery.boards import Board
+from continuo.edge.discovery.devices import DEVICE_ID, id_of
 from continuo.edge.discovery.settings import PREFIX, Settings
 from continuo.edge.node import NodeIdentity
 from continuo.edge.rear import holds
@@ -91,7 +92,10 @@ def desired(site: Site, sensor: Sensor) -> Object:
         "apiVersion": DEVICE_KIND.api_version, "kind": DEVICE_KIND.kind, "name": device, "uid": board.uid,
     }  # fmt: skip
     labels = {DEVICE: label_of(device), NODE: label_of(board.node)}
-    metadata = {"labels": labels, "ownerReferences": [owner]}
+    metadata: Object = {"labels": labels, "ownerReferences": [owner]}
+    domain = site.settings.trust_domain
+    if domain is not None and (spiffe_id := id_of(board, domain)) is not None:
+        metadata["annotations"] = {DEVICE_ID: str(spiffe_id)}
     return FLAVOR.new(name_of(identity, board, sensor), namespace, metadata=metadata, spec=_spec(site, sensor))
 
 
@@ -133,7 +137,8 @@ def change_for(wanted: Object, actual: Object | None) -> Change | None:
         return Change("create", wanted)
     if deleting(actual):
         return withdrawal(actual, "it was deleted")  # its name is free once the last hold is off
-    kept = {key: text for key, text in annotations_of(actual).items() if key != WITHDRAWN}
+    kept = {key: text for key, text in annotations_of(actual).items() if key not in (WITHDRAWN, DEVICE_ID)}
+    kept |= annotations_of(wanted)
     spec = dict(wanted["spec"])
     spec["availability"] = spec["availability"] and not held_exclusively(actual)
     metadata = {

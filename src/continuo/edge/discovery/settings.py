@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from continuo.trust.ids import TrustDomain
+
 NODE_LABEL = "node-role.fluidos.eu/sensors"
 PREFIX = "sensors.continuo.dev/"
 """Annotations of Devices and Nodes that say what their sensors cost and where they are: `price-amount`, `location-city`."""
@@ -34,3 +36,5 @@ class Settings:
     """The RuleEndpoint that readings come from, where an annotation names none."""
     budget: float = 30.0
     """Messages a second that an edge node sends to the cloud: KubeEdge's default."""
+    trust_domain: TrustDomain | None = None
+    """Whose devices they are: Flavors then name the SPIFFE ID of their device. None: they do not."""

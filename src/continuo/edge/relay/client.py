@@ -9,7 +9,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from continuo.edge.relay.model import Route, RouteStatus, Source
+from continuo.edge.relay.model import Proof, Route, RouteStatus, Source
 from continuo.edge.router.ports import Heard
 from continuo.resources.errors import InternalError, Unreachable, from_status
 
@@ -85,6 +85,17 @@ class RelayClient:
         said = await self._call("POST", f"/v1/dead-letters?route={quote(route, safe='')}")
         count: int = _decoded(said, dict[str, int])["replayed"]
         return count
+
+    async def prove(self, delegations: list[str]) -> Proof:
+        """Show delegations of this gateway's devices, 500 at most."""
+        body = msgspec.json.encode({"delegations": delegations})
+        found: Proof = _decoded(await self._call("PUT", "/v1/delegations", body), Proof)
+        return found
+
+    async def instance(self) -> str:
+        """Which run of the relay answers; another one knows nothing of what this one was shown."""
+        name: str = _decoded(await self._call("GET", "/healthz"), dict[str, str])["instance"]
+        return name
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
         try:

@@ -1,6 +1,7 @@
-"""The relay's control API: routes, what became of them, dead letters; and the door for buyers' commands.
+"""The relay's control API: routes, what became of them, dead letters; and the doors for buyers' commands and gateways' proofs.
 
-Everybody has proved an ID by TLS. The Router Manager's IDs may do everything but command; a buyer may command what it bought.
+Everybody has proved an ID by TLS. The Router Manager's IDs may do everything but command; a buyer may command what it bought;
+a gateway may show delegations, each of which says itself whether it is this gateway's.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from continuo.edge.relay.endpoints import BadRoute, shown
 from continuo.edge.relay.letters import Letter
 from continuo.edge.relay.model import Route, Source
 from continuo.edge.relay.news import follow
+from continuo.edge.relay.proving import LARGEST as LARGEST_PROOF
+from continuo.edge.relay.proving import Prover, Shown
 from continuo.edge.relay.reading import rfc3339
 from continuo.edge.relay.relay import Relay
 from continuo.edge.relay.sources import Doors
 from continuo.edge.relay.store import Store
+from continuo.trust.identity import Peer
 from continuo.trust.ids import Authorize, SpiffeId
 
 log = logging.getLogger(__name__)
@@ -49,11 +53,11 @@ class Control:
 
     def __init__(
         self, relay: Relay, store: Store, doors: Doors, *,
-        ingest: str, managers: Authorize | None, carrier: Carrier | None = None,
+        ingest: str, managers: Authorize | None, carrier: Carrier | None = None, prover: Prover | None = None,
     ) -> None:  # fmt: skip
         """`ingest`: how CloudCore reaches the intake, a URL. `managers` None: whoever connects may do everything."""
         self._relay, self._store, self._doors = relay, store, doors
-        self._ingest, self._managers, self._carrier = ingest.rstrip("/"), managers, carrier
+        self._ingest, self._managers, self._carrier, self._prover = ingest.rstrip("/"), managers, carrier, prover
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,6 +86,9 @@ class Control:
                 _only(method, "POST")
                 await self._command(scope, receive, send, route, sensor)
                 return
+            case ["v1", "delegations"] if method == "PUT":
+                await self._prove(scope, receive, send)
+                return
         self._manager(scope)
         query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
         match parts:
@@ -98,8 +105,13 @@ class Control:
                 await self._address(receive, send)
             case ["v1", "dead-letters"]:
                 await self._one_of(method, GET=self._letters, POST=self._replay)(query, receive, send)
+            case ["v1", "delegations"]:
+                _only(method, "GET")
+                held = self._prover.all() if self._prover is not None else []
+                await answer_json(send, {"instance": self._relay.instance, "delegations": held})
             case _:
-                raise Refused(404, "nothing is here; there are /v1/routes, /v1/status, /v1/ingest and /v1/dead-letters")
+                raise Refused(404, "nothing is here; there are /v1/routes, /v1/status, /v1/ingest, /v1/dead-letters and "
+                              "/v1/delegations")  # fmt: skip
 
     def _manager(self, scope: Scope) -> None:
         if self._managers is None:
@@ -207,6 +219,19 @@ class Control:
         source = await command(self._relay, self._carrier, caller, route, sensor, body)
         assert self._carrier is not None
         await answer_json(send, {"delivered": True, "by": self._carrier.name, "node": source.node})
+
+    # gateways
+
+    async def _prove(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer: Peer | None = scope.get("spiffe_peer")
+        if self._prover is None or peer is None:
+            raise Refused(403, "a delegation counts only over mutual TLS, which this relay does without (--insecure)")
+        body = await body_of(receive, LARGEST_PROOF)
+        try:
+            shown = msgspec.json.decode(body, type=Shown)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(400, f"what is shown cannot be read: {error}") from None
+        await answer_json(send, await self._prover.prove(peer, shown))
 
 
 def without_secrets(route: Route) -> Route:

@@ -114,6 +114,11 @@ def check(route: Route, *, own_identity: bool) -> dict[str, Endpoint]:
 
 def _source(flow: Flow) -> None:
     source = flow.source
+    if flow.device:
+        try:
+            parse_id(flow.device)
+        except BadId as problem:
+            raise BadRoute(f"sensor {flow.sensor!r}: its device {problem}") from None
     for name, text in (("namespace", source.namespace), ("node", source.node)):
         if "/" in text or not text.isprintable():
             raise BadRoute(f"sensor {flow.sensor!r}: {text!r} is no {name} of a source")

@@ -32,6 +32,9 @@ def exposition(relay: Relay) -> str:
     lines += _single("readings_doubled_total", "counter", "Readings that had come before.", totals.doubled)
     lines += _single("readings_unsold_total", "counter", "Readings that nobody has bought.", totals.unsold)
     lines += _single("readings_thinned_total", "counter", "Readings beyond the rate of a flow.", totals.thinned)
+    lines += _single("readings_unproven_total", "counter", "Readings of devices for which no gateway had proved itself.",
+                     totals.unproven)  # fmt: skip
+    lines += _single("delegations", "gauge", "Devices for which a gateway has proved itself.", len(relay.gate))
     lines += _single("memory_bytes", "gauge", "Memory of all readings that wait.", relay.memory.bytes)
     lines += _single("routes", "gauge", "Routes.", len(relay.routes))
     paths = [

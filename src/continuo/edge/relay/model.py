@@ -58,6 +58,8 @@ class Flow(Struct, frozen=True, kw_only=True, rename="camel"):
     source: Source
     max_rate: Annotated[float, Meta(ge=0)] = 0.0
     """Readings a second that were bought; 0: all that come."""
+    device: Annotated[str, Meta(max_length=2048)] = ""
+    """The SPIFFE ID of who measures; empty: nobody knows."""
 
 
 class Route(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,6 +107,10 @@ class Heard(Struct, frozen=True, kw_only=True, rename="camel"):
     """RFC 3339."""
     silent: float = 0.0
     """Seconds since its last reading; since the route was told if none came."""
+    unproven: int = 0
+    """Readings that came and were not delivered, since no gateway has proved that it speaks for the device."""
+    trouble: str = ""
+    """Why its readings are not delivered at present, in a few words; empty while they are."""
 
 
 class RouteStatus(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -116,3 +122,35 @@ class RouteStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """RFC 3339."""
     flows: tuple[Heard, ...]
     targets: tuple[Delivered, ...]
+    unproven: int = 0
+    """Readings that came and were not delivered, of all its flows."""
+    trouble: str = ""
+    """Why readings of one of its flows are not delivered at present, in one sentence; empty while they all are."""
+
+
+class Delegated(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom the relay lets a gateway speak for, and how long."""
+
+    device: str
+    gateway: str
+    level: str
+    until: str
+    """RFC 3339."""
+
+
+class Doubted(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A delegation that was not taken."""
+
+    number: int
+    """Its place among those that were shown, from 0."""
+    detail: str
+    """Why, in one sentence, without the token."""
+
+
+class Proof(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What became of delegations that a gateway has shown."""
+
+    instance: str
+    """Which run of the relay has them: another one has none."""
+    accepted: tuple[Delegated, ...] = ()
+    refused: tuple[Doubted, ...] = ()

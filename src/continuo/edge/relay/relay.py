@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from continuo.edge.relay.endpoints import Endpoint, check
+from continuo.edge.relay.gate import Gate
 from continuo.edge.relay.headers import common
 from continuo.edge.relay.lanes import Entry
 from continuo.edge.relay.letters import Letter, Letters
@@ -18,6 +19,7 @@ from continuo.edge.relay.path import Clock, Limits, Path
 from continuo.edge.relay.reading import Memory, Reading, Stamp, rfc3339, stamp
 from continuo.edge.relay.sources import Doubles
 from continuo.edge.relay.wire import TlsContext
+from continuo.trust.delegation import Delegation
 from continuo.trust.identity import Identity
 from continuo.trust.ids import parse_id
 
@@ -37,6 +39,8 @@ class Totals:
     unsold: int = 0
     thinned: int = 0
     """Readings that a flow had no rate left for."""
+    unproven: int = 0
+    """Readings that a flow did not let pass, since nobody has proved to speak for their device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,21 @@ class Settings:
     memory: int = 256 * 1024 * 1024
     """Bytes of all readings that wait."""
     routes: int = 10_000
+    require_delegation: bool = False
+    """Deliver only what is of devices for which a gateway has proved a delegation."""
+    denied: frozenset[str] = frozenset()
+    """Devices whose readings are never delivered."""
 
 
 class LiveFlow:
     """One sensor of a route, with what came of it."""
 
-    __slots__ = ("bucket", "flow", "last", "live", "received", "since")
+    __slots__ = ("bucket", "flow", "last", "live", "received", "since", "unproven")
 
     def __init__(self, flow: Flow, live: Live, since: float) -> None:
         self.flow, self.live, self.since = flow, live, since
         self.bucket = Bucket(flow.max_rate)
-        self.received = 0
+        self.received = self.unproven = 0
         self.last: float | None = None
         """When the last reading came: seconds since 1970."""
 
@@ -74,12 +82,13 @@ class Live:
         self.flows: dict[str, LiveFlow] = {}
         self.paths: dict[str, Path] = {}
 
-    def status(self, mono: float, wall: float) -> RouteStatus:
+    def status(self, mono: float, wall: float, gate: Gate) -> RouteStatus:
         """How it goes."""
         heard = [
             Heard(
                 sensor=sensor, received=flow.received, last_received=None if flow.last is None else rfc3339(flow.last),
                 silent=round(max(0.0, mono - flow.since if flow.last is None else wall - flow.last), 3),
+                unproven=flow.unproven, trouble=gate.trouble(flow.flow.device),
             )
             for sensor, flow in self.flows.items()
         ]  # fmt: skip
@@ -87,7 +96,16 @@ class Live:
         return RouteStatus(
             name=self.route.name, received=self.received, last_received=None if last is None else rfc3339(last),
             flows=tuple(heard), targets=tuple(_delivered(path) for path in self.paths.values()),
+            unproven=sum(flow.unproven for flow in heard), trouble=_trouble(heard),
         )  # fmt: skip
+
+
+def _trouble(heard: list[Heard]) -> str:
+    held = [flow for flow in heard if flow.trouble]
+    if not held:
+        return ""
+    more = f" (and those of {len(held) - 1} more)" if len(held) > 1 else ""
+    return f"readings of sensor {held[0].sensor} are not delivered{more}: {held[0].trouble}"
 
 
 def _delivered(path: Path) -> Delivered:
@@ -115,7 +133,9 @@ class Relay:
         self._identity, self._tls = identity, tls
         self._sources: dict[Source, list[LiveFlow]] = {}
         self._nodes: dict[tuple[str, str], set[Source]] = {}
+        self._devices: dict[str, set[LiveFlow]] = {}
         self._doubles = Doubles()
+        self.gate = Gate(clock.wall, required=settings.require_delegation, denied=settings.denied)
         self._followers: set[Callable[[str], None]] = set()
         self._sequence = int(clock.wall() * 1e6)
         self._sources_changed: set[Callable[[], None]] = set()
@@ -189,21 +209,29 @@ class Relay:
             self.totals.doubled += 1
             return
         wall = self.clock.wall()
-        reading = self._reading(source, body, said, now, wall)
+        self._sequence += 1
+        claimed: dict[bytes, Reading] = {}
         self.totals.readings += 1
         self.totals.bytes += len(body)
-        reading.hold()
         for flow in flows:
             flow.received += 1
             flow.last = wall
             flow.live.received += 1
-            if flow.bucket.take(reading.time):
+            claim = self.gate.claim(flow.flow.device)
+            if claim is None:
+                flow.unproven += 1
+                self.totals.unproven += 1
+            elif flow.bucket.take(wall if said.time is None else said.time):
+                reading = claimed.get(claim)
+                if reading is None:  # one for all, as long as its buyers are told of the same device
+                    reading = claimed[claim] = self._reading(source, body, said, now, wall, claim).hold()
                 for path in flow.live.paths.values():
                     path.add(reading, flow.flow.sensor)
             else:
                 self.totals.thinned += 1
             self._changed(flow.live.route.name)
-        reading.release()
+        for reading in claimed.values():
+            reading.release()
         if self.memory.bytes > self.settings.memory:
             self._shed()
 
@@ -234,12 +262,23 @@ class Relay:
             reading.release()
         return sent, lost
 
+    # who speaks for devices
+
+    def vouch(self, found: Delegation) -> None:
+        """Let a gateway speak for a device, as it has proved that it may. Raises BadDelegation."""
+        if self.gate.take(found):
+            self._tell_of(str(found.device))
+
+    def _tell_of(self, device: str) -> None:
+        for name in {flow.live.route.name for flow in self._devices.get(device, ())}:
+            self._changed(name)
+
     # what is told of it
 
     def status(self, name: str) -> RouteStatus | None:
         """How a route is doing; None: there is none of this name."""
         live = self.routes.get(name)
-        return None if live is None else live.status(self.clock.mono(), self.clock.wall())
+        return None if live is None else live.status(self.clock.mono(), self.clock.wall(), self.gate)
 
     def follow(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call it with the name of each route of which there is news, often; the answer ends that."""
@@ -260,12 +299,13 @@ class Relay:
 
     # within
 
-    def _reading(self, source: Source, body: bytes, said: Stamp, now: float, wall: float) -> Reading:
-        self._sequence += 1
+    def _reading(
+        self, source: Source, body: bytes, said: Stamp, now: float, wall: float, claim: bytes
+    ) -> Reading:  # fmt: skip
         identity = f"{self.instance}-{self._sequence}"
         time = wall if said.time is None else said.time
         reading = Reading(source, body, now, time, identity, self._sequence, self.memory)
-        reading.common = common(reading, said.content_type)
+        reading.common = common(reading, said.content_type) + claim
         return reading
 
     def _put_flows(self, live: Live) -> None:
@@ -277,9 +317,13 @@ class Relay:
                 fresh = live.flows[sensor] = LiveFlow(flow, live, self.clock.mono())
                 self._sources.setdefault(flow.source, []).append(fresh)
                 self._nodes.setdefault((flow.source.namespace, flow.source.node), set()).add(flow.source)
+                self._devices.setdefault(flow.device, set()).add(fresh)
 
     def _unlist(self, flow: LiveFlow) -> None:
-        source = flow.flow.source
+        source, device = flow.flow.source, flow.flow.device
+        self._devices[device].discard(flow)
+        if not self._devices[device]:
+            del self._devices[device]
         self._sources[source].remove(flow)
         if not self._sources[source]:
             del self._sources[source]
@@ -327,6 +371,9 @@ class Relay:
                 return
 
     def _identity_changed(self) -> None:
+        assert self._identity is not None
+        for device in self.gate.keep(self._identity.bundles):
+            self._tell_of(device)
         for live in self.routes.values():
             for path in live.paths.values():
                 if path.target.authentication.scheme is Scheme.SPIFFE:

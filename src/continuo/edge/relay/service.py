@@ -26,6 +26,7 @@ from continuo.edge.relay.endpoints import BadRoute
 from continuo.edge.relay.intake import Intake, Monitor
 from continuo.edge.relay.mqtt import Subscription
 from continuo.edge.relay.path import Clock
+from continuo.edge.relay.proving import Prover
 from continuo.edge.relay.reading import Reading
 from continuo.edge.relay.relay import Relay, Settings
 from continuo.edge.relay.sources import Doors
@@ -71,7 +72,7 @@ class RelayService:
         tls: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self._options = options
-        self._store = Store(options.data)
+        self._store, self._identity = Store(options.data), identity
         instance = secrets.token_hex(6)
         self.relay = Relay(instance, settings=options.settings, clock=clock or Clock(), identity=identity, tls=tls)
         self.subscriptions: list[Subscription] = []
@@ -151,6 +152,7 @@ class RelayService:
         control = Control(
             self.relay, self._store, doors,
             ingest=self.ingest_url, managers=options.managers, carrier=self._carrier(),
+            prover=Prover(self.relay, self._identity) if self._identity is not None else None,
         )  # fmt: skip
         self.control_url = await self._face(control, options.control, options.control_tls)
         if options.monitor is not None:

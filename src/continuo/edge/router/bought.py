@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from continuo.edge.discovery.devices import DEVICE_ID
 from continuo.edge.relay.model import Authentication, Flow, Scheme, Source
 from continuo.edge.sensors.units import RATE, BadNumber, read
-from continuo.resources.meta import Key, Object, deleting, key_of
+from continuo.resources.meta import Key, Object, annotations_of, deleting, key_of
 
 ENDED = ("Released", "Inactive")
 """States of an Allocation that has no path."""
@@ -94,10 +95,10 @@ def bought(contract: Object, live: Callable[[str], Object | None], namespace: st
     data = (spec.get("configuration") or {}).get("data") or {}
     if not isinstance(data, Mapping):
         raise Unusable("its configuration's data must be an object with the list `endpoints`")
-    own = _characteristics(spec["flavor"])
-    uids = [str(uid) for uid in data.get("sensors") or [own.get("uid", "")]]
+    own: Object = spec["flavor"]
+    uids = [str(uid) for uid in data.get("sensors") or [uid_of(own)]]
     rate = _rate(data)
-    flows = tuple(_flow(uid, live(uid), own, namespace, rate) for uid in dict.fromkeys(uids))
+    flows = tuple(_flow(uid, live(uid) or own, namespace, rate) for uid in dict.fromkeys(uids))
     return Bought(
         contract["metadata"]["name"], str((spec.get("buyer") or {}).get("nodeID") or "unknown"), flows, _endpoints(data),
         str((data.get("secretRef") or {}).get("name") or ""), data.get("commands") is True,
@@ -113,8 +114,8 @@ def _rate(data: Mapping[str, Any]) -> float:
         raise Unusable(f"its configuration's samplingRate {error}") from error
 
 
-def _flow(uid: str, flavor: Object | None, own: Mapping[str, Any], namespace: str, rate: float) -> Flow:
-    sensor = _characteristics(flavor) if flavor is not None else own
+def _flow(uid: str, flavor: Object, namespace: str, rate: float) -> Flow:
+    sensor = _characteristics(flavor)
     if sensor.get("uid") != uid:
         raise Unusable(f"sensor {uid} is not offered any more, and the contract does not say where its readings are")
     source = _source(sensor, namespace)
@@ -124,7 +125,7 @@ def _flow(uid: str, flavor: Object | None, own: Mapping[str, Any], namespace: st
         raise Unusable(
             f"sensor {uid} has the topic {source.topic!r}, which a rule cannot have: no wildcard, no leading slash"
         )
-    return Flow(sensor=uid, source=source, max_rate=rate)
+    return Flow(sensor=uid, source=source, max_rate=rate, device=_device(flavor))
 
 
 def rate_of(flavor: Object) -> float:
@@ -157,6 +158,11 @@ def _characteristics(flavor: Object) -> Mapping[str, Any]:
     data = ((flavor.get("spec") or {}).get("flavorType") or {}).get("typeData") or {}
     found = data.get("characteristics") if isinstance(data, Mapping) else None
     return found if isinstance(found, Mapping) else {}
+
+
+def _device(flavor: Object) -> str:
+    """Whose readings they are; empty where the Flavor does not say. A Flavor of a Contract may have no metadata."""
+    return str(annotations_of(flavor).get(DEVICE_ID) or "") if flavor.get("metadata") else ""
 
 
 def _endpoints(data: Mapping[str, Any]) -> tuple[Asked, ...]:

@@ -26,10 +26,13 @@ class Report:
 
 def delivery_of(status: RouteStatus) -> Object:
     """`status.delivery` of a contract."""
-    return {
+    told: Object = {
         "received": status.received, "lastReceived": status.last_received,
         "targets": msgspec.to_builtins(status.targets),
     }  # fmt: skip
+    if status.unproven:
+        told["unproven"] = status.unproven
+    return {**told, "trouble": status.trouble} if status.trouble else told
 
 
 def report(status: RouteStatus | None) -> Report:
@@ -39,6 +42,9 @@ def report(status: RouteStatus | None) -> Report:
     total, well = len(status.targets), [each for each in status.targets if not each.trouble]
     count = sum(each.delivered for each in status.targets)
     told = f"{count} readings delivered to {_endpoints(total)}"
+    if status.trouble:
+        some = any(not flow.trouble for flow in status.flows)
+        return Report("Active" if some else "Error", f"{told}; {status.trouble}")
     if len(well) == total:
         return Report("Active", told)
     ill = next(each for each in status.targets if each.trouble)
@@ -59,7 +65,7 @@ def silent(status: RouteStatus, rates: dict[str, float]) -> list[str]:
 
 def is_news(before: RouteStatus | None, after: RouteStatus) -> bool:
     """Whether it is to be told at once: the first reading, or that a target began or ceased to have trouble."""
-    if before is None or bool(before.received) != bool(after.received):
+    if before is None or bool(before.received) != bool(after.received) or before.trouble != after.trouble:
         return True
     return [bool(each.trouble) for each in before.targets] != [bool(each.trouble) for each in after.targets]
 
