@@ -77,8 +77,10 @@ def test_what_a_container_does_not_say_is_assumed_and_bounded() -> None:
 def test_what_a_pod_says_of_itself_as_a_whole_stands() -> None:
     whole = {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
     made = with_requests(spec({"name": "a"}, resources=whole), PLAN)
-    assert made["containers"][0]["resources"] == {"requests": {"memory": "128Mi"}}
+    assert made["containers"][0]["resources"] == {"requests": {"memory": "128Mi", "cpu": "0"}, "limits": {"cpu": "2"}}
     assert requests_of(made)["cpu"] == 1000
+    whole = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+    assert with_requests(said := spec({"name": "a"}, resources=whole), PLAN) is said
     untouched = spec({"name": "a"})
     assert with_requests(untouched, {"nvidia.com/gpu": "1"}) is untouched
 

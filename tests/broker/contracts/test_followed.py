@@ -18,7 +18,7 @@ from broker.contracts.world import World, contracted, world
 from broker.market import BUY, open_market, passwords
 from broker.mortal import Life, Mortal
 from continuo.broker.catalog.contracts import Contract
-from continuo.broker.contracts.followed import judge, spec_of
+from continuo.broker.contracts.followed import back, judge, spec_of
 from continuo.broker.contracts.peering import ClusterPeering
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
@@ -289,6 +289,13 @@ def test_what_counts_as_changed(change: Object, finding: str | None) -> None:
     assert (judged is None) == (finding is None)
     if judged is not None and finding is not None:
         assert judged.what == "changed" and judged.why.endswith(finding)
+
+
+def test_what_is_put_back() -> None:
+    spec = {**spec_of(SOLD), "node": "gpu", "resources": {"cpu": "2", "x.io/more": "1"}, "features": ["x.io/c"]}
+    assert back(spec, spec_of(SOLD)) == {**spec_of(SOLD), "resources": {"cpu": "1", "x.io/more": None}}
+    without = {name: value for name, value in spec_of(SOLD).items() if name != "features"}
+    assert back(spec, without)["features"] is None
 
 
 def test_what_counts_as_gone() -> None:

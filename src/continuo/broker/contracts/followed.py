@@ -63,9 +63,10 @@ class Followed:
         found = await find(self._broker, CONTRACT, contract.id)
         if found is None:
             return  # found out by itself
-        kept = {name: value for name, value in found["spec"].items() if name not in _SOLD}
+        meta = {"uid": found["metadata"]["uid"], "resourceVersion": found["metadata"]["resourceVersion"]}
+        patch = {"metadata": meta, "spec": back(found.get("spec") or {}, spec_of(contract))}
         try:
-            await self._broker.replace({**found, "spec": {**kept, **spec_of(contract)}}, manager=MANAGER)
+            await self._broker.patch(CONTRACT, contract.id, patch, manager=MANAGER)
         except (Invalid, Forbidden) as error:
             raise PeeringRefused(str(error)) from error
 
@@ -106,6 +107,12 @@ def judge(contract: Contract, found: Object | None) -> Finding | None:
     if not other:
         return None
     return Finding("changed", f"ended by the broker: its Contract was changed there ({', '.join(other)})")
+
+
+def back(spec: Object, sold: Object) -> Object:
+    """The merge patch that makes of a spec what was sold; pure."""
+    amounts = {**dict.fromkeys(spec.get("resources") or {}), **sold["resources"]}
+    return {**dict.fromkeys(_SOLD), **sold, "resources": amounts}
 
 
 async def find(cluster: Cluster, kind: Kind, name: str) -> Object | None:

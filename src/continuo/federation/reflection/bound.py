@@ -85,28 +85,29 @@ def lacks(most: Mapping[str, int], used: Mapping[str, int], asked: Shape) -> lis
 
 def with_requests(spec: Object, amounts: Mapping[str, str]) -> Object:
     """The pod with what it did not say: as in a namespace with a LimitRange nothing runs uncounted and without a limit."""
-    whole = spec.get("resources") or {}
-    names = [name for name in ASSUMED if name in amounts and name not in (whole.get("requests") or {})]
-    if not names:
+    whole, counted = spec.get("resources") or {}, [name for name in ASSUMED if name in amounts]
+    limits = {name: amounts[name] for name in counted if name not in (whole.get("limits") or {})}
+    asked = [name for name in counted if name not in (whole.get("requests") or {})]
+    if not limits and not asked:
         return spec
-    limited = [name for name in names if name not in (whole.get("limits") or {})]
     groups = [group for group in ("containers", "initContainers") if spec.get(group)]
-    return {**spec, **{group: [_complete(each, names, limited, amounts) for each in spec[group]] for group in groups}}
+    return {**spec, **{group: [_complete(each, limits, asked, amounts) for each in spec[group]] for group in groups}}
 
 
-def _complete(container: Object, names: list[str], limited: list[str], amounts: Mapping[str, str]) -> Object:
+def _complete(container: Object, most: Mapping[str, str], asked: list[str], amounts: Mapping[str, str]) -> Object:
+    """Where the pod as a whole says what it asks for, its containers ask for nothing: else their limits were taken for it."""
     given = container.get("resources") or {}
-    limits = {**{name: amounts[name] for name in limited}, **(given.get("limits") or {})}
+    limits = {**most, **(given.get("limits") or {})}
     requests = {
-        **{name: assumed(name, limits.get(name, amounts[name])) for name in names},
-        **(given.get("requests") or {}),
+        name: assumed(name, limits.get(name, amounts[name])) if name in asked else "0" for name in (*asked, *most)
     }
-    return {**container, "resources": {**given, "requests": requests, **({"limits": limits} if limits else {})}}
+    said = {"requests": {**requests, **(given.get("requests") or {})}, **({"limits": limits} if limits else {})}
+    return {**container, "resources": {**given, **said}}
 
 
 def assumed(resource: str, most: str) -> str:
     """What is asked for where nothing is said and so much is allowed."""
-    return canonical(resource, min(quantity(ASSUMED[resource]), quantity(most)))
+    return spell(resource, int(min(quantity(ASSUMED[resource]), quantity(most)) * 1000))
 
 
 class Tally:
