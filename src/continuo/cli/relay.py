@@ -38,6 +38,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
               help="/metrics, /healthz and /readyz.")  # fmt: skip
 @click.option("--mqtt", "brokers", multiple=True, metavar="[NODE=]URL",
               help="Take readings from an MQTT broker too: mqtt://host:1883. With NODE it is that edge node's.")  # fmt: skip
+@click.option("--mqtt-id", "broker_ids", multiple=True, metavar="SPIFFE-ID",
+              help="Who brokers at mqtts:// must prove to be by an SVID; they are shown this relay's.")  # fmt: skip
+@click.option("--require-delegation", is_flag=True,
+              help="Deliver only readings of devices for which a gateway has proved that it speaks.")  # fmt: skip
+@click.option("--deny-device", "denied", multiple=True, metavar="SPIFFE-ID",
+              help="Deliver nothing of this device, whoever speaks for it.")  # fmt: skip
 @click.option("--cloudcore", metavar="URL", help="CloudCore's router (port 9443), for commands to devices.")
 @click.option("--allow", "allowed", multiple=True, metavar="SPIFFE-ID", help="Who may control it: the Router Manager.")
 @click.option("--insecure", is_flag=True, help="No identities: whoever is on this machine may control it.")
@@ -55,6 +61,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @run_server
 async def relay(
     data: Path | None, ingest: str, ingest_url: str | None, control: str, monitor: str, brokers: tuple[str, ...],
+    broker_ids: tuple[str, ...], require_delegation: bool, denied: tuple[str, ...],
     cloudcore: str | None, allowed: tuple[str, ...], insecure: bool, ca: Path | None, queue: int, memory: int,
     give_up: float, drain: float, verbose: bool, ready_fd: int | None,
 ) -> None:  # fmt: skip
@@ -78,11 +85,18 @@ async def relay(
     for name, url in (("--ingest-url", ingest_url), ("--cloudcore", cloudcore)):
         if url and not url.startswith(("http://", "https://")):
             raise BadInput(f"{name} is {url!r}; it begins with http:// or https://")
-    settings = Settings(patience=Patience(age=give_up), limits=Limits(readings=queue), memory=memory * 1024 * 1024)
+    if insecure and require_delegation:
+        raise BadInput("--require-delegation asks gateways for proofs, and with --insecure nobody can prove anything")
+    settings = Settings(
+        patience=Patience(age=give_up), limits=Limits(readings=queue), memory=memory * 1024 * 1024,
+        require_delegation=require_delegation, denied=_devices(denied),
+    )  # fmt: skip
+    found = [_broker(text) for text in brokers]
+    broker_id = broker_identity(broker_ids, [each for _, each in found], insecure)
     async with own_identity(insecure) as identity:
         options = Options(
             data or default_data() / "relay", **places, ingest_url=ingest_url or "", cloudcore=cloudcore or "",
-            mqtt=[_broker(text) for text in brokers], managers=managers, settings=settings, drain=drain,
+            mqtt=found, mqtt_ids=broker_id, managers=managers, settings=settings, drain=drain,
             control_tls=_control_tls(identity),
         )  # fmt: skip
         await _serve(options, identity, _trusted(ca), ready_fd)
@@ -144,9 +158,37 @@ def _managers(allowed: tuple[str, ...], insecure: bool, control: Place) -> Autho
         raise BadInput(f"--allow: {problem}") from None
 
 
+def _devices(texts: tuple[str, ...]) -> frozenset[str]:
+    from continuo.trust.ids import BadId, parse_id
+
+    try:
+        return frozenset(str(parse_id(text)) for text in texts)
+    except BadId as problem:
+        raise BadInput(f"--deny-device: {problem}") from None
+
+
+def broker_identity(ids: tuple[str, ...], brokers: list[Address], insecure: bool) -> Authorized | None:
+    """Who MQTT brokers must prove to be; None: they have no SVIDs. Raises BadInput."""
+    from continuo.trust.ids import Authorized, BadId
+
+    if not ids:
+        return None
+    if insecure:
+        raise BadInput("--mqtt-id says whose identity brokers have; with --insecure there are no identities")
+    plain = next((broker for broker in brokers if not broker.tls), None)
+    if plain is not None:
+        raise BadInput(f"--mqtt-id needs TLS, and {plain} has none; a broker with an SVID is at mqtts://")
+    try:
+        return Authorized.of(ids=ids)
+    except BadId as problem:
+        raise BadInput(f"--mqtt-id: {problem}") from None
+
+
 @contextlib.asynccontextmanager
-async def own_identity(insecure: bool) -> AsyncIterator[Identity | None]:
-    """Who this process is, by the SPIFFE Workload API; None where it does without."""
+async def own_identity(
+    insecure: bool, hint: str = "; --insecure does without, on this machine"
+) -> AsyncIterator[Identity | None]:
+    """Who this process is, by the SPIFFE Workload API; None where it does without. `hint`: how it could."""
     if insecure:
         yield None
         return
@@ -157,7 +199,7 @@ async def own_identity(insecure: bool) -> AsyncIterator[Identity | None]:
         identity = WorkloadApi.from_environment()
         await identity.__aenter__()
     except NoIdentity as problem:
-        raise Failed(f"{problem}; --insecure does without, on this machine") from None
+        raise Failed(f"{problem}{hint}") from None
     try:
         yield identity
     finally:

@@ -86,6 +86,17 @@ class DeviceKey:
     def __init__(self, key: ec.EllipticCurvePrivateKey | None = None) -> None:
         self._key = key or ec.generate_private_key(ec.SECP256R1())
 
+    @classmethod
+    def read(cls, pem: bytes) -> DeviceKey:
+        """From PEM without a password; ValueError where that is no private key on an elliptic curve."""
+        try:
+            key = serialization.load_pem_private_key(pem, None)
+        except TypeError:
+            raise ValueError("the key has a password") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("it is no key on an elliptic curve")
+        return cls(key)
+
     @property
     def public_pem(self) -> str:
         """What is registered."""

@@ -61,6 +61,10 @@ class Delegated:
         self._held[str(device), str(audience)] = (token, now + timedelta(seconds=(until - now.timestamp()) / 2))
         return token
 
+    def forget(self, device: SpiffeId, audience: SpiffeId) -> None:
+        """Ask the issuer anew the next time: what it gave was not taken."""
+        self._held.pop((str(device), str(audience)), None)
+
     async def _ask(self, method: str, fields: dict[str, str]) -> dict[str, Any]:
         call: Any = self._channel.unary_unary(f"/{_SERVICE}/{method}")
         try:

@@ -10,13 +10,15 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
-from continuo.edge.discovery.boards import board_of
+from continuo.edge.discovery.boards import Board, board_of
+from continuo.edge.discovery.devices import id_of
 from continuo.edge.discovery.flavors import topic_of
 from continuo.edge.mapper.profiles import PROFILES
 from continuo.edge.mapper.waves import Wave
 from continuo.edge.sensors.annotation import decode
 from continuo.edge.sensors.model import Sensor
 from continuo.resources.meta import Object
+from continuo.trust.ids import SpiffeId, TrustDomain
 
 Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 Mac = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")]
@@ -60,6 +62,8 @@ class Device(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     """Models; none: all that the board has."""
     overrides: dict[str, Override] = {}
     """By model."""
+    device_key: str = ""
+    """A file with the key (PEM) that stands for the board's own, relative to this one: level L1."""
 
 
 class MapperFile(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -135,6 +139,16 @@ def parse(data: Any, where: str) -> MapperFile:
     return mapper
 
 
+def device_ids(devices: list[Object], domain: TrustDomain) -> dict[str, SpiffeId | None]:
+    """The SPIFFE IDs of Device objects by name, as the Edge Resource Manager computes them; None: it has none."""
+    return {obj["metadata"]["name"]: id_of(_board(obj), domain) for obj in devices}
+
+
+def _board(obj: Object) -> Board:
+    namespace = obj["metadata"].get("namespace") or "default"
+    return board_of({**obj, "metadata": {**obj["metadata"], "namespace": namespace}})
+
+
 def sources(devices: list[Object], mapper: MapperFile | None = None) -> list[Source]:
     """The sensors of Device objects, with their topics as the Edge Resource Manager computes them."""
     own = {device.name: device for device in mapper.devices} if mapper is not None else {}
@@ -143,7 +157,7 @@ def sources(devices: list[Object], mapper: MapperFile | None = None) -> list[Sou
         name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace") or "default"
         if not isinstance(name, str) or not isinstance(namespace, str):
             raise BadMapper("a Device has no name, or a namespace that is no text")
-        board = board_of({**obj, "metadata": {**obj["metadata"], "namespace": namespace}})
+        board = _board(obj)
         if board.annotation is None:
             raise BadMapper(f"Device {name} has no annotation `sensors`, which says what it measures")
         decoded = decode(board.annotation, device=name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ import aiomqtt
 
 from continuo.edge.mapper.buffer import Buffer
 from continuo.edge.mqtt.address import Address
+from continuo.edge.mqtt.proof import Unproved, while_proved
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class Publisher:
     hears: Mapping[str, Hear] = field(default_factory=dict)
     """What to do with what comes on these topics."""
     cloud: Cloud | None = None
+    proved: ssl.SSLContext | None = None
+    """By which both ends show their SVIDs, where the broker has one."""
     counts: Counts = field(default_factory=Counts)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _cursor: int = 0
@@ -87,6 +91,8 @@ class Publisher:
                 before = self.counts.connected
                 try:
                     await self._connected()
+                except Unproved as error:
+                    log.info("MQTT broker %s: %s; connecting anew", self.broker, error)
                 except aiomqtt.MqttError as error:
                     if str(error) != told:
                         log.warning("MQTT broker %s: %s; readings are kept", self.broker, error)
@@ -102,7 +108,7 @@ class Publisher:
                     await looking
 
     async def _connected(self) -> None:
-        options = await asyncio.to_thread(self.broker.options)
+        options = await asyncio.to_thread(self.broker.options, self.proved)
         async with aiomqtt.Client(
             **options, identifier=self.identifier, timeout=TIMEOUT, keepalive=15, max_inflight_messages=BATCH
         ) as client:
@@ -110,16 +116,17 @@ class Publisher:
             self._rewind()
             if self.hears:
                 await client.subscribe([(topic, 1) for topic in self.hears])
-            sending, hearing = asyncio.create_task(self._send(client)), asyncio.create_task(self._listen(client))
+            works = (self._send(client), self._listen(client), while_proved(client))
+            tasks = [asyncio.create_task(work) for work in works]
             try:
-                await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_EXCEPTION)
-                for task in (sending, hearing):
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                for task in tasks:
                     if task.done():
                         task.result()
             finally:
-                sending.cancel()
-                hearing.cancel()
-                await asyncio.gather(sending, hearing, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:

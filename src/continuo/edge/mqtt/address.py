@@ -28,12 +28,15 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments for `aiomqtt.Client`. Blocks where certificates are to be read."""
-        context = ssl.create_default_context() if self.tls else None
+    def options(self, proved: ssl.SSLContext | None = None) -> dict[str, Any]:
+        """Keyword arguments for `aiomqtt.Client`. Blocks where certificates are to be read.
+
+        `proved`: an identity's context, by which both ends show their SVIDs, and no host name matters.
+        """
+        context = (proved or ssl.create_default_context()) if self.tls else None
         return {
             "hostname": self.host, "port": self.port, "username": self.user, "password": self.password,
-            "tls_context": context,
+            "tls_context": context, "tls_insecure": True if context is not None and context is proved else None,
         }  # fmt: skip
 
 

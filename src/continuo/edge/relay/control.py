@@ -1,4 +1,4 @@
-"""The relay's control API: routes, what became of them, dead letters; and the doors for buyers' commands and gateways' proofs.
+"""The relay's control API: routes, what became of them, dead letters; and doors for buyers' commands and gateways' proofs.
 
 Everybody has proved an ID by TLS. The Router Manager's IDs may do everything but command; a buyer may command what it bought;
 a gateway may show delegations, each of which says itself whether it is this gateway's.

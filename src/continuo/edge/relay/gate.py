@@ -1,4 +1,4 @@
-"""Whose readings may pass: delegations that gateways have proved, for as long as they hold. In memory alone, without tokens."""
+"""Whose readings may pass: what gateways have proved, for as long as it holds. In memory alone, and without the tokens."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+import ssl
 from typing import Any
 
 import aiomqtt
 from aiomqtt.types import PayloadType
 
 from continuo.edge.mqtt.address import Address
+from continuo.edge.mqtt.proof import Unproved, while_proved
 from continuo.edge.relay.model import Source
 from continuo.edge.relay.relay import NotSold, Relay
 
@@ -30,7 +31,12 @@ BATCH = 100
 class Subscription:
     """One broker. Without `node` it stands for all nodes: what has a source's namespace and topic comes from there."""
 
-    def __init__(self, relay: Relay, broker: Address, identifier: str, *, node: str | None = None) -> None:
+    def __init__(
+        self, relay: Relay, broker: Address, identifier: str, *, node: str | None = None,
+        proved: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
+        """`proved`: by which both ends show their SVIDs, where the broker has one."""
+        self._proved = proved
         self._relay, self._broker, self._identifier, self._node = relay, broker, identifier, node
         self._topics: dict[str, list[Source]] = {}
         self._changed = asyncio.Event()
@@ -55,6 +61,9 @@ class Subscription:
             while True:
                 try:
                     await self._connected()
+                except Unproved as error:
+                    log.info("MQTT broker %s: %s; connecting anew", self._broker, error)
+                    pause = FIRST
                 except aiomqtt.MqttError as error:
                     if self.subscribed:
                         pause = FIRST
@@ -77,7 +86,7 @@ class Subscription:
         await self._client.publish(topic, body, qos=1, timeout=TIMEOUT)
 
     async def _connected(self) -> None:
-        options = await asyncio.to_thread(self._broker.options)
+        options = await asyncio.to_thread(self._broker.options, self._proved)
         client = aiomqtt.Client(
             **options, identifier=self._identifier, clean_session=False, timeout=TIMEOUT, keepalive=30,
             queue_type=_handing_to(self._take),
@@ -87,12 +96,15 @@ class Subscription:
             self.away.clear()
             log.info("connected to MQTT broker %s", self._broker)
             following = asyncio.create_task(self._keep_subscribed(client))
+            tasks = [asyncio.create_task(_open(client)), asyncio.create_task(while_proved(client))]
             try:
-                await anext(aiter(client.messages))  # nothing is ever in it: this ends with the connection
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
             finally:
-                following.cancel()
-                with suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                    await following
+                for task in (following, *tasks):
+                    task.cancel()
+                await asyncio.gather(following, *tasks, return_exceptions=True)
 
     async def _keep_subscribed(self, client: aiomqtt.Client) -> None:
         while True:
@@ -130,6 +142,11 @@ class Subscription:
                 continue
             except Exception:
                 log.exception("a reading from MQTT topic %s could not be taken", message.topic)
+
+
+async def _open(client: aiomqtt.Client) -> None:
+    """Until the connection ends: nothing is ever among the messages."""
+    await anext(aiter(client.messages))
 
 
 def _bytes(payload: PayloadType) -> bytes:

@@ -53,6 +53,8 @@ class Options:
     """How CloudCore reaches `ingest`; empty: by its own address."""
     mqtt: Sequence[tuple[str | None, Address]] = ()
     """Brokers, each of one node, or None: of all."""
+    mqtt_ids: Authorize | None = None
+    """Who brokers must prove to be, by their SVIDs; they are shown the relay's. None: brokers have none."""
     cloudcore: str = ""
     """The REST source of CloudCore's router, for commands."""
     managers: Authorize | None = None
@@ -139,9 +141,12 @@ class RelayService:
         await asyncio.to_thread(self._store.forget_spool)
 
     def _subscribe(self, name: str) -> None:
+        proved, ids = None, self._options.mqtt_ids
+        if self._identity is not None and ids is not None:
+            proved = self._identity.client_context(ids)
         for node, broker in self._options.mqtt:
             identifier = f"{name}-{node}" if node else name
-            subscription = Subscription(self.relay, broker, identifier, node=node)
+            subscription = Subscription(self.relay, broker, identifier, node=node, proved=proved)
             self.subscriptions.append(subscription)
             self._tasks.append(asyncio.create_task(subscription.run()))
 
