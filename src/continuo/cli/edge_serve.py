@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ async def _serve(wish: Wish) -> None:
         stack.push_async_callback(cluster.close)
         identity = await stack.enter_async_context(own_identity(wish.insecure))
         partners = await _partners(stack, wish, identity)
-        site = Site(cluster, await introduce(cluster, node, wish.namespace), settings, partners)
+        site = Site(cluster, await introduce(cluster, node, wish.namespace), _of(settings, identity), partners)
         if site.seller is not None:
             await _gateway(stack, site, identity, wish)
         await _work(site, wish)
@@ -186,6 +186,13 @@ def _settings(wish: Wish) -> Settings:
         raise BadInput(str(error)) from error
     router = RouterSettings(namespace=wish.namespace, policy=policy)
     return Settings(wish.namespace, sells=wish.sells, buys=wish.buys, discovers=wish.finds, router=router)
+
+
+def _of(settings: Settings, identity: Identity | None) -> Settings:
+    """Devices here are of the trust domain that this site is of, so that their gateways can prove who speaks for them."""
+    if identity is None:
+        return settings
+    return replace(settings, discovery=replace(settings.discovery, trust_domain=identity.spiffe_id.trust_domain))
 
 
 def _check(wish: Wish) -> None:
