@@ -21,8 +21,8 @@ def is_one(companion: str) -> bool:
     return companion.startswith(_NAME)
 
 
-def start(data: Path, edge: str, port: int) -> None:
-    """Run it for an edge node on loopback; who connects before it listens tries again."""
+def start(data: Path, edge: str, port: int) -> int:
+    """Run it for an edge node on loopback; its process. Who connects before it listens tries again."""
     program = where()
     assert program is not None
     config = data / f"continuo-{edge}.conf"  # by this name in its command line it is known for ours
@@ -32,3 +32,4 @@ def start(data: Path, edge: str, port: int) -> None:
             [program, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     remember(data, f"{_NAME}{edge}", child.pid)
+    return child.pid
