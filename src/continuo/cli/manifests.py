@@ -136,9 +136,10 @@ def application_rules() -> list[Object]:
 
 
 def catalog_rules() -> list[Object]:
-    """What a catalog may do where its purchases become Contracts: keep those, and look who is declared."""
+    """What a catalog may do where its purchases become Contracts: keep those, see who is declared, and what cluster it is."""
     contracts = _rule([broker.CONTRACT], "create", "delete", "get", "list", "patch", "watch")
-    return [contracts, _rule([broker.CONSUMER, broker.PROVIDER], "get")]
+    told_apart = {**_rule([kinds.NAMESPACE], "get"), "resourceNames": ["kube-system"]}
+    return [contracts, _rule([broker.CONSUMER, broker.PROVIDER], "get"), told_apart]
 
 
 def handover_rules() -> list[Object]:
