@@ -12,13 +12,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from continuo.cli.edge_manifests import Edge
 from continuo.cli.install import install
+from continuo.cli.main import cli
 from continuo.cli.manifests import Setup, install_objects, operator_rules
-from continuo.resources.crds import own_crds
+from continuo.edge.node import NodeIdentity
+from continuo.resources.crds import edge_crds, fluidos_crds, own_crds
 from continuo.resources.meta import Object
 from continuo.tosca.deployment import to_yaml
 
@@ -29,7 +33,20 @@ SETUPS = [
     Setup("registry.example/continuo:v9", "platform", 3, True, "apps", "main"),
     Setup("registry.example/continuo:v9", "platform", 3, broker=True, catalog=True),
     Setup("registry.example/continuo:v9", "platform", 3, catalog=True),
-]
+    Setup("registry.example/continuo:v9", "platform", 3, edge=Edge(
+        "p.example", "market", NodeIdentity("p.example", "p1", "edge.p.example:3004"),
+        options=("--admit=spiffe://b.example", "--seller=spiffe://b.example"),
+        relay_options=("--cloudcore=http://cloudcore.kubeedge.svc:9443", "--give-up=60"),
+    )),
+    Setup("registry.example/continuo:v9", operator=False, edge=Edge(
+        "p.example", buy=False, options=("--admit=spiffe://b.example",), storage="",
+        host_path="/run/spire/agent-sockets", socket="api.sock",
+    )),
+    Setup("registry.example/continuo:v9", operator=False, edge=Edge(
+        "b.example", sell=False, options=("--seller=spiffe://p.example",),
+    )),
+]  # fmt: skip
+SITE = ("--edge", "--trust-domain", "p.example", "--admit", "spiffe://b.example")
 
 
 def printed(*arguments: str) -> str:
@@ -39,7 +56,9 @@ def printed(*arguments: str) -> str:
 
 
 def by_key(objects: list[Object]) -> dict[tuple[str, ...], Object]:
-    found = {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in objects}
+    found: dict[tuple[str, ...], Object] = {
+        (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in objects
+    }
     assert len(found) == len(objects), "every object once"
     return found
 
@@ -60,8 +79,65 @@ def test_a_bad_namespace_is_bad_input() -> None:
     assert result.exit_code == 2 and "No_Name" in result.output
 
 
+def test_a_site_brings_fluidos_kinds_and_kubeedges_only_on_demand() -> None:
+    def names(*arguments: str) -> set[str]:
+        found = yaml.safe_load_all(printed(*SITE, *arguments))
+        return {obj["metadata"]["name"] for obj in found if obj["kind"] == "CustomResourceDefinition"}
+
+    ours, fluidos, all_edge = ({crd["metadata"]["name"] for crd in of()} for of in (own_crds, fluidos_crds, edge_crds))
+    assert names() == names("--crds-only") == ours | fluidos
+    assert names("--with-kubeedge-kinds") == ours | all_edge > ours | fluidos
+    assert names("--no-operator") == fluidos
+
+
+def test_who_only_buys_has_no_relay_and_no_rights_beyond_its_namespace() -> None:
+    found = install_objects(SETUPS[-1], crds=False)
+    deployments = [obj["metadata"]["name"] for obj in found if obj["kind"] == "Deployment"]
+    assert deployments == ["continuo-edge"]
+    assert {obj["metadata"]["namespace"] for obj in found if obj["kind"] == "Role"} == {"fluidos"}
+    assert not [obj for obj in found if obj["kind"] == "ClusterRole"]
+
+
+def test_printed_commands_are_commands() -> None:
+    """What the containers are told to run is understood, and is what was asked for."""
+    for setup in SETUPS[-3:]:
+        for obj in install_objects(setup, crds=False):
+            if obj["kind"] == "Deployment":
+                words = obj["spec"]["template"]["spec"]["containers"][0]["args"]
+                command: click.Command = cli
+                while isinstance(command, click.Group):
+                    found = command.get_command(click.Context(command), words[0])
+                    assert found is not None, words
+                    command, words = found, words[1:]
+                command.make_context("continuo", list(words)).close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--admit", "spiffe://b.example"), "--admit is about sensors for sale: add --edge"),
+        (("--edge", "--trust-domain", "p.example"), "say with --admit who may buy here"),
+        (("--edge", "--admit", "spiffe://b.example"), "say with --trust-domain"),
+        (("--edge", "--trust-domain", "P!", "--admit", "spiffe://b.example"), "--trust-domain: 'P!'"),
+        ((*SITE, "--seller", "spiffe://c.example/a b"), "--seller: "),
+        ((*SITE, "--domain", "p.example"), "--domain, --node-id and --advertise belong together"),
+        ((*SITE, "--domain", "p", "--node-id", "p", "--advertise", "here"), "--advertise is 'here'; it looks like"),
+        ((*SITE, "--edge-namespace", "A_B"), "--edge-namespace 'A_B' must be"),
+        ((*SITE, "--edge-option=--http-only"), "`continuo edge serve`: No such option"),
+        ((*SITE, "--relay-option=--queue=none"), "`continuo relay`: Invalid value for '--queue'"),
+        ((*SITE, "--relay-storage", "much"), "--relay-storage is 'much'; a size looks like 1Gi"),
+        ((*SITE, "--spiffe-host-path", "run/spire"), "--spiffe-host-path is 'run/spire'"),
+        ((*SITE, "--spiffe-socket", "a/b"), "--spiffe-socket is 'a/b'"),
+        (("--no-operator",), "nothing is left to install"),
+    ],
+)
+def test_a_site_that_cannot_be_gets_a_sentence(arguments: tuple[str, ...], says: str) -> None:
+    result = CliRunner().invoke(install, arguments)
+    assert result.exit_code == 2 and says in result.output, result.output
+
+
 def test_pods_are_confined() -> None:
-    for obj in (*install_objects(SETUPS[2]), *install_objects(SETUPS[3])):
+    for obj in (obj for setup in SETUPS for obj in install_objects(setup)):
         if obj["kind"] != "Deployment":
             continue
         pod = obj["spec"]["template"]["spec"]
@@ -74,7 +150,7 @@ def test_pods_are_confined() -> None:
 
 
 def test_nobody_gets_everything_and_the_operator_writes_no_secrets() -> None:
-    for obj in (*install_objects(SETUPS[2]), *install_objects(SETUPS[3])):
+    for obj in (obj for setup in SETUPS for obj in install_objects(setup)):
         for rule in obj.get("rules") or ():
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
     secrets = [rule for rule in operator_rules() if "secrets" in rule["resources"]]
@@ -97,11 +173,24 @@ def values_for(setup: Setup) -> Object:
     server = {"enabled": setup.server, "applicationsNamespace": setup.applications_namespace}
     return {
         "image": {"repository": repository, "tag": tag},
-        "operator": {"replicas": setup.replicas},
+        "operator": {"enabled": setup.operator, "replicas": setup.replicas},
         "broker": {"enabled": setup.broker, "replicas": setup.replicas},
         "catalog": {"enabled": setup.catalog},
         "server": {**server, "orchestration": setup.orchestration or ""},
+        **({"edge": edge_values(setup.edge)} if setup.edge is not None else {}),
     }
+
+
+def edge_values(edge: Edge) -> Object:
+    ip, _, port = edge.node.address.rpartition(":") if edge.node is not None else ("", "", "")
+    domain, node = (edge.node.domain, edge.node.node_id) if edge.node is not None else ("", "")
+    return {
+        "enabled": True, "namespace": edge.namespace, "trustDomain": edge.trust_domain, "sell": edge.sell,
+        "buy": edge.buy, "options": list(edge.options),
+        "identity": {"domain": domain, "nodeID": node, "ip": ip, "port": port},
+        "spiffe": {"hostPath": edge.host_path, "socket": edge.socket},
+        "relay": {"options": list(edge.relay_options), "storage": edge.storage},
+    }  # fmt: skip
 
 
 def merged(base: Any, over: Any) -> Any:
@@ -113,21 +202,24 @@ def merged(base: Any, over: Any) -> Any:
 class Subset:
     """The part of Helm's template language that our templates may use, so that they can be tested without Helm.
 
-    A value by its path, `PATH | default PATH`, `toYaml PATH | nindent N`, and `if PATH` to `end` on lines of their own
-    (with `{{-`, so that the line is left out).
+    A value by its path, `PATH | default PATH`, `toYaml PATH | nindent N`, and `if PATH`, `else` and `end` on lines of their
+    own (with `{{-`, so that the line is left out).
     """
 
     def __init__(self, context: Object) -> None:
         self.context = context
 
     def render(self, text: str) -> str:
-        return "".join(self._lines(iter(text.splitlines(keepends=True)), True))
+        return "".join(self._lines(iter(text.splitlines(keepends=True)), True, True))
 
-    def _lines(self, lines: Iterator[str], shown: bool) -> Iterator[str]:
+    def _lines(self, lines: Iterator[str], outer: bool, holds: bool) -> Iterator[str]:
         for line in lines:
+            shown = outer and holds
             condition = re.fullmatch(r"\s*\{\{- if (\S+) \}\}\n", line)
             if condition:
-                yield from self._lines(lines, shown and bool(self._value(condition[1])))
+                yield from self._lines(lines, shown, bool(self._value(condition[1])))
+            elif re.fullmatch(r"\s*\{\{- else \}\}\n", line):
+                holds = not holds
             elif re.fullmatch(r"\s*\{\{- end \}\}\n", line):
                 return
             elif shown:
@@ -169,8 +261,8 @@ def in_subset(setup: Setup) -> list[Object]:
 
 
 def without_namespace(setup: Setup) -> dict[tuple[str, ...], Object]:
-    """Helm makes the release's namespace itself (`--create-namespace`)."""
-    return by_key([obj for obj in install_objects(setup) if obj["kind"] != "Namespace"])
+    """Helm makes the release's namespace itself, and our kinds whatever is asked for, but nobody else's."""
+    return by_key([*own_crds(), *(o for o in install_objects(setup, crds=False) if o["kind"] != "Namespace")])
 
 
 @pytest.mark.parametrize("setup", SETUPS)
@@ -182,6 +274,10 @@ def test_the_charts_defaults_are_the_commands() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     defaults = Setup(f"{values['image']['repository']}:{version('continuo')}")
     assert (values["operator"]["replicas"], values["server"]["enabled"]) == (defaults.replicas, defaults.server)
+    said, site = values["edge"], Edge("")
+    assert said["enabled"] is (defaults.edge is not None) and values["operator"]["enabled"] is defaults.operator
+    assert (said["namespace"], said["relay"]["storage"]) == (site.namespace, site.storage)
+    assert said["spiffe"] == {"hostPath": site.host_path, "socket": site.socket}
     assert values["server"]["applicationsNamespace"] == defaults.applications_namespace
     assert install_objects(defaults) == list(yaml.safe_load_all(printed()))
 

@@ -94,6 +94,21 @@ def test_names_and_subresources_in_rules(api: Api, maps: str, ns: str, jane: str
     assert user.get(maps).status == 403
 
 
+def test_names_in_rules_count_for_lists_of_one_name(api: Api, maps: str, ns: str, jane: str) -> None:
+    for name in "ab":
+        api.post(maps, config_map(name)).ok()
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["a"], "verbs": ["list", "watch"]}
+    allow(api, ns, _user(jane), **rule)
+    user = api.impersonating(jane)
+    eventually(user, f"{maps}?fieldSelector=metadata.name%3Da", 200)
+    (found,) = user.get(maps, fieldSelector="metadata.name=a").ok()["items"]
+    assert found["metadata"]["name"] == "a"
+    assert user.get(maps, fieldSelector="metadata.name=a", watch="true", timeoutSeconds=1).status == 200
+    assert user.get(maps, fieldSelector="metadata.name=b").status == 403
+    assert user.get(maps, fieldSelector="metadata.name!=a").status == 403
+    assert user.get(maps).status == 403
+
+
 def test_groups(api: Api, maps: str, ns: str, jane: str) -> None:
     allow(api, ns, {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "team"})
     eventually(api.impersonating(jane, "team"), maps, 200)

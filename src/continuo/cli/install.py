@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version
+from typing import Any
 
 import click
 
 from continuo.cli.failures import BadInput
+from continuo.cli.install_edge import edge_of, edge_options
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 
@@ -16,6 +18,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 @click.option("--namespace", default="continuo-system", show_default=True, help="Where the operator runs.")
 @click.option("--image", help="The container image; continuo:VERSION where absent.")
 @click.option("--replicas", type=click.IntRange(1), default=2, show_default=True, help="Operators; one of them works.")
+@click.option("--operator/--no-operator", default=True, show_default=True, help="The operator of clusters.")
 @click.option("--server/--no-server", default=False, show_default=True, help="The HTTP API (AMF) too.")
 @click.option(
     "--applications-namespace", default="default", show_default=True, help="Where the server's orchestrations are."
@@ -26,12 +29,14 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
     "--catalog/--no-catalog", default=False, show_default=True,
     help="An account for `catalog serve --link` too, of which it needs a kubeconfig.",
 )  # fmt: skip
+@edge_options
 @click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 def install(
     namespace: str,
     image: str | None,
     replicas: int,
+    operator: bool,
     server: bool,
     applications_namespace: str,
     orchestration: str | None,
@@ -39,13 +44,14 @@ def install(
     catalog: bool,
     crds_only: bool,
     output: str,
+    **site: Any,
 ) -> None:
     """Print CRDs, RBAC and Deployments: `continuo install | kubectl apply --server-side -f -`."""
-    from continuo.cli.manifests import Setup, install_objects
-    from continuo.resources.crds import own_crds
+    from continuo.cli.manifests import Setup, definitions, install_objects
     from continuo.tosca.deployment import to_yaml
 
-    for option, name in (("--namespace", namespace), ("--applications-namespace", applications_namespace)):
+    spaces = {"--namespace": namespace, "--applications-namespace": applications_namespace}
+    for option, name in {**spaces, "--edge-namespace": site["edge_namespace"]}.items():
         if not _NAME.match(name):
             raise BadInput(f"{option} {name!r} must be at most 63 lower-case letters, digits and dashes")
     setup = Setup(
@@ -57,8 +63,12 @@ def install(
         orchestration=orchestration,
         broker=broker,
         catalog=catalog,
+        operator=operator,
+        edge=edge_of(**site),
     )
-    objects = own_crds() if crds_only else install_objects(setup)
+    if not (operator or server or broker or catalog or setup.edge is not None):
+        raise BadInput("nothing is left to install: leave --no-operator out, or add --edge")
+    objects = definitions(setup) if crds_only else install_objects(setup)
     if output == "json":
         import json
 

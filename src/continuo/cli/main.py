@@ -33,7 +33,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "relay": ("continuo.cli.relay:relay", "Carry sensors' readings from edge nodes to whoever bought them."),
     "mapper": ("continuo.cli.mapper:mapper", "Simulate leaf devices at an edge node, and publish what they measure."),
     "sensors": ("continuo.cli.sensors:sensors", "Sensors for sale: find, reserve, buy, watch and cancel."),
-    "edge": ("continuo.cli.edge:edge", "Run what sells and buys sensors of a cluster."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),
 }
@@ -56,7 +55,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"`continuo {cmd_name}` needs the Python package {error.name}; "
-                "install Continuo with its extras, from a checkout: pip install '.[embedded,server,broker]'"
+                "install Continuo with its extras, from a checkout: pip install '.[embedded,server,broker,edge]'"
             ) from error
         return command
 

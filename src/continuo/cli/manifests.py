@@ -6,28 +6,37 @@ The rights are derived from what the code follows and writes, so that a new kind
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from continuo.broker.selector.desk import BROKER_FOLLOWS
 from continuo.broker.selector.names import CONSUMER, LIQO_CONSUMER, LIQO_TENANT
+from continuo.cli.edge_manifests import Edge, edge_objects
+from continuo.cli.manifest_parts import (
+    FOLLOW,
+    HEALTH_PORT,
+    binding,
+    by_group,
+    container,
+    deployment,
+    labels,
+    metadata,
+    part_rule,
+    probed,
+    rule,
+)
 from continuo.federation.reflection import objects as reflected
 from continuo.federation.watches import WATCHES
 from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import broker, kinds
-from continuo.resources.crds import own_crds
-from continuo.resources.meta import Kind, Object
+from continuo.resources.crds import edge_crds, fluidos_crds, own_crds
+from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.tokens import TOKEN_REVIEW
 
 OPERATOR, SERVER, BROKER, CATALOG = "continuo-operator", "continuo-server", "continuo-broker", "continuo-catalog"
 SERVER_TLS = "continuo-server-tls"
 """The Secret with the server's certificate: whoever issues it (cert-manager, a person) makes it."""
-_RBAC = "rbac.authorization.k8s.io"
-HEALTH_PORT = 8081
-_USER = 65532
-_FOLLOW = ("list", "watch")
 _NETWORK = (
     kinds.CONFIGURATION, kinds.GATEWAY_SERVER, kinds.GATEWAY_CLIENT, kinds.PUBLIC_KEY, kinds.FOREIGN_CLUSTER,
 )  # fmt: skip
@@ -50,26 +59,41 @@ class Setup:
     broker: bool = False
     catalog: bool = False
     """An account for a catalog, which runs elsewhere, and whose purchases become Contracts here."""
+    operator: bool = True
+    """False where no clusters are managed: a site of a market needs none."""
+    edge: Edge | None = None
+    """One site of a market for sensors, and its relay."""
 
 
 def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     """Everything, in the order in which it has to be applied."""
-    found = [*own_crds()] if crds else []
-    found += [kinds.NAMESPACE.new(setup.namespace, metadata={"labels": _namespace_labels()}), *_operator(setup)]
+    found = definitions(setup) if crds else []
+    found += [kinds.NAMESPACE.new(setup.namespace, metadata={"labels": _namespace_labels(setup)})]
+    found += _operator(setup) if setup.operator else []
     found += _server(setup) if setup.server else []
     found += _broker(setup) if setup.broker else []
-    return found + _catalog(setup) if setup.catalog else found
+    found += _catalog(setup) if setup.catalog else []
+    return found + edge_objects(setup.image, setup.namespace, setup.edge) if setup.edge is not None else found
 
 
-def _namespace_labels() -> dict[str, str]:
-    return {"app.kubernetes.io/name": "continuo", "pod-security.kubernetes.io/enforce": "restricted"}
+def definitions(setup: Setup) -> list[Object]:
+    """The kinds that have to be known before anything else."""
+    own = own_crds() if setup.operator or setup.server or setup.broker or setup.catalog else []
+    if setup.edge is None:
+        return own
+    return [*own, *(edge_crds() if setup.edge.kubeedge else fluidos_crds())]
+
+
+def _namespace_labels(setup: Setup) -> dict[str, str]:
+    level = "privileged" if setup.edge is not None and setup.edge.host_path else "restricted"  # which know no hostPath
+    return {"app.kubernetes.io/name": "continuo", "pod-security.kubernetes.io/enforce": level}
 
 
 # --- rights -----------------------------------------------------------------------------------------------------------
 def operator_rules() -> list[Object]:
     """What the operator may do in every namespace; it writes no Secrets."""
     rules = [
-        _rule([LOW_LEVEL_ORCHESTRATION], "list", "patch", "watch"),
+        rule([LOW_LEVEL_ORCHESTRATION], "list", "patch", "watch"),
         {
             "apiGroups": [LOW_LEVEL_ORCHESTRATION.group],
             "resources": [f"{LOW_LEVEL_ORCHESTRATION.plural}/status"],
@@ -79,9 +103,9 @@ def operator_rules() -> list[Object]:
     followed = [watch.kind for watch in management_watches()]
     written = [kind for kind in followed if kind in MANAGEMENT_KINDS]
     read = [kind for kind in followed if kind not in MANAGEMENT_KINDS and kind is not LOW_LEVEL_ORCHESTRATION]
-    rules += [_rule(group, "create", "delete", "list", "patch", "watch") for group in _by_group(written)]
-    rules += [_rule(group, *_FOLLOW) for group in _by_group([*read, kinds.CUSTOM_RESOURCE_DEFINITION])]
-    return [*rules, _rule([kinds.EVENT], "create", "patch")]
+    rules += [rule(group, "create", "delete", "list", "patch", "watch") for group in by_group(written)]
+    rules += [rule(group, *FOLLOW) for group in by_group([*read, kinds.CUSTOM_RESOURCE_DEFINITION])]
+    return [*rules, rule([kinds.EVENT], "create", "patch")]
 
 
 def broker_rules() -> list[Object]:
@@ -93,74 +117,58 @@ def broker_rules() -> list[Object]:
     carried, network = [*reflected.KINDS], [*_NETWORK]
     linked = [watch.kind for watch in WATCHES]
     more = [broker.CONTRACT, kinds.CORE_EVENT, kinds.CUSTOM_RESOURCE_DEFINITION]
-    followed = _by_group(dict.fromkeys([*BROKER_FOLLOWS, *more, *carried, *linked]))
+    followed = by_group(dict.fromkeys([*BROKER_FOLLOWS, *more, *carried, *linked]))
     declared = [broker.CONSUMER, broker.PROVIDER, broker.AGGREGATE, broker.CONTRACT]
     return [
-        *(_rule(group, *_FOLLOW) for group in followed),
-        _rule(declared, "patch"),
-        _part("status", [*declared, broker.BROKER_POLICY], "patch"),
-        *(_rule(group, "create", "delete", "get", "update") for group in _by_group(carried)),
-        _rule([kinds.POD, kinds.NODE], "create", "delete", "get", "patch"),
-        _part("status", [kinds.POD, kinds.NODE], "patch"),
+        *(rule(group, *FOLLOW) for group in followed),
+        rule(declared, "patch"),
+        part_rule("status", [*declared, broker.BROKER_POLICY], "patch"),
+        *(rule(group, "create", "delete", "get", "update") for group in by_group(carried)),
+        rule([kinds.POD, kinds.NODE], "create", "delete", "get", "patch"),
+        part_rule("status", [kinds.POD, kinds.NODE], "patch"),
         {"apiGroups": [""], "resources": ["pods/binding", "pods/eviction"], "verbs": ["create"]},
-        _rule([kinds.NAMESPACE], "create", "delete", "get", "patch"),
-        *(_rule(group, "create", "delete", "patch") for group in _by_group(network)),
-        _part("status", [kinds.RESOURCE_SLICE], "patch"),
-        _rule([kinds.IP], "create", "delete"),
-        *(_rule([kind], "create", "patch") for kind in (kinds.CORE_EVENT, kinds.EVENT)),
+        rule([kinds.NAMESPACE], "create", "delete", "get", "patch"),
+        *(rule(group, "create", "delete", "patch") for group in by_group(network)),
+        part_rule("status", [kinds.RESOURCE_SLICE], "patch"),
+        rule([kinds.IP], "create", "delete"),
+        *(rule([kind], "create", "patch") for kind in (kinds.CORE_EVENT, kinds.EVENT)),
     ]
 
 
 def node_lease_rules() -> list[Object]:
     """What keeps its virtual nodes alive."""
-    return [_rule([kinds.LEASE], "create", "delete", "patch")]
+    return [rule([kinds.LEASE], "create", "delete", "patch")]
 
 
 def lease_rules(name: str = OPERATOR) -> list[Object]:
     """What a replica may do in its own namespace: hold its lease."""
-    held = {**_rule([kinds.LEASE], "get", "update"), "resourceNames": [name]}
-    return [_rule([kinds.LEASE], "create"), held]
+    held = {**rule([kinds.LEASE], "get", "update"), "resourceNames": [name]}
+    return [rule([kinds.LEASE], "create"), held]
 
 
 def server_rules() -> list[Object]:
     """What the server may do everywhere: ask whose a token is."""
-    return [_rule([TOKEN_REVIEW], "create")]
+    return [rule([TOKEN_REVIEW], "create")]
 
 
 def application_rules() -> list[Object]:
     """What the server may do in the namespace of the orchestrations."""
     return [
-        _rule([LOW_LEVEL_ORCHESTRATION], "get", "list", "patch", "watch"),
-        _rule([kinds.SECRET], "create", "delete", "get", "list", "update"),
+        rule([LOW_LEVEL_ORCHESTRATION], "get", "list", "patch", "watch"),
+        rule([kinds.SECRET], "create", "delete", "get", "list", "update"),
     ]
 
 
 def catalog_rules() -> list[Object]:
-    """What a catalog may do where its purchases become Contracts: keep those, see who is declared, and what cluster it is."""
-    contracts = _rule([broker.CONTRACT], "create", "delete", "get", "list", "patch", "watch")
-    told_apart = {**_rule([kinds.NAMESPACE], "get"), "resourceNames": ["kube-system"]}
-    return [contracts, _rule([broker.CONSUMER, broker.PROVIDER], "get"), told_apart]
+    """What a catalog may do where its purchases become Contracts: keep those, see who is declared, and where it is."""
+    contracts = rule([broker.CONTRACT], "create", "delete", "get", "list", "patch", "watch")
+    told_apart = {**rule([kinds.NAMESPACE], "get"), "resourceNames": ["kube-system"]}
+    return [contracts, rule([broker.CONSUMER, broker.PROVIDER], "get"), told_apart]
 
 
 def handover_rules() -> list[Object]:
     """What a catalog may do in the namespace of the providers' kubeconfigs: ask a provider for a buyer's credentials."""
-    return [_rule([kinds.SECRET], "get")]
-
-
-def _rule(of: Sequence[Kind], *verbs: str) -> Object:
-    return {"apiGroups": [of[0].group], "resources": sorted(kind.plural for kind in of), "verbs": sorted(verbs)}
-
-
-def _part(part: str, of: Sequence[Kind], *verbs: str) -> Object:
-    whole = _rule(of, *verbs)
-    return {**whole, "resources": [f"{plural}/{part}" for plural in whole["resources"]]}
-
-
-def _by_group(of: Iterable[Kind]) -> list[list[Kind]]:
-    groups: dict[str, list[Kind]] = {}
-    for kind in of:
-        groups.setdefault(kind.group, []).append(kind)
-    return [groups[group] for group in sorted(groups)]
+    return [rule([kinds.SECRET], "get")]
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------
@@ -168,15 +176,15 @@ def _operator(setup: Setup) -> list[Object]:
     arguments = [
         "operator", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
     ]  # fmt: skip
-    container = _probed("operator", setup.image, arguments)
-    meta = _metadata("operator")
+    worker = probed("operator", setup.image, arguments)
+    meta = metadata("operator")
     return [
         kinds.SERVICE_ACCOUNT.new(OPERATOR, setup.namespace, metadata=meta),
         kinds.CLUSTER_ROLE.new(OPERATOR, metadata=meta, rules=operator_rules()),
-        _binding(kinds.CLUSTER_ROLE_BINDING, OPERATOR, setup.namespace, None, "operator"),
+        binding(kinds.CLUSTER_ROLE_BINDING, OPERATOR, setup.namespace, None, "operator"),
         kinds.ROLE.new(OPERATOR, setup.namespace, metadata=meta, rules=lease_rules()),
-        _binding(kinds.ROLE_BINDING, OPERATOR, setup.namespace, setup.namespace, "operator"),
-        _deployment(OPERATOR, setup, setup.replicas, container, []),
+        binding(kinds.ROLE_BINDING, OPERATOR, setup.namespace, setup.namespace, "operator"),
+        deployment(OPERATOR, setup.namespace, setup.replicas, worker, []),
     ]
 
 
@@ -184,28 +192,28 @@ def _broker(setup: Setup) -> list[Object]:
     arguments = [
         "broker", "serve", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
     ]  # fmt: skip
-    meta = _metadata("broker")
+    meta = metadata("broker")
     return [
         kinds.SERVICE_ACCOUNT.new(BROKER, setup.namespace, metadata=meta),
         kinds.CLUSTER_ROLE.new(BROKER, metadata=meta, rules=broker_rules()),
-        _binding(kinds.CLUSTER_ROLE_BINDING, BROKER, setup.namespace, None, "broker"),
+        binding(kinds.CLUSTER_ROLE_BINDING, BROKER, setup.namespace, None, "broker"),
         kinds.ROLE.new(BROKER, setup.namespace, metadata=meta, rules=lease_rules(BROKER)),
-        _binding(kinds.ROLE_BINDING, BROKER, setup.namespace, setup.namespace, "broker"),
+        binding(kinds.ROLE_BINDING, BROKER, setup.namespace, setup.namespace, "broker"),
         kinds.ROLE.new(BROKER, _NODE_LEASES, metadata=meta, rules=node_lease_rules()),
-        _binding(kinds.ROLE_BINDING, BROKER, setup.namespace, _NODE_LEASES, "broker"),
+        binding(kinds.ROLE_BINDING, BROKER, setup.namespace, _NODE_LEASES, "broker"),
         *_guard(setup.namespace),
-        _deployment(BROKER, setup, setup.replicas, _probed("broker", setup.image, arguments), []),
+        deployment(BROKER, setup.namespace, setup.replicas, probed("broker", setup.image, arguments), []),
     ]
 
 
 def _catalog(setup: Setup) -> list[Object]:
-    meta = _metadata("catalog")
+    meta = metadata("catalog")
     return [
         kinds.SERVICE_ACCOUNT.new(CATALOG, setup.namespace, metadata=meta),
         kinds.CLUSTER_ROLE.new(CATALOG, metadata=meta, rules=catalog_rules()),
-        _binding(kinds.CLUSTER_ROLE_BINDING, CATALOG, setup.namespace, None, "catalog"),
+        binding(kinds.CLUSTER_ROLE_BINDING, CATALOG, setup.namespace, None, "catalog"),
         kinds.ROLE.new(CATALOG, setup.namespace, metadata=meta, rules=handover_rules()),
-        _binding(kinds.ROLE_BINDING, CATALOG, setup.namespace, setup.namespace, "catalog"),
+        binding(kinds.ROLE_BINDING, CATALOG, setup.namespace, setup.namespace, "catalog"),
     ]
 
 
@@ -237,10 +245,10 @@ def _guard(namespace: str) -> list[Object]:
         {"key": LIQO_TENANT, "operator": "DoesNotExist"},
     ]
     return [
-        kinds.VALIDATING_ADMISSION_POLICY.new(BROKER, metadata=_metadata("broker"), spec=spec),
+        kinds.VALIDATING_ADMISSION_POLICY.new(BROKER, metadata=metadata("broker"), spec=spec),
         *(
             kinds.VALIDATING_ADMISSION_POLICY_BINDING.new(
-                name, metadata=_metadata("broker"),
+                name, metadata=metadata("broker"),
                 spec={
                     "policyName": BROKER, "validationActions": ["Deny"],
                     "matchResources": {"namespaceSelector": {"matchExpressions": demands}},
@@ -251,31 +259,23 @@ def _guard(namespace: str) -> list[Object]:
     ]  # fmt: skip
 
 
-def _probed(part: str, image: str, arguments: list[str]) -> Object:
-    """A container whose health is asked for."""
-    return {
-        **_container(part, image, arguments),
-        "ports": [{"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
-        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 5},
-    }
-
-
 def _server(setup: Setup) -> list[Object]:
-    meta, apps = _metadata("server"), setup.applications_namespace
+    meta, apps = metadata("server"), setup.applications_namespace
     port = {"name": "https", "port": 443, "targetPort": "https", "protocol": "TCP"}
     return [
         kinds.SERVICE_ACCOUNT.new(SERVER, setup.namespace, metadata=meta),
         kinds.CLUSTER_ROLE.new(SERVER, metadata=meta, rules=server_rules()),
-        _binding(kinds.CLUSTER_ROLE_BINDING, SERVER, setup.namespace, None, "server"),
+        binding(kinds.CLUSTER_ROLE_BINDING, SERVER, setup.namespace, None, "server"),
         kinds.ROLE.new(SERVER, apps, metadata=meta, rules=application_rules()),
-        _binding(kinds.ROLE_BINDING, SERVER, setup.namespace, apps, "server"),
-        _deployment(
-            SERVER, setup, 1, _server_container(setup), [{"name": "tls", "secret": {"secretName": SERVER_TLS}}]
+        binding(kinds.ROLE_BINDING, SERVER, setup.namespace, apps, "server"),
+        deployment(
+            SERVER,
+            setup.namespace,
+            1,
+            _server_container(setup),
+            [{"name": "tls", "secret": {"secretName": SERVER_TLS}}],
         ),
-        kinds.SERVICE.new(
-            SERVER, setup.namespace, metadata=meta, spec={"selector": _labels("server"), "ports": [port]}
-        ),
+        kinds.SERVICE.new(SERVER, setup.namespace, metadata=meta, spec={"selector": labels("server"), "ports": [port]}),
     ]
 
 
@@ -286,63 +286,10 @@ def _server_container(setup: Setup) -> Object:
     ]  # fmt: skip
     if setup.orchestration:
         arguments.append(f"--orchestration={setup.orchestration}")
-    container = _container("server", setup.image, arguments)
     return {
-        **container,
+        **container("server", setup.image, arguments),
         "ports": [{"name": "https", "containerPort": 8443, "protocol": "TCP"}],
         "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "https", "scheme": "HTTPS"}, "periodSeconds": 10},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"}, "periodSeconds": 5},
     }
-
-
-def _container(name: str, image: str, arguments: list[str]) -> Object:
-    return {
-        "name": name,
-        "image": image,
-        "args": arguments,
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-
-
-def _deployment(name: str, setup: Setup, replicas: int, container: Object, volumes: list[Object]) -> Object:
-    labels = _labels(container["name"])
-    pod: Object = {
-        "serviceAccountName": name,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-    }
-    if volumes:
-        pod["volumes"] = volumes
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-    return kinds.DEPLOYMENT.new(name, setup.namespace, metadata=_metadata(container["name"]), spec=spec)
-
-
-def _binding(kind: Kind, name: str, account_namespace: str, namespace: str | None, part: str) -> Object:
-    role = "Role" if kind.namespaced else "ClusterRole"
-    return kind.new(
-        name,
-        namespace,
-        metadata=_metadata(part),
-        roleRef={"apiGroup": _RBAC, "kind": role, "name": name},
-        subjects=[{"kind": "ServiceAccount", "name": name, "namespace": account_namespace}],
-    )
-
-
-def _labels(part: str) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "continuo", "app.kubernetes.io/component": part}
-
-
-def _metadata(part: str) -> Object:
-    return {"labels": _labels(part)}

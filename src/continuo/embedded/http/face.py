@@ -107,7 +107,8 @@ class ClusterFace:
         namespace = target.namespace
         if target.plural == "namespaces" and not target.group and not namespace:
             namespace = target.name
-        wanted = Attributes(verb, target.group, target.plural, target.subresource, namespace, target.name)
+        name = target.name or _one_name(request, verb)
+        wanted = Attributes(verb, target.group, target.plural, target.subresource, namespace, name)
         self._authorizer.require(request.user, wanted)
         resource = self.api.resource(target.group, target.version, target.plural)
         if bool(target.namespace) > resource.kind.namespaced or _lacks_namespace(
@@ -182,6 +183,14 @@ def _verb(request: Request, target: Target) -> str:
     if verb in ("update", "patch"):
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
     return {"get": "list", "delete": "deletecollection"}.get(verb, verb)
+
+
+def _one_name(request: Request, verb: str) -> str:
+    """The name that a list or watch is about by its field selector: rules with `resourceNames` count for that, too."""
+    if verb not in ("list", "watch", "deletecollection") or b"fieldSelector" not in request.query_string:
+        return ""
+    fields = (part.partition("=") for part in request.query.get("fieldSelector", "").split(",") if "!=" not in part)
+    return next((value.removeprefix("=") for key, _, value in fields if key == "metadata.name"), "")
 
 
 def _lacks_namespace(target: Target, namespaced: bool, verb: str) -> bool:
