@@ -18,9 +18,9 @@ import pytest
 
 from continuo.cli.host import Host
 from continuo.cli.sensors_demo import market, mosquitto, scene
+from continuo.cli.sensors_demo.ending import end
 from continuo.cli.sensors_demo.market import Buyer
 from continuo.cli.sensors_demo.receivers import Receivers, receiving
-from continuo.cli.sensors_demo.stage import end
 from continuo.cli.sensors_demo.trust import Trust, trusting
 from continuo.edge.listening import Face, Place
 from continuo.edge.mapper.buffer import Buffer

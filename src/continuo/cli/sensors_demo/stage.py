@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import select
 import shutil
-import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +15,7 @@ import yaml
 from continuo.cli import demo_folder, places
 from continuo.cli.companions import Starting, begin_companion, known
 from continuo.cli.sensors_demo import mosquitto, scene
+from continuo.cli.sensors_demo.ending import end, to_the_end
 from continuo.cli.sensors_demo.trust import PREFIX, Trust
 from continuo.cli.up import start_detached
 from continuo.kube.client import KubeCluster
@@ -41,9 +37,15 @@ class Stage:
     ports: dict[str, int] = field(default_factory=dict)
     broker: str = ""
     """Whose MQTT brokers they are."""
+    consumers: asyncio.Task[None] | None = None
 
     def __getitem__(self, name: str) -> KubeCluster:
         return self.clusters[name]
+
+    async def begin_consumers(self) -> None:
+        """Start the consumers' sites, which is waited for when they are needed."""
+        started = [await _buyer(self, party) for party in (scene.FIRST, scene.SECOND)]
+        self.consumers = asyncio.create_task(_all_ready(started))
 
     def address(self, what: str) -> str:
         """`host:port` of a listener."""
@@ -63,6 +65,8 @@ async def staged(data: Path, trust: Trust) -> AsyncIterator[Stage]:
             yield stage
     finally:
         await to_the_end(stop, data)
+        if stage.consumers is not None:
+            await asyncio.gather(stage.consumers, return_exceptions=True)  # they have ended
     demo_folder.empty(data)
 
 
@@ -84,38 +88,6 @@ def stop(data: Path) -> None:
     end([*last, running.pid] if running is not None else last, PATIENCE)
 
 
-async def to_the_end(do: Callable[..., object], *arguments: object) -> None:
-    """Do it in a thread, and be cancelled only when it is done: what was begun has to be known for what it is."""
-    task = asyncio.create_task(asyncio.to_thread(do, *arguments))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
-
-
-def end(pids: list[int], patience: float) -> None:
-    """End these processes, all at a time; whoever has not in so many seconds is killed."""
-    watched: dict[int, int] = {}
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            watched[os.pidfd_open(pid)] = pid
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience
-    try:
-        left = set(watched)
-        while left and (wait := deadline - time.monotonic()) > 0:
-            left -= set(select.select(list(left), [], [], wait)[0])
-        for descriptor in left:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        if left:
-            select.select(list(left), [], [], patience)
-    finally:
-        for descriptor in watched:
-            os.close(descriptor)
-
-
 async def _start(stage: Stage, stack: AsyncExitStack) -> None:
     names = [*scene.EDGES, "ingest", "control", "monitor", scene.PROVIDER]
     stage.broker = mosquitto.where() or "the embedded one, since no mosquitto is installed"
@@ -129,8 +101,7 @@ async def _start(stage: Stage, stack: AsyncExitStack) -> None:
         await engine
         await _connect(stage, stack)
         await _prepare(stage)
-        buyers = [await _buyer(stage, party) for party in (scene.FIRST, scene.SECOND)]
-        await _all_ready([await _seller(stage), *buyers])
+        await _all_ready([await _seller(stage)])
 
 
 def _hold(stage: Stage, names: list[str], held: ExitStack) -> None:
