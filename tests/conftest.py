@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "broker/station/test_keeper.py",
     "testbed/test_datapath.py",
     "cli/test_catalog_commands.py",
+    "cli/test_sensors_demo.py",
 )
 """Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do."""
 
