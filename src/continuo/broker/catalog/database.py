@@ -227,7 +227,7 @@ class Database:
     def _roll_back(self) -> None:
         try:
             self._storage.connection.execute("ROLLBACK")
-        except Exception as error:  # of either driver: a connection that is lost has rolled back, and why is being raised
+        except Exception as error:  # of either driver; a connection that is lost has rolled back by itself
             log.debug("nothing was rolled back: %s", error)
 
 
