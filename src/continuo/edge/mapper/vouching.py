@@ -118,7 +118,7 @@ class Vouching:
         for doubted in proof.refused:
             device = shown[doubted.number][0]
             self._issuer.forget(device, self._audience)
-            self._ill(device, f"the relay does not take it: {doubted.detail}")
+            self._ill(device, f"the relay does not take what its gateway shows: {doubted.detail}")
 
     async def _token(self, device: SpiffeId, turn: asyncio.Semaphore) -> str | None:
         async with turn:
@@ -142,7 +142,7 @@ class Vouching:
         standing.failures += 1
         standing.due = self._clock() + self._pause(standing.failures)
         if why != standing.told:
-            log.warning("%s is not vouched for: %s", device, why)
+            log.warning("nobody vouches for %s: %s", str(device).rpartition("/")[2], why)
             standing.told = why
 
     def _pause(self, failures: int) -> float:
