@@ -1,7 +1,9 @@
 """KubeEdge's kinds for devices and for its router, as CloudCore's release installs them.
 
-Devices are served in two versions with nothing converted between them but the name of the version, so an object may have
-the fields of either: who reads one goes by its fields. Neither Devices nor Rules have a status subresource.
+Devices are served in two versions with nothing converted between them but the name of the version. By KubeEdge's own
+definitions an API server drops of a v1alpha2 object what v1beta1, which is stored, has no field for; these here keep it, in
+the embedded engine and elsewhere. Nobody rests on that: the Edge Resource Manager also reads what kubectl noted as last
+applied. Neither Devices nor Rules have a status subresource.
 """
 
 from __future__ import annotations
