@@ -92,7 +92,9 @@ async def site(cluster: KubeCluster, edge: Edge, partners: Partners) -> AsyncIte
 
 async def an_edge(provider: KubeCluster) -> None:
     """A node, and a board behind it: one sensor is described well."""
-    await provider.create(kinds.NODE.new("edge-a", metadata={"labels": {"node-role.fluidos.eu/sensors": "true"}}))
+    labels = {"node-role.fluidos.eu/sensors": "true"}
+    held = {"cloudcore": "2026-01-01T00:00:00Z"}  # as KubeEdge notes it
+    await provider.create(kinds.NODE.new("edge-a", metadata={"labels": labels, "annotations": held}))
     ready = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
     await provider.patch(kinds.NODE, "edge-a", {"status": {"conditions": ready}}, subresource="status")
     notes = {"sensors": encoded([fork()])}
