@@ -161,15 +161,22 @@ class Provider:
 
     # --- objects ------------------------------------------------------------------------------------------------------
     async def node(
-        self, name: str = NODE, *, ready: str = "True", since: str = "2026-01-01T00:00:00Z", heard: str = ""
+        self,
+        name: str = NODE,
+        *,
+        ready: str = "True",
+        since: str = "2026-01-01T00:00:00Z",
+        heard: str = "",
+        held: bool = True,
     ) -> None:
-        """The edge node is (not) there; `heard`: its last heartbeat, if later."""
+        """The edge node is (not) there; `heard`: its last heartbeat, if later; `held`: by a CloudCore, as KubeEdge says."""
         entry = {
             "type": "Ready", "status": ready, "lastTransitionTime": since, "lastHeartbeatTime": heard or since,
             "reason": "Test", "message": "",
         }  # fmt: skip
         if self.api.find(kinds.NODE, name) is None:
-            await self.cluster.create(kinds.NODE.new(name))
+            annotations = {"cloudcore": "10.0.0.1"} if held else {}
+            await self.cluster.create(kinds.NODE.new(name, metadata={"annotations": annotations}))
         await self.cluster.patch(kinds.NODE, name, {"status": {"conditions": [entry]}}, subresource="status")
 
     async def flavor(self, uid: str, *, node: str = NODE, topic: str | None = None, rate: str = "10") -> Object:

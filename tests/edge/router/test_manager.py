@@ -197,6 +197,19 @@ async def test_a_rule_goes_when_its_node_and_cloudcore_are_heard_of(monkeypatch:
         await made.until(lambda: not made.rules(), "the rule's end")
 
 
+async def test_a_rule_of_a_node_that_no_cloudcore_holds_waits_for_nobody() -> None:
+    async with provider() as made:
+        await made.node(held=False)
+        lease = pulse.LEASE.new(NODE, pulse.SPACE, spec={"renewTime": "2026-01-01T00:00:00.000000Z"})
+        await made.cluster.create(lease)
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        await made.end("one")
+        await made.until(lambda: not made.rules(), "the rule's end")
+
+
 async def test_a_rule_that_somebody_changes_whenever_it_is_made_is_left_for_a_while() -> None:
     async with provider() as made:
         await made.node()

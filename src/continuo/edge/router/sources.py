@@ -12,7 +12,7 @@ from continuo.edge.router.desk import MANAGER, Desk
 from continuo.edge.router.pulse import AGAIN, Pulse
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, NotFound
-from continuo.resources.meta import Key, Object, deleting, is_true
+from continuo.resources.meta import Key, Object, annotations_of, deleting, is_true
 from continuo.runtime.backoff import Backoff
 from continuo.runtime.controller import DONE, Result
 
@@ -76,7 +76,7 @@ class Sources:
             times, name = self._changes[source.namespace, rules.rule_name(source)][0], rules.rule_name(source)
             self._tell(source, f"somebody changes rule {name} whenever it is made, {times} times by now: it is left so")
             return Result(requeue_after=pause)
-        if wanted is None and isinstance(step, rules.Remove) and not await self._pulse.felt(source, source.node):
+        if wanted is None and isinstance(step, rules.Remove) and not await self._is_heard(source):
             return Result(requeue_after=AGAIN)
         self._pulse.forget(source)
         await self._act(source, step)
@@ -85,6 +85,13 @@ class Sources:
             self._silences.pop(source, None)
             await self._drop_endpoints(source.namespace)
         return DONE
+
+    async def _is_heard(self, source: Source) -> bool:
+        """Whether the edge node will learn that a Rule goes; one that no CloudCore holds has nothing to learn."""
+        node = self._desk.node(source.node)
+        if node is None or "cloudcore" not in annotations_of(node):
+            return True
+        return await self._pulse.felt(source, source.node)
 
     async def commands(self, namespace: str) -> Result:
         """Bring the Rule that leads to the edge one step on."""
