@@ -62,10 +62,9 @@ class Keeper:
         contract = self._books.contract_of(transaction)
         if contract is not None:
             return await self._sold(contract)
-        found = self._books.transaction(transaction)
-        if found is not None:
-            return await self._reserved(found)
-        return await self._remains(transaction)
+        async with self._writes.turn(transaction):
+            found = self._books.transaction(transaction)
+            return await self._reserved(found) if found is not None else await self._remains(transaction)
 
     # --- contracts ----------------------------------------------------------------------------------------------------
     async def _sold(self, contract: Object) -> Result:

@@ -65,17 +65,36 @@ class Market:
             raise Refusal(404, "flavor-unknown", f"there is no flavor {request.flavor:.120} here, or it is gone")
         who = _principal(request.buyer, peer)
         wanted = self._understood(flavor, request, who)
-        if (bought := await self._bought(wanted, peer)) is not None:
-            return bought
-        self._free(wanted)
-        if wanted.terms is not None:
-            await self._check_egress(wanted.terms)
-        until = self._clock() + self._expiry
-        if wanted.terms is not None and wanted.terms.secrets:
-            kept = deeds.secret(wanted.transaction, self.books.namespace, dict(wanted.terms.secrets), until)
-            await self._writes.keep_secret(kept)
-        await self._hold(wanted, until)
-        return await self._record(wanted, request.buyer, who, until)
+        async with self._writes.turn(wanted.transaction):
+            if (bought := await self._bought(wanted, peer)) is not None:
+                return bought
+            until = await self._held(wanted)
+            return await self._record(wanted, request.buyer, who, until)
+
+    async def _held(self, wanted: Wanted) -> float:
+        """Hold what is wanted; until when. Whoever is refused leaves no Secret here."""
+        terms, secret = wanted.terms, names.secret_name(wanted.transaction)
+        kept = self.books.secret(secret) is not None
+        try:
+            self._free(wanted)
+            if terms is not None:
+                await self._check_egress(terms)
+            until = self._clock() + self._expiry
+            if terms is not None and terms.secrets:
+                kept = True
+                contents = dict(terms.secrets)
+                await self._writes.keep_secret(deeds.secret(wanted.transaction, self.books.namespace, contents, until))
+            await self._hold(wanted, until)
+            return until
+        except Refusal:
+            if kept and not await self._holds(wanted):
+                await self._writes.remove(SECRET, secret, self.books.namespace)
+            raise
+
+    async def _holds(self, wanted: Wanted) -> bool:
+        """Whether it has something already, as one has that is renewed."""
+        flavors = [await self.books.live_flavor(name) for name in wanted.flavors]
+        return any(flavor is not None and wanted.transaction in holds.read(flavor) for flavor in flavors)
 
     def _understood(self, flavor: Object, request: ReserveRequest, who: str) -> Wanted:
         kind = flavor["spec"]["flavorType"]["typeIdentifier"]
@@ -263,14 +282,15 @@ class Market:
         found = await self.transaction(transaction, peer)
         own = found["metadata"]["name"]
         flavors = deeds.flavors_of(found)
-        for name in flavors:
-            await self._writes.release(name, own, lambda hold: not hold.contract)
-        live = await self.books.live_flavor(flavors[0])
-        if live is not None and own in holds.read(live):
-            contract = contract_name(flavors[0], own)
-            raise Refusal(409, "bought", f"transaction {own} is bought: cancel contract {contract} instead")
-        await self._writes.remove(SECRET, names.secret_name(own), self.books.namespace)
-        await self._writes.remove(TRANSACTION, own, self.books.namespace, uid=found["metadata"]["uid"])
+        async with self._writes.turn(own):
+            for name in flavors:
+                await self._writes.release(name, own, lambda hold: not hold.contract)
+            live = await self.books.live_flavor(flavors[0])
+            if live is not None and own in holds.read(live):
+                contract = contract_name(flavors[0], own)
+                raise Refusal(409, "bought", f"transaction {own} is bought: cancel contract {contract} instead")
+            await self._writes.remove(SECRET, names.secret_name(own), self.books.namespace)
+            await self._writes.remove(TRANSACTION, own, self.books.namespace, uid=found["metadata"]["uid"])
 
 
 def _sensor(flavor: Object) -> Sensor:

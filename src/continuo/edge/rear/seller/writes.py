@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from continuo.edge.rear import holds
 from continuo.edge.rear.holds import Hold
@@ -29,6 +30,11 @@ class Writes:
     def __init__(self, books: Books, rng: random.Random) -> None:
         self._books, self._cluster, self._random = books, books.cluster, rng
         self._backoff = Backoff(base=0.005, cap=0.25, jitter=1.0)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, transaction: str) -> asyncio.Lock:
+        """Taken by who reserves, gives up or sweeps up: holds exclude each other by themselves, Secrets do not."""
+        return self._turns.setdefault(transaction, asyncio.Lock())
 
     async def change(self, name: str, decide: Change) -> Object:
         """Compare and swap: the flavor with what `decide` says of it as the server has it. Raises Refusal."""
