@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import msgspec
 
 from continuo.cli.failures import Failed
 from continuo.cli.sensors_demo import scene
-from continuo.cli.sensors_demo.receivers import Receiver, Receivers
+from continuo.cli.sensors_demo.receivers import Claim, Receiver, Receivers
 
 READINGS = 10
 """Readings of a sensor that are counted."""
@@ -73,6 +74,8 @@ class Counted:
     """HTTP requests with these readings, by endpoint."""
     events: int
     """Different `ce-id` among them: a reading has the same one everywhere."""
+    claims: dict[Claim, int]
+    """Who measured and who vouches for that, and how many of the requests said so."""
 
 
 async def once(
@@ -100,8 +103,10 @@ async def once(
 def _counted(sensor: str, window: range, heard: list[int], receivers: list[Receiver]) -> Counted:
     posts = {each.endpoint.name: [post for post in each.posts[sensor] if post.sequence in window] for each in receivers}
     events = {post.event for theirs in posts.values() for post in theirs}
+    claims = Counter(post.claim for theirs in posts.values() for post in theirs)
     published = sum(number in window for number in heard)
-    return Counted(sensor, len(window), published, {name: len(theirs) for name, theirs in posts.items()}, len(events))
+    counts = {name: len(theirs) for name, theirs in posts.items()}
+    return Counted(sensor, len(window), published, counts, len(events), claims)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,18 @@ class Body(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a reading said of itself; empty where it said nothing."""
+
+    device: str
+    """`ce-device`: who measured."""
+    gateway: str
+    """`ce-gateway`: who has proved that it speaks for the device."""
+    level: str
+    """`ce-devicelevel`: how well the device is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """One reading that came."""
 
@@ -50,6 +62,7 @@ class Post:
     """Milliseconds since it was read at the edge; both clocks are this machine's."""
     at: float
     """Seconds since 1970."""
+    claim: Claim
 
 
 @dataclass(slots=True)
@@ -98,7 +111,8 @@ class Receiver:
             return NOT_PROVED
         said, now = msgspec.json.decode(body, type=Body), time.time()
         sensor, took = headers[b"ce-subject"], now - datetime.fromisoformat(headers[b"ce-time"]).timestamp()
-        post = Post(headers[b"ce-id"], sensor, said.sequence, said.values, took * 1000, now)
+        claim = Claim(*(headers.get(name, "") for name in (b"ce-device", b"ce-gateway", b"ce-devicelevel")))
+        post = Post(headers[b"ce-id"], sensor, said.sequence, said.values, took * 1000, now, claim)
         self.posts.setdefault(sensor, deque(maxlen=KEPT)).append(post)
         self.counts[sensor] += 1
         self.changed()

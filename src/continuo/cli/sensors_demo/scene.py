@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from continuo.edge.mapper.manifests import devices_of
+from continuo.edge.mapper.model import device_ids, parse
 from continuo.resources import kinds
 from continuo.resources.meta import Object
+from continuo.trust.ids import SpiffeId, parse_domain
 
 SPACE = "fluidos"
 PROVIDER, FIRST, SECOND = "provider", "consumer1", "consumer2"
@@ -27,6 +30,11 @@ def site_id(party: str) -> str:
 
 
 RELAY_ID = f"spiffe://{domain(PROVIDER)}/cp/relay"
+
+
+def gateway_id(edge: str) -> str:
+    """Who speaks for the boards of an edge node: its mapper."""
+    return f"spiffe://{domain(PROVIDER)}/gw/{edge}"
 
 
 def buyer_id(party: str) -> str:
@@ -75,6 +83,12 @@ DEVICES = tuple(str(board["name"]) for boards in _BOARDS.values() for board in b
 def boards(edge: str) -> dict[str, Any]:
     """The mapper's file of an edge node."""
     return {"namespace": SPACE, "node": edge, "seed": 5, "devices": _BOARDS[edge]}
+
+
+def board_ids(edge: str) -> dict[str, SpiffeId]:
+    """Who the boards of an edge node are, by the names of their Devices."""
+    found = device_ids(devices_of(parse(boards(edge), edge)), parse_domain(domain(PROVIDER)))
+    return {name: spiffe_id for name, spiffe_id in found.items() if spiffe_id is not None}
 
 
 _HUMID = 'type == "Humidity" && manufacturer == "STMicroelectronics"'

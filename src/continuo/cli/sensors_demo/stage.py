@@ -95,7 +95,7 @@ async def _start(stage: Stage, stack: AsyncExitStack) -> None:
         _hold(stage, names, held)
         engine = asyncio.create_task(to_the_end(_start_engine, stage.data))
         try:
-            await _all_ready([*[_edge(stage, edge) for edge in scene.EDGES], await _relay(stage)])
+            await _all_ready([await _relay(stage), *[await _edge(stage, edge) for edge in scene.EDGES]])
         finally:
             await asyncio.wait([engine])
         await engine
@@ -129,8 +129,8 @@ def _start_engine(data: Path) -> None:
     start_detached(data, port=0, operator=False, speed=100.0, more=more)
 
 
-def _edge(stage: Stage, edge: str) -> Starting:
-    """A broker and a mapper; without mosquitto the mapper is the broker, too."""
+async def _edge(stage: Stage, edge: str) -> Starting:
+    """A broker and a mapper, the gateway of its boards; without mosquitto the mapper is the broker, too."""
     port = stage.ports[edge]
     file = stage.data / f"{edge}.yaml"
     file.write_text(yaml.safe_dump(scene.boards(edge), sort_keys=False), encoding="utf-8")
@@ -138,16 +138,23 @@ def _edge(stage: Stage, edge: str) -> Starting:
     if not more:
         mosquitto.start(stage.data, edge, port)
     folder = stage.data / f"mapper-{edge}"
-    arguments = ["mapper", "-f", str(file), "--mqtt", f"mqtt://127.0.0.1:{port}", "--data", str(folder), *more]
-    return begin_companion(stage.data, f"mapper-{edge}", arguments)
+    identity = await stage.trust.door(scene.gateway_id(edge), scene.board_ids(edge).values())
+    arguments = [
+        "mapper", "-f", str(file), "--mqtt", f"mqtt://127.0.0.1:{port}", "--data", str(folder), *more,
+        "--delegations", f"https://{stage.address('control')}", "--relay-id", scene.RELAY_ID,
+    ]  # fmt: skip
+    return begin_companion(stage.data, f"mapper-{edge}", arguments, identity)
 
 
 async def _relay(stage: Stage) -> Starting:
     brokers = [part for edge in scene.EDGES for part in ("--mqtt", f"{edge}=mqtt://{stage.address(edge)}")]
     faces = [part for face in ("ingest", "control", "monitor") for part in (f"--{face}", stage.address(face))]
     identity = await stage.trust.door(scene.RELAY_ID)
-    arguments = ["relay", *faces, *brokers, "--allow", scene.site_id(scene.PROVIDER), "--drain", "1"]
-    return begin_companion(stage.data, "relay", [*arguments, "--data", str(stage.data / "relay")], identity)
+    arguments = [
+        "relay", *faces, *brokers, "--allow", scene.site_id(scene.PROVIDER), "--require-delegation", "--drain", "1",
+        "--data", str(stage.data / "relay"),
+    ]  # fmt: skip
+    return begin_companion(stage.data, "relay", arguments, identity)
 
 
 async def _connect(stage: Stage, stack: AsyncExitStack) -> None:

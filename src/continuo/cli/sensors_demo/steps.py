@@ -45,7 +45,7 @@ class Play:
 
     def say(self, what: str) -> None:
         """A sentence, in lines for a terminal."""
-        lines = textwrap.fill(what, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        lines = textwrap.fill(what, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
         self.console.print(lines, highlight=False, markup=False)
 
     def say_asked(self, where: str) -> None:
@@ -172,9 +172,22 @@ async def _count(play: Play, narrow: Object, wide: Object) -> None:
         for each in found
     ]  # fmt: skip
     print_table(("DEVICE", "READINGS", "MQTT", "HTTP", "AT"), rows)
+    play.say(_said_who(found))
     total = await counting.totals(play.stage.address("monitor"))
     play.say(f"the relay since its start: {total.taken} readings from the edge, {total.twice} of them twice; "
              f"{total.delivered} deliveries")  # fmt: skip
+
+
+def _said_who(found: list[counting.Counted]) -> str:
+    """Who measured and who vouches for that, as the readings said which came."""
+    claims = [(claim, count) for each in found for claim, count in each.claims.items()]
+    named = sum(count for claim, count in claims if claim.device and claim.gateway)
+    claim, domain = claims[0][0], scene.domain(scene.PROVIDER)
+    device, gateway = (text.removeprefix(f"spiffe://{domain}") for text in (claim.device, claim.gateway))
+    return (
+        f"{named} of {sum(count for _, count in claims)} posts say who measured and who vouches (ce-device, ce-gateway), "
+        f"such as {device} and {gateway} of {domain}"
+    )
 
 
 async def _refuse(play: Play, narrow: Object) -> None:

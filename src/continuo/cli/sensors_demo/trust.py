@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
 
 from continuo.cli.sensors_demo import scene
 from continuo.trust import wire
+from continuo.trust.ids import SpiffeId
 from continuo.trust.issuer.attest import Attesting
+from continuo.trust.issuer.devices import Delegations
 from continuo.trust.issuer.entries import Entries, Entry
+from continuo.trust.issuer.generations import Policy
 from continuo.trust.issuer.issuer import Issuer
 from continuo.trust.issuer.local import LocalIdentity
-from continuo.trust.issuer.service import WorkloadService
+from continuo.trust.issuer.service import DelegationService, WorkloadService
 from continuo.trust.workload_api import VARIABLE
 
 PREFIX = "continuo-demo-"
@@ -34,18 +37,32 @@ class Trust:
     issuers: dict[str, Issuer]
     folder: Path
     _stack: AsyncExitStack
+    _gone: set[str] = field(default_factory=set)
 
-    async def door(self, spiffe_id: str) -> dict[str, str]:
-        """A new Workload API that gives this identity to processes of ours; what tells a process of it."""
+    def deregister(self, device: SpiffeId) -> None:
+        """From now on nobody is given a delegation for it."""
+        self._gone.add(str(device))
+
+    async def door(self, spiffe_id: str, devices: Iterable[SpiffeId] = ()) -> dict[str, str]:
+        """A new Workload API that gives this identity to processes of ours; what tells a process of it.
+
+        `devices`: those that this identity is the gateway of.
+        """
         party = spiffe_id.removeprefix("spiffe://").partition(".")[0]
         place = Path(tempfile.mkdtemp(dir=self.folder))
         inside = place / "in"
         inside.mkdir(mode=0o700)
-        entries = Entries([Entry(spiffe_id=spiffe_id, uid=os.getuid())])
+        own = Entry(spiffe_id=spiffe_id, uid=os.getuid())
+        boards = [Entry(spiffe_id=str(device), gateway=spiffe_id) for device in devices]
+
+        def entries() -> Entries:
+            return Entries([own, *(board for board in boards if board.spiffe_id not in self._gone)])
+
         attesting = Attesting(place / "api.sock", inside, inside / "grpc", mode=0o600)
         server = grpc.aio.server()
-        service = WorkloadService(self.issuers[party], lambda: entries, attesting.caller)
-        server.add_generic_rpc_handlers([wire.handlers(service)])
+        service = WorkloadService(self.issuers[party], entries, attesting.caller)
+        delegating = DelegationService(service, Delegations(self.issuers[party], entries))
+        server.add_generic_rpc_handlers([wire.handlers(service), delegating.handlers()])
         server.add_insecure_port(f"unix:{inside / 'grpc'}")
         await server.start()
         self._stack.push_async_callback(server.stop, 0)
@@ -60,9 +77,11 @@ class Trust:
 
 
 @asynccontextmanager
-async def trusting() -> AsyncIterator[Trust]:
+async def trusting(policy: Policy | None = None) -> AsyncIterator[Trust]:
     """The consumers believe the provider's certificates, it believes theirs, and they do not believe each other's."""
-    issuers = {party: Issuer(scene.domain(party)) for party in (scene.PROVIDER, scene.FIRST, scene.SECOND)}
+    issuers = {
+        party: Issuer(scene.domain(party), policy=policy) for party in (scene.PROVIDER, scene.FIRST, scene.SECOND)
+    }
     provider = issuers[scene.PROVIDER]
     for party in (scene.FIRST, scene.SECOND):
         provider.federate(issuers[party].domain, issuers[party].bundle())
