@@ -18,6 +18,7 @@ settings.register_profile("continuo", derandomize=True, deadline=None, suppress_
 settings.load_profile("continuo")
 
 LONGEST_FIRST = (
+    "chaos/test_sensor_market.py",
     "chaos/test_kill.py",
     "broker/station/test_chaos.py",
     "chaos/test_engine_kill.py",
