@@ -9,6 +9,7 @@ import pytest
 
 from continuo.edge.rear.names import HOLDS
 from continuo.edge.rear.refusals import Refusal
+from continuo.edge.rear.requests import ReserveRequest
 from continuo.edge.rear.seller.seller import Seller
 from continuo.resources import kinds
 from continuo.resources.kinds import ALLOCATION, FLAVOR, FLUIDOS_CONTRACT, SECRET, TRANSACTION
@@ -281,5 +282,29 @@ def test_a_refused_endpoint_leaves_nothing_behind() -> None:
             assert (said.status, said.code) == (400, "endpoint-refused") and "endpoints[0]" in said.sentence
         assert not holds_of(made, "s1") and not made.objects("provider", TRANSACTION)
         assert not made.objects("provider", kinds.SECRET)
+
+    run(body)
+
+
+def test_who_comes_a_moment_too_late_leaves_no_secret_behind() -> None:
+    async def body(made: World) -> None:
+        cluster = made.make("provider")
+        await cluster.create(sensor("s1"))
+
+        def wants(buyer: str) -> ReserveRequest:
+            proof = {"scheme": "bearer", "secret": f"of {buyer}"}
+            endpoint = {"url": f"https://{buyer}.example.org/in", "authentication": proof}
+            return asks("s1", buyer, exclusive=True, endpoints=[endpoint])
+
+        async with selling(cluster, Time()) as seller:
+            reserving = [seller.market.reserve(wants(buyer), None) for buyer in ("c1", "c2", "c3")]
+            told = await asyncio.gather(*reserving, return_exceptions=True)  # each finds it free, one may have it
+            (won,) = [each for each in told if not isinstance(each, BaseException)]
+            assert [each.status for each in told if isinstance(each, Refusal)] == [409, 409]
+            (secret,) = made.objects("provider", SECRET)
+            assert secret["metadata"]["name"] == f"endpoints-{won['metadata']['name']}"
+            again = wants(won["spec"]["buyer"]["nodeID"])
+            await seller.market.reserve(again, None)
+            assert len(made.objects("provider", SECRET)) == 1  # what is renewed keeps its own
 
     run(body)
