@@ -40,6 +40,7 @@ class Wish:
     allowed: tuple[str, ...]
     denied: tuple[str, ...]
     https_only: bool
+    expiry: float
     insecure: bool
     sells: bool
     buys: bool
@@ -67,6 +68,8 @@ class Wish:
 @click.option("--deny-network", "denied", multiple=True, metavar="CIDR",
               help="A network of our own that nothing is sent to: of pods, of services, of machines.")  # fmt: skip
 @click.option("--https-only", is_flag=True, help="Send readings encrypted or not at all.")
+@click.option("--expiry", type=click.FloatRange(1), default=3600.0, show_default=True, metavar="SECONDS",
+              help="How long a reservation waits for its purchase.")  # fmt: skip
 @click.option("--insecure", is_flag=True, help="No identities: for a trial, on this machine only.")
 @click.option("--sell/--no-sell", "sells", default=True, show_default=True, help="Sell what is offered here.")
 @click.option("--buy/--no-buy", "buys", default=True, show_default=True, help="Let Solvers here buy elsewhere.")
@@ -185,7 +188,9 @@ def _settings(wish: Wish) -> Settings:
     except Refused as error:
         raise BadInput(str(error)) from error
     router = RouterSettings(namespace=wish.namespace, policy=policy)
-    return Settings(wish.namespace, sells=wish.sells, buys=wish.buys, discovers=wish.finds, router=router)
+    return Settings(
+        wish.namespace, sells=wish.sells, buys=wish.buys, discovers=wish.finds, router=router, expiry=wish.expiry
+    )
 
 
 def _of(settings: Settings, identity: Identity | None) -> Settings:
