@@ -25,6 +25,8 @@ LOOK = 3.0
 """Seconds between two looks at whether the relay is still the one that was shown everything."""
 FIRST, LONGEST = 1.0, 60.0
 """Seconds until a device that was refused is asked for again."""
+RELAY_LONGEST = 5.0
+"""Seconds until a relay that did not answer is tried again: readings wait for no proof."""
 AT_ONCE = 16
 """Delegations that the issuer is asked for at the same time."""
 
@@ -91,7 +93,7 @@ class Vouching:
             except Exception:
                 failures += 1
                 log.exception("vouching for devices failed")
-            await asyncio.sleep(self._pause(failures) if failures else self._wait())
+            await asyncio.sleep(self._pause(failures, RELAY_LONGEST) if failures else self._wait())
 
     async def prove(self) -> None:
         """Show what is due now. Raises ApiError where the relay does not answer."""
@@ -145,8 +147,8 @@ class Vouching:
             log.warning("nobody vouches for %s: %s", str(device).rpartition("/")[2], why)
             standing.told = why
 
-    def _pause(self, failures: int) -> float:
-        grown: float = min(LONGEST, FIRST * 2.0 ** min(failures - 1, 10))
+    def _pause(self, failures: int, longest: float = LONGEST) -> float:
+        grown: float = min(longest, FIRST * 2.0 ** min(failures - 1, 10))
         return grown * (0.5 + self._rng.random() / 2)
 
     def _wait(self) -> float:
