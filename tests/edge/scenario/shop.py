@@ -22,6 +22,7 @@ from continuo.cli.sensors_demo.ending import end
 from continuo.cli.sensors_demo.market import Buyer
 from continuo.cli.sensors_demo.receivers import Receivers, receiving
 from continuo.cli.sensors_demo.trust import Trust, trusting
+from continuo.edge.discovery.settings import Settings as DiscoverySettings
 from continuo.edge.listening import Face, Place
 from continuo.edge.mapper.buffer import Buffer
 from continuo.edge.mapper.driver import Simulated
@@ -29,11 +30,13 @@ from continuo.edge.mapper.manifests import devices_of
 from continuo.edge.mapper.mapper import Clock, Mapper
 from continuo.edge.mapper.model import parse, sources
 from continuo.edge.mapper.publisher import Publisher
+from continuo.edge.mapper.vouching import Vouching
 from continuo.edge.mqtt.address import Address
 from continuo.edge.mqtt.embedded import EmbeddedBroker
 from continuo.edge.node import NodeIdentity
 from continuo.edge.rear.client import Sellers
 from continuo.edge.relay.client import RelayClient
+from continuo.edge.relay.relay import Settings as RelaySettings
 from continuo.edge.relay.service import Options, RelayService
 from continuo.edge.router.desk import Settings as RouterSettings
 from continuo.edge.router.egress import Policy, networks
@@ -46,8 +49,11 @@ from continuo.resources import kinds
 from continuo.resources.crds import edge_crds
 from continuo.server.identity import uvicorn_options
 from continuo.server.rear_app import create_rear_app
+from continuo.trust.gateway import Delegated
 from continuo.trust.http import PeerConnector
-from continuo.trust.ids import Authorized
+from continuo.trust.ids import Authorized, parse_id
+from continuo.trust.issuer.generations import Policy as Lives
+from continuo.trust.workload_api import VARIABLE
 
 PARTIES = (scene.PROVIDER, scene.FIRST, scene.SECOND)
 WAIT = 30.0
@@ -89,16 +95,18 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(folder: Path, broker: str) -> AsyncIterator[Shop]:
-    """All of it, with boards that nobody has told the provider's cluster of yet."""
+async def shop(folder: Path, broker: str, lives: Lives | None = None) -> AsyncIterator[Shop]:
+    """All of it, with boards that nobody has told the provider's cluster of yet. `lives`: of what issuers sign."""
     async with AsyncExitStack() as stack:
-        made = Shop(folder, await stack.enter_async_context(trusting()), stack)
+        made = Shop(folder, await stack.enter_async_context(trusting(lives)), stack)
         identities = {party: await made.trust.identity(scene.receiver_id(party)) for party in PARTIES[1:]}
         made.receivers = await stack.enter_async_context(receiving(dict(identities), scene.RELAY_ID))
         await _clusters(made)
         for edge in scene.EDGES:
-            await _edge(made, edge, broker)
+            await _broker(made, edge, broker)
         await _relay(made)
+        for edge in scene.EDGES:
+            await _mapper(made, edge)
         await _provider(made)
         for party in PARTIES[1:]:
             await _consumer(made, party)
@@ -121,29 +129,51 @@ async def _clusters(made: Shop) -> None:
         await made.clusters[scene.PROVIDER].patch(kinds.NODE, edge, labels, manager="test")
 
 
-async def _edge(made: Shop, edge: str, broker: str) -> None:
+async def _broker(made: Shop, edge: str, broker: str) -> None:
     if broker == "mosquitto":
         made.brokers[edge] = address = Address("127.0.0.1", _free())
         pid = mosquitto.start(made.folder, edge, address.port)
         made.stack.callback(end, [pid], 5.0)
     else:
         embedded = await made.stack.enter_async_context(EmbeddedBroker())
-        made.brokers[edge] = address = embedded.address
+        made.brokers[edge] = embedded.address
+
+
+async def _mapper(made: Shop, edge: str) -> None:
+    """As `continuo mapper --delegations`: nothing is published before the relay knows who speaks for the boards."""
     said = parse(scene.boards(edge), edge)
     found, clock = sources(devices_of(said), said), Clock(time.monotonic, time.time)
     buffer = Buffer(made.folder / f"{edge}.sqlite")
     await buffer.open()
     made.stack.push_async_callback(buffer.close)
-    publisher = Publisher(buffer, address, "", clock.mono, random.Random(1))
+    publisher = Publisher(buffer, made.brokers[edge], "", clock.mono, random.Random(1))
     mapper = Mapper(found, Simulated(found, said.seed, clock.mono), buffer, clock=clock, more=publisher.more)
+    vouching = await _vouching(made, edge)
+    await made.run(vouching.run())
+    async with asyncio.timeout(WAIT):
+        await vouching.begun.wait()
     await made.run(publisher.run())
     await made.run(mapper.run())
+
+
+async def _vouching(made: Shop, edge: str) -> Vouching:
+    name, boards = scene.gateway_id(edge), scene.board_ids(edge).values()
+    identity = await made.trust.identity(name)
+    connector = PeerConnector(identity.client_context(Authorized.of(ids=[scene.RELAY_ID])))
+    http = await made.stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+    issuer = Delegated((await made.trust.door(name, boards))[VARIABLE])
+    made.stack.push_async_callback(issuer.close)
+    return Vouching(
+        dict.fromkeys(boards), issuer, RelayClient(made.relay.control_url, http), parse_id(scene.RELAY_ID),
+        clock=time.time, rng=random.Random(1),
+    )  # fmt: skip
 
 
 async def _relay(made: Shop) -> None:
     identity = await made.trust.identity(scene.RELAY_ID)
     options = Options(
         made.folder / "relay", mqtt=[(edge, address) for edge, address in made.brokers.items()], drain=0.2,
+        settings=RelaySettings(require_delegation=True),
         managers=Authorized.of(ids=[scene.site_id(scene.PROVIDER)]),
         control_tls=uvicorn_options(identity, lambda _: True),
     )  # fmt: skip
@@ -158,7 +188,9 @@ async def _provider(made: Shop) -> None:
     partners = Partners(relay=RelayClient(made.relay.control_url, http))
     node = NodeIdentity(scene.domain(scene.PROVIDER), scene.PROVIDER, "127.0.0.1:9")
     await introduce(made.clusters[scene.PROVIDER], node)
-    site = Site(made.clusters[scene.PROVIDER], node, Settings(buys=False, router=router), partners)
+    discovery = DiscoverySettings(trust_domain=identity.spiffe_id.trust_domain)
+    settings = Settings(buys=False, router=router, discovery=discovery)
+    site = Site(made.clusters[scene.PROVIDER], node, settings, partners)
     assert site.seller is not None
     admitted = Authorized.of(domains=[scene.domain(party) for party in PARTIES[1:]])
     face = Face(create_rear_app(site.seller, runs=True), Place(), uvicorn_options(identity, admitted))

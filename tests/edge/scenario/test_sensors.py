@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +10,7 @@ import pytest
 
 from continuo.cli.sensors_demo import appearing, counting, market, scene
 from continuo.cli.sensors_demo.market import Buyer, sensor_of
+from continuo.cli.sensors_demo.receivers import Claim
 from continuo.edge.rear.client import Sellers
 from continuo.edge.relay.client import RelayClient
 from continuo.resources import kinds
@@ -17,6 +19,7 @@ from continuo.resources.meta import Object
 from continuo.runtime.following import until
 from continuo.trust.http import PeerConnector
 from continuo.trust.ids import Authorized
+from continuo.trust.issuer.generations import Policy
 from continuo.trust.issuer.issuer import Issuer
 from edge.scenario.shop import BROKERS, WAIT, Shop, shop
 
@@ -79,6 +82,9 @@ async def _each_leaves_the_edge_once(made: Shop, narrow: Object, wide: Object) -
         assert each.published == each.readings == each.events == counting.READINGS
         assert set(each.posts.values()) == {each.readings}
         assert len(each.posts) == len(paths[each.sensor])
+        device = scene.board_ids(scene.EDGES[0])[scene.STWIN if each.sensor == sensor_of(narrow) else scene.BOX]
+        claim = Claim(str(device), scene.gateway_id(scene.EDGES[0]), "L0")
+        assert each.claims == {claim: sum(each.posts.values())}
     assert made.relay.relay.totals.doubled == 0
     rules = (await made.clusters[scene.PROVIDER].list(kinds.KUBEEDGE_RULE, scene.SPACE)).items
     assert len(rules) == 2  # one for each source, however many bought it
@@ -145,3 +151,34 @@ async def test_who_proves_no_identity_that_is_known_controls_no_relay_and_buys_n
             with pytest.raises((Unreachable, ApiError)):
                 await sellers.at(made.gateway).flavors()
             await sellers.close()
+
+
+async def test_readings_of_a_board_whose_delegation_is_taken_away_stop_and_the_contract_says_why(
+    tmp_path: Path,
+) -> None:
+    brief = Policy(token=timedelta(seconds=4))
+    async with shop(tmp_path, "embedded", brief) as made:
+        await appearing.appear(made.clusters[scene.PROVIDER], WAIT)
+        first = await made.buyer(scene.FIRST)
+        narrow, wide = await _asked(first)
+        kept, ended = [await _bought(made, first, flavor) for flavor in (narrow, wide)]
+        device = scene.board_ids(scene.EDGES[0])[scene.BOX]
+        made.trust.deregister(device)
+        provider, why = made.clusters[scene.PROVIDER], f"no gateway has proved that it speaks for {device} now"
+        await until(
+            provider, kinds.FLUIDOS_CONTRACT, lambda found: why in _trouble(found, ended), scene.SPACE, timeout=WAIT
+        )
+        archive, gone, other = made.receivers[scene.ARCHIVE], sensor_of(wide), sensor_of(narrow)
+        before, was = archive.count(gone), archive.count(other)
+        await made.receivers.until(lambda: archive.count(other) >= was + 10, WAIT, "the other board to go on")
+        assert archive.count(gone) == before
+        allocations = (await provider.list(kinds.ALLOCATION, scene.SPACE)).items
+        said = {each["spec"]["contract"]["name"]: each["status"] for each in allocations}
+        assert said[ended]["status"] == "Error" and why in said[ended]["message"]
+        assert said[kept]["status"] == "Active"
+
+
+def _trouble(contracts: list[Object], name: str) -> str:
+    """Why readings of a contract are not delivered, as its seller has been told."""
+    found = [each for each in contracts if each["metadata"]["name"] == name]
+    return str((found[0].get("status") or {}).get("delivery", {}).get("trouble", ""))
