@@ -46,7 +46,7 @@ class Buyer:
         self._asking = discoveries
         self.discoveries: Controller[str] = Controller("discoveries", discoveries.reconcile, backoff=backoff, rng=rng)
         self.reservations: Controller[str] = Controller(
-            "reservations", reservations.reconcile, workers=16, backoff=backoff, rng=rng
+            "reservations", reservations.reconcile, workers=16, backoff=backoff or Backoff(cap=15.0), rng=rng
         )
         self.contracts: Controller[str] = Controller(
             "bought", self._contracts.reconcile, workers=8, backoff=backoff, rng=rng
@@ -119,8 +119,17 @@ class Buyer:
             await self.stop()
 
 
+def _bare(obj: Object) -> Object:
+    """An object without what a controller says in it for people: its own words are no reason to look again."""
+    meta = {key: value for key, value in obj["metadata"].items() if key not in ("resourceVersion", "generation")}
+    status = {key: value for key, value in (obj.get("status") or {}).items() if key != "phase"}
+    return {"metadata": meta, "spec": obj["spec"], "status": status}
+
+
 def _adding(controller: Controller[str]) -> Handler:
     def changed(old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and _bare(old) == _bare(new):
+            return  # it only says so
         controller.add(str(_either(old, new)["metadata"]["name"]))
 
     return changed

@@ -77,7 +77,7 @@ class Discoveries:
             await desk.say(DISCOVERY, found, {"phase": phases.phase(found, phases.FAILED, str(error), desk.clock())})
             return DONE
         if not done:
-            said = phases.waiting(found, "asking the known sellers", desk.clock())
+            said = phases.begun(found, "asking the known sellers", desk.clock())
             found = await desk.say(DISCOVERY, found, {"phase": said}) or found
         heard = await self._ask(criteria)
         return await self._conclude(found, criteria, heard, subscribed)

@@ -43,6 +43,13 @@ def running_for(obj: Object, now: float, field: str = "phase") -> float:
     return max(0.0, now - began) if began is not None and before.get("phase") in (RUNNING, TIMED_OUT) else 0.0
 
 
+def begun(obj: Object, text: str, now: float, field: str = "phase") -> Object:
+    """Running; what runs already is left as it is, since each of our own writes makes us look again."""
+    if word(obj, field) in (RUNNING, TIMED_OUT):
+        return dict(obj["status"][field])
+    return phase(obj, RUNNING, text, now, field)
+
+
 def waiting(obj: Object, text: str, now: float, field: str = "phase", patience: float = PATIENCE) -> Object:
     """Running, or Timed Out once that has taken too long; what timed out is still tried, ever more rarely."""
     late = running_for(obj, now, field) > patience

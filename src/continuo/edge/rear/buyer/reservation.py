@@ -75,7 +75,7 @@ class Reservations:
         held = await desk.finalizer(RESERVATION, found, FINALIZER, there=True)
         if held is None:
             return
-        said = phases.waiting(held, "reserving", desk.clock())
+        said = phases.begun(held, "reserving", desk.clock())
         held = await desk.say(RESERVATION, held, {"phase": said, "reservePhase": phases.RUNNING}) or held
         flavor = candidate["spec"]["flavor"]["metadata"]["name"]
         configuration = await self._configuration(held["spec"].get("configuration"))
@@ -85,7 +85,7 @@ class Reservations:
             raise BadRequest(f"the seller answered with the transaction {transaction!r:.80}, which is no name")
         await self._note(held, transaction, answer, flavor)
         told = {"transactionID": transaction, "reservePhase": phases.SOLVED}
-        await desk.say(RESERVATION, held, {**told, "phase": phases.waiting(held, "reserved", desk.clock())})
+        await desk.say(RESERVATION, held, {**told, "phase": phases.begun(held, "reserved", desk.clock())})
 
     async def _configuration(self, configuration: Object | None) -> Object | None:
         """The configuration as it is sent: secrets that it refers to are put in for this one message."""
@@ -125,7 +125,7 @@ class Reservations:
         if not transaction:
             await self._again(found, "no transaction is known")
             return
-        said = phases.waiting(found, "buying", desk.clock())
+        said = phases.begun(found, "buying", desk.clock())
         found = await desk.say(RESERVATION, found, {"phase": said, "purchasePhase": phases.RUNNING}) or found
         try:
             answer = await self._seller(found).purchase(transaction, desk.node.liqo_id)
