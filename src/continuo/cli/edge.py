@@ -9,7 +9,6 @@ import click
 _COMMANDS = {
     "serve": ("continuo.cli.edge_serve:serve", "Be one site of the market: find sensors, sell, buy, make paths."),
     "crds": ("continuo.cli.edge_crds:crds", "Print the kinds that clusters must know."),
-    "rear": ("continuo.cli.edge_rear:rear", "Sell this cluster's flavors, and buy what its Solvers ask for."),
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -55,42 +57,56 @@ async def _one(found: list[Shop], flavor: str) -> dict[str, Any]:
     return mine
 
 
-def _terms_options(command: Any) -> Any:
-    for option in (
-        click.option("--endpoint", "endpoints", multiple=True, required=True, metavar="URL",
+def _terms_options(*, endpoints: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What is asked of a flavor, handed over as `terms`; `endpoints`: whether they have to be named."""
+    options = (
+        click.option("--endpoint", "endpoints", multiple=True, required=endpoints, metavar="URL",
                      help="Where readings go; several times."),
         click.option("--exclusive", is_flag=True, help="Nobody else may have the sensor meanwhile."),
         click.option("--rate", metavar="RATE", help="Readings a second, such as 2Hz; by default all."),
         click.option("--commands", is_flag=True, help="Be able to send to the sensor's device, too."),
         click.option("--bearer", metavar="FILE", type=click.File(), help="A file with the token that readings come with."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+        click.option("--signed", metavar="FILE", type=click.File(), help="A file with the key that signs readings."),
+        click.option("--spiffe", metavar="SPIFFE-ID", help="The identity that the endpoints have to prove."),
+    )  # fmt: skip
+
+    def with_terms(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapped(
+            endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any, signed: Any,
+            spiffe: str | None, **rest: Any,
+        ) -> Any:  # fmt: skip
+            proof = _authentication(bearer, signed, spiffe)
+            named = [{"url": url, "authentication": proof} if proof else url for url in endpoints]
+            data = {"endpoints": named, "exclusive": exclusive, "commands": commands}
+            data |= {"samplingRate": rate} if rate else {}
+            return command(terms={"type": "Sensor", "data": data}, **rest)
+
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return with_terms
 
 
-def _terms(
-    endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any
-) -> dict[str, Any]:
-    secret = bearer.read().strip() if bearer is not None else None
-    entries: list[Any] = list(endpoints)
-    if secret is not None:
-        entries = [{"url": url, "authentication": {"scheme": "bearer", "secret": secret}} for url in endpoints]
-    data = {"endpoints": entries, "exclusive": exclusive, "commands": commands}
-    return {"type": "Sensor", "data": {**data, **({"samplingRate": rate} if rate else {})}}
+def _authentication(bearer: Any, signed: Any, spiffe: str | None) -> dict[str, str]:
+    if sum(each is not None for each in (bearer, signed, spiffe)) > 1:
+        raise BadInput("--bearer, --signed and --spiffe are three ways of which endpoints ask for one")
+    if spiffe is not None:
+        return {"scheme": "spiffe", "spiffeID": spiffe}
+    if bearer is not None:
+        return {"scheme": "bearer", "secret": bearer.read().strip()}
+    return {"scheme": "signed", "secret": signed.read().strip()} if signed is not None else {}
 
 
 @sensors.command()
 @click.argument("flavor")
-@_terms_options
 @output_option()
 @sensor_options
+@_terms_options(endpoints=True)
 @run
-async def reserve(
-    flavor: str, endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any,
-    output: str, whence: Whence,
-) -> None:  # fmt: skip
+async def reserve(flavor: str, terms: dict[str, Any], output: str, whence: Whence) -> None:
     """Reserve FLAVOR: it waits for its purchase until the reservation expires."""
-    terms = _terms(endpoints, exclusive, rate, commands, bearer)
     async with shops(whence) as found:
         mine = await _one(found, flavor)
         shop = _shop(found, mine["seller"])
@@ -103,22 +119,14 @@ def _shop(found: list[Shop], address: str) -> Shop:
 
 @sensors.command()
 @click.argument("what")
-@click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="Where readings go; several times.")
-@click.option("--exclusive", is_flag=True, help="Nobody else may have the sensor meanwhile.")
-@click.option("--rate", metavar="RATE", help="Readings a second, such as 2Hz; by default all.")
-@click.option("--commands", is_flag=True, help="Be able to send to the sensor's device, too.")
-@click.option("--bearer", metavar="FILE", type=click.File(), help="A file with the token that readings come with.")
 @output_option()
 @sensor_options
+@_terms_options(endpoints=False)
 @run
-async def buy(
-    what: str, endpoints: tuple[str, ...], exclusive: bool, rate: str | None, commands: bool, bearer: Any,
-    output: str, whence: Whence,
-) -> None:  # fmt: skip
+async def buy(what: str, terms: dict[str, Any], output: str, whence: Whence) -> None:
     """Buy WHAT: a flavor, with its endpoints, or a transaction that was reserved before."""
     async with shops(whence) as found:
-        if endpoints:
-            terms = _terms(endpoints, exclusive, rate, commands, bearer)
+        if terms["data"]["endpoints"]:
             shop = _shop(found, (await _one(found, what))["seller"])
             reserved = await shop.do(shop.client.reserve(what, shop.node, terms))
             bought = await shop.do(shop.client.purchase(str(reserved["transactionID"])))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from continuo.cli.connection import Target, connected
-from continuo.cli.edge_rear_identity import identified, parties, sellers
 from continuo.cli.failures import BadInput, Failed
+from continuo.cli.sensors_identity import identified, parties, sellers
 
 if TYPE_CHECKING:
     from continuo.edge.node import NodeIdentity

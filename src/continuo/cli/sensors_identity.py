@@ -1,4 +1,4 @@
-"""Who a REAR command is, and whom it deals with: SPIFFE identities, or none on this machine."""
+"""Who a command about sensors is, and whom it deals with: SPIFFE identities, or none on this machine."""
 
 from __future__ import annotations
 
