@@ -9,7 +9,18 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("startup", "runtime_vs_kopf", "applications", "offloading", "idle", "catalog", "scheduling", "http", "sensors", "relay")
+NAMES = (
+    "startup",
+    "runtime_vs_kopf",
+    "applications",
+    "offloading",
+    "idle",
+    "catalog",
+    "scheduling",
+    "http",
+    "sensors",
+    "relay",
+)
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""
 MODULES = {"http": "http_latency"}
