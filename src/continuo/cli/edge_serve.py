@@ -18,6 +18,7 @@ from continuo.cli.relay import is_loopback, own_identity, place
 if TYPE_CHECKING:
     from continuo.edge.node import NodeIdentity
     from continuo.edge.site import Partners, Settings, Site
+    from continuo.kube.client import KubeCluster
     from continuo.trust.identity import Identity
     from continuo.trust.ids import Authorized
 
@@ -45,6 +46,8 @@ class Wish:
     sells: bool
     buys: bool
     finds: bool
+    slices: bool
+    api_server: str | None
     health_port: int | None
     ready_fd: int | None
 
@@ -74,6 +77,10 @@ class Wish:
 @click.option("--sell/--no-sell", "sells", default=True, show_default=True, help="Sell what is offered here.")
 @click.option("--buy/--no-buy", "buys", default=True, show_default=True, help="Let Solvers here buy elsewhere.")
 @click.option("--find/--no-find", "finds", default=True, show_default=True, help="Make Flavors of Devices' sensors.")
+@click.option("--slices/--no-slices", default=True, show_default=True,
+              help="Let buyers of K8Slices run pods here, and make nodes of those that are bought.")  # fmt: skip
+@click.option("--api-server", metavar="URL", help="How buyers of K8Slices reach this cluster's API server.  "
+              "[default: as we do]")  # fmt: skip
 @click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
@@ -112,7 +119,10 @@ async def _serve(wish: Wish) -> None:
         stack.push_async_callback(cluster.close)
         identity = await stack.enter_async_context(own_identity(wish.insecure))
         partners = await _partners(stack, wish, identity)
-        site = Site(cluster, await introduce(cluster, node, wish.namespace), _of(settings, identity), partners)
+        known = await introduce(cluster, node, wish.namespace)
+        if wish.slices:
+            partners = _slices(stack, wish, cluster, known, partners)
+        site = Site(cluster, known, _of(settings, identity), partners)
         if site.seller is not None:
             await _gateway(stack, site, identity, wish)
         await _work(site, wish)
@@ -161,6 +171,24 @@ async def _partners(stack: contextlib.AsyncExitStack, wish: Wish, identity: Iden
     return Partners(relay=relay, sellers=sellers)
 
 
+def _slices(
+    stack: contextlib.AsyncExitStack, wish: Wish, cluster: KubeCluster, node: NodeIdentity, partners: Partners
+) -> Partners:
+    """K8Slices as well: a namespace for each that is sold, a node for each that is bought."""
+    import time
+
+    from continuo.edge.slices.lender import SliceLender
+    from continuo.edge.slices.linker import SliceLinker
+
+    lender = linker = None
+    if wish.sells:
+        lender = SliceLender(cluster, cluster.access, clock=time.time, server=wish.api_server)
+    if wish.buys:
+        linker = SliceLinker(cluster, node, trade=wish.namespace)
+        stack.push_async_callback(linker.close)
+    return replace(partners, lender=lender, linker=linker)
+
+
 async def _work(site: Site, wish: Wish) -> None:
     from continuo.cli.working import replica_name, work_until_stopped
 
@@ -205,6 +233,8 @@ def _check(wish: Wish) -> None:
         raise BadInput("nothing is left to do: leave out one of --no-sell, --no-buy and --no-find")
     if wish.relay is not None and not wish.relay.startswith(("http://", "https://")):
         raise BadInput(f"--relay is {wish.relay!r}; it begins with http:// or https://")
+    if wish.api_server is not None and not wish.api_server.startswith("https://"):
+        raise BadInput(f"--api-server is {wish.api_server!r}; it begins with https://, as buyers' tokens go there")
     listen = place(wish.listen, "--listen")
     if wish.insecure:
         if wish.buyers or wish.sellers or wish.relay_id:

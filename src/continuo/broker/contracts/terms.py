@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from continuo.federation.plans import limits as limits
+from continuo.federation.plans import node_offer as node_offer
+from continuo.federation.plans import quota as quota
+from continuo.federation.plans import short as short
 from continuo.federation.quantities import canonical, quantity
-from continuo.federation.reflection.bound import ASSUMED, assumed, extended
 from continuo.federation.reflection.spaces import CONSUMER
 from continuo.resources import kinds
 from continuo.resources.broker import ContractSpec
@@ -22,22 +25,12 @@ PROVIDER = "continuo.dev/provider"
 REGION = "topology.kubernetes.io/region"
 BUYER = "continuo-buyer"
 """The account in the namespace that is handed over, and its role."""
-PODS = "110"
-"""Pods of a plan that says nothing of them."""
 _LONGEST = 63
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USUAL = re.compile(r"[0-9]{1,24}(\.[0-9]{1,3})?(m|[kMGTPE]|[KMGTPE]i)?")
-_PLAIN = ("cpu", "memory", "ephemeral-storage", "pods")
 _EVERYTHING = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _LOOK = ["get", "list", "watch"]
 Amounts: TypeAlias = dict[str, str]
-
-
-def short(name: str, most: int = _LONGEST) -> str:
-    """The name, or as much of it as a label or a node's name holds, told apart by its hash."""
-    if len(name) <= most:
-        return name
-    return f"{name[: most - 9].rstrip('-.')}-{_hash(name)}"
 
 
 def word(text: str) -> str:
@@ -76,41 +69,7 @@ def node_labels(contract: str, spec: ContractSpec, region: str | None) -> dict[s
     return {**features, **place, CONTRACT: contract, PROVIDER: word(spec.provider)}
 
 
-def node_offer(resources: Mapping[str, str | int]) -> Amounts:
-    """What the node has: nothing but what was bought. Kubernetes knows storage on nodes under another name."""
-    amounts = {name: str(amount) for name, amount in resources.items()}
-    if "storage" in amounts:
-        amounts.setdefault("ephemeral-storage", amounts["storage"])
-    offer = {name: amounts[name] for name in _PLAIN if name in amounts}
-    offer |= {name: _whole(amount) for name, amount in amounts.items() if extended(name)}
-    return {"pods": PODS, **offer}
-
-
-def _whole(amount: str) -> str:
-    """Extended resources are counted."""
-    exact = quantity(amount)
-    return amount if exact.denominator == 1 else str(int(exact))
-
-
 # --- a namespace ------------------------------------------------------------------------------------------------------
-def quota(resources: Mapping[str, str | int], there: Iterable[str] = ()) -> Amounts:
-    """At most so much in the namespace; of what the provider's nodes have (`there`) and nobody bought, nothing."""
-    amounts = {name: str(amount) for name, amount in resources.items()}
-    hard = {f"requests.{name}": amounts[name] for name in (*_PLAIN[:3], "storage") if name in amounts}
-    hard |= {f"requests.{name}": "0" for name in sorted(there) if extended(name)}
-    hard |= {f"requests.{name}": _whole(amount) for name, amount in amounts.items() if extended(name)}
-    return {**hard, "pods": amounts.get("pods", PODS)}
-
-
-def limits(resources: Mapping[str, str | int]) -> list[Object]:
-    """So that containers that ask for nothing are let in and counted, and none takes more than was bought."""
-    most = {name: str(resources[name]) for name in ASSUMED if name in resources}
-    if not most:
-        return []
-    asked = {name: assumed(name, amount) for name, amount in most.items()}
-    return [{"type": "Container", "default": most, "defaultRequest": asked, "max": most}]
-
-
 def marks(contract: str, consumer: str) -> dict[str, str]:
     """The labels of the namespace and of all that we put there."""
     return {CONTRACT: contract, CONSUMER: word(consumer), "app.kubernetes.io/managed-by": "continuo"}

@@ -32,11 +32,15 @@ STATES = ("Active", "Provisioning", "ResourceCreation", "Peering", "Released", "
 class Linker(Protocol):
     """Makes a node of a K8Slice that was bought."""
 
+    def follow(self, look: Callable[[str], None]) -> None:
+        """Call back with a contract whose node is doing otherwise."""
+        ...
+
     async def link(self, contract: Object, seller: RearClient) -> tuple[str, str]:
         """Bring the link one step on; returns the Allocation's state and a sentence."""
         ...
 
-    async def unlink(self, contract: Object, seller: RearClient) -> str:
+    async def unlink(self, contract: Object) -> str:
         """Take it away; returns what is still to be waited for, nothing when all is gone."""
         ...
 
@@ -119,6 +123,8 @@ class Contracts:
     ) -> None:
         self._desk, self._sellers, self._linker = desk, sellers, linker
         self.ears = Ears(desk, sellers, look, rng)
+        if linker is not None:
+            linker.follow(look)
 
     async def reconcile(self, name: str) -> Result:
         """Say how a contract is doing, or end it."""
@@ -131,13 +137,11 @@ class Contracts:
         self.ears.listen(address)
         until = seconds(contract["spec"].get("expirationTime"))
         if until is not None and until <= now:
-            await self._say(contract, phases.INACTIVE, "it has expired", "Released", None)
-            return DONE
+            return await self._released(contract, "it has expired", DONE)
         heard, standing = self.ears.said(address, name)
         left = Result(min(DAY, until - now) if until is not None else DAY)
         if heard and standing is None:
-            await self._say(contract, phases.INACTIVE, "the seller has it no more", "Released", None)
-            return left
+            return await self._released(contract, "the seller has it no more", left)
         if _is_slice(contract) and self._linker is not None:
             return await self._link(contract, left)
         if not heard:
@@ -153,11 +157,24 @@ class Contracts:
         await self._say(contract, word, text or f"the seller says: {state}", str(state), standing.get("delivery"))
         return left
 
+    async def _released(self, contract: Object, why: str, left: Result) -> Result:
+        """It is over: what was made of it goes, the Contract stays until somebody deletes it."""
+        still = await self._unlink(contract)
+        await self._say(contract, phases.INACTIVE, f"{why}; {still}" if still else why, "Released", None)
+        return Result(1.0) if still else left
+
+    async def _unlink(self, contract: Object) -> str:
+        """Take the node of a slice away; what is still to be waited for."""
+        if self._linker is None or not _is_slice(contract):
+            return ""
+        return await self._linker.unlink(contract)
+
     async def _link(self, contract: Object, left: Result) -> Result:
         assert self._linker is not None
         if self._desk.get(ALLOCATION, allocation_of(contract)) is None:
-            await self._say(contract, phases.ACTIVE, "bought; no Allocation asks for a link", None, None)
-            return left
+            still = await self._unlink(contract)
+            await self._say(contract, phases.ACTIVE, still or "bought; no Allocation asks for a link", None, None)
+            return Result(1.0) if still else left
         address = annotations_of(contract).get(ADDRESS, "")
         try:
             state, text = await self._linker.link(contract, self._sellers.at(address))
@@ -190,11 +207,7 @@ class Contracts:
         until, now = seconds(contract["spec"].get("expirationTime")), desk.clock()
         seller = self._sellers.at(annotations_of(contract).get(ADDRESS, "") or "unknown.invalid")
         try:
-            if (
-                _is_slice(contract)
-                and self._linker is not None
-                and (left := await self._linker.unlink(contract, seller))
-            ):
+            if left := await self._unlink(contract):
                 await self._say(contract, phases.RUNNING, left, "Peering", None)
                 return Result(1.0)
             await seller.cancel(meta["name"])
