@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FIRST, LONGEST = 0.2, 15.0
 """Seconds between attempts to connect."""
 TIMEOUT = 10.0
+GOODBYE = 1.0
+"""Seconds for which a broker may keep us from leaving it."""
 BATCH = 100
 """Topics in one subscription."""
 
@@ -65,6 +67,7 @@ class Subscription:
                     log.info("MQTT broker %s: %s; connecting anew", self._broker, error)
                     pause = FIRST
                 except aiomqtt.MqttError as error:
+                    _end_if_told()
                     if self.subscribed:
                         pause = FIRST
                     if str(error) != told:
@@ -91,20 +94,34 @@ class Subscription:
             **options, identifier=self._identifier, clean_session=False, timeout=TIMEOUT, keepalive=30,
             queue_type=_handing_to(self._take),
         )  # fmt: skip
-        async with client:
-            self._client = client
-            self.away.clear()
-            log.info("connected to MQTT broker %s", self._broker)
-            following = asyncio.create_task(self._keep_subscribed(client))
-            tasks = [asyncio.create_task(_open(client)), asyncio.create_task(while_proved(client))]
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            finally:
-                for task in (following, *tasks):
-                    task.cancel()
-                await asyncio.gather(following, *tasks, return_exceptions=True)
+        early = client._disconnected  # aiomqtt forgets an end that comes together with the beginning
+        try:
+            async with client:
+                _end_if_told()
+                if early.done():
+                    raise aiomqtt.MqttError("it ended the connection as soon as that was made")
+                await self._follow(client)
+        finally:
+            for end in (early, client._disconnected):
+                if end.done() and not end.cancelled():
+                    end.exception()  # what nobody asked for would be logged as an error of ours
+
+    async def _follow(self, client: aiomqtt.Client) -> None:
+        """While there is that connection."""
+        self._client = client
+        self.away.clear()
+        log.info("connected to MQTT broker %s", self._broker)
+        works = (_open(client), while_proved(client), self._keep_subscribed(client))
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            client.timeout = GOODBYE
 
     async def _keep_subscribed(self, client: aiomqtt.Client) -> None:
         while True:
@@ -117,6 +134,7 @@ class Subscription:
             for start in range(0, len(old), BATCH):
                 await client.unsubscribe(old[start : start + BATCH])
                 self.subscribed -= set(old[start : start + BATCH])
+            _end_if_told()
             if not self._changed.is_set():
                 self.settled.set()
             await self._changed.wait()
@@ -142,6 +160,17 @@ class Subscription:
                 continue
             except Exception:
                 log.exception("a reading from MQTT topic %s could not be taken", message.topic)
+
+
+def _end_if_told() -> None:
+    """Be cancelled, where that was asked for and forgotten.
+
+    A broker's trouble with our goodbye takes its place, and Python 3.11's `wait_for` drops it when its answer comes at the
+    same moment; whoever cancelled then waits for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _open(client: aiomqtt.Client) -> None:
