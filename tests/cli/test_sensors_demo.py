@@ -59,6 +59,8 @@ def test_from_boards_to_endpoints_and_nothing_is_left(tmp_path: Path) -> None:
     assert re.search(r"sensortile-box +10 +10 +20 +archive:10 screen:10", out)
     assert "readings from the edge, 0 of them twice" in out
     said = " ".join(out.split())
+    assert "50 of 50 posts say who measured and who vouches (ce-device, ce-gateway), such as /led/" in said
+    assert "and /gw/provider-1 of provider.example" in said
     assert "409 flavor provider.example-sensor-" in said and "nobody else can have it meanwhile" in said
     assert "169.254.169.254 is a cloud's metadata service" in said
     ended = re.findall(r"(consumer\d) +(\S+) +(\S+) +\d+ +\+(\d+)", out)
