@@ -21,9 +21,9 @@ class Gateway:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        options = {"http": "httptools", **options}
+        options = {"http": "httptools", "ws": "none", **options}
         config = uvicorn.Config(
-            create_rear_app(seller, runs=True), lifespan="off", log_config=None, timeout_graceful_shutdown=1, ws="none",
+            create_rear_app(seller, runs=True), lifespan="off", log_config=None, timeout_graceful_shutdown=1,
             **options,
         )  # fmt: skip
         self._server = uvicorn.Server(config)

@@ -1,4 +1,4 @@
-"""Whatever buyers, time and restarts do, in any order: who has a sensor exclusively has it alone, and keeps what he bought."""
+"""Whatever buyers, time and restarts do, in any order: an exclusive sensor has one buyer, who keeps what he bought."""
 
 from __future__ import annotations
 
