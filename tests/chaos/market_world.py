@@ -175,6 +175,19 @@ class World:
         for waiting in self._waiting.pop(change.object["metadata"]["name"], ()):
             waiting.set()
 
+    async def some(self, name: str, count: int) -> None:
+        """Return after so many changes in a cluster, or when nothing changes there any more."""
+        api, event = self.api(name), asyncio.Event()
+        since = api.version
+        stop = api.listen(None, lambda change: event.set() if change.version >= since + count else None)
+        try:
+            async with asyncio.timeout(1.0):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            stop()
+
     async def flavor_written(self, known: dict[str, int]) -> None:
         """Return when one of these Flavors has been written another number of times than is known."""
         event = asyncio.Event()

@@ -25,6 +25,8 @@ from .market_world import CONSUMERS, SENSORS, World, relay_of, world
 
 PEOPLE, SOLVERS = 160, 20
 """Buyers by hand; Solvers of each consumer."""
+WHIMS = 6
+"""Solvers of each consumer that are dismissed before they have got anywhere."""
 HEAD_START = 4
 """Sensors that Solvers have reserved when people begin."""
 A_DAY, LAST = 10, 2
@@ -41,14 +43,27 @@ class Market:
         self.witness = Witness(made)
         self.days = 0
 
+    async def whims(self, kills: int) -> None:
+        """Solvers that are wanted no more before they have got anywhere, or a moment after: all is given back."""
+        self.world.arm(kills)
+        wishes = []
+        for office in self.books.offices:
+            office.wish(WHIMS)
+            wishes += [(office, solver) for solver in office.phases().keys() - office.bought().keys()]
+        for office, solver in self.rng.sample(sorted(wishes, key=lambda wish: (wish[0].name, wish[1])), len(wishes)):
+            await self.world.some(office.name, self.rng.randint(1, 25))
+            office.dismiss(solver)
+        await self.settled("what is wanted no more is given back")
+
     async def day(self, kills: int, popular: int = SENSORS) -> None:
         """Everything is bought, by whom it may be; half of it is cancelled; each time nothing is left that should not be.
 
         `kills`: how often somebody dies meanwhile; `popular`: how many sensors people want, the others only Solvers do.
         """
+        await self.whims(kills // 4)
         self.days += 1
         flavors = self.rng.sample(sorted(self.world.flavors()), popular)
-        self.world.arm(kills * 3 // 4)
+        self.world.arm(kills // 2)
         for office in self.books.offices:
             office.wish(SOLVERS)
         await self.world.until(self.unbegun, "Solvers reserve")
@@ -60,7 +75,7 @@ class Market:
         await self.books.confirmed()
         await self.readings()
 
-        self.world.arm(kills - kills * 3 // 4)
+        self.world.arm(kills - kills // 4 - kills // 2)
         for office in self.books.offices:
             office.dismiss(*sorted(office.phases().keys() - office.bought().keys()))  # who would buy what is given back
         self.books.due = SENSORS // 2

@@ -12,6 +12,7 @@ from typing import Any
 from continuo.edge.node import NodeIdentity
 from continuo.edge.rear.buyer.buyer import Buyer
 from continuo.edge.rear.client import Sellers
+from continuo.edge.rear.refusals import busy
 from continuo.kube.client import KubeCluster
 from continuo.resources.kinds import (
     ALLOCATION,
@@ -213,6 +214,59 @@ def test_an_ended_contract_is_told_to_its_buyer_and_a_deleted_one_to_its_seller(
             await settled(lambda: not made.objects("provider", FLUIDOS_CONTRACT))
             flavor = made.engine.cluster("provider").get(FLAVOR, "provider.eu-sensor-a", SPACE)
             assert flavor["spec"]["availability"] and not flavor["metadata"].get("finalizers")
+
+    run(body)
+
+
+def test_a_solver_that_goes_while_its_sensor_is_bought_leaves_no_contract() -> None:
+    async def body(made: World, provider: KubeCluster, consumer: KubeCluster) -> None:
+        await provider.create(sensor("s1"))
+        async with selling(provider, time.time) as seller, serving(seller) as gateway, buying(consumer):
+            await know(consumer, gateway)
+            bought, gone, purchase = asyncio.Event(), asyncio.Event(), seller.market.purchase
+
+            async def slowly(*arguments: Any) -> Object:
+                contract = await purchase(*arguments)
+                bought.set()
+                await gone.wait()
+                return contract
+
+            seller.market.purchase = slowly  # type: ignore[method-assign]
+            await consumer.create(solver(exclusive=True))
+            await bought.wait()
+            await consumer.delete(SOLVER, "humid", SPACE)
+            await settled(lambda: "deletionTimestamp" in made.objects("consumer", RESERVATION)[0]["metadata"])
+            gone.set()
+            for name in ("consumer", "provider"):
+                for kind in (RESERVATION, TRANSACTION, FLUIDOS_CONTRACT, ALLOCATION):
+                    await settled(lambda name=name, kind=kind: not made.objects(name, kind))  # type: ignore[misc]
+            await settled(lambda: made.objects("provider", FLAVOR)[0]["spec"]["availability"])
+
+    run(body)
+
+
+def test_a_reservation_of_which_the_buyer_never_heard_is_given_back() -> None:
+    async def body(made: World, provider: KubeCluster, consumer: KubeCluster) -> None:
+        await provider.create(sensor("s1"))
+        async with selling(provider, time.time) as seller, serving(seller) as gateway, buying(consumer):
+            await know(consumer, gateway)
+            reserve, told = seller.market.reserve, asyncio.Event()
+
+            async def unheard(*arguments: Any) -> Object:
+                found = await reserve(*arguments)
+                if not told.is_set():
+                    raise busy("the answer is lost on the way")
+                return found
+
+            seller.market.reserve = unheard  # type: ignore[method-assign]
+            await consumer.create(solver(exclusive=True))
+            await settled(lambda: bool(made.objects("provider", TRANSACTION)))
+            await consumer.delete(SOLVER, "humid", SPACE)
+            await settled(lambda: "deletionTimestamp" in made.objects("consumer", RESERVATION)[0]["metadata"])
+            told.set()
+            await settled(lambda: not made.objects("provider", TRANSACTION))
+            await settled(lambda: made.objects("provider", FLAVOR)[0]["spec"]["availability"])
+            await settled(lambda: not made.objects("consumer", RESERVATION))
 
     run(body)
 

@@ -29,6 +29,8 @@ from continuo.runtime.informer import Handler, Informer, Watch
 
 ADDRESS = "rear.continuo.dev/address"
 """Annotation of PeeringCandidates, Reservations and Contracts: where the seller answers."""
+FLAVOR = "rear.continuo.dev/flavor"
+"""Annotation of Reservations: what is reserved, for their candidates may go before them."""
 _MINE = f"{SIDE}={BUYER}"
 _FOLLOWED: Mapping[Kind, str | None] = {
     SOLVER: None, DISCOVERY: None, PEERING_CANDIDATE: None, RESERVATION: None, KNOWN_CLUSTER: None,
@@ -162,4 +164,4 @@ def reference(obj: Object) -> Object:
     return {"name": meta["name"], "namespace": meta["namespace"], "apiVersion": obj["apiVersion"], "kind": obj["kind"]}
 
 
-__all__ = ["ADDRESS", "TRANSACTION", "Desk", "owner", "reference"]
+__all__ = ["ADDRESS", "FLAVOR", "TRANSACTION", "Desk", "owner", "reference"]

@@ -8,7 +8,7 @@ from typing import Any
 from continuo.edge.node import BUYER, SIDE
 from continuo.edge.rear import names, wire
 from continuo.edge.rear.buyer import phases
-from continuo.edge.rear.buyer.desk import ADDRESS, Desk, owner, reference
+from continuo.edge.rear.buyer.desk import ADDRESS, FLAVOR, Desk, owner, reference
 from continuo.edge.rear.client import RearClient, Sellers
 from continuo.edge.rear.names import FINALIZER, K8SLICE
 from continuo.edge.rear.refusals import Refusal
@@ -168,8 +168,11 @@ class Reservations:
             spec["configuration"] = found["spec"]["configuration"]
         address = annotations_of(found).get(ADDRESS) or found["spec"]["seller"].get("ip", "")
         about: Object = {"labels": {SIDE: BUYER}, "annotations": {ADDRESS: address}, "finalizers": [FINALIZER]}
-        if solver is not None:
-            about["ownerReferences"] = [owner(solver)]
+        # A Solver that is gone owns it too: then it goes at once, and is cancelled.
+        owners = [each for each in found["metadata"].get("ownerReferences") or () if each["kind"] == SOLVER.kind]
+        if solver is not None and not owners:
+            owners = [owner(solver)]
+        about |= {"ownerReferences": owners} if owners else {}
         made = await desk.make(FLUIDOS_CONTRACT, FLUIDOS_CONTRACT.new(name, desk.namespace, metadata=about, spec=spec))
         if made["spec"]["transactionID"] != transaction:
             raise BadRequest(f"there is another Contract {name} here already: delete it, or buy something else")
@@ -194,29 +197,53 @@ class Reservations:
 
     async def _end(self, found: Object) -> Result:
         """What was reserved and not bought is given back."""
-        status = found.get("status") or {}
-        transaction = str(status.get("transactionID") or "")
-        bought = bool((status.get("contract") or {}).get("name"))
         if FINALIZER not in (found["metadata"].get("finalizers") or ()):
             return DONE
-        if transaction and not bought:
-            try:
-                await self._seller(found).forgo(transaction)
-            except Refusal as refusal:
-                if refusal.status >= 500 or refusal.status == 429:
-                    raise Unreachable(str(refusal)) from refusal
-                if refusal.status == 409:  # it was bought, and we died before we heard of it
-                    await self._cancel_unheard(found, transaction)
-            except ApiError as error:
-                if phases.running_for(found, self._desk.clock()) < 3600.0:
-                    raise
-                log.warning("%s: its reservation lapses by itself: %s", found["metadata"]["name"], error)
+        try:
+            await self._give_back(found)
+        except ApiError as error:
+            if phases.running_for(found, self._desk.clock()) < 3600.0:
+                raise
+            log.warning("%s: its reservation lapses by itself: %s", found["metadata"]["name"], error)
         await self._desk.finalizer(RESERVATION, found, FINALIZER, there=False)
         return DONE
 
-    async def _cancel_unheard(self, found: Object, transaction: str) -> None:
-        try:
-            noted = await self._desk.cluster.get(TRANSACTION, transaction, self._desk.namespace)
-        except NotFound:
+    async def _give_back(self, found: Object) -> None:
+        status = found.get("status") or {}
+        if (status.get("contract") or {}).get("name"):
             return
-        await self._seller(found).cancel(names.contract_name(noted["spec"]["flavorID"], transaction))
+        transaction = str(status.get("transactionID") or "")
+        try:
+            transaction = transaction or await self._unheard(found)
+            if transaction:
+                await self._seller(found).forgo(transaction)
+        except Refusal as refusal:
+            if refusal.status >= 500 or refusal.status == 429:
+                raise Unreachable(str(refusal)) from refusal
+            if transaction and refusal.status == 409:  # it was bought, and we died before we heard of it
+                await self._cancel_unheard(found, transaction)
+
+    async def _unheard(self, found: Object) -> str:
+        """The transaction of a reservation whose answer was never heard: who asks the same gets the same. Empty: none."""
+        flavor = annotations_of(found).get(FLAVOR)
+        if not flavor or (found.get("status") or {}).get("reservePhase") != phases.RUNNING:
+            return ""
+        try:
+            configuration = await self._configuration(found["spec"].get("configuration"))
+        except LookupError as error:
+            log.warning("%s: its reservation lapses by itself: %s", found["metadata"]["name"], error)
+            return ""
+        answer = await self._seller(found).reserve(flavor, self._desk.node, configuration)
+        return str(pick(answer, "transactionID")).lower()
+
+    async def _cancel_unheard(self, found: Object, transaction: str) -> None:
+        """End a contract of which nothing was written down here; one that was ends as its owner does."""
+        desk, flavor = self._desk, annotations_of(found).get(FLAVOR)
+        try:
+            if not flavor:
+                noted = await desk.cluster.get(TRANSACTION, transaction, desk.namespace)
+                flavor = str(noted["spec"]["flavorID"])
+            await desk.cluster.get(FLUIDOS_CONTRACT, names.contract_name(flavor, transaction), desk.namespace)
+        except NotFound:
+            if flavor:
+                await self._seller(found).cancel(names.contract_name(flavor, transaction))

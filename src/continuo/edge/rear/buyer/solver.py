@@ -9,7 +9,7 @@ import msgspec
 from continuo.edge.node import BUYER, SIDE
 from continuo.edge.rear import names, slices
 from continuo.edge.rear.buyer import phases
-from continuo.edge.rear.buyer.desk import ADDRESS, Desk, owner, reference
+from continuo.edge.rear.buyer.desk import ADDRESS, FLAVOR, Desk, owner, reference
 from continuo.edge.rear.buyer.discovery import criteria_of
 from continuo.edge.rear.buyer.solving import Next, View, decide
 from continuo.edge.rear.names import K8SLICE
@@ -95,9 +95,10 @@ class Solvers:
         }  # fmt: skip
         if configuration is not None:
             spec["configuration"] = configuration
-        address = annotations_of(candidate).get(ADDRESS)
-        about: Object = {"ownerReferences": [owner(solver)]}
-        about |= {"annotations": {ADDRESS: address}} if address else {}
+        notes = {FLAVOR: candidate["spec"]["flavor"]["metadata"]["name"]}
+        if address := annotations_of(candidate).get(ADDRESS):
+            notes[ADDRESS] = address
+        about = {"ownerReferences": [owner(solver)], "annotations": notes}
         await desk.make(RESERVATION, RESERVATION.new(f"reservation-{name}", desk.namespace, metadata=about, spec=spec))
 
     async def _allocate(self, solver: Object) -> None:
