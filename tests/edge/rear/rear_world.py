@@ -15,6 +15,7 @@ from continuo.edge.rear.seller.seller import Seller
 from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.embedded.port import Write
+from continuo.kube.access import Access
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
 from continuo.kube.port import Change, Cluster
@@ -84,6 +85,12 @@ class World:
 
     def client(self, name: str) -> KubeCluster:
         client = connect(self.kubeconfig(name), name=name, transports=self._transports)
+        self._clients.append(client)
+        return client
+
+    def entering(self, access: Access) -> KubeCluster:
+        """A client with those credentials."""
+        client = KubeCluster("entered", access, transports=self._transports)
         self._clients.append(client)
         return client
 

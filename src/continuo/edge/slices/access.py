@@ -86,8 +86,13 @@ class Fresh:
         now = asyncio.get_running_loop().time()
         if now - self._refused_at < AGAIN:
             return False
-        self._refused_at, self._due = now, now
+        self._refused_at = now
+        self.expire()
         return True
+
+    def expire(self) -> None:
+        """Ask for new ones at the next request."""
+        self._due = asyncio.get_running_loop().time()
 
     async def _renew(self) -> bool:
         try:

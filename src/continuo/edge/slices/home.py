@@ -71,8 +71,8 @@ async def way(home: Cluster, seller: str) -> str:
     if seller:
         with contextlib.suppress(NotFound, Forbidden):
             if (await home.list(kinds.CONFIGURATION, labels=f"{REMOTE_CLUSTER_ID}={seller}")).items:
-                return "they are reached through Liqo's network"
-    return "they are reached as far as the clusters' own networks lead to each other, since no Liqo network links these"
+                return "their addresses are those of Liqo's network"
+    return "no Liqo network leads there, only what the clusters' own networks share"
 
 
 async def sweep(home: Cluster, contract: Object) -> str:

@@ -80,7 +80,7 @@ class SliceLinker:
         if standing is None or not standing.ready:
             return "Peering", f"node {node}: {(standing.why if standing is not None else '') or 'it begins'}"
         way = await home.way(self._home, self._seller_id(contract))
-        return "Active", f"node {node} has {terms.plainly(bought)}; pods of namespace {space} may go to it; {way}"
+        return "Active", f"node {node}: {terms.plainly(bought)} for pods of namespace {space}; {way}"
 
     async def unlink(self, contract: Object) -> str:
         """Take node, pods and the namespace made for it away; the seller takes back its part with the contract."""

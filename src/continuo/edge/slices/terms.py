@@ -59,7 +59,7 @@ def is_of(obj: Object, contract: Object) -> bool:
 # --- at the seller's --------------------------------------------------------------------------------------------------
 def space_there(contract: Object) -> str:
     """The namespace that is lent."""
-    return short(f"slice-{contract['metadata']['name']}".replace(".", "-"))
+    return short(f"slice-{contract['metadata']['name'].removeprefix('contract-')}".replace(".", "-"))
 
 
 def is_lent(space: Object, contract: Object) -> bool:
