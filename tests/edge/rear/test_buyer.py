@@ -175,7 +175,7 @@ def test_a_dead_seller_and_broken_flavors_hurt_nobody_else() -> None:
             await consumer.create(solver(steps=2))
             await settled(lambda: phase(made) == "Solved")
             (discovery,) = made.objects("consumer", DISCOVERY)
-            assert "1 sellers did not answer (http://127.0.0.1:9" in discovery["status"]["phase"]["message"]
+            assert "1 seller did not answer (http://127.0.0.1:9" in discovery["status"]["phase"]["message"]
 
     run(body)
 
@@ -250,19 +250,22 @@ def test_a_reservation_of_which_the_buyer_never_heard_is_given_back() -> None:
         await provider.create(sensor("s1"))
         async with selling(provider, time.time) as seller, serving(seller) as gateway, buying(consumer):
             await know(consumer, gateway)
-            reserve, told = seller.market.reserve, asyncio.Event()
+            reserve, lost, told = seller.market.reserve, asyncio.Event(), asyncio.Event()
 
             async def unheard(*arguments: Any) -> Object:
                 found = await reserve(*arguments)
                 if not told.is_set():
+                    lost.set()
                     raise busy("the answer is lost on the way")
                 return found
 
             seller.market.reserve = unheard  # type: ignore[method-assign]
             await consumer.create(solver(exclusive=True))
-            await settled(lambda: bool(made.objects("provider", TRANSACTION)))
+            await asyncio.wait_for(lost.wait(), 20)
+            assert made.objects("provider", TRANSACTION)
+            lost.clear()
             await consumer.delete(SOLVER, "humid", SPACE)
-            await settled(lambda: "deletionTimestamp" in made.objects("consumer", RESERVATION)[0]["metadata"])
+            await asyncio.wait_for(lost.wait(), 20)
             told.set()
             await settled(lambda: not made.objects("provider", TRANSACTION))
             await settled(lambda: made.objects("provider", FLAVOR)[0]["spec"]["availability"])
