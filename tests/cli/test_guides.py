@@ -18,13 +18,14 @@ from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
 from continuo.resources.broker import BROKER_KINDS
+from continuo.resources.crds.fluidos import fluidos_crds
 from continuo.resources.errors import ApiError
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from . import guide_pages as pages
 
-OF_OTHERS = (kinds.NAMESPACE, kinds.DEPLOYMENT)
+OF_OTHERS = (kinds.NAMESPACE, kinds.DEPLOYMENT, kinds.KNOWN_CLUSTER, kinds.SOLVER)
 KINDS = {kind.kind: kind for kind in (LOW_LEVEL_ORCHESTRATION, *(of.kind for of in BROKER_KINDS), *OF_OTHERS)}
 """What the pages declare, and the management cluster of the engine serves."""
 
@@ -40,6 +41,8 @@ async def api() -> AsyncIterator[Any]:
     host = Host(None, seed=1)
     await host.start()
     client = connect(host.engine.kubeconfig("management"), name="management", transports=Transports())
+    for definition in fluidos_crds():
+        await client.create(definition)
     try:
         yield client
     finally:

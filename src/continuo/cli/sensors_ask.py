@@ -139,7 +139,8 @@ async def everywhere(found: list[Shop], condition: str | None) -> list[Object]:
     lists = await asyncio.gather(*(_listed(shop, pairs) for shop in found))
     if all(each is None for each in lists):
         raise Failed("no seller answered")
-    return [flavor for each in lists if each is not None for flavor in each if matches_flavor(criteria, flavor)]
+    fitting = [flavor for each in lists if each is not None for flavor in each if matches_flavor(criteria, flavor)]
+    return sorted(fitting, key=lambda flavor: str(flavor["metadata"]["name"]))
 
 
 async def _listed(shop: Shop, pairs: tuple[tuple[str, str], ...]) -> list[Object] | None:

@@ -111,9 +111,8 @@ def check(flavor: Object, transaction: str, exclusive: bool, now: float) -> dict
         said = "is sold to another buyer" if contract else "is reserved for another buyer, who may yet buy it"
         raise Refusal(409, "taken", f"flavor {name} {said}: nobody else can have it meanwhile")
     if exclusive and others:
-        raise Refusal(
-            409, "shared", f"flavor {name} cannot be had exclusively: {len(others)} others have it; ask for it shared"
-        )
+        count = "another buyer has" if len(others) == 1 else f"{len(others)} others have"
+        raise Refusal(409, "shared", f"flavor {name} cannot be had exclusively: {count} it; ask for it shared")
     if transaction in kept:
         return kept
     _offered(flavor, name, bool(_exclusive(holds)))

@@ -196,9 +196,14 @@ def _summary(heard: list[Heard], fitting: int, skipped: int) -> str:
     if not heard:
         return "no seller is known: make a KnownCluster with the address of its gateway"
     silent = [each.why for each in heard if each.offered is None]
-    parts = [f"{fitting} flavors fit, of {len(heard) - len(silent)} sellers"]
+    fit = "fits" if fitting == 1 else "fit"
+    parts = [f"{_count(fitting, 'flavor')} {fit}, of {_count(len(heard) - len(silent), 'seller')}"]
     if skipped:
-        parts.append(f"{skipped} flavors could not be read")
+        parts.append(f"{_count(skipped, 'flavor')} could not be read")
     if silent:
-        parts.append(f"{len(silent)} sellers did not answer ({'; '.join(silent[:3])})")
+        parts.append(f"{_count(len(silent), 'seller')} did not answer ({'; '.join(silent[:3])})")
     return "; ".join(parts)[:1000]
+
+
+def _count(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
