@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
@@ -108,13 +108,15 @@ def _authentication(bearer: Any, signed: Any, spiffe: str | None) -> dict[str, s
 async def reserve(flavor: str, terms: dict[str, Any], output: str, whence: Whence) -> None:
     """Reserve FLAVOR: it waits for its purchase until the reservation expires."""
     async with shops(whence) as found:
-        mine = await _one(found, flavor)
-        shop = _shop(found, mine["seller"])
-        print_transaction(await shop.do(shop.client.reserve(flavor, shop.node, terms)), output)
+        _, reserved = await _reserve(found, flavor, terms)
+        print_transaction(reserved, output)
 
 
-def _shop(found: list[Shop], address: str) -> Shop:
-    return next(each for each in found if each.address == address)
+async def _reserve(found: list[Shop], flavor: str, terms: dict[str, Any]) -> tuple[Shop, dict[str, Any]]:
+    """The seller and its answer. What is not listed may still be ours: a sensor that we have exclusively is hidden."""
+    listed = [each["seller"] for each in await everywhere(found, None) if each["metadata"]["name"] == flavor]
+    asked = [shop for shop in found if shop.address in listed] or found
+    return await _first(asked, lambda shop: shop.client.reserve(flavor, shop.node, terms), f"flavor {flavor}")
 
 
 @sensors.command()
@@ -127,21 +129,20 @@ async def buy(what: str, terms: dict[str, Any], output: str, whence: Whence) -> 
     """Buy WHAT: a flavor, with its endpoints, or a transaction that was reserved before."""
     async with shops(whence) as found:
         if terms["data"]["endpoints"]:
-            shop = _shop(found, (await _one(found, what))["seller"])
-            reserved = await shop.do(shop.client.reserve(what, shop.node, terms))
+            shop, reserved = await _reserve(found, what, terms)
             bought = await shop.do(shop.client.purchase(str(reserved["transactionID"])))
         elif "-sensor-" in what:
             raise BadInput(f"{what} is a flavor: say with --endpoint where its readings are to go")
         else:
-            bought = await _first(found, lambda shop: shop.client.purchase(what), f"transaction {what}")
+            _, bought = await _first(found, lambda shop: shop.client.purchase(what), f"transaction {what}")
         print_contracts([bought], output)
 
 
-async def _first(found: list[Shop], ask: Any, what: str) -> Any:
-    """The answer of the seller that knows of it."""
+async def _first(found: list[Shop], ask: Callable[[Shop], Awaitable[Any]], what: str) -> tuple[Shop, Any]:
+    """The seller that knows of it, and its answer."""
     for shop in found:
         try:
-            return await shop.do(ask(shop))
+            return shop, await shop.do(ask(shop))
         except BadInput as error:
             if shop is found[-1] or "there is no" not in error.message:
                 raise
