@@ -21,6 +21,7 @@ from continuo.cli.manifest_parts import (
     rule,
     service,
 )
+from continuo.cli.slice_manifests import slice_objects
 from continuo.edge.node import IDENTITY, NAMESPACE, NodeIdentity
 from continuo.resources import kinds
 from continuo.resources.meta import Object
@@ -56,6 +57,8 @@ class Edge:
     """What the relay asks for to keep its readings; empty: they go with its pod."""
     kubeedge: bool = False
     """KubeEdge's kinds too."""
+    slices: bool = False
+    """The rights that K8Slices need too."""
 
 
 def edge_objects(image: str, namespace: str, edge: Edge) -> list[Object]:
@@ -65,6 +68,7 @@ def edge_objects(image: str, namespace: str, edge: Edge) -> list[Object]:
     found += _identity(edge.namespace, edge.node) if edge.node is not None else []
     found += _seller(namespace, edge.namespace) if edge.sell else []
     found += _role(BUYER, namespace, edge.namespace, buyer_rules()) if edge.buy else []
+    found += slice_objects(namespace, EDGE, sell=edge.sell, buy=edge.buy) if edge.slices else []
     found += [_site(image, namespace, edge)]
     return found + _relay(image, namespace, edge) if edge.sell else found
 

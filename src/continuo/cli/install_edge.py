@@ -37,6 +37,7 @@ _OPTIONS = (
                  help="What its socket is called."),
     click.option("--relay-storage", default="1Gi", show_default=True, metavar="SIZE",
                  help="A volume for what the relay has not delivered; none: it goes with the pod."),
+    click.option("--slices", is_flag=True, help="What it needs to sell and buy K8Slices: rights in all namespaces."),
     click.option("--with-kubeedge-kinds", is_flag=True, help="KubeEdge's kinds too, where there is no KubeEdge."),
 )  # fmt: skip
 
@@ -52,7 +53,7 @@ def edge_of(
     *, edge: bool, edge_namespace: str, trust_domain: str | None, admit: tuple[str, ...], seller: tuple[str, ...],
     domain: str | None, node_id: str | None, advertise: str | None, edge_option: tuple[str, ...],
     relay_option: tuple[str, ...], spiffe_host_path: str | None, spiffe_socket: str, relay_storage: str,
-    with_kubeedge_kinds: bool,
+    with_kubeedge_kinds: bool, slices: bool,
 ) -> Edge | None:  # fmt: skip
     """The site that was asked for; None: none. Raises BadInput."""
     if not edge:
@@ -61,7 +62,7 @@ def edge_of(
                 "--trust-domain": trust_domain, "--admit": admit, "--seller": seller, "--domain": domain,
                 "--node-id": node_id, "--advertise": advertise, "--edge-option": edge_option,
                 "--relay-option": relay_option, "--spiffe-host-path": spiffe_host_path,
-                "--with-kubeedge-kinds": with_kubeedge_kinds,
+                "--with-kubeedge-kinds": with_kubeedge_kinds, "--slices": slices,
             }
         )  # fmt: skip
         return None
@@ -73,6 +74,7 @@ def edge_of(
         node=_node(domain, node_id, advertise), sell=bool(admit), buy=bool(seller), options=options,
         relay_options=relay_option, host_path=_folder(spiffe_host_path), socket=spiffe_socket,
         storage="" if relay_storage == "none" else relay_storage, kubeedge=with_kubeedge_kinds,
+        slices=slices,
     )  # fmt: skip
     if found.storage and not _QUANTITY.match(found.storage):
         raise BadInput(f"--relay-storage is {relay_storage!r}; a size looks like 1Gi, and none means no volume")

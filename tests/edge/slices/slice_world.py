@@ -64,7 +64,8 @@ class Shop:
             *self.names("consumer", kinds.NAMESPACE, "provider-eu"), *self.names("provider", kinds.NAMESPACE, "slice-"),
             *(f"{side}: {name}" for side in ("provider", "consumer") for kind in (kinds.FLUIDOS_CONTRACT, ALLOCATION)
               for name in self.names(side, kind, namespace=SPACE)),
-            *(f"pod {name}" for name in self.names("provider", kinds.POD)),
+            *(f"pod {pod['metadata']['name']}" for pod in self.made.engine.cluster("provider").list(kinds.POD, "")
+              if pod["metadata"]["namespace"].startswith("slice-")),
         ]  # fmt: skip
 
     def ready(self, cluster: str, namespace: str, prefix: str = "") -> int:
