@@ -135,7 +135,7 @@ def test_the_example_and_what_is_printed_of_it_are_the_same_sensors(tmp_path: Pa
     assert [(each.channel, each.sensor, each.rate) for each in first] == [
         (each.channel, each.sensor, each.rate) for each in second
     ]
-    assert first[0].channel == ("default/sensor/E9906EF209A8/00140000-0001-11e1-ac36-0002a5d5c51b/hts221")
+    assert first[0].channel == ("fluidos/sensor/E9906EF209A8/00140000-0001-11e1-ac36-0002a5d5c51b/hts221")
     assert {model["metadata"]["name"] for model in models_of(said)} == {"stwinkt1b", "sensortile.box-pro"}
 
 
@@ -217,7 +217,7 @@ class Heard:
 
     async def __aenter__(self) -> Heard:
         await self._client.__aenter__()
-        await self._client.subscribe("default/#", qos=1)
+        await self._client.subscribe("fluidos/#", qos=1)
         self._task = asyncio.create_task(self._listen())
         return self
 
