@@ -217,7 +217,7 @@ class Heard:
 
     async def __aenter__(self) -> Heard:
         await self._client.__aenter__()
-        await self._client.subscribe("fluidos/#", qos=1)
+        await self._client.subscribe("default/#", qos=1)
         self._task = asyncio.create_task(self._listen())
         return self
 
