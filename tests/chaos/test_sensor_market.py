@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from continuo.resources import kinds
 
 from .market_books import Books, Witness, holds_of, source_of, uid_of
 from .market_buyers import Office, Person
-from .market_world import CONSUMERS, SENSORS, World, relay_of, world
+from .market_world import CONSUMERS, SENSORS, WITHIN, World, relay_of, world
 
 PEOPLE, SOLVERS = 160, 20
 """Buyers by hand; Solvers of each consumer."""
@@ -67,7 +67,7 @@ class Market:
         for office in self.books.offices:
             office.wish(SOLVERS)
         await self.world.until(self.unbegun, "Solvers reserve")
-        await asyncio.gather(*(each.trade(flavors) for each in self.books.people if not each.contract))
+        await self.all_of(each.trade(flavors) for each in self.books.people if not each.contract)
         self.books.due = SENSORS
         await self.settled("everything is sold")
         solvers = sum(len(office.bought()) for office in self.books.offices)
@@ -102,6 +102,7 @@ class Market:
 
     async def settled(self, what: str) -> None:
         """All is as it should be, first while they die, then when nobody does."""
+        assert self.witness.crimes == []
         await self.world.until(self.books.complaints, what)
         await self.world.rest()
         await self.world.until(self.books.complaints, what)
@@ -115,7 +116,15 @@ class Market:
             for solver, contract in office.bought().items():
                 if contract["metadata"]["name"] in gone:
                     office.dismiss(solver)
-        await asyncio.gather(*(each.cancel() for each in people))
+        await self.all_of(each.cancel() for each in people)
+
+    async def all_of(self, works: Iterable[Coroutine[None, None, None]]) -> None:
+        """Let people do what they do, all at a time; there is an end to it."""
+        try:
+            async with asyncio.timeout(WITHIN):
+                await asyncio.gather(*works)
+        except TimeoutError:
+            raise AssertionError(f"people still wait: {self.witness.crimes}, {await self.books.complaints()}") from None
 
     async def readings(self) -> None:
         """Post a reading of each sensor as CloudCore would: it comes to who bought it, and to nobody else."""
