@@ -95,7 +95,7 @@ class Mortal:
             self.at_writes += 1
             self._kill(self._pid)
         else:
-            asyncio.get_running_loop().call_later(self._rng.uniform(0.0, 0.04), self._kill, self._pid)
+            asyncio.get_running_loop().call_later(self._rng.uniform(0.0, 0.04), self._later, self._pid)
 
     async def stop(self) -> None:
         """End it for good. Raises AssertionError if it ended by itself before."""
@@ -120,6 +120,10 @@ class Mortal:
                 self._kill(pid)
             await self._died.wait()
             await self._bury(pid)
+
+    def _later(self, pid: int) -> None:
+        if self.armed:
+            self._kill(pid)
 
     def _kill(self, pid: int) -> None:
         if self._pid != pid:
