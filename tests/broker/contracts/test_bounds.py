@@ -12,7 +12,7 @@ import pytest
 
 from broker.contracts.world import World, contracted, pod, world
 from broker.mortal import Life, Mortal
-from continuo.broker.contracts import terms
+from continuo.federation import plans
 from continuo.federation.requests import requests_of
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
@@ -216,7 +216,7 @@ async def test_a_handed_over_namespace_has_the_plan_as_its_quota_and_nothing_sli
         made.contract("beef", "far", "green", resources=plan)
         await made.until(lambda: made.said("beef") == ("True", "HandedOver"))
     assert green.get(kinds.RESOURCE_QUOTA, "plan", "contract-beef")["spec"]["hard"] == {
-        "requests.cpu": "2", "requests.memory": "4Gi", "requests.ephemeral-storage": "1G", "pods": terms.PODS,
+        "requests.cpu": "2", "requests.memory": "4Gi", "requests.ephemeral-storage": "1G", "pods": plans.PODS,
         "requests.nvidia.com/gpu": "1", "requests.example.com/fpga": "0",
     }, "what the provider has and nobody bought is nothing, not as much as they like"  # fmt: skip
     (bounds,) = green.get(kinds.LIMIT_RANGE, "plan", "contract-beef")["spec"]["limits"]
