@@ -210,6 +210,8 @@ async def test_secrets_are_in_no_answer_no_log_and_not_in_the_storage(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    for server in ("uvicorn", "uvicorn.error"):  # a command that ran in this process may have made it say less
+        caplog.set_level(logging.DEBUG, server)
     green, lab = await bench.provider("green", auth_url="https://192.0.2.1"), await bench.consumer()
     peering = {"clusterID": "green", "authToken": green.secret, "authURL": "https://192.0.2.2"}
     assert (await bench.anybody.ask("POST", "/authenticate", peering)).status == 200
