@@ -11,6 +11,7 @@ import pytest
 
 from broker.aggregate.places import Broker, aggregating, broker, shows
 from broker.paths.clusters import until
+from broker.readers.doubles import Said
 from continuo.broker.aggregate.loop import Aggregator
 from continuo.broker.aggregate.slice_loop import SliceController
 from continuo.broker.aggregate.slices import answer, patch_of
@@ -128,6 +129,27 @@ def test_the_patch_leaves_liqos_conditions_and_nothing_else() -> None:
 def test_liqos_own_class_is_liqos() -> None:
     with pytest.raises(ValueError, match="Liqo's own"):
         SliceController(None, None, class_="default")  # type: ignore[arg-type]
+
+
+class Silent:
+    """A cluster that never answers."""
+
+    name = "silent"
+
+    async def list(self, *_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+async def test_who_is_stopped_while_it_waits_for_its_cluster_listens_no_more() -> None:
+    reader = Said()
+    controller = SliceController(Silent(), reader)  # type: ignore[arg-type]
+    starting = asyncio.ensure_future(controller.start())
+    await asyncio.sleep(0)
+    assert len(reader.bell) == 1
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await controller.stop()
+    assert len(reader.bell) == 0
 
 
 # --- with Liqo --------------------------------------------------------------------------------------------------------

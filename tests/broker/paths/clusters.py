@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 
 from continuo.embedded.engine import EmbeddedEngine
@@ -18,8 +18,7 @@ from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.resources.crds import workload_crds
-from continuo.resources.meta import Kind, Object
-from continuo.runtime.informer import Informer, Watch
+from continuo.runtime import following
 
 PODS, SERVICES = "10.0.0.0/16", "10.96.0.0/24"
 CRDS = workload_crds()
@@ -86,19 +85,5 @@ async def world() -> AsyncIterator[Clusters]:
         await engine.stop()
 
 
-Cache = dict[tuple[str, str], Object]
-
-
-async def until(cluster: KubeCluster, kind: Kind, test: Callable[[list[Object]], bool], namespace: str = "") -> None:
-    """Follow a kind until the test holds of all its objects."""
-    informer, changed = Informer(cluster, Watch(kind, namespace or None)), asyncio.Event()
-    informer.on_change(lambda _old, _new: changed.set())
-    informer.start()
-    try:
-        async with asyncio.timeout(20):
-            await informer.synced.wait()
-            while not test(list(informer.cache)):
-                changed.clear()
-                await changed.wait()
-    finally:
-        await informer.stop()
+until = partial(following.until, timeout=20.0)
+"""Follow a kind until the test holds of all its objects."""

@@ -218,6 +218,40 @@ def test_an_ended_contract_is_told_to_its_buyer_and_a_deleted_one_to_its_seller(
     run(body)
 
 
+def test_a_second_contract_of_one_seller_is_never_said_to_have_ended() -> None:
+    async def body(made: World, provider: KubeCluster, consumer: KubeCluster) -> None:
+        said: list[tuple[str, str]] = []
+
+        def noted(change: Any) -> None:
+            told = (change.object.get("status") or {}).get("phase") or {}
+            said.append((told.get("phase", ""), told.get("message", "")))
+
+        made.engine.cluster("consumer").listen(FLUIDOS_CONTRACT, noted)
+        for uid in ("one", "two"):
+            await provider.create(sensor(uid))
+        async with selling(provider, time.time) as seller, serving(seller) as gateway, buying(consumer) as buyer:
+            await know(consumer, gateway)
+            await consumer.create(solver("first", exclusive=True))
+            await settled(lambda: buyer._contracts.ears.said(gateway.address, _contract(made))[0])
+            await consumer.create(solver("second", exclusive=True))
+            await settled(lambda: len(made.objects("consumer", FLUIDOS_CONTRACT)) == 2)
+            await settled(lambda: phase(made, "second") == "Running" and len(_heard(made)) == 2)
+            assert not [each for each in said if each[0] == "Inactive"]
+
+    run(body)
+
+
+def _contract(made: World) -> str:
+    """The first of the buyer's Contracts."""
+    return next((each["metadata"]["name"] for each in made.objects("consumer", FLUIDOS_CONTRACT)), "")
+
+
+def _heard(made: World) -> list[Object]:
+    """The Allocations of which their seller has said how they are."""
+    found = made.objects("consumer", ALLOCATION)
+    return [each for each in found if "the seller says" in (each.get("status") or {}).get("message", "")]
+
+
 def test_a_solver_that_goes_while_its_sensor_is_bought_leaves_no_contract() -> None:
     async def body(made: World, provider: KubeCluster, consumer: KubeCluster) -> None:
         await provider.create(sensor("s1"))

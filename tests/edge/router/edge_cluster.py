@@ -37,6 +37,8 @@ class Relay:
         self.instance = "first"
         self.away = False
         self.puts = 0
+        self.failing = 0
+        """So many lists of routes fail."""
         self.changed: Callable[[], None] = lambda: None
         self._news: asyncio.Queue[Heard | None] = asyncio.Queue()
 
@@ -57,7 +59,14 @@ class Relay:
 
     async def routes(self) -> list[str]:
         self._answers()
+        if self.failing:
+            self.failing -= 1
+            raise Unreachable("the relay does not answer")
+        await self.listing()
         return list(self.have)
+
+    async def listing(self) -> None:
+        """What happens while the list is on its way."""
 
     async def ingest_url(self, source: Source, rule: str) -> str:
         self._answers()

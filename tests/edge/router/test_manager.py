@@ -292,6 +292,40 @@ async def test_a_relay_that_starts_anew_is_told_everything_and_forgets_what_ende
         )
 
 
+async def test_a_relay_that_fails_as_it_starts_anew_is_told_everything_all_the_same() -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        made.relay.failing = 1
+        made.relay.restart(forgets=True)
+        await made.until(lambda: len(made.relay.have) == 1, "the route again")
+
+
+async def test_a_route_that_is_told_while_old_ones_are_looked_for_stays() -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: len(made.relay.have) == 1, "the route")
+        sold = asyncio.Event()
+
+        async def meanwhile() -> None:
+            await made.sell("two", "s1", OTHER, buyer="b2")
+            await made.until(lambda: "contract-two" in made.relay.have, "the new route")
+            sold.set()
+
+        made.relay.listing = meanwhile  # type: ignore[method-assign]
+        made.relay.restart(forgets=False)
+        await sold.wait()
+        made.relay.say(status("contract-one", "s1", received=5, delivered=5))
+        await made.until(lambda: "5 readings delivered" in made.state("one")[1], "what the relay says afterwards")
+        assert set(made.relay.have) == {"contract-one", "contract-two"}
+
+
 async def test_a_device_that_moves_to_another_node_takes_its_path_along() -> None:
     async with provider() as made:
         made.cloud.online.add("edge-b")

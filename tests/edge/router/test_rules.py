@@ -122,5 +122,6 @@ def test_the_ledger_says_what_its_entries_say(steps: list[tuple[str, Entry | Non
         assert ledger.needs(source) == any(model[key].approved for key in users)
         assert (source in ledger.at(source.node)) == bool(users)
     assert set(ledger.keys) == set(model)
+    assert ledger.commands("n") == any(entry.commands and entry.approved for entry in model.values())
     for sensor in "abc":
         assert set(ledger.of_sensor(sensor)) == {key for key, entry in model.items() if sensor in entry.sensors}

@@ -73,9 +73,10 @@ class SliceController:
     async def stop(self) -> None:
         """Answer no more; what was answered stays."""
         await self._controller.stop()
-        if self._task is not None and self._changes is not None:
+        if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._changes is not None:  # also when nobody hears them yet: a start may be cancelled while it waits
             await self._changes.aclose()
         await asyncio.gather(*(informer.stop() for informer in self._member.informers))
 

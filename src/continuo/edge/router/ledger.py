@@ -28,6 +28,8 @@ class Ledger:
         self._users: dict[Source, dict[Key, None]] = {}
         self._at: dict[str, dict[Source, None]] = {}
         self._of_sensor: dict[str, dict[Key, None]] = {}
+        self._commanding: dict[str, dict[Key, None]] = {}
+        """By namespace: the allocations that may send commands."""
 
     def put(self, key: Key, entry: Entry | None) -> set[Source]:
         """Note what an allocation needs from now on, None: nothing; the sources to be looked at."""
@@ -67,10 +69,7 @@ class Ledger:
 
     def commands(self, namespace: str) -> bool:
         """Whether somebody may send commands to the edge through the rules of a namespace."""
-        return any(
-            entry.commands and entry.approved and any(source.namespace == namespace for source in entry.sources)
-            for entry in self._entries.values()
-        )
+        return bool(self._commanding.get(namespace))
 
     @property
     def sources(self) -> Iterable[Source]:
@@ -88,6 +87,8 @@ class Ledger:
             self._at.setdefault(source.node, {})[source] = None
         for sensor in entry.sensors:
             self._of_sensor.setdefault(sensor, {})[key] = None
+        for namespace in _commanded(entry):
+            self._commanding.setdefault(namespace, {})[key] = None
 
     def _take_out(self, key: Key, entry: Entry) -> None:
         for source in entry.sources:
@@ -101,3 +102,10 @@ class Ledger:
             keys.pop(key, None)
             if not keys:
                 del self._of_sensor[sensor]
+        for namespace in _commanded(entry):
+            self._commanding[namespace].pop(key, None)
+
+
+def _commanded(entry: Entry) -> set[str]:
+    """The namespaces through whose rules an allocation may send commands."""
+    return {source.namespace for source in entry.sources} if entry.commands and entry.approved else set()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from continuo.edge.relay.model import RouteStatus, Source
 from continuo.edge.router.allocations import Allocations
-from continuo.edge.router.bought import contract_of, rate_of, uid_of
+from continuo.edge.router.bought import rate_of, uid_of
 from continuo.edge.router.delivery import delivery_of, is_news, silent
 from continuo.edge.router.desk import MANAGER, Desk, Settings
 from continuo.edge.router.egress import Resolve, resolve
@@ -152,6 +152,7 @@ class RouterManager:
         desk, name = self.desk, key[1]
         status, contract = desk.statuses.get(name), desk.contracts.cache.get(key)
         if status is None or contract is None:
+            self._reported.pop(name, None)
             return DONE
         delivery = delivery_of(status)
         if (contract.get("status") or {}).get("delivery") == delivery:
@@ -186,8 +187,8 @@ class RouterManager:
     async def _heard(self, heard: Heard) -> None:
         desk = self.desk
         if heard.instance != desk.relay_instance:
-            desk.relay_instance = heard.instance
             await self._clean()
+            desk.relay_instance = heard.instance  # not before: who fails in between cleans again
             for key in [key_of(allocation) for allocation in desk.allocations.cache]:
                 self.allocations.add(key)
             for source in desk.ledger.sources:
@@ -197,14 +198,18 @@ class RouterManager:
 
     async def _clean(self) -> None:
         """Take away the routes that nobody bought: those of contracts that ended while nobody looked."""
-        sold = {contract_of(allocation)[1] for allocation in self.desk.allocations.cache}
         for name in await self.desk.relay.routes():
-            if name not in sold:
+            if not self._is_sold(name):  # asked now: contracts come while the list is on its way
                 log.info("route %s is nobody's any more", name)
                 await self.desk.relay.delete_route(name)
 
+    def _is_sold(self, route: str) -> bool:
+        return bool(self.desk.allocations.cache.by_index("contract", (self.desk.settings.namespace, route)))
+
     def _take(self, status: RouteStatus) -> None:
         desk, key = self.desk, (self.desk.settings.namespace, status.name)
+        if not self._is_sold(status.name):
+            return  # the last words of a route that is gone
         before = desk.statuses.get(status.name)
         desk.statuses[status.name] = status
         self._wake_silent(key, status)
