@@ -22,6 +22,7 @@ import aiomqtt
 from continuo.edge.mapper.buffer import Buffer
 from continuo.edge.mqtt.address import Address
 from continuo.edge.mqtt.proof import Unproved, while_proved
+from continuo.edge.mqtt.session import connected, end_if_told
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Publisher:
                 except Unproved as error:
                     log.info("MQTT broker %s: %s; connecting anew", self.broker, error)
                 except aiomqtt.MqttError as error:
+                    end_if_told()
                     if str(error) != told:
                         log.warning("MQTT broker %s: %s; readings are kept", self.broker, error)
                         told = str(error)
@@ -109,9 +111,10 @@ class Publisher:
 
     async def _connected(self) -> None:
         options = await asyncio.to_thread(self.broker.options, self.proved)
-        async with aiomqtt.Client(
+        client = aiomqtt.Client(
             **options, identifier=self.identifier, timeout=TIMEOUT, keepalive=15, max_inflight_messages=BATCH
-        ) as client:
+        )
+        async with connected(client):
             self.counts.connected += 1
             self._rewind()
             if self.hears:

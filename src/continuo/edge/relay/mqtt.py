@@ -16,6 +16,7 @@ from aiomqtt.types import PayloadType
 
 from continuo.edge.mqtt.address import Address
 from continuo.edge.mqtt.proof import Unproved, while_proved
+from continuo.edge.mqtt.session import connected, end_if_told
 from continuo.edge.relay.model import Source
 from continuo.edge.relay.relay import NotSold, Relay
 
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 FIRST, LONGEST = 0.2, 15.0
 """Seconds between attempts to connect."""
 TIMEOUT = 10.0
-GOODBYE = 1.0
-"""Seconds for which a broker may keep us from leaving it."""
 BATCH = 100
 """Topics in one subscription."""
 
@@ -67,7 +66,7 @@ class Subscription:
                     log.info("MQTT broker %s: %s; connecting anew", self._broker, error)
                     pause = FIRST
                 except aiomqtt.MqttError as error:
-                    _end_if_told()
+                    end_if_told()
                     if self.subscribed:
                         pause = FIRST
                     if str(error) != told:
@@ -94,17 +93,8 @@ class Subscription:
             **options, identifier=self._identifier, clean_session=False, timeout=TIMEOUT, keepalive=30,
             queue_type=_handing_to(self._take),
         )  # fmt: skip
-        early = client._disconnected  # aiomqtt forgets an end that comes together with the beginning
-        try:
-            async with client:
-                _end_if_told()
-                if early.done():
-                    raise aiomqtt.MqttError("it ended the connection as soon as that was made")
-                await self._follow(client)
-        finally:
-            for end in (early, client._disconnected):
-                if end.done() and not end.cancelled():
-                    end.exception()  # what nobody asked for would be logged as an error of ours
+        async with connected(client):
+            await self._follow(client)
 
     async def _follow(self, client: aiomqtt.Client) -> None:
         """While there is that connection."""
@@ -121,7 +111,6 @@ class Subscription:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            client.timeout = GOODBYE
 
     async def _keep_subscribed(self, client: aiomqtt.Client) -> None:
         while True:
@@ -134,7 +123,7 @@ class Subscription:
             for start in range(0, len(old), BATCH):
                 await client.unsubscribe(old[start : start + BATCH])
                 self.subscribed -= set(old[start : start + BATCH])
-            _end_if_told()
+            end_if_told()
             if not self._changed.is_set():
                 self.settled.set()
             await self._changed.wait()
@@ -160,17 +149,6 @@ class Subscription:
                 continue
             except Exception:
                 log.exception("a reading from MQTT topic %s could not be taken", message.topic)
-
-
-def _end_if_told() -> None:
-    """Be cancelled, where that was asked for and forgotten.
-
-    A broker's trouble with our goodbye takes its place, and Python 3.11's `wait_for` drops it when its answer comes at the
-    same moment; whoever cancelled then waits for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _open(client: aiomqtt.Client) -> None:
