@@ -1,0 +1,1 @@
+"""The composition function: one claim for clusters, networks and boards."""

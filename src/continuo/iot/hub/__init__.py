@@ -1,0 +1,1 @@
+"""The hub: what boards connect to, and an IoTronic-compatible service over them."""
