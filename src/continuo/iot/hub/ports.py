@@ -27,7 +27,9 @@ class Boards(Protocol):
     def capabilities(self, board: str) -> frozenset[str]:
         """What its agent said it can (`continuo`, `tap`, `process`, `container`, ...); Lightning-rod says nothing."""
 
-    async def call(self, board: str, method: str, *arguments: Any, request: Json | None = None, timeout: float = 50.0) -> Message:  # fmt: skip
+    async def call(
+        self, board: str, method: str, *arguments: Any, request: Json | None = None, timeout: float = 50.0
+    ) -> Message:
         """Call a method of a board's current session; raises BoardNotConnected and CallFailed."""
 
 
@@ -37,7 +39,8 @@ class Presence(Protocol):
     async def register(self, code: str, session: int, key: str | None) -> Json:
         """Spend a registration code; the configuration for the board. `key`: its Ed25519 public key, hex.
 
-        Raises LookupError where the code is unknown or was spent, in a sentence."""
+        Raises LookupError where the code is unknown or was spent, in a sentence.
+        """
 
     def key_of(self, board: str) -> str | None:
         """The public key by which a board's sessions are authenticated."""
@@ -66,7 +69,8 @@ class Tunnels(Protocol):
 
     async def open(self, board: str, port: int | None = None) -> tuple[int, str]:
         """Reserve a public port (again the same one, where named and free); the port and the token that opens it once
-        for each connection of the board. Raises OSError where none is free."""
+        for each connection of the board. Raises OSError where none is free.
+        """
 
     async def close(self, port: int) -> None:
         """Close a public port and everything in it; nothing where there is none."""
