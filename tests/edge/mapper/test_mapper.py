@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from continuo.edge.discovery.boards import board_of
-from continuo.edge.mapper.buffer import Buffer
+from continuo.edge.mapper.buffer import Buffer, BufferFailed
 from continuo.edge.mapper.driver import Simulated
 from continuo.edge.mapper.manifests import devices_of, models_of
 from continuo.edge.mapper.mapper import Clock, Mapper
@@ -385,3 +385,33 @@ async def test_silences_and_drivers_that_fail_stop_nobody(buffer: Buffer) -> Non
             more.clear()
             await asyncio.wait_for(more.wait(), 20)
     assert mapper.failed >= 5 and mapper.read >= 5
+
+
+class Full(Buffer):
+    """Takes nothing the first time."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.asked, self.taken = 0, asyncio.Event()
+
+    async def add(self, readings: list[tuple[str, int, bytes]]) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise BufferFailed("the buffer cannot be used: database or disk is full")
+        await super().add(readings)
+        self.taken.set()
+
+
+async def test_what_is_measured_while_the_disk_is_full_waits_for_it(tmp_path: Path) -> None:
+    full = Full(tmp_path / "b.sqlite")
+    await full.open()
+    (source,) = one()
+    clock = Clock(time.monotonic, time.time)
+    mapper = Mapper([source], Simulated([source], 1, clock.mono), full, clock=clock, more=lambda: None)
+    running = asyncio.create_task(mapper.run())
+    await asyncio.wait_for(full.taken.wait(), 30)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    numbers = [json.loads(each.body)["sequence"] for each in await full.oldest(100)]
+    assert full.asked >= 2 and numbers == list(range(1, mapper.read + 1))
+    await full.close()

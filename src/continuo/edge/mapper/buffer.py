@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL
 """
 
 
+class BufferFailed(Exception):
+    """The file cannot be read or written now; what is in it stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A reading that waits."""
@@ -83,7 +87,10 @@ class Buffer:
         self._thread.shutdown(wait=False)
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise BufferFailed(f"the buffer {self._file} cannot be used: {error}") from error
 
     def _open(self) -> None:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,7 +122,8 @@ class Buffer:
             self._advance("number", len(rows))
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has rolled it back already
+                self._db.execute("ROLLBACK")
             raise
         self._next += len(rows)
         self._count += len(rows)

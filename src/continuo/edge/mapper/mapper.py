@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from continuo.edge.mapper.buffer import Buffer
+from continuo.edge.mapper.buffer import Buffer, BufferFailed
 from continuo.edge.mapper.driver import Driver
 from continuo.edge.mapper.model import Source
 from continuo.edge.mapper.payload import FORMATS
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 READ_TIMEOUT = 10.0
 """Seconds that a driver may take."""
+FIRST, LONGEST = 0.5, 10.0
+"""Seconds between attempts to write what was measured."""
 COMMANDS = "commands"
 """First level of the topics on which commands come; the source's topic follows, without a namespace."""
 
@@ -86,8 +88,21 @@ class Mapper:
     async def _keep(self, sequences: dict[str, int]) -> None:
         while True:
             first = await self._queue.get()
-            await self._buffer.add(self._batch(sequences, first))
+            await self._add(self._batch(sequences, first))
             self._more()
+
+    async def _add(self, batch: list[tuple[str, int, bytes]]) -> None:
+        """Into the buffer; while it takes nothing, what is measured waits, and after that is missed."""
+        pause, told = FIRST, ""
+        while True:
+            try:
+                return await self._buffer.add(batch)
+            except BufferFailed as error:
+                if str(error) != told:
+                    log.warning("%s; %d readings wait for it", error, len(batch))
+                    told = str(error)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST, 2 * pause)
 
     def _batch(
         self, sequences: dict[str, int], first: tuple[Source, Mapping[str, float], float] | None = None

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import aiomqtt
 
-from continuo.edge.mapper.buffer import Buffer
+from continuo.edge.mapper.buffer import Buffer, BufferFailed
 from continuo.edge.mqtt.address import Address
 from continuo.edge.mqtt.proof import Unproved, while_proved
 from continuo.edge.mqtt.session import connected, end_if_told
@@ -99,6 +99,10 @@ class Publisher:
                     if str(error) != told:
                         log.warning("MQTT broker %s: %s; readings are kept", self.broker, error)
                         told = str(error)
+                except BufferFailed as error:
+                    if str(error) != told:
+                        log.warning("%s; publishing goes on when it can be", error)
+                        told = str(error)
                 if self.counts.connected > before:
                     pause, told = FIRST, ""
                 await asyncio.sleep(pause * (0.5 + self.rng.random() / 2))
@@ -170,7 +174,10 @@ class Publisher:
             except Exception:
                 log.exception("looking for the cloud failed")
                 seen = False
-            await self._looked(seen, begun - cloud.settle)
+            try:
+                await self._looked(seen, begun - cloud.settle)
+            except BufferFailed as error:
+                log.warning("%s; what the cloud has stays in it", error)
             await asyncio.sleep(cloud.every)
 
     async def _looked(self, seen: bool, sure: float) -> None:
@@ -180,11 +187,11 @@ class Publisher:
             self._reachable = False
             self._rewind()
             return
-        until = 0
-        while self._unsure and self._unsure[0][0] <= sure:
-            until = self._unsure.popleft()[1]
+        until = max((number for at, number in self._unsure if at <= sure), default=0)
         if until:
             await self.buffer.delivered(until)
+        while self._unsure and self._unsure[0][1] <= until:
+            self._unsure.popleft()
         if not self._reachable:
             log.info("the cloud can be reached again; %d readings were kept", self.buffer.count)
             self._reachable = True
