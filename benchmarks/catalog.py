@@ -28,9 +28,10 @@ import uvloop
 from benchmarks.report import Bar, Report
 from continuo.broker.catalog.accounts import Account, Accounts
 from continuo.broker.catalog.catalog import Catalog
-from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.catalog.tokens import Signer
 from continuo.broker.offers.model import Offer, Plan
+from continuo.storage.database import Database
 
 ROOT = Path(__file__).parent.parent
 PROVIDERS = 10
@@ -71,7 +72,7 @@ def plans(dice: random.Random) -> tuple[Plan, ...]:
 
 async def fill(storage: Path, offers: int) -> None:
     """A storage with providers and offers."""
-    database = Database(str(storage))
+    database = Database(str(storage), SCHEMA)
     await database.open()
     signer = Signer(database, "catalog", time.time)
     accounts = Accounts(database, signer, time.time)

@@ -19,8 +19,8 @@ from continuo.cli.catalog_measuring import Asked, measuring, networks
 from continuo.cli.failures import BadInput, Failed
 
 if TYPE_CHECKING:
-    from continuo.broker.catalog.database import Database
     from continuo.server.catalog_face import CatalogParts, OperatorCheck
+    from continuo.storage.database import Database
 
 _DAY = 86400.0
 _COLLECT = (5_000, 20, 100)
@@ -120,9 +120,9 @@ async def catalog_running(storage: str, operator: OperatorCheck, wish: Wish) -> 
 
     It ends like on SIGTERM when another one has taken the storage over: what this one knows is no longer true then.
     """
-    from continuo.broker.catalog.database import StorageFailed
     from continuo.server.catalog_app import make_catalog
     from continuo.server.catalog_face import Rotation, running
+    from continuo.storage.database import StorageFailed
 
     forever = float("inf")
     rotation = Rotation(wish.token_days * _DAY, forever if wish.record_days is None else wish.record_days * _DAY)

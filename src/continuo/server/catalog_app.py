@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog
 from continuo.broker.catalog.contracts import Contracts
-from continuo.broker.catalog.database import Database
 from continuo.broker.catalog.following import Followable, Follower
 from continuo.broker.catalog.peering import HandOver, Peering
 from continuo.broker.catalog.query import Queries
+from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.catalog.tokens import Signer
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.store import Measurements
@@ -32,6 +32,7 @@ from continuo.server.routes.catalog_offers import offers_router
 from continuo.server.routes.catalog_thesis import thesis_router
 from continuo.server.routes.health import health_router
 from continuo.server.subjects import Gate
+from continuo.storage.database import Database
 
 
 def make_catalog(
@@ -48,7 +49,7 @@ def make_catalog(
     rotation: Rotation | None = None,
 ) -> CatalogParts:
     """The catalog over a database; `name` is the audience of its tokens, `keep` how many changes can be resumed."""
-    database = Database(url)
+    database = Database(url, SCHEMA)
     catalog = Catalog(database, keep=keep, interval=interval, clock=clock)
     signer = Signer(database, name, clock)
     accounts = Accounts(database, signer, clock)

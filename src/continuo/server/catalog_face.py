@@ -18,7 +18,6 @@ from fastapi.responses import JSONResponse
 from continuo.broker.catalog.accounts import Accounts
 from continuo.broker.catalog.catalog import Catalog, Refused
 from continuo.broker.catalog.contracts import Contracts
-from continuo.broker.catalog.database import Database, StorageFailed
 from continuo.broker.catalog.following import Follower
 from continuo.broker.catalog.query import Queries
 from continuo.broker.catalog.ranking import BadQuery
@@ -30,6 +29,7 @@ from continuo.broker.offers.reading import BadOffer, decode
 from continuo.expressions.tree import BadExpression
 from continuo.server.catalog_fan import Fan
 from continuo.server.problems import MEDIA_TYPE, Problem
+from continuo.storage.database import Database, StorageFailed
 
 log = logging.getLogger(__name__)
 

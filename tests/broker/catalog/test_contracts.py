@@ -15,9 +15,10 @@ import pytest
 from broker.catalog.bench import Bench, Client, Clock, catalog, offer
 from continuo.broker.catalog.catalog import Catalog
 from continuo.broker.catalog.contracts import Contract, Contracts, Purchase
-from continuo.broker.catalog.database import Database
 from continuo.broker.catalog.peering import Link, PeeringRefused
+from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.offers.model import Offer, Plan
+from continuo.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 BUY = {"offer": "a", "plan": "basic"}
@@ -164,7 +165,7 @@ async def no_pause(_: float) -> None:
 async def open_contracts(
     path: str, peering: Rehearsal, clock: Clock, pause: Callable[[float], Any] = no_pause
 ) -> tuple[Database, Contracts]:
-    database = Database(path)
+    database = Database(path, SCHEMA)
     await database.open()
     books = Catalog(database, clock=clock)
     await books.load()

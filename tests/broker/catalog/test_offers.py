@@ -93,11 +93,12 @@ async def test_everything_is_there_after_a_restart(storage: str) -> None:
 
 
 async def test_two_catalogs_never_share_a_storage(storage: str) -> None:
-    from continuo.broker.catalog.database import Database, StorageFailed
+    from continuo.broker.catalog.schema import SCHEMA
+    from continuo.storage.database import Database, StorageFailed
 
     async with catalog(storage):
         with pytest.raises(StorageFailed, match="another catalog uses"):
-            await Database(storage).open()
+            await Database(storage, SCHEMA).open()
 
 
 async def test_a_storage_that_fails_refuses_and_says_so(bench: Bench) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from broker.catalog.bench import Bench, catalog, offer
-from continuo.broker.catalog.database import Database
-from continuo.broker.catalog.storage import Storage, StorageFailed
+from continuo.broker.catalog.schema import SCHEMA
+from continuo.storage.connection import Storage, StorageFailed
+from continuo.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +121,7 @@ async def test_another_catalog_that_came_meanwhile_is_not_written_over(server: S
         green = await bench.provider()
         assert (await green.publish("a", offer())).status == 201
         server.end_sessions()
-        other = Storage(server.url)
+        other = Storage(server.url, SCHEMA)
         await asyncio.to_thread(other.open)
         other.close()  # and is gone again
         assert (await green.publish("a", offer(cost="2"))).status == 503
@@ -132,5 +133,5 @@ async def test_another_catalog_that_came_meanwhile_is_not_written_over(server: S
 
 async def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
     with pytest.raises(StorageFailed, match=r"cannot reach PostgreSQL at 127.0.0.1:1/none") as failed:
-        await Database("postgresql://me:secret@127.0.0.1:1/none").open()
+        await Database("postgresql://me:secret@127.0.0.1:1/none", SCHEMA).open()
     assert "secret" not in str(failed.value)

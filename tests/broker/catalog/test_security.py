@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.catalog.bench import OPERATOR, Bench, Client, offer
-from continuo.broker.catalog.database import Session
 from continuo.broker.catalog.schema import SCHEMA
+from continuo.storage.database import Session
+from continuo.storage.schema import META
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +199,7 @@ async def test_an_account_that_is_not_there_answers_as_a_wrong_secret_does(bench
 
 def everything(session: Session) -> str:
     """All that is stored, as text."""
-    tables = [statement.split()[5] for statement in SCHEMA]
+    tables = [statement.split()[5] for statement in (META, *SCHEMA.tables)]
     rows = [row for table in tables for row in session.all(f"SELECT * FROM {table}")]
     return "\n".join(
         bytes(value).decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)

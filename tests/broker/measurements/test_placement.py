@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.measurements.addresses import Addresses, BadAddress, connector
 from continuo.broker.measurements.agent import Agent, start
 from continuo.broker.measurements.measuring import ENDPOINT, Measuring
@@ -31,6 +31,7 @@ from continuo.kube.config import connect
 from continuo.resources import kinds
 from continuo.resources.broker import PROVIDER, broker_crds
 from continuo.resources.errors import Conflict, NotFound
+from continuo.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 PLACEMENT = Placement("broker", "continuo:test", "ClusterIP")
@@ -186,7 +187,7 @@ async def prepared(bed: Bed) -> tuple[KubeCluster, KubeCluster]:
 
 @asynccontextmanager
 async def broker(home: KubeCluster, tmp_path: Any) -> AsyncIterator[tuple[Measurements, Measuring]]:
-    database = Database(str(tmp_path / "c.sqlite"))
+    database = Database(str(tmp_path / "c.sqlite"), SCHEMA)
     await database.open()
     kept = Measurements(database, "broker", time.time)
     await kept.load()

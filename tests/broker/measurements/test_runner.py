@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from broker.catalog.bench import Clock
-from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.measurements.probing import Bandwidth, Endpoint, Latency, ProbeFailed, ProbeRefused
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.runner import Runner, Schedule, Target
@@ -22,6 +22,7 @@ from continuo.broker.measurements.store import Measurements
 from continuo.kube.port import Listing
 from continuo.resources import kinds
 from continuo.resources.errors import Unreachable
+from continuo.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,7 @@ async def measuring(
     tmp_path: Any, names: list[str], **schedule: Any
 ) -> AsyncIterator[tuple[Time, Probes, Measurements, Runner]]:
     time = Time()
-    database = Database(str(tmp_path / "c.sqlite"))
+    database = Database(str(tmp_path / "c.sqlite"), SCHEMA)
     await database.open()
     kept = Measurements(database, "broker", time)
     await kept.load()

@@ -8,17 +8,18 @@ from contextlib import asynccontextmanager
 import pytest
 
 from broker.catalog.bench import Clock
-from continuo.broker.catalog.database import Database
+from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.measurements.publishing import Publisher, differs
 from continuo.broker.measurements.records import BadRecord, sign, verify
 from continuo.broker.measurements.store import Measurements, Value
+from continuo.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
 async def opened(storage: str, clock: Clock, history: int = 5) -> AsyncIterator[Measurements]:
-    database = Database(storage)
+    database = Database(storage, SCHEMA)
     await database.open()
     try:
         measurements = Measurements(database, "broker", clock, history=history)

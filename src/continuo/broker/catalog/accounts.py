@@ -16,9 +16,9 @@ from typing import Any, Literal
 import msgspec
 
 from continuo.broker.catalog.catalog import Refused
-from continuo.broker.catalog.database import Database, Session
 from continuo.broker.catalog.secrets import digest, hashed, make_secret, matches
 from continuo.broker.catalog.tokens import BadToken, Claims, Signer
+from continuo.storage.database import Database, Session
 
 REFRESH_LIFETIME = 30 * 24 * 3600
 _TRIES, _WINDOW = 10, 60.0

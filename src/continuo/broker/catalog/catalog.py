@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from continuo.broker.catalog.database import Database, Session
 from continuo.broker.catalog.entries import Change, Entry
 from continuo.broker.catalog.feed import Feed
 from continuo.broker.catalog.index import Index
 from continuo.broker.offers.model import Offer
+from continuo.storage.database import Database, Session
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,11 @@ class Catalog:
         keep = self._keep
 
         def read(session: Session) -> tuple[Any, ...]:
-            head = session.one("SELECT value FROM meta WHERE name = 'revision'")
-            assert head is not None
-            session.run("DELETE FROM changes WHERE revision <= ?", head[0] - keep)
+            head = session.number("revision")
+            session.run("DELETE FROM changes WHERE revision <= ?", head - keep)
             offers = session.all("SELECT id, provider, revision, updated, body FROM offers")
             changes = session.all("SELECT revision, id, provider, updated, body FROM changes ORDER BY revision")
-            return head[0], offers, changes, session.all("SELECT provider, body FROM measured")
+            return head, offers, changes, session.all("SELECT provider, body FROM measured")
 
         revision, offers, changes, measured = await self.database.do(read)
         self._measured = {provider: msgspec.json.decode(bytes(body)) for provider, body in measured}
@@ -168,7 +167,7 @@ class Catalog:
         body = None if offer is None else _encoder.encode(offer)
 
         def write(session: Session) -> int:
-            revision = session.next_revision()
+            revision = session.next_number("revision")
             if body is None:
                 session.run("DELETE FROM offers WHERE id = ?", id)
             else:

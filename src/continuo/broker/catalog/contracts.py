@@ -20,11 +20,11 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from continuo.broker.catalog.catalog import Catalog, Refused
-from continuo.broker.catalog.database import Database, Session
 from continuo.broker.catalog.peering import Access, Link, Peering, PeeringRefused, PeeringUnavailable
 from continuo.broker.catalog.secrets import digest, make_secret
 from continuo.broker.catalog.usage import Usage
 from continuo.broker.offers.model import Resources
+from continuo.storage.database import Database, Session
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from continuo.runtime.controller import DONE, Controller, Result
 
 if TYPE_CHECKING:
     from continuo.broker.catalog.contracts import Contract, Contracts
-    from continuo.broker.catalog.database import Database
+    from continuo.storage.database import Database
 
 log = logging.getLogger(__name__)
 SEEN = "links-seen"

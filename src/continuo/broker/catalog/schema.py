@@ -1,11 +1,10 @@
-"""The tables. The same text for SQLite and PostgreSQL, but for the name of the bytes type."""
+"""The catalog's tables."""
 
 from __future__ import annotations
 
-VERSION = 1
+from continuo.storage.schema import Schema
 
-SCHEMA: tuple[str, ...] = (
-    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
+_TABLES = (
     """CREATE TABLE IF NOT EXISTS offers (
         id TEXT PRIMARY KEY, provider TEXT NOT NULL, revision BIGINT NOT NULL, updated DOUBLE PRECISION NOT NULL,
         body BLOB NOT NULL)""",
@@ -30,3 +29,5 @@ SCHEMA: tuple[str, ...] = (
         account TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, contract TEXT NOT NULL,
         at DOUBLE PRECISION NOT NULL, PRIMARY KEY (account, key))""",
 )
+
+SCHEMA = Schema(owner="catalog", extra="broker", lock=0x636F6E74, version=1, tables=_TABLES)

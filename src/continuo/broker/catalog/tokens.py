@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from continuo.broker.catalog.database import Database, Session
+from continuo.storage.database import Database, Session
 
 LIFETIME = 15 * 60
 ISSUER = "continuo-catalog"

@@ -5,9 +5,6 @@ Each call deletes what it sees and says whether that was nothing; it is called a
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-
 from continuo.broker.contracts.terms import is_of, word
 from continuo.federation.reflection.node import LEASES
 from continuo.federation.reflection.objects import KINDS
@@ -15,11 +12,10 @@ from continuo.federation.reflection.spaces import CONSUMER
 from continuo.federation.reflection.twin import ORIGIN, THROUGH
 from continuo.federation.reflection.vacated import Vacated
 from continuo.kube.port import Cluster
+from continuo.kube.sweep import delete_all
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
-from continuo.resources.meta import Kind, Object, deleting, key_of, labels_of
-
-_AT_ONCE = 16
+from continuo.resources.meta import Object, deleting, key_of, labels_of
 
 
 async def sweep_home(home: Cluster, node: str, contract: str) -> bool:
@@ -31,9 +27,9 @@ async def sweep_home(home: Cluster, node: str, contract: str) -> bool:
     if not is_of(found, contract):
         return True
     pods = (await home.list(kinds.POD, fields=f"spec.nodeName={node}")).items
-    await _delete(home, kinds.POD, pods, grace=0)
-    await _delete(home, kinds.LEASE, [kinds.LEASE.new(node, LEASES)])
-    await _delete(home, kinds.NODE, [found])
+    await delete_all(home, kinds.POD, pods, grace=0)
+    await delete_all(home, kinds.LEASE, [kinds.LEASE.new(node, LEASES)])
+    await delete_all(home, kinds.NODE, [found])
     return False
 
 
@@ -44,7 +40,7 @@ async def sweep_remote(remote: Cluster, node: str, consumer: str) -> bool:
     for kind in (kinds.POD, *KINDS):
         found = (await remote.list(kind, labels=f"{ORIGIN},{THROUGH}={node}")).items
         own = [obj for obj in found if key_of(obj)[0] in spaces]
-        await _delete(remote, kind, own)
+        await delete_all(remote, kind, own)
         empty = empty and not own
     return empty
 
@@ -54,25 +50,10 @@ async def sweep_spaces(remote: Cluster, consumer: str) -> bool:
     spaces = await _spaces(remote, consumer)
     content = [await Vacated(remote, labels_of(space)[ORIGIN]).content(space["metadata"]["name"]) for space in spaces]
     empty = [space for space, found in zip(spaces, content, strict=True) if found is None]
-    await _delete(remote, kinds.NAMESPACE, [space for space in empty if not deleting(space)])
+    await delete_all(remote, kinds.NAMESPACE, [space for space in empty if not deleting(space)])
     return not empty
 
 
 async def _spaces(remote: Cluster, consumer: str) -> list[Object]:
     found = (await remote.list(kinds.NAMESPACE, labels=f"{ORIGIN},{CONSUMER}={word(consumer)}")).items
     return [space for space in found if labels_of(space).get(ORIGIN)]
-
-
-async def _delete(cluster: Cluster, kind: Kind, doomed: Iterable[Object], grace: int | None = None) -> None:
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(obj: Object) -> None:
-        namespace, name = key_of(obj)
-        async with slots:
-            try:
-                uid = obj["metadata"].get("uid")
-                await cluster.delete(kind, name, namespace or None, uid=uid, grace_seconds=grace)
-            except NotFound:
-                return
-
-    await asyncio.gather(*(one(obj) for obj in doomed))

@@ -13,9 +13,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from continuo.broker.catalog.database import Database, Session
 from continuo.broker.measurements.records import BadRecord, PublicKey, Record, checked, key_id, sign, verify
 from continuo.broker.measurements.uptime import BUCKET, LONGEST, Checks
+from continuo.storage.database import Database, Session
 
 HISTORY = 200
 """Records that are kept of each metric of each provider."""

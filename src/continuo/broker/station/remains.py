@@ -5,19 +5,16 @@ Who takes the finalizer off by hand says that a cluster is gone for good; then o
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from continuo.broker.selector.names import PROVIDER
 from continuo.broker.station.names import KEPT
 from continuo.federation.reflection.node import LEASES, NodeKeeper
 from continuo.federation.reflection.twin import VIRTUAL_NODE
 from continuo.kube.port import Cluster
+from continuo.kube.sweep import delete_all
 from continuo.resources import kinds
-from continuo.resources.errors import NotFound
-from continuo.resources.meta import Kind, Object, key_of, labels_of
-
-_AT_ONCE = 16
+from continuo.resources.meta import Object, labels_of
 
 
 async def providers_with_nodes(broker: Cluster) -> set[str]:
@@ -43,22 +40,7 @@ async def _sweep(broker: Cluster, node: Object) -> None:
     name = node["metadata"]["name"]
     await NodeKeeper(broker, name).lament("nobody can enter its cluster any more, so it is being taken away")
     pods = (await broker.list(kinds.POD, fields=f"spec.nodeName={name}")).items
-    await _delete(broker, kinds.POD, pods, grace=0)
+    await delete_all(broker, kinds.POD, pods, grace=0)
     if not pods:
-        await _delete(broker, kinds.LEASE, [kinds.LEASE.new(name, LEASES)])
-        await _delete(broker, kinds.NODE, [node])
-
-
-async def _delete(cluster: Cluster, kind: Kind, doomed: Iterable[Object], grace: int | None = None) -> None:
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(obj: Object) -> None:
-        namespace, name = key_of(obj)
-        async with slots:
-            try:
-                uid = obj["metadata"].get("uid")
-                await cluster.delete(kind, name, namespace or None, uid=uid, grace_seconds=grace)
-            except NotFound:
-                return
-
-    await asyncio.gather(*(one(obj) for obj in doomed))
+        await delete_all(broker, kinds.LEASE, [kinds.LEASE.new(name, LEASES)])
+        await delete_all(broker, kinds.NODE, [node])

@@ -1,7 +1,7 @@
 """The databases themselves: connecting, the tables, and being the only one who writes.
 
 Who writes holds a lock for as long as its session lives, and has a number of its own. A session that was lost may go on
-only if that number is still the last: in between, another catalog may have come and gone.
+only if that number is still the last: in between, another owner may have come and gone.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from continuo.broker.catalog.schema import SCHEMA, VERSION
-
-_LOCK = 0x636F6E74  # any constant of ours: who holds this advisory lock owns the catalog
+from continuo.storage.schema import META, Schema
 
 _LOCK_PATIENCE = 3
 """Seconds."""
@@ -24,7 +22,7 @@ class StorageFailed(Exception):
 
 
 class TakenOver(StorageFailed):
-    """Another catalog has written here since: what this one knows is no longer true."""
+    """Another owner has written here since: what this one knows is no longer true."""
 
 
 class Session:
@@ -47,12 +45,12 @@ class Session:
         return [tuple(row) for row in self.run(statement, *values).fetchall()]
 
     def number(self, name: str) -> int:
-        """A number of the catalog's own; 0 where there is none yet."""
+        """A number kept beside the tables; 0 where there is none yet."""
         row = self.one("SELECT value FROM meta WHERE name = ?", name)
         return 0 if row is None else int(row[0])
 
     def set_number(self, name: str, value: int) -> None:
-        """Keep a number of the catalog's own."""
+        """Keep a number beside the tables."""
         self.run(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
         )  # fmt: skip
@@ -66,16 +64,12 @@ class Session:
         assert row is not None
         return int(row[0])
 
-    def next_revision(self) -> int:
-        """The catalog's next revision; it is taken only if the transaction commits."""
-        return self.next_number("revision")
-
 
 class Storage:
     """One database, connected to by one thread."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, schema: Schema) -> None:
+        self._url, self._schema = url, schema
         self.postgres = url.startswith(("postgresql://", "postgres://"))
         self.connection: Any = None
         self.session: Session | None = None
@@ -86,11 +80,11 @@ class Storage:
         self._use(self._postgresql() if self.postgres else self._sqlite())
         session = self._session()
         self.connection.execute("BEGIN")
-        for statement in SCHEMA:
+        for statement in (META, *self._schema.tables):
             session.run(statement.replace("BLOB", "BYTEA") if self.postgres else statement)
-        session.run("INSERT INTO meta VALUES ('schema', ?), ('revision', 0) ON CONFLICT DO NOTHING", VERSION)
+        session.run("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT DO NOTHING", self._schema.version)
         found = session.number("schema")
-        if found != VERSION:
+        if found != self._schema.version:
             raise StorageFailed(f"the storage was made by another version of Continuo (schema {found})")
         self._owner = session.next_number("owner")
         self.connection.execute("COMMIT")
@@ -110,7 +104,7 @@ class Storage:
 
     def _still_ours(self, session: Session) -> None:
         if session.number("owner") != self._owner:
-            raise TakenOver("another catalog has taken this storage over; this one must end")
+            raise TakenOver(f"another {self._schema.owner} has taken this storage over; this one must end")
 
     def lost(self) -> bool:
         """Whether the connection is gone, rather than one statement wrong."""
@@ -145,7 +139,7 @@ class Storage:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
-            why = "another catalog uses it; stop that one first" if "locked" in str(error) else str(error)
+            why = f"another {self._schema.owner} uses it; stop that one first" if "locked" in str(error) else str(error)
             raise StorageFailed(f"cannot open {path}: {why}") from error
         return connection
 
@@ -163,7 +157,7 @@ class Storage:
             import psycopg
         except ModuleNotFoundError as error:
             raise StorageFailed(
-                "PostgreSQL needs the Python package psycopg: install Continuo's extra `broker`"
+                f"PostgreSQL needs the Python package psycopg: install Continuo's extra `{self._schema.extra}`"
             ) from error
         try:
             return psycopg.connect(self._url, autocommit=True, connect_timeout=timeout, **_ALIVE)  # type: ignore[arg-type]
@@ -177,7 +171,9 @@ class Storage:
 
         try:
             connection.execute(f"SET lock_timeout = '{_LOCK_PATIENCE}s'")
-            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            connection.execute("SELECT pg_advisory_lock(%s)", (self._schema.lock,))
             connection.execute("SET lock_timeout = DEFAULT")
         except psycopg.errors.LockNotAvailable as error:
-            raise StorageFailed("another catalog uses this PostgreSQL database; stop that one first") from error
+            raise StorageFailed(
+                f"another {self._schema.owner} uses this PostgreSQL database; stop that one first"
+            ) from error

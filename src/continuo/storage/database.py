@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from continuo.broker.catalog.storage import Session, Storage, StorageFailed, TakenOver
+from continuo.storage.connection import Session, Storage, StorageFailed, TakenOver
+from continuo.storage.schema import Schema
 
 __all__ = ["Database", "Session", "StorageFailed"]
 
@@ -40,10 +41,10 @@ class _Job(Generic[T]):
 
 
 class Database:
-    """The catalog's storage: a path or `sqlite:///path`, or `postgresql://...`."""
+    """One owner's storage: a path or `sqlite:///path`, or `postgresql://...`, with the tables of a schema."""
 
-    def __init__(self, url: str) -> None:
-        self._storage = Storage(url)
+    def __init__(self, url: str, schema: Schema) -> None:
+        self._storage, self._name = Storage(url, schema), schema.owner
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,13 +55,13 @@ class Database:
         self.trouble = ""
         """Why changes are not taken now."""
         self.taken_over = asyncio.Event()
-        """Another catalog writes here: this one will never take a change again."""
+        """Another owner writes here: this one will never take a change again."""
 
     async def open(self) -> None:
         """Connect, make the tables, and become the only one who writes; raises StorageFailed."""
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._serve, args=(opened,), name="catalog-storage", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(opened,), name=f"{self._name}-storage", daemon=True)
         self._thread.start()
         await opened
 
