@@ -14,6 +14,12 @@ import msgspec
 
 REALM = "s4t"
 
+HUB = "hub"
+"""The name of the hub as an agent in IoTronic's sense: what its procedures begin with."""
+
+REGISTER = "stack4things.register"
+"""What a board calls that has nothing but its registration code."""
+
 
 class Outcome(StrEnum):
     """How a call went at a board."""
@@ -57,3 +63,8 @@ class Message:
 def procedure(session: int | str, board: str, method: str) -> str:
     """The URI by which a board's method is called; it holds while that session does."""
     return f"iotronic.{session}.{board}.{method}"
+
+
+def hub_procedure(name: str) -> str:
+    """The URI by which a board calls the hub: `connection`, `wamp_alive`, `notify_result`, `report`, ..."""
+    return f"{HUB}.stack4things.{name}"

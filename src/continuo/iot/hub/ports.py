@@ -32,6 +32,9 @@ class Boards(Protocol):
     ) -> Message:
         """Call a method of a board's current session; raises BoardNotConnected and CallFailed."""
 
+    async def close(self, board: str) -> None:
+        """End a board's sessions, since it was deleted or has a new code; nothing where it has none."""
+
 
 class Presence(Protocol):
     """What sessions tell the hub's records: what the registry gives to `wamp/`. Writes are on disk when these return."""
