@@ -1,0 +1,137 @@
+"""Signatures of plugins' code: a board runs what somebody signed whom the hub's policy names.
+
+What is signed is what the code is, not where it came from: Ed25519 over a fixed prefix and the SHA-256 of its text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+PREFIX = b"continuo-plugin-v1\0"
+
+
+class BadSignature(ValueError):
+    """Why code must not run, in a sentence."""
+
+
+class BadKey(ValueError):
+    """A key file or a public key that is none, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signed (the key's name in the policy) and the signature, hex."""
+
+    key: str
+    value: str
+
+    def wire(self) -> dict[str, str]:
+        """As it stands in a plugin's `extra.signature`."""
+        return {"key": self.key, "value": self.value}
+
+    @classmethod
+    def read(cls, said: object) -> Signature | None:
+        """From a plugin's `extra.signature`; None where there is none. Raises BadSignature for another shape."""
+        if not said:
+            return None
+        if isinstance(said, Mapping) and isinstance(said.get("key"), str) and isinstance(said.get("value"), str):
+            return cls(said["key"], said["value"])
+        raise BadSignature("a signature is an object of two texts, key and value")
+
+
+def code_hash(code: str) -> str:
+    """SHA-256 of the code's text, hex: how a plugin's code is named everywhere."""
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def signed_part(code: str) -> bytes:
+    """What is signed for this code."""
+    return PREFIX + bytes.fromhex(code_hash(code))
+
+
+def sign(key: Ed25519PrivateKey, name: str, code: str) -> Signature:
+    """Sign code as the holder of the key that policies call `name`."""
+    return Signature(name, key.sign(signed_part(code)).hex())
+
+
+def verify(keys: Mapping[str, str], signature: Signature | None, code: str) -> None:
+    """Raise BadSignature unless a key of the policy (name -> public key, hex) signed exactly this code."""
+    if signature is None:
+        raise BadSignature("the code is not signed, and the policy allows signed code only")
+    public = keys.get(signature.key)
+    if public is None:
+        known = ", ".join(sorted(keys)) or "none"
+        raise BadSignature(
+            f"the code is signed by {signature.key!r}, which the policy does not name (it names {known})"
+        )
+    try:
+        public_key(public).verify(bytes.fromhex(signature.value), signed_part(code))
+    except BadKey as error:
+        raise BadSignature(f"the policy's key {signature.key!r} is no key: {error}") from None
+    except (InvalidSignature, ValueError):
+        raise BadSignature(f"the signature by {signature.key!r} is not of this code") from None
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """A public key of 64 hexadecimal digits; raises BadKey."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise BadKey(f"a public key is 64 hexadecimal digits; this is {len(text)} characters")
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def public_hex(key: Ed25519PrivateKey) -> str:
+    """The public half, as policies and the hub know it."""
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+
+
+def private_hex(key: Ed25519PrivateKey) -> str:
+    """The private half's 32 bytes, hex; a secret."""
+    return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()).hex()
+
+
+def save_key(path: Path, key: Ed25519PrivateKey) -> None:
+    """Write a new key file (PKCS #8, PEM, mode 0600); raises FileExistsError rather than replace one."""
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """Read a key file; raises BadKey, or OSError where it cannot be read."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError):
+        raise BadKey(f"{path} is no private key in PEM without a password") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadKey(f"{path} is no Ed25519 key")
+    return key
+
+
+def key_at(path: Path) -> Ed25519PrivateKey:
+    """The key in this file, made where there is none; whoever is second to make it reads the first one's."""
+    try:
+        save_key(path, made := Ed25519PrivateKey.generate())
+    except FileExistsError:
+        return load_key(path)
+    return made

@@ -1,0 +1,82 @@
+"""Who signed which code, and every way in which that is not so."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from continuo.iot.signing import (
+    BadKey,
+    BadSignature,
+    Signature,
+    code_hash,
+    key_at,
+    load_key,
+    public_hex,
+    save_key,
+    sign,
+    verify,
+)
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+CODE = "print('grüße')\n"
+GOOD = sign(KEY, "ops", CODE)
+KEYS = {"ops": public_hex(KEY)}
+
+
+def test_what_was_signed_verifies_and_travels() -> None:
+    verify(KEYS, Signature.read(GOOD.wire()), CODE)
+
+
+def test_a_signature_is_of_the_codes_hash_under_its_own_prefix() -> None:
+    signed = b"continuo-plugin-v1\0" + bytes.fromhex(code_hash(CODE))
+    KEY.public_key().verify(bytes.fromhex(GOOD.value), signed)
+
+
+@pytest.mark.parametrize(
+    ("keys", "signature", "code", "sentence"),
+    [
+        (KEYS, None, CODE, "not signed"),
+        (KEYS, GOOD, CODE + " ", "is not of this code"),
+        (KEYS, GOOD, "", "is not of this code"),
+        ({}, GOOD, CODE, "which the policy does not name (it names none)"),
+        ({"dev": public_hex(KEY)}, GOOD, CODE, "(it names dev)"),
+        ({"ops": public_hex(OTHER)}, GOOD, CODE, "is not of this code"),
+        ({"ops": "zz"}, GOOD, CODE, "64 hexadecimal digits"),
+        (KEYS, Signature("ops", "zz"), CODE, "is not of this code"),
+        (KEYS, Signature("ops", ""), CODE, "is not of this code"),
+        (KEYS, Signature("ops", sign(OTHER, "ops", CODE).value), CODE, "is not of this code"),
+    ],
+)
+def test_anything_else_is_refused(keys: dict[str, str], signature: Signature | None, code: str, sentence: str) -> None:
+    with pytest.raises(BadSignature) as refused:
+        verify(keys, signature, code)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("said", ["text", ["ops"], {"key": "ops"}, {"key": 1, "value": "aa"}])
+def test_a_signature_of_another_shape(said: object) -> None:
+    with pytest.raises(BadSignature, match="key and value"):
+        Signature.read(said)
+
+
+def test_key_files_are_the_owners_alone_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    made = key_at(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert public_hex(load_key(path)) == public_hex(made) == public_hex(key_at(path))
+    with pytest.raises(FileExistsError):
+        save_key(path, KEY)
+
+
+def test_other_files_are_no_keys(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    for text in (b"", b"no key", generate_private_key(SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())):  # fmt: skip
+        path.write_bytes(text)
+        with pytest.raises(BadKey, match=r"key\.pem"):
+            load_key(path)
