@@ -12,16 +12,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from continuo.broker.paths.followed import Followed, left_behind
+from continuo.broker.paths.left import left_behind
 from continuo.broker.paths.needs import Judged, Needs
 from continuo.federation import paths
-from continuo.federation.model import Apply, ClusterWrite, Delete, LinkPhase, LinkProgress, LinkSettings
+from continuo.federation.followed import Followed
+from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.paths import Ends
 from continuo.federation.state import EndState
 from continuo.kube.port import Cluster
-from continuo.resources import kinds
-from continuo.resources.errors import NotFound
-from continuo.resources.meta import Kind, Object
+from continuo.resources.meta import Object
 from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer
 
@@ -32,9 +31,6 @@ LINGER = 10.0
 """Seconds for which a path outlives its last pod: a rollout replaces pods one by one."""
 LOOK_AGAIN = 30.0
 """Seconds until a path that waits for something is looked at without being told."""
-_KINDS: dict[tuple[str, str], Kind] = {
-    (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +174,7 @@ class Paths:
         progress = advance(one, other, self._id, self._settings) if needed else withdraw(one, other, self._id)
         self._tell(pair, progress)
         for write in progress.writes:
-            await self._write(write)
+            await self._followed[write.cluster].write(write.op, MANAGER)
         if not needed and progress.phase is LinkPhase.GONE and all(map(self._is_done_with, (one, other))):
             await self._forget(pair)
             return DONE
@@ -226,18 +222,6 @@ class Paths:
     async def _when_read(self, name: str, followed: Followed) -> None:
         await followed.wait_synced()
         self._cluster_changed(name)
-
-    async def _write(self, write: ClusterWrite) -> None:
-        followed = self._followed[write.cluster]
-        match write.op:
-            case Apply(obj):
-                kind = _KINDS[obj["apiVersion"], obj["kind"]]
-                followed.learn(await followed.cluster.apply(obj, manager=MANAGER), kind)
-            case Delete(kind, namespace, name):
-                try:
-                    await followed.cluster.delete(kind, name, namespace or None)
-                except NotFound:
-                    log.debug("%s of %s is gone already", write.op.summary, write.cluster)
 
     def _tell(self, pair: Ends, progress: LinkProgress) -> None:
         before = self._standings.get(pair)

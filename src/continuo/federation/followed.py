@@ -1,21 +1,27 @@
-"""The clusters that a path is being made between, followed only as long as one is."""
+"""One cluster as the networks between clusters need it: followed while one is made, read as an end, and written to."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
-from continuo.federation import names
-from continuo.federation.paths import PATH, Ends
+from continuo.federation.model import Apply, Delete
+from continuo.federation.paths import Ends
 from continuo.federation.state import EndState, end_state
 from continuo.federation.watches import WATCHES
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import Forbidden, NotFound
+from continuo.resources.errors import NotFound
 from continuo.resources.meta import Kind, Object, key_of, labels_of
 from continuo.runtime.clusterset import Member, member_of
 from continuo.runtime.informer import Watch
 
+log = logging.getLogger(__name__)
+
 _NAMESPACE = "namespace"
+_KINDS: dict[tuple[str, str], Kind] = {
+    (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
+}
 
 
 def _watches() -> list[Watch]:
@@ -33,6 +39,7 @@ class Followed:
     def __init__(self, name: str, cluster: Cluster, changed: Callable[[str], None]) -> None:
         self.name, self.cluster = name, cluster
         self.users: set[Ends] = set()
+        """For whom it is followed; whoever makes it keeps the count."""
         self._member: Member = member_of(name, cluster, _watches())
         self._caches = self._member.caches()
         self._member.on_recovery = lambda: changed(name)
@@ -79,6 +86,18 @@ class Followed:
             found += cache.by_index(_NAMESPACE, namespace) if namespace else list(cache)
         return found
 
+    async def write(self, op: Apply | Delete, manager: str) -> None:
+        """Do one write, and know of it at once; what is gone already counts as deleted."""
+        match op:
+            case Apply(obj):
+                kind = _KINDS[obj["apiVersion"], obj["kind"]]
+                self.learn(await self.cluster.apply(obj, manager=manager), kind)
+            case Delete(kind, namespace, name):
+                try:
+                    await self.cluster.delete(kind, name, namespace or None)
+                except NotFound:
+                    log.debug("%s of %s is gone already", op.summary, self.name)
+
     def learn(self, obj: Object, kind: Kind) -> None:
         """Take the server's answer to a write."""
         for informer in self._member.informers:
@@ -90,19 +109,3 @@ def labels_texts(obj: Object) -> set[str | None]:
     """The label selectors of `WATCHES` that surely choose an object: its labels' names, alone and with their value."""
     labels = labels_of(obj)
     return {None, *labels, *(f"{name}={value}" for name, value in labels.items())}
-
-
-async def left_behind(cluster: Cluster, broker: str) -> tuple[set[str], set[str]]:
-    """The peers of all paths that this broker ever made to a cluster, and that are still there; those that may have been.
-
-    The tenant namespace, which tells whose a path is, goes before the summary that Liqo made of it. A summary without one is
-    what remains of a link, whoever's it was.
-    """
-    found = (await cluster.list(kinds.NAMESPACE, labels=names.TENANT_NAMESPACE)).items
-    peers = {labels_of(space).get(names.REMOTE_CLUSTER_ID, ""): labels_of(space).get(PATH) == broker for space in found}
-    try:
-        summaries = (await cluster.list(kinds.FOREIGN_CLUSTER)).items
-    except (NotFound, Forbidden):
-        summaries = []  # no Liqo is there (any more), or we may not see it
-    bare = {str((each.get("spec") or {}).get("clusterID") or "") for each in summaries} - peers.keys()
-    return {peer for peer, ours in peers.items() if ours and peer}, bare - {""}
