@@ -110,7 +110,7 @@ def advance(first: EndState, second: EndState, broker: str, settings: LinkSettin
     open_steps = [step for step in steps if not step.done]
     if not open_steps:
         return LinkProgress(LinkPhase.CONNECTED, "Connected", _joined(first, second), done, len(steps))
-    writes = unique(_signed(write, broker) for step in open_steps for write in step.writes)
+    writes = unique(signed(write, broker) for step in open_steps for write in step.writes)
     broken = any(step.broken for step in open_steps)
     told = next((step for step in open_steps if step.broken), open_steps[0])
     phase = LinkPhase.DEGRADED if broken else LinkPhase.PEERING
@@ -156,7 +156,7 @@ def _joined_by_others(first: EndState, second: EndState, steps: list[Step]) -> L
     return LinkProgress(LinkPhase.PENDING, "LinkedByOthers", message, done, len(steps))
 
 
-def _signed(write: ClusterWrite, broker: str) -> ClusterWrite:
+def signed(write: ClusterWrite, broker: str) -> ClusterWrite:
     """Tenant namespaces carry whose path they are part of, from their first moment on."""
     if not isinstance(write.op, Apply) or write.op.object["kind"] != "Namespace":
         return write

@@ -5,22 +5,20 @@ Each step is derived from the cluster and may be done again by whoever takes ove
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
-from collections.abc import Iterable
 
 from continuo.edge.slices import terms
 from continuo.edge.slices.terms import MANAGER, SLICE, SPACE
 from continuo.federation.names import REMOTE_CLUSTER_ID
 from continuo.federation.reflection.node import LEASES
 from continuo.kube.port import Cluster
+from continuo.kube.sweep import delete_all
 from continuo.resources import kinds
 from continuo.resources.errors import AlreadyExists, BadRequest, Forbidden, NotFound
 from continuo.resources.kinds import FLUIDOS_CONTRACT, SOLVER
-from continuo.resources.meta import Kind, Object, annotations_of, deleting, key_of
+from continuo.resources.meta import Object, annotations_of, deleting
 
-_AT_ONCE = 16
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -87,7 +85,7 @@ async def sweep(home: Cluster, contract: Object) -> str:
             return await _sweep_space(home, contract)
         await home.delete(kinds.NODE, node, uid=found["metadata"]["uid"])
     pods = (await home.list(kinds.POD, fields=f"spec.nodeName={node}")).items
-    await _delete(home, kinds.POD, pods)
+    await delete_all(home, kinds.POD, pods, grace=0)
     with contextlib.suppress(NotFound):
         await home.delete(kinds.LEASE, node, LEASES)
     left = await _sweep_space(home, contract)
@@ -107,15 +105,3 @@ async def _sweep_space(home: Cluster, contract: Object) -> str:
         with contextlib.suppress(NotFound):
             await home.delete(kinds.NAMESPACE, space, uid=found["metadata"]["uid"])
     return f"namespace {space}, which was made for the contract, is being removed"
-
-
-async def _delete(home: Cluster, kind: Kind, doomed: Iterable[Object]) -> None:
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(obj: Object) -> None:
-        namespace, name = key_of(obj)
-        async with slots:
-            with contextlib.suppress(NotFound):
-                await home.delete(kind, name, namespace, uid=obj["metadata"]["uid"], grace_seconds=0)
-
-    await asyncio.gather(*(one(obj) for obj in doomed))

@@ -18,9 +18,10 @@ from continuo.federation.reflection.objects import KINDS, MANAGED_BY, OURS
 from continuo.federation.reflection.twin import ORIGIN, THROUGH, VIRTUAL_NODE
 from continuo.federation.reflection.vacated import Vacated
 from continuo.kube.port import Cluster
+from continuo.kube.sweep import delete_all
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
-from continuo.resources.meta import Kind, Object, key_of, labels_of
+from continuo.resources.meta import Kind, labels_of
 from continuo.runtime.informer import Informer, Watch
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ LOOKS = 3
 """How often a cluster has to be found away before its pods are given up."""
 PAUSE = 0.1
 """Seconds until a namespace that is not empty is looked at again, which doubles up to `LOOK`."""
-AT_ONCE = 16
-"""Deletions that are under way at a time."""
 
 
 class Detachment:
@@ -102,17 +101,7 @@ class Detachment:
         grace: int | None = None,
     ) -> None:  # fmt: skip
         """Delete what is seen, by its UID, until nothing is: a deletion that was asked for is followed to its end."""
-        slots, asked, changed = asyncio.Semaphore(AT_ONCE), set[str](), asyncio.Event()
-
-        async def delete(obj: Object) -> None:
-            namespace, name = key_of(obj)
-            async with slots:
-                try:
-                    uid = obj["metadata"]["uid"]
-                    await cluster.delete(kind, name, namespace, uid=uid, grace_seconds=grace)
-                except NotFound:
-                    return
-
+        asked, changed = set[str](), asyncio.Event()
         informer = Informer(cluster, Watch(kind, labels=labels, fields=fields))
         informer.on_change(lambda _old, _new: changed.set())
         informer.start()
@@ -123,7 +112,7 @@ class Detachment:
                 changed.clear()
                 doomed = [obj for obj in found if obj["metadata"]["uid"] not in asked]
                 asked |= {obj["metadata"]["uid"] for obj in doomed}
-                await asyncio.gather(*(delete(obj) for obj in doomed))
+                await delete_all(cluster, kind, doomed, grace)
                 if not doomed:
                     await self._until(changed, informer)
         finally:
