@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import select
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
@@ -143,8 +144,7 @@ class Api:
         return connection.getresponse()
 
     def __call__(self, method: str, path: str, body: Any = None, headers: Object | None = None, **query: Any) -> Reply:
-        connection = self._kept or self._connect()
-        self._kept = None
+        connection = self._free()
         try:
             response = self._send(connection, method, path, query, body, headers or {})
             reply = Reply(response.status, response.headers, response.read())
@@ -153,6 +153,15 @@ class Api:
             raise
         self._kept = connection
         return reply
+
+    def _free(self) -> http.client.HTTPSConnection:
+        """The kept connection, unless the server has ended it meanwhile: then it can be read from."""
+        kept, self._kept = self._kept, None
+        if kept is not None and not select.select([kept.sock], [], [], 0)[0]:
+            return kept
+        if kept is not None:
+            kept.close()
+        return self._connect()
 
     def close(self) -> None:
         if self._kept:
