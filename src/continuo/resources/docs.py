@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from continuo.resources.boards import boards_crds
 from continuo.resources.broker import BROKER_KINDS, broker_crds
 from continuo.resources.crd import DESCRIPTION, low_level_orchestration_crd
 from continuo.resources.crds import edge_crds, management_crds, own_crds, workload_crds
@@ -74,6 +75,32 @@ def broker_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def boards_page() -> str:
+    """Every field of the kinds of boards."""
+    parts = [
+        "# Boards, fleets, plugins, networks and workloads",
+        _GENERATED,
+        "The kinds of `iot.continuo.dev`. All but the configurations are managed resources as Crossplane has them: "
+        "`spec.forProvider` says what is wanted, `status.atProvider` what is there, the annotation "
+        "`crossplane.io/external-name` which object of the endpoint it is. A bold field is required; what a resource "
+        "needs unless it only observes is told by its rules.",
+    ]
+    for crd in boards_crds():
+        spec, version = crd["spec"], crd["spec"]["versions"][0]
+        names, schema = spec["names"], version["schema"]["openAPIV3Schema"]
+        columns = ", ".join(column["name"] for column in version["additionalPrinterColumns"])
+        short = "".join(f", short name `{name}`" for name in names.get("shortNames", ()))
+        parts += [
+            f"# {names['kind']}",
+            f"{schema['description']} `{spec['group']}/{version['name']}`, {spec['scope'].lower()}; plural "
+            f"`{names['plural']}`{short}, categories `{', '.join(names['categories'])}`. Columns: {columns}.",
+        ]
+        for name, field in schema["properties"].items():
+            if "properties" in field:
+                parts += _sections(field, f"{names['kind']}.{name}")
+    return "\n\n".join(parts) + "\n"
+
+
 def _sections(schema: Object, path: str) -> Iterator[str]:
     rows = [_row(name, field, name in schema.get("required", ())) for name, field in schema["properties"].items()]
     table = ["| Field | Type | Default | Bounds | Meaning |", "| --- | --- | --- | --- | --- |", *rows]
@@ -99,6 +126,8 @@ def _row(name: str, field: Object, required: bool) -> str:
 def _type(field: Object) -> str:
     if field.get("x-kubernetes-int-or-string"):
         return "quantity"
+    if field.get("x-kubernetes-preserve-unknown-fields"):
+        return "anything"
     match field["type"]:
         case "array":
             merge = {"map": ", by name", "set": ", each once"}.get(field.get("x-kubernetes-list-type", ""), "")
@@ -162,7 +191,12 @@ def _kind_row(spec: Object) -> str:
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    return {"lowlevelorchestration.md": orchestration_page(), "brokers.md": broker_page(), "kinds.md": kinds_page()}
+    return {
+        "lowlevelorchestration.md": orchestration_page(),
+        "brokers.md": broker_page(),
+        "boards.md": boards_page(),
+        "kinds.md": kinds_page(),
+    }
 
 
 def stale(folder: Path) -> list[str]:

@@ -126,6 +126,8 @@ def _scalar(type_: inspect.Type) -> Object:
             return {"type": "integer"} | _given(minimum=type_.ge, maximum=type_.le)
         case inspect.FloatType():
             return {"type": "number"} | _given(minimum=type_.ge, maximum=type_.le)
+        case inspect.AnyType():
+            return {"x-kubernetes-preserve-unknown-fields": True}
     raise TypeError(f"no OpenAPI schema for {type_}")
 
 
