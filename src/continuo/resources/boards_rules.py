@@ -156,7 +156,7 @@ OWN_CREDENTIALS = Rule(
 """Who may write into one namespace only does not read what the provider has."""
 
 CLUSTER_CREDENTIALS = Rule(
-    "!has(self.credentials) || !has(self.credentials.secretRef) || has(self.credentials.secretRef.namespace)",
+    "!has(self.credentials) || !has(self.credentials.secretRef) || has(self.credentials.secretRef.__namespace__)",
     "is needed: a ClusterProviderConfig has no namespace of its own",
     "credentials.secretRef.namespace",
     required=True,

@@ -124,7 +124,9 @@ class WorkloadParameters(Struct, frozen=True, kw_only=True, rename="camel", omit
         Annotated[int, Meta(ge=0, le=10_000, extra={"format": "int32"})] | None,
         doc("On how many boards of the fleet; on all of them where absent."),
     ] = None
-    restart: Annotated[Restart, doc("When it is started again.")] = Restart.ALWAYS
+    restart: Annotated[
+        Restart | None, doc("When it is started again: `Always` where absent, and `OnFailure` for a job.")
+    ] = None
     job: Annotated[JobSpec | None, doc("It ends, and is run once for each generation.")] = None
     placement: Annotated[Placement | None, doc("On which boards of the fleet.")] = None
     extra: Annotated[Extra, many("Whatever else is to be kept with it.", MAX_EXTRA)] = {}
