@@ -58,6 +58,19 @@ class Signature(Struct, frozen=True, kw_only=True, rename="camel"):
     ]
 
 
+class Grants(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a plugin may use on its board; only agents that confine plugins heed it."""
+
+    network: Annotated[bool, doc("Whether it reaches the network.")] = False
+    memory: Annotated[Quantity | None, doc("Memory, such as `64Mi`.")] = None
+    cpu: Annotated[Quantity | None, doc("Processor time, such as `500m`.")] = None
+    time: Annotated[
+        Annotated[int, Meta(ge=1, le=31_536_000, extra={"format": "int32"})] | None,
+        doc("Seconds after which it is ended."),
+    ] = None
+    files: Annotated[Quantity | None, doc("How much it may write, such as `16Mi`.")] = None
+
+
 class PluginParameters(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Code for boards."""
 
@@ -69,6 +82,7 @@ class PluginParameters(Struct, frozen=True, kw_only=True, rename="camel", omit_d
     callable: Annotated[bool, doc("Whether it is called and answers, or is started and goes on.")] = False
     public: Annotated[bool, doc("Whether other projects may use it.")] = False
     parameters: Annotated[Extra, many("Names and defaults of its parameters.", MAX_EXTRA)] = {}
+    grants: Annotated[Grants | None, doc("What it may use on boards.")] = None
     signature: Annotated[
         Signature | None, doc("By whom it was signed; boards refuse what their policy does not name.")
     ] = None
@@ -91,19 +105,6 @@ class RunState(StrEnum):
     STOPPED = "Stopped"
 
 
-class Grants(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a plugin may use on its board; only agents that confine plugins heed it."""
-
-    network: Annotated[bool, doc("Whether it reaches the network.")] = False
-    memory: Annotated[Quantity | None, doc("Memory, such as `64Mi`.")] = None
-    cpu: Annotated[Quantity | None, doc("Processor time, such as `500m`.")] = None
-    time: Annotated[
-        Annotated[int, Meta(ge=1, le=31_536_000, extra={"format": "int32"})] | None,
-        doc("Seconds after which it is ended."),
-    ] = None
-    files: Annotated[Quantity | None, doc("How much it may write, such as `16Mi`.")] = None
-
-
 class _Targets(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One board, or all of a fleet."""
 
@@ -124,7 +125,6 @@ class PluginInjectionParameters(_Targets, frozen=True, kw_only=True, rename="cam
 
     onboot: Annotated[bool, doc("Whether the board starts it when it boots.")] = False
     state: Annotated[RunState, doc("What it should be doing.")] = RunState.INJECTED
-    grants: Annotated[Grants | None, doc("What it may use.")] = None
 
 
 class BoardState(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
