@@ -70,7 +70,12 @@ class Followed:
         """Whether the cluster answers."""
         return self._member.stale_since is None
 
-    def end(self, peer: str) -> EndState:
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be followed, as a sentence; empty while it can."""
+        return self._member.trouble
+
+    def end(self, peer: str | None) -> EndState:
         """Our end of the path to a peer."""
         return end_state(self.name, self, peer, reachable=self.reachable)
 

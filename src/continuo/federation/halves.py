@@ -14,7 +14,7 @@ from continuo.federation import network, paths
 from continuo.federation.compare import unique
 from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.federation.preflight import preflight
-from continuo.federation.state import EndState, cluster_id
+from continuo.federation.state import EndState
 from continuo.federation.steps import Step
 from continuo.resources.meta import Object
 
@@ -129,17 +129,11 @@ def _of_others(end: EndState, steps: list[Step], done: int) -> LinkProgress:
 
 def _seen(peer: Facts, own: str | None) -> EndState:
     """The other end as far as it is known."""
-    where = None
-    if peer.endpoint is not None:
-        where = {"metadata": {}, "status": {"endpoint": msgspec.to_builtins(peer.endpoint)}}
-        where["status"]["endpoint"] |= {"protocol": peer.endpoint.protocol}
-        where["status"]["endpoint"]["addresses"] = list(peer.endpoint.addresses)
+    where: Object | None = None
+    if (at := peer.endpoint) is not None:
+        endpoint = {"addresses": list(at.addresses), "port": at.port, "protocol": at.protocol}
+        where = {"metadata": {}, "status": {"endpoint": endpoint}}
     return EndState(
         peer.cluster, peer.cluster, own, pod_cidrs=peer.pods, external_cidr=peer.external or None,
         gateway_key=base64.b64decode(peer.key) if peer.key else None, gateway_server=where,
     )  # fmt: skip
-
-
-__all__ = [
-    "Endpoint", "Facts", "advance", "cluster_id", "facts_of", "hindrance", "should_listen", "withdraw",
-]  # fmt: skip

@@ -14,13 +14,18 @@ from continuo.edge.rear.buyer.buyer import Buyer
 from continuo.edge.rear.client import Sellers
 from continuo.edge.slices.lender import SliceLender
 from continuo.edge.slices.linker import SliceLinker
+from continuo.edge.slices.networks import Networks
+from continuo.embedded.port import Write
+from continuo.embedded.standins.liqo import LiqoStandIn, install
 from continuo.embedded.standins.settings import Settings
 from continuo.embedded.standins.workload import NewNode, register, workload_standin
 from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
+from continuo.federation.model import LinkSettings
 from continuo.federation.reflection.fleet import Fleet
 from continuo.federation.reflection.twin import VIRTUAL_NODE
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
+from continuo.resources.crds import workload_crds
 from continuo.resources.kinds import ALLOCATION, KNOWN_CLUSTER, SOLVER
 from continuo.resources.meta import Kind, Object, is_true
 from continuo.runtime.backoff import Backoff
@@ -31,13 +36,15 @@ from edge.rear.rear_world import CONSUMER, SPACE, World, k8slice, selling, world
 class Shop:
     """Both clusters, seen from inside."""
 
-    def __init__(self, made: World) -> None:
-        self.made = made
+    def __init__(self, made: World, liqo: tuple[str, ...] = ()) -> None:
+        self.made, self.liqo = made, liqo
         self.provider, self.consumer = made.make("provider"), made.make("consumer")
         for name in ("provider", "consumer"):
             node = NewNode(f"{name}-0", "v1.34.0", "192.0.2.1", cluster_cidr="10.0.0.0/16",
                            labels={BUILTIN_NETWORK: "builtin"})  # fmt: skip
             register(made.engine.cluster(name), node)
+            if name in liqo:
+                with_liqo(made, name)
         self.port = 0
 
     def names(self, cluster: str, kind: Kind, prefix: str = "", namespace: str = "") -> list[str]:
@@ -61,6 +68,8 @@ class Shop:
         return [
             *(name for name in self.names("consumer", kinds.NODE) if name != "consumer-0"),
             *(name for name in self.names("consumer", kinds.LEASE) if name.startswith("provider-eu")),
+            *(f"{side}: {name}" for side in self.liqo for name in self.names(side, kinds.NAMESPACE, "liqo-tenant-")),
+            *(f"{side}: {name}" for side in self.liqo for name in self.names(side, kinds.FOREIGN_CLUSTER)),
             *self.names("consumer", kinds.NAMESPACE, "provider-eu"), *self.names("provider", kinds.NAMESPACE, "slice-"),
             *(f"{side}: {name}" for side in ("provider", "consumer") for kind in (kinds.FLUIDOS_CONTRACT, ALLOCATION)
               for name in self.names(side, kind, namespace=SPACE)),
@@ -76,10 +85,21 @@ class Shop:
     async def seller(self, life: Life | None = None) -> AsyncIterator[Gateway]:
         """The seller's process, at one address."""
         cluster = Mortal(self.provider, life) if life is not None else self.provider
-        lender = SliceLender(cast(Cluster, cluster), self.provider.access, clock=time.time)
-        async with selling(cluster, time.time, lender=lender) as seller, serving(seller, self.port) as gateway:
+        async with AsyncExitStack() as stack:
+            networks = await self._networks(stack, cast(Cluster, cluster), "p1node")
+            lender = SliceLender(cast(Cluster, cluster), self.provider.access, clock=time.time, networks=networks)
+            stack.push_async_callback(lender.close)
+            seller = await stack.enter_async_context(selling(cluster, time.time, lender=lender))
+            gateway = await stack.enter_async_context(serving(seller, self.port))
             self.port = int(gateway.address.rpartition(":")[2])
             yield gateway
+
+    async def _networks(self, stack: AsyncExitStack, cluster: Cluster, name: str) -> Networks:
+        settings, backoff = LinkSettings(service_type="NodePort"), Backoff(base=0.05, cap=0.2)
+        made = Networks(cluster, name, trade=SPACE, settings=settings, backoff=backoff, rng=random.Random(5))
+        stack.push_async_callback(made.close)
+        made.start()
+        return made
 
     @asynccontextmanager
     async def buyer(self, life: Life | None = None) -> AsyncIterator[SliceLinker]:
@@ -87,9 +107,11 @@ class Shop:
         cluster = cast(Cluster, Mortal(self.consumer, life) if life is not None else self.consumer)
         backoff = Backoff(base=0.05, cap=0.2)
         fleet = Fleet(beat=0.1, while_away=0.1, backoff=backoff, rng=random.Random(1))
-        linker, sellers = SliceLinker(cluster, CONSUMER, trade=SPACE, fleet=fleet), Sellers()
-        made = Buyer(cluster, CONSUMER, sellers, rng=random.Random(3), backoff=backoff, linker=linker)
         async with AsyncExitStack() as stack:
+            networks = await self._networks(stack, cluster, "c1node")
+            sellers = Sellers()
+            linker = SliceLinker(cluster, CONSUMER, trade=SPACE, fleet=fleet, networks=networks)
+            made = Buyer(cluster, CONSUMER, sellers, rng=random.Random(3), backoff=backoff, linker=linker)
             stack.push_async_callback(sellers.close)
             stack.push_async_callback(linker.close)
             task = asyncio.create_task(made.run())
@@ -132,16 +154,27 @@ def deployment(node: str, namespace: str, replicas: int, **resources: Any) -> Ob
 
 
 @asynccontextmanager
-async def shop() -> AsyncIterator[Shop]:
-    """One K8Slice of eight cores is for sale."""
+async def shop(*liqo: str) -> AsyncIterator[Shop]:
+    """One K8Slice of eight cores is for sale; those clusters have Liqo."""
     async with world() as made:
-        standin = workload_standin(
-            made.engine, rng=random.Random(3), settings=Settings(speed=50.0, lease_renewal=3000.0)
-        )
-        standin.start()
+        settings = Settings(speed=50.0, lease_renewal=3000.0)
+        standins: list[Any] = [workload_standin(made.engine, rng=random.Random(3), settings=settings)]
+        if liqo:
+            standins.append(LiqoStandIn(made.engine, rng=random.Random(5), settings=settings))
+        for standin in standins:
+            standin.start()
         try:
-            found = Shop(made)
+            found = Shop(made, liqo)
             await found.provider.create(k8slice())
             yield found
         finally:
-            standin.stop()
+            for standin in standins:
+                standin.stop()
+
+
+def with_liqo(made: World, name: str) -> None:
+    """Liqo in a cluster; all use the same networks."""
+    api = made.engine.cluster(name)
+    for definition in workload_crds():
+        api.create(definition, Write(manager="helm", trusted=True))
+    install(api, name, "10.0.0.0/16", "10.96.0.0/24", rng=random.Random(name))

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from continuo.edge.rear.times import seconds, stamp
 from continuo.edge.slices import terms
 from continuo.edge.slices.access import LIFE, kubeconfig
+from continuo.edge.slices.letters import Letters
+from continuo.edge.slices.networks import Networks
 from continuo.edge.slices.terms import BUYER, MANAGER
 from continuo.kube.access import Access
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import AlreadyExists, ApiError, NotFound
+from continuo.resources.errors import AlreadyExists, ApiError, BadRequest, NotFound
 from continuo.resources.kinds import ALLOCATION, FLUIDOS_CONTRACT
 from continuo.resources.meta import Object, deleting
 
@@ -30,10 +32,24 @@ class SliceLender:
     """Implements Lender in the seller's cluster. `server`: how buyers reach its API server, where not as we do."""
 
     def __init__(
-        self, cluster: Cluster, access: Access, *, clock: Callable[[], float], server: str | None = None
-    ) -> None:
+        self, cluster: Cluster, access: Access, *, clock: Callable[[], float], server: str | None = None,
+        networks: Networks | None = None,
+    ) -> None:  # fmt: skip
         self._cluster, self._access, self._clock = cluster, access, clock
         self._server = (server or access.server).rstrip("/")
+        self._networks, self._letters = networks, Letters(cluster, "seller", self._heard)
+        self._contract_in: dict[str, str] = {}
+        self._look: Callable[[str], None] = lambda _contract: None
+        if networks is not None:
+            networks.follow(lambda contract: self._look(contract))
+
+    def follow(self, look: Callable[[str], None]) -> None:
+        """Call back with a contract whose network is doing otherwise, or whose buyer has told something."""
+        self._look = look
+
+    async def close(self) -> None:
+        """Listen to buyers no more; everything stays."""
+        await self._letters.close()
 
     async def lend(self, contract: Object, allocation: Object | None) -> float | None:
         """Let there be the namespace and all in it."""
@@ -44,13 +60,21 @@ class SliceLender:
             raise
         space = terms.space_there(contract)
         if made:
-            await self._say(allocation, "Active", f"{terms.plainly(terms.amounts(contract))} lent in namespace {space}")
+            way = await self._network(contract, space)
+            lent = f"{terms.plainly(terms.amounts(contract))} lent in namespace {space}"
+            await self._say(allocation, "Active", f"{lent}; {way}" if way else lent)
         else:
             await self._say(allocation, "Error", f"somebody else has a namespace {space}: it is waited for to go")
         return LOOK if made else 5.0
 
     async def take_back(self, contract: Object) -> bool:
         """Take it all away; whether nothing is left."""
+        self._contract_in.pop(terms.space_there(contract), None)
+        gone = await self._space_gone(contract)
+        still = await self._networks.leave(contract) if self._networks is not None else ""
+        return gone and not still
+
+    async def _space_gone(self, contract: Object) -> bool:
         name = terms.space_there(contract)
         try:
             space = await self._cluster.get(kinds.NAMESPACE, name)
@@ -64,6 +88,33 @@ class SliceLender:
         if not deleting(space):
             await self._cluster.delete(kinds.NAMESPACE, name, uid=space["metadata"]["uid"])
         return False
+
+    # --- the network --------------------------------------------------------------------------------------------------
+    def _heard(self, space: str) -> None:
+        if (contract := self._contract_in.get(space)) is not None:
+            self._look(contract)
+
+    async def _network(self, contract: Object, space: str) -> str:
+        """Tell the buyer of our half and make it as its word asks; how it is. Never in the way of the slice."""
+        if self._networks is None:
+            return ""
+        self._contract_in[space] = contract["metadata"]["name"]
+        try:
+            await self._letters.start()
+            heard = self._letters.heard(space)
+            own = self._networks.own(contract, heard.cluster if heard is not None else "")
+            await self._letters.tell(space, own)
+            if heard is not None:
+                return await self._networks.join(contract, heard, serves=True)
+        except BadRequest as error:
+            await self._networks.leave(contract)
+            return f"no network: {error}"
+        except ApiError as error:
+            log.warning("the network for contract %s: %s", contract["metadata"]["name"], error)
+            return f"no network: {error}"
+        return (
+            f"no network: {own.trouble}" if own.trouble else "no network until the buyer says what its cluster is like"
+        )
 
     async def credentials(self, contract: Object) -> str:
         """A kubeconfig that is good for an hour; empty before the slice is lent, and once the contract ends."""

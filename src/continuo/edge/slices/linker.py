@@ -16,7 +16,10 @@ from continuo.edge.rear.wire import pick
 from continuo.edge.slices import home, terms
 from continuo.edge.slices.access import read, refreshing
 from continuo.edge.slices.confined import Confined
+from continuo.edge.slices.letters import Letters
+from continuo.edge.slices.networks import Networks
 from continuo.federation import plans
+from continuo.federation.halves import Facts
 from continuo.federation.reflection.bound import Bought
 from continuo.federation.reflection.engine import Settings
 from continuo.federation.reflection.fleet import Fleet, Key, Peer
@@ -24,7 +27,7 @@ from continuo.kube.access import Access
 from continuo.kube.client import KubeCluster
 from continuo.kube.port import Cluster
 from continuo.kube.transport import Transports
-from continuo.resources.errors import BadRequest
+from continuo.resources.errors import ApiError, BadRequest
 from continuo.resources.meta import Object
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,9 @@ class Entered:
     client: KubeCluster
     space: str
     """The namespace at home."""
+    there: str
+    """The namespace at the seller's."""
+    letters: Letters
     moved: bool = False
     """Whether the seller's API server is another one by now."""
 
@@ -48,7 +54,10 @@ class Entered:
 class SliceLinker:
     """Implements Linker in the buyer's cluster."""
 
-    def __init__(self, cluster: Cluster, node: NodeIdentity, *, trade: str, fleet: Fleet | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, node: NodeIdentity, *, trade: str, fleet: Fleet | None = None,
+        networks: Networks | None = None,
+    ) -> None:  # fmt: skip
         self._home, self._node, self._trade = cluster, node, trade
         self._fleet = fleet or Fleet()
         self._fleet.add_cluster(cluster)
@@ -57,6 +66,9 @@ class SliceLinker:
         self._entered: dict[str, Entered] = {}
         self._contract_of: dict[Key, str] = {}
         self._look: Callable[[str], None] = lambda _contract: None
+        self._networks = networks
+        if networks is not None:
+            networks.follow(lambda contract: self._look(contract))
 
     def follow(self, look: Callable[[str], None]) -> None:
         """Call back with a contract whose node is doing otherwise."""
@@ -72,26 +84,30 @@ class SliceLinker:
             return "Error", str(error)
         except NotYet as error:
             return "Peering", str(error)
-        bought, peer = terms.amounts(contract), self._peer(contract, space)
+        way, facts = await self._network(contract, self._entered[name])
+        bought, peer = terms.amounts(contract), self._peer(contract, space, facts)
         self._contract_of[peer.key] = name
         await self._fleet.put(peer, plans.node_offer(bought))
         standing = self._fleet.standing(*peer.key)
         node = peer.settings.node
         if standing is None or not standing.ready:
             return "Peering", f"node {node}: {(standing.why if standing is not None else '') or 'it begins'}"
-        way = await home.way(self._home, self._seller_id(contract))
+        way = way or await home.way(self._home, self._seller_id(contract))
         return "Active", f"node {node}: {terms.plainly(bought)} for pods of namespace {space}; {way}"
 
     async def unlink(self, contract: Object) -> str:
         """Take node, pods and the namespace made for it away; the seller takes back its part with the contract."""
         await self._leave(contract["metadata"]["name"])
-        return await home.sweep(self._home, contract)
+        left = await home.sweep(self._home, contract)
+        still = await self._networks.leave(contract) if self._networks is not None else ""
+        return left or still
 
     async def close(self) -> None:
         """Link no more; everything stays."""
         await self._fleet.close()
         entered, self._entered = list(self._entered.values()), {}
         for each in entered:
+            await each.letters.close()
             await each.client.close()
         await self._transports.close()
 
@@ -117,7 +133,8 @@ class SliceLinker:
         access = await refreshing(await ask(), ask, moved)
         await self._leave(name)
         client = KubeCluster(terms.node_of(contract), access, transports=self._transports)
-        made = Entered(client, space)
+        letters = Letters(client, "buyer", lambda _space: self._look(name), access.namespace)
+        made = Entered(client, space, access.namespace, letters)
         identity = terms.remote_identity(contract, seller.url)
         self._fleet.add_cluster(Confined(client, client.name, access.namespace, space, identity))
         self._entered[name] = made
@@ -126,15 +143,39 @@ class SliceLinker:
         """Reflect no more."""
         entered = self._entered.pop(name, None)
         if entered is not None:
+            await entered.letters.close()
             await self._fleet.remove_cluster(entered.client.name)
             await entered.client.close()
         self._contract_of = {key: each for key, each in self._contract_of.items() if each != name}
 
-    def _peer(self, contract: Object, space: str) -> Peer:
+    async def _network(self, contract: Object, entered: Entered) -> tuple[str, Facts | None]:
+        """Tell the seller of our half and make it as its word asks; how it is, and what it says. Never in the slice's way."""
+        if self._networks is None:
+            return "", None
+        try:
+            await entered.letters.start()
+            heard = entered.letters.heard(entered.there)
+            if heard is None:
+                return "no network: the seller says nothing of one", None
+            if not heard.trouble:
+                await entered.letters.tell(entered.there, self._networks.own(contract, heard.cluster))
+            return await self._networks.join(contract, heard, serves=False), heard
+        except BadRequest as error:
+            await self._networks.leave(contract)
+            return f"no network: {error}", None
+        except ApiError as error:
+            log.warning("the network for contract %s: %s", contract["metadata"]["name"], error)
+            return f"no network: {error}", None
+
+    def _peer(self, contract: Object, space: str, facts: Facts | None) -> Peer:
+        """The node; addresses are translated once the seller says how it sees our pods."""
         node = terms.node_of(contract)
+        met = facts if facts is not None and facts.sees else None
+        own = self._networks.cluster if self._networks is not None and met is not None else ""
         settings = Settings(
-            node, frozenset({space}), home_id=self._node.liqo_id or None,
-            remote_id=self._seller_id(contract) or None, labels=terms.node_labels(contract),
+            node, frozenset({space}), home_id=own or self._node.liqo_id or None,
+            remote_id=(met.cluster if met is not None else self._seller_id(contract)) or None,
+            home_pods=met.sees if met is not None else None, labels=terms.node_labels(contract),
             bought=Bought(contract["metadata"]["name"], plans.node_offer(terms.amounts(contract))),
         )  # fmt: skip
         return Peer(self._home.name, node, settings)

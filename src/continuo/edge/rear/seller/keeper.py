@@ -32,6 +32,10 @@ AGAIN = 5.0
 class Lender(Protocol):
     """Gives a K8Slice to its buyer, and takes it back."""
 
+    def follow(self, look: Callable[[str], None]) -> None:
+        """Call back with a contract whose slice is doing otherwise."""
+        ...
+
     async def lend(self, contract: Object, allocation: Object | None) -> float | None:
         """Let the buyer have it; returns seconds until it wants to look again. Called again and again."""
         ...
@@ -56,6 +60,13 @@ class Keeper:
         self._clock, self._expiry, self._lender = clock, expiry, lender
         self.controller: Controller[str] = Controller("rear-trades", self.reconcile, backoff=backoff)
         books.on_trade(self.controller.add)
+        if lender is not None:
+            lender.follow(self._look)
+
+    def _look(self, contract: str) -> None:
+        found = self._books.contract(contract)
+        if found is not None:
+            self.controller.add(str(found["spec"]["transactionID"]))
 
     async def reconcile(self, transaction: str) -> Result:
         """Bring one transaction to where it should be now."""
