@@ -37,19 +37,20 @@ def _nobody(_port: int, _alive: bool) -> None:
 
 
 class TunnelServer:
-    """Implements `Tunnels`."""
+    """Implements `Tunnels`. `lightning_rod`: which boards may come without a token, as wstun does; or all, or none."""
 
     def __init__(
         self,
         ports: Sequence[int],
         *,
         public: str = "0.0.0.0",
-        lightning_rod: bool = False,
+        lightning_rod: Callable[[str], bool] | bool = False,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        self._ports, self._public, self._lightning_rod = ports, public, lightning_rod
+        self._ports, self._public = ports, public
+        self._lightning_rod = lightning_rod if callable(lightning_rod) else lambda _board: lightning_rod
         self._limits, self._clock, self._rng = limits or Limits(), clock, rng or random.SystemRandom()
         self._tunnels: dict[int, Tunnel] = {}
         self._waiting: dict[str, Tunnel] = {}
@@ -145,7 +146,8 @@ class TunnelServer:
         token = _token(request)
         if isinstance(what, Control):
             tunnel = self._tunnels.get(what.port)
-            return tunnel if tunnel is not None and tunnel.admits(token, what.board, self._lightning_rod) else None
+            known = tunnel is not None and tunnel.admits(token, what.board, self._lightning_rod(tunnel.board))
+            return tunnel if known else None
         tunnel = self._waiting.get(what.id)
         return tunnel if tunnel is not None and tunnel.answers(what.id, token) else None
 

@@ -54,7 +54,7 @@ class Tunnel:
     listener: asyncio.Server | None = None
     control: ServerConnection | None = None
     proved: bool = False
-    """That end has shown the token, so its data connections have to."""
+    """That end has shown the token, so its data connections have to, and whoever follows it."""
     reserved_until: float = 0.0
     awaited: dict[str, asyncio.Future[ServerConnection]] = field(default_factory=dict)
     """Connections that the board has not answered yet, by their data connections' ids."""
@@ -64,7 +64,9 @@ class Tunnel:
         """Whether somebody may open the board's end: by the token; or, where allowed, soon after the port was reserved."""
         if token is not None:
             return same(token, self.token)
-        return lightning_rod and board is not None and same(board, self.board) and self.clock() < self.reserved_until
+        if not lightning_rod or self.proved or board is None:
+            return False
+        return same(board, self.board) and self.clock() < self.reserved_until
 
     def answers(self, identifier: str, token: str | None) -> bool:
         """Whether a data connection is the answer to one that waits here, from whom it was asked of."""
