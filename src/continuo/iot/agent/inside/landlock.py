@@ -3,8 +3,6 @@
 It needs no privilege and cannot be undone; older kernels know less of it, and `restrict` says what it got.
 """
 
-# ruff: noqa: PTH - pathlib would be a third of what a launch costs
-
 from __future__ import annotations
 
 import os

@@ -5,8 +5,6 @@ reaps and takes all others with it when it ends, and the program. Without such a
 What was not possible is told before the program starts, and where it is required the program does not start.
 """
 
-# ruff: noqa: PTH - pathlib would be a third of what a launch costs
-
 from __future__ import annotations
 
 import fcntl

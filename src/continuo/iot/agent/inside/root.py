@@ -1,7 +1,5 @@
 """A file system of one's own: a new root that has the named paths read-only, a few devices, a work folder, nothing else."""
 
-# ruff: noqa: PTH - pathlib would be a third of what a launch costs
-
 from __future__ import annotations
 
 import os

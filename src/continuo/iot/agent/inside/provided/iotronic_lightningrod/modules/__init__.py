@@ -1,0 +1,1 @@
+"""Plugins import their base from below here."""

@@ -1,0 +1,1 @@
+"""The base of plugins and what they may ask of their board."""
