@@ -138,7 +138,7 @@ class Ticket:
     "who", [wrong_key, anothers_public_key, unknown_board, another_boards_name, no_key, Replayed, Ticket]
 )
 async def test_who_is_not_that_board_is_turned_away(here: Site, who: Any) -> None:
-    with pytest.raises(ApplicationError, match="authentication_failed|no_auth_method"):
+    with pytest.raises(ApplicationError, match=r"authentication_failed|no_auth_method"):
         await here.join(who(here))
     assert here.router.sessions == 0
 

@@ -221,6 +221,8 @@ class Router:
     async def _tell(self, session: Session, board: str) -> None:
         """Tell a board that came what it should have; who does not take it comes anew."""
         for attempt in range(self._limits.desiring):
+            if attempt:
+                await asyncio.sleep(min(30.0, 2.0**attempt))
             if not self.current(session):
                 return
             try:
@@ -228,7 +230,6 @@ class Router:
                 return
             except (CallFailed, BoardNotConnected) as error:
                 log.warning("board %s was not told its desired state: %s", board, error)
-            await asyncio.sleep(min(30.0, 2.0**attempt))
         await session.end(UNTOLD)
 
     def _lock(self, board: str) -> asyncio.Lock:

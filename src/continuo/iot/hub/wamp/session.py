@@ -55,6 +55,8 @@ class Session:
         self._under_way: dict[int, asyncio.Future[Any]] = {}
         self._ids = count(1)
         self._over = ""
+        self._writing = asyncio.Lock()
+        self._writes: set[asyncio.Task[bool]] = set()
         self._settled = asyncio.get_running_loop().time()
 
     def settle(self) -> None:
@@ -96,16 +98,29 @@ class Session:
         return self._methods[method]
 
     async def send(self, message: Any) -> None:
-        """Send; who leaves everything unread is cut off."""
+        """Send; who leaves everything unread is cut off.
+
+        In a task of its own, one after the other: aiohttp lets all senders wait for one future, which a sender that is
+        cancelled takes from the others.
+        """
         if self._over or self._socket.closed:
             raise CallFailed(f"board {self.who.name} went away")
-        data = self._codec.encode(message)
-        try:
-            async with asyncio.timeout(self._limits.sending):
-                await (self._socket.send_str(data) if isinstance(data, str) else self._socket.send_bytes(data))
-        except (TimeoutError, ConnectionError) as error:
+        writing = asyncio.get_running_loop().create_task(self._write(self._codec.encode(message)))
+        self._writes.add(writing)
+        writing.add_done_callback(self._writes.discard)
+        done, _ = await asyncio.wait({writing}, timeout=self._limits.sending)
+        if not done:
             self.cut()
-            raise CallFailed(f"board {self.who.name} takes nothing any more") from error
+        if not done or not writing.result():
+            raise CallFailed(f"board {self.who.name} takes nothing any more")
+
+    async def _write(self, data: str | bytes) -> bool:
+        async with self._writing:
+            try:
+                await (self._socket.send_str(data) if isinstance(data, str) else self._socket.send_bytes(data))
+            except (ConnectionError, RuntimeError):  # closed or closing
+                return False
+            return True
 
     async def end(self, reason: str) -> None:
         """Say goodbye and close; the reading side sees the end and tidies up."""
