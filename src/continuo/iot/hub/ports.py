@@ -63,9 +63,6 @@ class Presence(Protocol):
     async def reported(self, board: str, report: Json) -> None:
         """What the board has now: plugins, services, ports, workloads, health."""
 
-    def desired(self, board: str) -> Json:
-        """The whole of what the board should have: what our agents are told when they come."""
-
 
 class Tunnels(Protocol):
     """Reverse tunnels: what `tunnels/` gives to actions."""

@@ -297,3 +297,14 @@ async def test_a_session_that_was_replaced_reports_nothing(here: Site) -> None:
     await asyncio.wait_for(older.over.wait(), 10)
     assert older.reason == "iotronic.close.replaced"
     await newer.call(hub_procedure("report"), "b1", {})
+
+
+async def test_a_new_identity_ends_the_old_one(here: Site) -> None:
+    here.book.codes["again"] = "b1"
+    peer = await here.online("b1")
+    assert (await registered(await here.join(), "again", KEY)).result is Outcome.SUCCESS
+    await asyncio.wait_for(peer.over.wait(), 10)
+    assert peer.reason == "iotronic.close.removed"
+    with pytest.raises(ApplicationError, match="authentication_failed"):
+        public, private = generate_cryptosign_keypair()
+        await here.join(auth.CryptoSignAuthenticator("b1", private, {"pubkey": public}))

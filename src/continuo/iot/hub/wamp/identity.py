@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -33,6 +33,8 @@ class Board:
     """A board that has proved which one it is."""
 
     uuid: str
+    proof: str = field(repr=False)
+    """The key or the realm by which it came."""
     method: str = CRYPTOSIGN
 
     @property
@@ -93,13 +95,13 @@ class Door:
             return _FAILED
         if signed[64:] != bytes.fromhex(asked.nonce) or known is None:
             return _FAILED
-        return Board(asked.board) if hmac.compare_digest(known.encode(), asked.key.encode()) else _FAILED
+        return Board(asked.board, known) if hmac.compare_digest(known.encode(), asked.key.encode()) else _FAILED
 
     def _by_realm(self, realm: str) -> Board | Refused:
         board = self.presence.board_of_realm(realm) if self.lightning_rod else None
         if board is None:
             return Refused("wamp.error.no_such_realm", f"there is no such realm; boards join {REALM}", counts=True)
-        return Board(board, ANONYMOUS)
+        return Board(board, realm, ANONYMOUS)
 
     def _by_key(self, board: Any, key: Any) -> Challenged | Refused:
         """Unknown boards are challenged like others: who asks learns nothing."""

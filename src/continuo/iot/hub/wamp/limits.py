@@ -42,8 +42,6 @@ class Limits:
     """How many wrong codes and realms one address may try at once, and how many more in each second."""
     sessions: int = 4
     """How many sessions one board may have open; its newest one that called `connection` counts."""
-    desiring: int = 5
-    """How often a board that comes is told its desired state before its session is ended."""
 
 
 UNIT = 16 << 10

@@ -24,6 +24,8 @@ class Arrivals(Protocol):
 
     async def arrived(self, session: Session, board: str, info: dict[str, Any]) -> None: ...
 
+    async def registered(self, board: str, proof: str | None) -> None: ...
+
     def current(self, session: Session) -> bool: ...
 
 
@@ -52,6 +54,8 @@ class Procedures:
             raise
         except LookupError as error:
             return Message(str(error.args[0] if error.args else error), Outcome.ERROR).encode()
+        except ValueError as error:
+            raise Forbidden(INVALID_ARGUMENT, str(error)) from None
         except Exception as error:  # one board's call: the session goes on, and the board tries again
             log.exception("%s of session %d failed", message.procedure, session.number)
             raise Forbidden(UNAVAILABLE, "the hub could not do that now; try again") from error
@@ -72,6 +76,7 @@ class Procedures:
             wrong.spend()
             return _refused(str(error.args[0] if error.args else error))
         session.spent = True
+        await self._arrivals.registered(config["iotronic"]["board"]["uuid"], key.lower() if key else None)
         return Message(config, Outcome.SUCCESS).encode()
 
     async def _connection(self, session: Session, given: dict[str, Any]) -> str:

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 REPLACED = "iotronic.close.replaced"
 REMOVED = "iotronic.close.removed"
 LATE = "iotronic.close.no_connection"
-UNTOLD = "iotronic.close.takes_no_desired_state"
 SHUTDOWN = "wamp.close.system_shutdown"
 
 _MOST = 1 << 53
@@ -54,7 +53,6 @@ class Router:
         self._by_board: dict[str, list[Session]] = {}
         self._locks = [asyncio.Lock() for _ in range(_LOCKS)]
         self._tasks: set[asyncio.Task[None]] = set()
-        self._telling: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[Any]] = set()
         self.counts: Counter[str] = Counter()
 
@@ -117,10 +115,8 @@ class Router:
 
     async def _stop(self) -> None:
         """Say goodbye to all; that they are offline is stored before this returns."""
-        for task in list(self._telling):
-            task.cancel()
         await asyncio.gather(*(session.end(SHUTDOWN) for session in list(self._sessions.values())))
-        while tasks := self._tasks | self._telling | self._running:
+        while tasks := self._tasks | self._running:
             if not (await asyncio.wait(tasks, timeout=_STOPPING))[0]:
                 log.error("%d sessions do not end; they are left behind", len(self._sessions))
                 return
@@ -202,8 +198,13 @@ class Router:
         session.settle()
         if older is not None and older is not session:
             self._spawn(older.end(REPLACED))
-        if "desire" in session.capabilities and older is not session:
-            self._spawn(self._tell(session, board), self._telling)
+
+    async def registered(self, board: str, proof: str | None) -> None:
+        """A board has a new identity: sessions that came by another one end."""
+        sessions = [
+            one for one in self._by_board.get(board, ()) if isinstance(one.who, Board) and one.who.proof != proof
+        ]
+        await asyncio.gather(*(session.end(REMOVED) for session in sessions))
 
     async def _left(self, session: Session) -> None:
         if not isinstance(session.who, Board):
@@ -218,33 +219,18 @@ class Router:
                 del self._online[board]
                 await self._presence.left(session.number)
 
-    async def _tell(self, session: Session, board: str) -> None:
-        """Tell a board that came what it should have; who does not take it comes anew."""
-        for attempt in range(self._limits.desiring):
-            if attempt:
-                await asyncio.sleep(min(30.0, 2.0**attempt))
-            if not self.current(session):
-                return
-            try:
-                await self.call(board, "Desire", self._presence.desired(board))
-                return
-            except (CallFailed, BoardNotConnected) as error:
-                log.warning("board %s was not told its desired state: %s", board, error)
-        await session.end(UNTOLD)
-
     def _lock(self, board: str) -> asyncio.Lock:
         """Coming and going of one board happen one after the other."""
         return self._locks[hash(board) % _LOCKS]
 
-    def _spawn(self, work: Any, among: set[asyncio.Task[None]] | None = None) -> asyncio.Task[None]:
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        (self._tasks if among is None else among).add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._telling.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("what a session needed failed: %s", error, exc_info=error)
 
