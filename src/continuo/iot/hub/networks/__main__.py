@@ -25,6 +25,7 @@ async def _configure(networks: NetworkServer, told: dict[str, Any], known: set[s
             await networks.set(network, config)
         except ValueError as error:
             print(f"not changed: {error}", flush=True)
+    print(f"{len(told)} networks are configured", flush=True)
     return set(told)
 
 
