@@ -1,0 +1,83 @@
+"""What a board should have, from the records alone: our agents are told it whole."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from continuo.iot.hub.addresses import read_cidr
+from continuo.iot.hub.model import Exposed, Injection, Json, Network, Plugin, Port, Service, Workload
+from continuo.iot.signing import code_hash
+
+if TYPE_CHECKING:
+    from continuo.iot.hub.registry import Registry
+
+
+@lru_cache(maxsize=1024)
+def hash_of(code: str) -> str:
+    """The name of code; the same plugin is asked for by each of its boards."""
+    return code_hash(code)
+
+
+def desired_of(registry: Registry, board: str) -> dict[str, Any]:
+    """The whole of what a board should have."""
+    return {
+        "policy": policy_of(registry),
+        "plugins": {
+            each.plugin: _plugin(registry, each) for each in registry.table(Injection).by("board", board)
+            if registry.table(Plugin).get(each.plugin) is not None
+        },
+        "services": {each.service: _service(registry, each) for each in registry.table(Exposed).by("board", board)},
+        "ports": {each.uuid: _port(registry, each) for each in registry.table(Port).by("board", board)},
+        "workloads": {
+            each.uuid: {**each.spec, "name": each.name, "extra": each.extra, "generation": each.generation}
+            for each in registry.table(Workload).by("board", board)
+        },
+    }  # fmt: skip
+
+
+def policy_of(registry: Registry) -> Json:
+    """Whose code agents may run, and within which limits."""
+    setting = registry.setting
+    return {"keys": registry.keys(), "unsigned": setting.unsigned, "limits": dict(setting.limits)}
+
+
+def _plugin(registry: Registry, injection: Injection) -> Json:
+    plugin = registry.table(Plugin).get(injection.plugin)
+    assert plugin is not None
+    return {
+        "name": plugin.name, "code": plugin.code, "hash": hash_of(plugin.code),
+        "signature": plugin.extra.get("signature"), "callable": plugin.callable, "onboot": injection.onboot,
+        "state": "running" if injection.running else "injected",
+        "parameters": injection.parameters or plugin.parameters, "grants": plugin.extra.get("grants") or {},
+    }  # fmt: skip
+
+
+def _service(registry: Registry, exposed: Exposed) -> Json:
+    service = registry.table(Service).get(exposed.service)
+    assert service is not None, "a service that is exposed is not deleted"
+    return {
+        "name": service.name, "port": service.port, "public_port": exposed.public_port,
+        "url": registry.setting.tunnel_url, "token": registry.tokens.get(exposed.uuid, ""),
+    }  # fmt: skip
+
+
+def _port(registry: Registry, port: Port) -> Json:
+    network = registry.table(Network).get(port.network)
+    assert network is not None, "a network that has ports is not deleted"
+    return {
+        "vif": port.vif, "mac": port.mac, "ip": f"{port.ip}/{read_cidr(network.cidr).prefixlen}", "mtu": network.mtu,
+        "url": registry.setting.network_url, "token": registry.tokens.get(port.uuid, ""), "routes": routes_of(network),
+    }  # fmt: skip
+
+
+def routes_of(network: Network) -> list[Json]:
+    """Routes beyond the network's own, which needs none."""
+    via = network.gateway
+    return [{"to": to, "via": via} for to in network_routes(network)] if via else []
+
+
+def network_routes(network: Network) -> list[str]:
+    """The networks that a network's gateway leads to: `extra.routes`."""
+    routes = network.extra.get("routes")
+    return [route for route in routes if isinstance(route, str)] if isinstance(routes, list) else []

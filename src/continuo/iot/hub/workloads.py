@@ -1,0 +1,209 @@
+"""Workloads of boards, and of fleets: a fleet's has a child on each board that should run it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from continuo.iot.hub.actions import Actions
+from continuo.iot.hub.model import Board, Fleet, Json, Workload
+from continuo.iot.hub.ports import BoardNotConnected, Boards, CallFailed
+from continuo.iot.hub.records import Change
+from continuo.iot.hub.refusals import Refused, failed, not_connected, taken
+from continuo.iot.wire import Message, Outcome
+
+FIELDS = ("runtime", "command", "image", "env", "files", "resources", "replicas", "restart", "job")
+"""What of a workload boards are told, beside its name."""
+_FOLLOW = 1.0
+"""Seconds between two looks at a log that is followed."""
+
+
+class Workloads:
+    """Declares workloads; boards are told by their desired state, and say by their reports how it goes."""
+
+    def __init__(self, actions: Actions, boards: Boards) -> None:
+        self._actions, self._boards = actions, boards
+        self._registry = actions.registry
+
+    # declaring
+
+    async def create(self, where: Board | Fleet, said: Json, owner: str) -> Workload:
+        """A workload of a board or a fleet; raises Refused."""
+        registry = self._registry
+        key = "board" if isinstance(where, Board) else "fleet"
+        others = registry.table(Workload).by(key, where.uuid)
+        if any(other.name == said["name"] and other.parent is None for other in others):
+            raise taken(f"A workload with name {said['name']} already exists on {key} {where.uuid}.")
+        if isinstance(where, Board):
+            self._check(where)
+        made = Workload(
+            uuid=registry.make_uuid(), created_at=registry.now(), name=said["name"], owner=owner,
+            project=where.project, extra=said.get("extra") or {}, spec=spec_of(said),
+            board=where.uuid if key == "board" else None, fleet=where.uuid if key == "fleet" else None,
+        )  # fmt: skip
+        change = Change().add(made)
+        told: set[str | None] = {made.board} if made.board else self._spread(change, made)
+        self._event(change, made)
+        await registry.records.commit(change)
+        self._push(told)
+        return made
+
+    async def update(self, workload: Workload, said: Json) -> Workload:
+        """Change it; boards replace what they run where that differs."""
+        registry = self._registry
+        spec = {**workload.spec, **spec_of(said)}
+        different = spec != workload.spec
+        changed = registry.stamped(
+            workload, name=said.get("name", workload.name), extra=said.get("extra", workload.extra), spec=spec,
+            generation=workload.generation + different,
+        )  # fmt: skip
+        change = Change().add(changed)
+        told: set[str | None] = {changed.board} if changed.board else self._spread(change, changed)
+        self._event(change, changed)
+        await registry.records.commit(change)
+        self._push(told)
+        return changed
+
+    async def delete(self, workload: Workload) -> None:
+        """End it everywhere."""
+        change = Change().remove(workload)
+        children = self._registry.table(Workload).by("parent", workload.uuid)
+        change.remove(*children)
+        self._event(change, workload, state="gone")
+        await self._registry.records.commit(change)
+        self._push({each.board for each in (*children, workload)})
+
+    async def members_changed(self, fleet: str | None) -> None:
+        """The boards of a fleet are others now."""
+        change, told = Change(), set()
+        for parent in self._registry.table(Workload).by("fleet", fleet) if fleet else ():
+            told |= self._spread(change, parent)
+        if change.put or change.drop:
+            await self._registry.records.commit(change)
+            self._push(told)
+
+    def _spread(self, change: Change, parent: Workload) -> set[str | None]:
+        """Let the children be where they should; the boards that are concerned."""
+        table = self._registry.table(Workload)
+        children = {child.board: child for child in table.by("parent", parent.uuid)}
+        wanted = choose(self._members(parent), parent.spec.get("replicas"), {board for board in children if board})
+        told: set[str | None] = set()
+        for board in wanted:
+            child = children.pop(board.uuid, None)
+            if child is None:
+                made = self._child(parent, board)
+            elif (child.spec, child.name, child.generation) != (parent.spec, parent.name, parent.generation):
+                made = self._registry.stamped(
+                    child, spec=parent.spec, name=parent.name, generation=parent.generation, extra=parent.extra
+                )
+            else:
+                continue
+            change.add(made)
+            told.add(board.uuid)
+        change.remove(*children.values())
+        return told | set(children)
+
+    def _members(self, parent: Workload) -> list[Board]:
+        return self._registry.table(Board).by("fleet", parent.fleet)
+
+    def _child(self, parent: Workload, board: Board) -> Workload:
+        return Workload(
+            uuid=self._registry.make_uuid(), created_at=self._registry.now(), name=parent.name, owner=parent.owner,
+            project=parent.project, extra=parent.extra, spec=parent.spec, generation=parent.generation,
+            board=board.uuid, parent=parent.uuid,
+        )  # fmt: skip
+
+    def _check(self, board: Board) -> None:
+        if self._registry.online(board.uuid) and not self._registry.speaks_desire(board):
+            raise Refused(400, f"Board {board.uuid} cannot have workloads: its agent does not take a desired state.")
+
+    def _event(self, change: Change, workload: Workload, **more: Any) -> None:
+        change.event(
+            workload.project, "workload.changed", board=workload.board, fleet=workload.fleet, object=workload.uuid,
+            workload=workload.uuid, **more,
+        )  # fmt: skip
+
+    def _push(self, boards: set[str | None]) -> None:
+        for board in boards:
+            if board is not None:
+                self._actions.pusher.push(board)
+
+    # looking
+
+    def status(self, workload: Workload) -> Json:
+        """What its board says of it last."""
+        said = self._registry.report(workload.board or "").get("workloads", {}).get(workload.uuid)
+        if said is None:
+            online = workload.board is not None and self._registry.online(workload.board)
+            return {"phase": "Pending", "message": "" if online else "the board is not connected"}
+        stale = said.get("generation") not in (None, workload.generation)
+        return {**said, "phase": "Pending", "message": "an older generation runs"} if stale else dict(said)
+
+    def children(self, workload: Workload) -> list[Workload]:
+        """Those of a fleet's workload, one for each board."""
+        return self._registry.table(Workload).by("parent", workload.uuid)
+
+    async def logs(self, workload: Workload, tail: int) -> str:
+        """The last lines that it wrote."""
+        said = await self._ask(workload, "WorkloadLogs", workload.uuid, tail)
+        return said if isinstance(said, str) else ""
+
+    async def follow(self, workload: Workload, tail: int) -> AsyncIterator[str]:
+        """What it wrote, and what it writes; until it ends, its board goes, or the reader does."""
+        before = ""
+        while True:
+            now = await self.logs(workload, max(tail, 1000))
+            news = newer(before, now) if before else _tail(now, tail)
+            if news:
+                yield news
+            before = now or before
+            if self.status(workload).get("phase") in ("Succeeded", "Failed", "Refused"):
+                return
+            if self._registry.table(Workload).get(workload.uuid) is None:
+                return
+            await asyncio.sleep(_FOLLOW)
+
+    async def results(self, workload: Workload) -> Any:
+        """What it left as its results."""
+        return await self._ask(workload, "WorkloadResults", workload.uuid)
+
+    async def _ask(self, workload: Workload, method: str, *arguments: Any) -> Any:
+        board = workload.board
+        if board is None:
+            raise Refused(400, f"Workload {workload.uuid} is of a fleet: ask its parts, of which each is on one board.")
+        request = {"uuid": self._registry.make_uuid(), "destination_uuid": board, "action": method}
+        try:
+            message: Message = await self._boards.call(board, method, *arguments, request=request)
+        except BoardNotConnected:
+            raise not_connected(board) from None
+        except CallFailed as error:
+            raise failed(method, board, str(error)) from None
+        if message.result is Outcome.ERROR:
+            raise failed(method, board, str(message.message))
+        return message.message
+
+
+def spec_of(said: Json) -> Json:
+    """What of a body boards are told."""
+    return {key: said[key] for key in FIELDS if key in said}
+
+
+def choose(boards: Sequence[Board], replicas: int | None, has: set[str]) -> list[Board]:
+    """The boards that should run it: all, or as many as wanted; who has it keeps it."""
+    if replicas is None:
+        return list(boards)
+    return sorted(boards, key=lambda board: (board.uuid not in has, board.uuid))[:replicas]
+
+
+def newer(before: str, now: str) -> str:
+    """What a log's end has that its end a moment ago had not."""
+    if now.startswith(before):
+        return now[len(before) :]
+    last = before[-200:]
+    at = now.rfind(last)
+    return now[at + len(last) :] if at >= 0 else now
+
+
+def _tail(text: str, lines: int) -> str:
+    return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
