@@ -54,9 +54,9 @@ class Shop:
     def find(self, cluster: str, kind: Kind, name: str, namespace: str = "") -> Object:
         return self.made.engine.cluster(cluster).find(kind, name, namespace) or {}
 
-    def allocation(self) -> Object:
-        """What the buyer's Allocation says."""
-        found = self.made.objects("consumer", ALLOCATION)
+    def allocation(self, side: str = "consumer") -> Object:
+        """What the Allocation of a side says."""
+        found = self.made.objects(side, ALLOCATION)
         return (found[0].get("status") or {}) if found else {}
 
     def node(self) -> str:
@@ -123,10 +123,11 @@ class Shop:
             stack.push_async_callback(stop)
             yield linker
 
-    async def wish(self, gateway: Gateway, **annotations: str) -> None:
-        """A KnownCluster, and a Solver that wants two cores."""
+    async def wish(self, gateway: Gateway, *names: str, **annotations: str) -> None:
+        """A KnownCluster, and Solvers that want two cores each."""
         await self.consumer.create(KNOWN_CLUSTER.new("knowncluster-p1", SPACE, spec={"address": gateway.address}))
-        await self.consumer.create(solver(**annotations))
+        for name in names or ("room",):
+            await self.consumer.create(solver(name, **annotations))
 
 
 def solver(name: str = "room", **annotations: str) -> Object:

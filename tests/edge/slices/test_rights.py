@@ -8,7 +8,7 @@ import pytest
 
 from continuo.cli.edge_manifests import EDGE, Edge
 from continuo.cli.manifests import Setup, install_objects
-from continuo.cli.slice_manifests import lender_rules, linker_rules
+from continuo.cli.slice_manifests import lender_rules, linker_rules, network_rules
 from continuo.embedded.http.rbac import Attributes, Authorizer
 from continuo.embedded.http.wire import User
 from continuo.kube.config import connect
@@ -20,9 +20,11 @@ from edge.slices.slice_world import pod_of, shop
 USER = f"system:serviceaccount:continuo-system:{EDGE}"
 RARE = {
     ("create", "events"), ("patch", "events"),  # what the seller's cluster says of pods
-    ("list", "configurations"), ("watch", "configurations"), ("list", "ips"), ("watch", "ips"),  # where Liqo is
     ("patch", "nodes"),  # whose labels somebody has changed
     *(("create", each) for each in ("limitranges", "resourcequotas", "rolebindings", "roles", "serviceaccounts")),
+    *(("create", each.plural) for each in (
+        kinds.CONFIGURATION, kinds.GATEWAY_CLIENT, kinds.GATEWAY_SERVER, kinds.PUBLIC_KEY,
+    )),
     # Kubernetes asks for it where an apply creates.
     ("get", "pods"),  # of one that was changed meanwhile
 }  # fmt: skip
@@ -43,7 +45,7 @@ def test_a_slice_is_sold_on_these_rights_and_they_are_needed(monkeypatch: pytest
     monkeypatch.setattr(Authorizer, "allowed", noted)
 
     async def main() -> None:
-        async with shop() as made:
+        async with shop("provider", "consumer") as made:
             for cluster, edge in (
                 (made.provider, Edge("p.example", buy=False, slices=True)),
                 (made.consumer, Edge("b.example", sell=False, slices=True)),
@@ -59,7 +61,7 @@ def test_a_slice_is_sold_on_these_rights_and_they_are_needed(monkeypatch: pytest
             async with made.seller() as gateway, made.buyer():
                 made.consumer = admin
                 await made.wish(gateway)
-                await settled(lambda: made.allocation().get("status") == "Active")
+                await settled(lambda: "a network leads to provider" in made.allocation().get("message", ""))
                 node = made.node()
                 await admin.create(kinds.SECRET.new("s", node, stringData={"a": "b"}))
                 await admin.create(kinds.POD.new("one", node, spec=pod_of(node)))
@@ -73,6 +75,6 @@ def test_a_slice_is_sold_on_these_rights_and_they_are_needed(monkeypatch: pytest
 
     asyncio.run(main())
     assert {verb for _, verb, _ in refused} <= {"bind", "escalate"}, "what is given away is what one has"
-    own = [each for each in lender_rules()[:6] + linker_rules()]
+    own = [each for each in lender_rules()[:6] + linker_rules() + network_rules()]
     granted = {(verb, what) for each in own for verb in each["verbs"] for what in each["resources"]}
     assert granted - used <= RARE
