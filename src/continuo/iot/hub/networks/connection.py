@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from continuo.iot.hub.networks.server import NetworkServer
 
 PATIENCE = 10.0
-"""Seconds until the request must be there."""
+"""Seconds until the request must be there, and for a connection that we close to take what we said last."""
 ALIVE, SILENCE = 10.0, 30.0
 """Seconds after which we say that we are there, and after which a silent board is taken for gone."""
 BUFFER = 64 * 1024
@@ -37,7 +37,8 @@ class Connection(asyncio.Protocol):
         self._port: Port | None = None
         self._switch: Switch | None = None
         self._decoder: Decoder | None = None
-        self._heard = self._said = server.clock()
+        self._heard = self._said = self._begun = server.clock()
+        self._closed: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -49,6 +50,8 @@ class Connection(asyncio.Protocol):
             self._refuse(upgrade.Refused(503, "Too many connections have not said yet who they are; come again."))
 
     def data_received(self, data: bytes) -> None:
+        if self._closed is not None:
+            return  # it was told already that it is over
         now = self._heard = self._server.clock()
         if self._decoder is None:
             self._request(data)
@@ -89,24 +92,31 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refused: upgrade.Refused) -> None:
         self._write(refused.answer())
-        if self._transport is not None:
-            self._transport.close()
+        self._close()
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def tick(self, now: float) -> None:
-        """Say that we are there, or give up on who is silent."""
-        if now - self._heard > (PATIENCE if self._port is None else SILENCE):
+        """Say that we are there, or give up on who is silent, or says only drop by drop who it is."""
+        if self._closed is not None:
+            late = now - self._closed > PATIENCE
+        else:
+            late = now - self._begun > PATIENCE if self._port is None else now - self._heard > SILENCE
+        if late:
             self.abort()
-        elif self._port is not None and now - self._said >= ALIVE:
+        elif self._port is not None and self._closed is None and now - self._said >= ALIVE:
             self._said = now
             self._write(encode([KEEPALIVE]))
 
     def close(self, why: Closing) -> None:
         """End it and say why."""
         self._write(encode([bytes([why])]))
+        self._close()
+
+    def _close(self) -> None:
+        self._closed = self._server.clock()
         if self._transport is not None:
             self._transport.close()
 

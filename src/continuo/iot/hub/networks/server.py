@@ -41,6 +41,7 @@ class NetworkServer:
         self._switches: dict[str, Switch] = {}
         self._network_of: dict[str, str] = {}
         self._live: dict[str, Connection] = {}
+        self._open: set[Connection] = set()
         self._strangers: set[Connection] = set()
         self._heard: list[Heard] = []
         self._due: list[Outbox] = []
@@ -121,6 +122,7 @@ class NetworkServer:
 
     def stranger(self, connection: Connection) -> bool:
         """Somebody came; whether there is room until it says who it is."""
+        self._open.add(connection)
         if len(self._strangers) >= STRANGERS:
             return False
         self._strangers.add(connection)
@@ -128,6 +130,7 @@ class NetworkServer:
 
     def gone(self, connection: Connection, port: str | None) -> None:
         """A connection is over."""
+        self._open.discard(connection)
         self._strangers.discard(connection)
         if port is None:
             self.refused += 1
@@ -164,12 +167,16 @@ class NetworkServer:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            now = self.clock()
-            for connection in [*self._live.values(), *self._strangers]:
-                connection.tick(now)
+            self.tick()
+
+    def tick(self) -> None:
+        """Look at who is silent."""
+        now = self.clock()
+        for connection in list(self._open):
+            connection.tick(now)
 
     def _end_all(self) -> None:
-        for connection in [*self._live.values(), *self._strangers]:
+        for connection in list(self._open):
             connection.abort()
 
 
