@@ -195,7 +195,7 @@ class Cell:
         finally:
             os.close(spec)
             os.close(writing)
-        return process, await _reader(reading)
+        return process, await reader(reading)
 
     async def _started(self, run: Run, status: asyncio.StreamReader) -> dict[str, Any]:
         """Until the program runs; what was told of its end already. Raises Starting where it is refused."""
@@ -301,9 +301,9 @@ def _groups(name: str, read: Callable[[str], str] = lambda path: Path(path).read
         return cgroups.Groups()
 
 
-async def _reader(descriptor: int) -> asyncio.StreamReader:
+async def reader(descriptor: int, limit: int = 1 << 16) -> asyncio.StreamReader:
     """A pipe's reading end as a stream."""
-    stream = asyncio.StreamReader()
+    stream = asyncio.StreamReader(limit)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", 0)
     )

@@ -174,6 +174,8 @@ class Launch:
         for descriptor in self.told["keep"]:
             os.set_inheritable(descriptor, True)
         environment = {"HOME": work, "TMPDIR": f"{work}/tmp" if "files" in self.got else work, **self.told["env"]}
+        if os.path.isdir(f"{work}/results"):
+            environment["RESULTS"] = f"{work}/results"
         program = self.told["argv"]
         try:
             os.execvpe(program[0], program, environment)

@@ -66,11 +66,9 @@ def plain(item: Any) -> Any:
 
 def worker_of(told: dict[str, Any], results: Results) -> Any:
     """The plugin's Worker; raises whatever its code raises, and LookupError where there is none."""
-    scope: dict[str, Any] = {"__name__": "plugin", "__file__": f"{told['name']}.py"}
     module = type(sys)("plugin")
-    module.__dict__.update(scope)
     sys.modules["plugin"] = module
-    exec(compile(told["code"], f"{told['name']}.py", "exec", dont_inherit=True), module.__dict__)
+    exec(compile(told["code"], f"<plugin {told['name']}>", "exec", dont_inherit=True), module.__dict__)
     kind = module.__dict__.get("Worker")
     if not isinstance(kind, type):
         raise LookupError("the code has no class Worker")
@@ -79,7 +77,8 @@ def worker_of(told: dict[str, Any], results: Results) -> Any:
 
 def describe(error: BaseException) -> str:
     """What an exception says, and where in the plugin."""
-    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename != __file__]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename.startswith("<plugin ")]
     where = f" (line {lines[-1]})" if lines else ""
     return f"{type(error).__name__}: {error}"[:2000] + where
 
