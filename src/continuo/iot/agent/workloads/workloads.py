@@ -1,0 +1,198 @@
+"""All workloads of a board: exactly those that are desired, each in its generation, whatever stopped in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from continuo.iot.agent.confinement import Limits
+from continuo.iot.agent.workloads import results
+from continuo.iot.agent.workloads.logs import Log
+from continuo.iot.agent.workloads.one import AGAIN, One
+from continuo.iot.agent.workloads.record import Record, Store
+from continuo.iot.agent.workloads.runtime import RESULTS, Runtime
+from continuo.iot.agent.workloads.spec import BadSpec, Spec, read
+
+log = logging.getLogger(__name__)
+
+Json = Mapping[str, Any]
+
+DEFAULT = Limits(memory=256 << 20, files=256 << 20, processes=128, open_files=1024)
+FOLLOW = 25.0
+"""Seconds that whoever follows a log waits for more."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+
+
+@dataclass(slots=True)
+class _Has:
+    wanted: Json
+    one: One | None = None
+    task: asyncio.Task[None] | None = None
+    refused: str = ""
+
+
+@dataclass(slots=True)
+class Workloads:
+    """Runs what is desired. `changed` is called whenever `status` may say something else."""
+
+    changed: Callable[[], None]
+    home: Path
+    """Where records, logs and results are kept."""
+    runtimes: Mapping[str, Runtime]
+    """By name: process, container."""
+    now: Callable[[], float] = time.time
+    again: float = AGAIN
+    _has: dict[str, _Has] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def set(self, desired: Mapping[str, Json], most: Json | None = None) -> None:
+        """Have exactly these workloads: uuid -> as REST says, with `generation`. `most`: the policy's limits.
+
+        One whose generation is the same goes on as it is; another is ended and begun anew.
+        """
+        async with self._turn:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept = {path.name for path in self.home.iterdir() if path.is_dir()}
+            gone = [uuid for uuid in {*self._has, *kept} if uuid not in desired]
+            anew = [uuid for uuid, has in self._has.items() if uuid in desired and self._differs(has, desired[uuid])]
+            await asyncio.gather(*(self._end(uuid) for uuid in (*gone, *anew)))
+            await asyncio.gather(*(self._forget(uuid) for uuid in gone))
+            for uuid, wanted in desired.items():
+                if uuid not in self._has:
+                    self._has[uuid] = await self._begin(uuid, wanted, most or {})
+        self.changed()
+
+    @staticmethod
+    def _differs(has: _Has, wanted: Json) -> bool:
+        return has.wanted.get("generation") != wanted.get("generation") or (bool(has.refused) and has.wanted != wanted)
+
+    async def _begin(self, uuid: str, wanted: Json, most: Json) -> _Has:
+        try:
+            if not _NAME.fullmatch(uuid):
+                raise BadSpec(f"{uuid[:80]!r} is no id of a workload")
+            spec = read(wanted)
+            limits = _limits(spec, most)
+        except ValueError as error:
+            return _Has(wanted, refused=str(error))
+        folder = self.home / uuid
+        if not await asyncio.to_thread(self._same, folder, spec.generation):
+            await self._clear(uuid)
+            await asyncio.to_thread(self._fresh, folder, spec.generation)
+        one = One(uuid, spec, limits, folder, self.runtimes[spec.runtime], self.changed, self.now, self.again)
+        return _Has(wanted, one, asyncio.create_task(one.run(), name=f"workload {uuid}"))
+
+    @staticmethod
+    def _same(folder: Path, generation: int) -> bool:
+        """Whether there is a record of this generation; of one that cannot be read nothing is known but that it was there."""
+        store = Store(folder / "record.json")
+        try:
+            known = store.read()
+        except ValueError as error:
+            log.error("%s", error)
+            store.write(Record(generation=generation, begun=1))
+            return True
+        return known is not None and known.generation == generation
+
+    @staticmethod
+    def _fresh(folder: Path, generation: int) -> None:
+        """What another generation left is removed before anything of this one is done."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        Store(folder / "record.json").write(Record(generation=generation))
+
+    async def _clear(self, uuid: str) -> None:
+        await asyncio.gather(*(runtime.clear(uuid) for runtime in self.runtimes.values()))
+
+    async def _forget(self, uuid: str) -> None:
+        if _NAME.fullmatch(uuid):
+            await self._clear(uuid)
+        await asyncio.to_thread(shutil.rmtree, self.home / uuid, True)
+
+    async def _end(self, uuid: str) -> None:
+        has = self._has.pop(uuid, None)
+        if has is None:
+            return
+        await _cancelled(has)
+        if has.one is not None:
+            await has.one.stop()
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What the report says of each."""
+        return {uuid: _said(has) for uuid, has in self._has.items()}
+
+    async def logs(self, uuid: str, tail: int = 200) -> str:
+        """The last lines that it printed. Raises LookupError."""
+        return await asyncio.to_thread(self._log(uuid).tail, tail)
+
+    async def follow(self, uuid: str, since: int, seconds: float = FOLLOW) -> dict[str, Any]:
+        """What it printed from a place on (`text`), and the place after that (`next`); waits for more where there is none."""
+        its = self._log(uuid)
+        await its.wait(since, seconds)
+        start, data = await asyncio.to_thread(its.read, since)
+        return {"text": data.decode(errors="replace"), "next": start + len(data)}
+
+    async def results(self, uuid: str) -> dict[str, Any]:
+        """What its last run left, by path, with its phase and exit code. Raises LookupError."""
+        said = _said(self._known(uuid))
+        found = await asyncio.to_thread(results.read, self.home / uuid / RESULTS)
+        return {"files": found, "phase": said["phase"], "exitCode": said["exitCode"], "generation": said["generation"]}
+
+    async def close(self) -> None:
+        """End what this agent runs itself; containers go on, and are found again by the next agent."""
+        async with self._turn:
+            has, self._has = list(self._has.values()), {}
+            await asyncio.gather(*(_cancelled(each) for each in has))
+            process = [each.one for each in has if each.one is not None and each.one.spec.runtime == "process"]
+            await asyncio.gather(*(one.stop() for one in process))
+
+    def _known(self, uuid: str) -> _Has:
+        if uuid not in self._has:
+            raise LookupError(f"workload {uuid[:80]} is not on this board")
+        return self._has[uuid]
+
+    def _log(self, uuid: str) -> Log:
+        one = self._known(uuid).one
+        return one.log if one is not None else Log(self.home / "none")
+
+
+async def _cancelled(has: _Has) -> None:
+    if has.task is not None:
+        has.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await has.task
+
+
+def _limits(spec: Spec, most: Json) -> Limits:
+    asked = {"memory": spec.memory, "cpu": spec.cpu}
+    return Limits.read({name: value for name, value in asked.items() if value is not None}, DEFAULT).within(most)
+
+
+def _said(has: _Has) -> dict[str, Any]:
+    generation = has.wanted.get("generation")
+    if has.one is None:
+        empty = {"exitCode": None, "restarts": 0, "started": None, "finished": None}
+        return {"phase": "Refused", "generation": generation, "message": has.refused, **empty}
+    record = has.one.record
+    said = {
+        "phase": record.phase,
+        "generation": record.generation,
+        "exitCode": record.exit_code,
+        "restarts": max(record.begun - 1, 0),
+        "message": record.message,
+        "started": _time(record.started),
+        "finished": _time(record.finished),
+    }
+    return {**said, "result": record.result} if record.result else said
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
