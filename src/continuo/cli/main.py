@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "relay": ("continuo.cli.relay:relay", "Carry sensors' readings from edge nodes to whoever bought them."),
     "mapper": ("continuo.cli.mapper:mapper", "Simulate leaf devices at an edge node, and publish what they measure."),
     "sensors": ("continuo.cli.sensors:sensors", "Sensors for sale: find, reserve, buy, watch and cancel."),
+    "hub": ("continuo.cli.hub:hub", "Serve IoT boards: IoTronic's REST API, sessions, tunnels and networks."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),
 }
@@ -55,7 +56,7 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(
                 f"`continuo {cmd_name}` needs the Python package {error.name}; "
-                "install Continuo with its extras, from a checkout: pip install '.[embedded,server,broker,edge]'"
+                "install Continuo with its extras, from a checkout: pip install '.[embedded,server,broker,edge,hub]'"
             ) from error
         return command
 
