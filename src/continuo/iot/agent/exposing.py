@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from continuo.iot.agent.board import Board
 from continuo.iot.agent.device import Refusal
 from continuo.iot.wire import Message, Outcome
+
+Method = Callable[..., Awaitable[Message]]
 
 
 @runtime_checkable
@@ -24,7 +26,7 @@ class Exposing:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self.methods = {
+        self.methods: dict[str, Method] = {
             "ServiceEnable": self.enable, "ServiceRestore": self.enable, "ServiceDisable": self.disable,
             "ServicesStatus": self.services, "Create_VIF": self.no_vif, "Configure_VIF": self.no_vif,
             "Remove_VIF": self.remove_vif, "WorkloadLogs": self.logs, "WorkloadResults": self.results,

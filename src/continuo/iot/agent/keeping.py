@@ -137,17 +137,10 @@ class Keeper:
     async def _once(self) -> None:
         """One session from its beginning to its end; always raises."""
         async with joined(self.identity.url, self._tls, self.identity.realm, self._key) as session:
-            tasks = [asyncio.create_task(session.run()), asyncio.create_task(self._speak(session))]
             try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-                # why the connection ended says more than what failed because it had
-                for task in sorted(done, key=tasks.index):
-                    task.result()
+                await _first(session.run(), self._speak(session))
             finally:
                 self._session = None
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _speak(self, session: Session) -> None:
         """Offer what can be called, say who is here, then tell what the board has for as long as the session lasts."""
@@ -163,7 +156,7 @@ class Keeper:
         self.sessions += 1
         log.info("online: session %d", session.id)
         await self._say_ends(session)
-        await asyncio.gather(self._reporter.run(lambda report: self._report(session, report)), self._alive(session))
+        await _first(self._reporter.run(lambda report: self._report(session, report)), self._alive(session))
 
     async def _report(self, session: Session, report: Mapping[str, Any]) -> None:
         await session.call(hub_procedure("report"), self.identity.uuid, dict(report))
@@ -177,3 +170,16 @@ class Keeper:
         for identity, message in list(self._unsaid.items()):
             await session.call(hub_procedure("notify_result"), self.identity.uuid, message.encode())
             self._unsaid.pop(identity, None)
+
+
+async def _first(*work: Awaitable[None]) -> None:
+    """All of it at once until one of them raises, which is raised: that of the first named, where several did."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in sorted(done, key=tasks.index):
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
