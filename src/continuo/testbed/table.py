@@ -74,6 +74,16 @@ def _liqo(version: str) -> Part:
     return Part("liqo", version, "links and offloading by real Liqo", tuple(targets), (build,))
 
 
+def _crossplane(version: str) -> Part:
+    package = "github.com/crossplane/crossplane/v2"
+    build = GoBuild(
+        "crossplane", {"crossplane": f"{package}/cmd/crossplane"},
+        stamps={"github.com/crossplane/crossplane-runtime/v2/pkg/version.version": f"v{version}"},
+        copies=(Copy(package, "cluster/crds", "crds", "*.yaml"),), minutes=5,
+    )  # fmt: skip
+    return Part("crossplane", version, "claims composed by real Crossplane", ("crossplane",), (build,))
+
+
 def _debian(
     name: str, package: str, purpose: str, programs: dict[str, str], *, on_path: OnPath | None = None,
     libraries: tuple[str, ...] = (), environment: dict[str, str] | None = None,
@@ -146,6 +156,7 @@ PARTS: tuple[Part, ...] = (
          (OnPath(("--version",)),
           GoBuild("spire", {name: f"github.com/spiffe/spire/cmd/{name}" for name in ("spire-server", "spire-agent")},
                   stamps={"github.com/spiffe/spire/pkg/common/version.gittag": "1.13.3"}, cgo=True, minutes=10))),
+    _crossplane("2.4.0"),
     _kubernetes("1.35.4", "version skew", essential=False),
 )  # fmt: skip
 
