@@ -18,6 +18,7 @@ from continuo.storage.database import StorageFailed
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 128
+_GOODBYE = 10.0
 
 After = Callable[[Message], Awaitable[None]]
 
@@ -88,6 +89,16 @@ class Calls:
         if again is not None:
             said: Result = self._registry.stamped(again.result, message=text_of(message) or "running")
             await self._registry.records.commit(Change().add(said))
+
+    async def part(self, board: Board) -> None:
+        """Tell a board to forget the hub, where it can be told: it is deleted in any case."""
+        request = {"uuid": self._registry.make_uuid(), "destination_uuid": board.uuid, "action": "DeviceFactoryReset"}
+        try:
+            await self._boards.call(board.uuid, "DeviceFactoryReset", request=request, timeout=_GOODBYE)
+        except BoardNotConnected:
+            return
+        except CallFailed as error:
+            log.warning("board %s is deleted, and did not hear of it: %s", board.uuid, error)
 
     def online(self, board: Board) -> bool:
         """Whether it can be called now."""

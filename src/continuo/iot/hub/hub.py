@@ -94,7 +94,8 @@ class Hub:
             await self.calls.close()
 
     async def drop_board(self, board: Board) -> None:
-        """Everything of a board ends, on the hub's side too."""
+        """Everything of a board ends; one that is online is told first, as IoTronic does, to forget its life here."""
+        await self.calls.part(board)
         exposed = self.registry.table(Exposed).by("board", board.uuid)
         ports = self.registry.table(Port).by("board", board.uuid)
         change = self.registry.dropping_board(board)
