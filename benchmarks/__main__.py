@@ -20,6 +20,7 @@ NAMES = (
     "http",
     "sensors",
     "relay",
+    "networks",
 )
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""

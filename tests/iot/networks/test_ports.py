@@ -135,6 +135,38 @@ async def test_a_port_that_is_as_before_is_not_touched_and_others_come_and_go(ma
     assert agent.ports.state() == {} and all(tap.closed for taps in agent.taps.values() for tap in taps)
 
 
+async def test_another_token_connects_anew_and_the_interface_stays(made: Bed) -> None:
+    """A hub that starts anew tells new tokens: what programs on the board have bound to must not go away for that."""
+    agent = made.agent()
+    await agent.ports.set({"p1": made.told(1)})
+    await agent.until("p1", "connected")
+    changed = network(1, 2, 3)
+    changed["ports"]["p1"]["token"] = network(7)["ports"]["p7"]["token"]
+    await made.networks.set("n", changed)
+    await agent.until("p1", "the hub has changed this port")
+    await agent.ports.set({"p1": made.told(1, token="token-7")})
+    await agent.until("p1", "connected")
+    await agent.ports.set({"p1": made.told(1, token="token-of-nobody")})  # while it is connected
+    await agent.until("p1", "refused")
+    await agent.ports.set({"p1": made.told(1, token="token-7")})  # while it waits
+    await agent.until("p1", "connected")
+    assert len(agent.taps["p1"]) == 1 and not agent.taps["p1"][0].closed
+
+
+async def test_a_port_that_would_carry_itself_is_refused(made: Bed) -> None:
+    agent = made.agent()
+    routes = [{"to": "127.0.0.0/8", "via": "10.5.0.9"}]
+    await agent.ports.set(
+        {"p1": made.told(1, ip="127.0.0.7/24"), "p2": made.told(2, routes=routes), "p3": made.told(3)}
+    )
+    assert "the hub's address 127.0.0.1 is within" in (await agent.until("p1", "into itself"))["message"]
+    while "into itself" not in agent.ports.state()["p2"]["message"]:
+        await agent.reports.get()
+    while not agent.ports.state()["p3"]["up"]:
+        await agent.reports.get()
+    assert set(agent.taps) == {"p3"}
+
+
 async def test_a_hub_that_went_away_is_found_again(tmp_path: Path) -> None:
     make_ca(tmp_path, "ca", "127.0.0.1")
     bed = Bed(tmp_path)
@@ -210,8 +242,8 @@ async def test_where_there_can_be_no_tap_it_says_so_and_the_others_work(made: Be
         ({"url": "ftp://hub"}, "url 'ftp://hub' is no address of a hub's networks"),
         ({"url": "https://hub:port"}, "url 'https://hub:port' is no address of a hub's networks"),
         ({"url": "https://hub/a b"}, "url 'https://hub/a b' is no address of a hub's networks"),
-        ({"routes": [{"destination": "10.0.0.1/8", "nexthop": "10.5.0.1"}]}, "route {'destination': '10.0.0.1/8'"),
-        ({"routes": [{"destination": "10.0.0.0/8"}]}, "route {'destination': '10.0.0.0/8'} has no destination network"),
+        ({"routes": [{"to": "10.0.0.1/8", "via": "10.5.0.1"}]}, "route {'to': '10.0.0.1/8'"),
+        ({"routes": [{"to": "10.0.0.0/8"}]}, "route {'to': '10.0.0.0/8'} does not say to which"),
     ],
 )
 def test_what_a_port_cannot_be_is_said(changed: dict[str, Any], sentence: str) -> None:

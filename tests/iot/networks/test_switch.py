@@ -229,6 +229,14 @@ def test_who_opens_too_many_connections_loses_its_own_only() -> None:
     assert connections.find((6, b"a", 999, b"b", 80), 999.0) is not None
 
 
+def test_where_all_together_are_too_many_who_has_most_loses() -> None:
+    connections = tracking.Connections(per_port=100, per_network=120)
+    for port in range(90):
+        connections.open((6, b"a", port, b"b", 80), "p1", 0.0)
+    mine = [connections.open((6, b"b", port, b"a", 80), "p2", 0.0) for port in range(40)]
+    assert len(connections) == 120 and all(connections.find(one.flow, 1.0) for one in mine)
+
+
 def test_who_is_away_gets_nothing_later() -> None:
     net = Net()
     net.port(2).outbox = None

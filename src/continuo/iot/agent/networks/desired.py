@@ -24,8 +24,8 @@ SMALLEST_MTU = 68
 class Route:
     """Where else packets go through this port."""
 
-    destination: str
-    nexthop: str
+    to: str
+    via: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,16 @@ class Port:
     path: str
     token: str = field(repr=False)
     routes: tuple[Route, ...]
+
+    @property
+    def interface(self) -> tuple[object, ...]:
+        """What its TAP is made of; while this is the same, the TAP stays, whatever else is said of the port."""
+        return self.vif, self.mac, self.ip, self.mtu, self.routes
+
+    def leads_to(self, address: str) -> bool:
+        """Whether packets to an address would go through this port."""
+        nets = [ipaddress.IPv4Interface(self.ip).network, *(ipaddress.IPv4Network(route.to) for route in self.routes)]
+        return any(ipaddress.ip_address(address) in net for net in nets)
 
 
 def read(uuid: str, told: Mapping[str, Any]) -> Port:
@@ -87,7 +97,7 @@ def _url(url: str, uuid: str) -> tuple[str, int, bool, str]:
 
 def _route(told: Mapping[str, Any]) -> Route:
     try:
-        net = ipaddress.IPv4Network(str(told["destination"]))
-        return Route(str(net), str(ipaddress.IPv4Address(str(told["nexthop"]))))
+        net = ipaddress.IPv4Network(str(told["to"]))
+        return Route(str(net), str(ipaddress.IPv4Address(str(told["via"]))))
     except (KeyError, TypeError, ValueError):
-        raise ValueError(f"route {told!r} has no destination network and nexthop address of IPv4") from None
+        raise ValueError(f"route {told!r} does not say to which IPv4 network, and via which address") from None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from continuo.iot.agent.networks.connection import Connection, Ended
@@ -43,17 +45,28 @@ class Link:
         self.port = port
         self._tls, self._maker, self._tell, self._backoff = tls, maker, tell, backoff
         self._device: Device | None = None
+        self._connection: Connection | None = None
+        self._changed = asyncio.Event()
+
+    def change(self, port: Port) -> None:
+        """Connect as this from now on (another token, another hub); the interface is the same and stays."""
+        self.port = port
+        self._changed.set()
+        if self._connection is not None:
+            self._connection.close()
 
     async def run(self) -> None:
         """Keep the port."""
         loop = asyncio.get_running_loop()
         try:
             while True:
+                self._changed.clear()
                 begun = loop.time()
                 wait = await self._once()
-                if loop.time() - begun > SETTLED + wait:
+                if self._changed.is_set() or loop.time() - begun > SETTLED:
                     self._backoff.reset()
-                await asyncio.sleep(wait + self._backoff.next())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), wait + self._backoff.next())
         finally:
             self._release()
 
@@ -61,6 +74,7 @@ class Link:
         """One attempt, and all the time that it holds; seconds to wait at least before the next."""
         try:
             if self._device is None:
+                await self._not_through_itself()
                 self._device = await self._maker(self.port)
             ended = await self._connected(self._device)
         except TapError as error:
@@ -70,15 +84,33 @@ class Link:
             log.exception("port %s", self.port.uuid)
             self._say(False, f"this attempt failed: {type(error).__name__}: {error}")
             return 0.0
+        if self._changed.is_set():
+            self._say(False, f"connecting to {self.port.host}:{self.port.hub_port}")
+            return 0.0
         self._say(False, str(ended))
         if ended.tap:
             self._release()
         return REPLACED if ended.replaced else 0.0
 
+    async def _not_through_itself(self) -> None:
+        """Refuse a port that would take the packets by which its own frames travel."""
+        port = self.port
+        try:
+            async with asyncio.timeout(PATIENCE):
+                found = await asyncio.get_running_loop().getaddrinfo(port.host, port.hub_port, family=socket.AF_INET)
+        except OSError:
+            return  # connecting says what is wrong
+        for address in {str(told[4][0]) for told in found}:
+            if port.leads_to(address):
+                raise TapError(
+                    f"the hub's address {address} is within what this port leads to ({port.ip}): its frames would go "
+                    "into itself; give the network another CIDR"
+                )
+
     async def _connected(self, device: Device) -> Ended:
         """Connect, and hold it; why it is over."""
         port, loop = self.port, asyncio.get_running_loop()
-        connection = Connection(port, device.fd)
+        connection = self._connection = Connection(port, device.fd)
         try:
             async with asyncio.timeout(PATIENCE):
                 await loop.create_connection(
@@ -98,6 +130,7 @@ class Link:
             return Ended(f"cannot connect to {port.host}:{port.hub_port}: {error.strerror or error}")
         finally:
             connection.close()
+            self._connection = None
 
     def _say(self, up: bool, message: str) -> None:
         self._tell(State(up, self.port.vif, message))

@@ -28,7 +28,7 @@ def trusting(ca: Path | str | None) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    port: desired.Port
+    link: Link
     task: asyncio.Task[None]
 
 
@@ -48,17 +48,23 @@ class Ports:
         self._lock = asyncio.Lock()
 
     async def set(self, ports: Mapping[str, Mapping[str, Any]]) -> None:
-        """Have these ports and no others. One that is as before is not touched, so its connection holds."""
+        """Have these ports and no others.
+
+        One that is as before is not touched, so its connection holds; one that has only another token or hub keeps its TAP.
+        """
         async with self._lock:
             before, wanted, bad = dict(self._state), *_read(ports)
-            gone = [uuid for uuid, kept in self._kept.items() if wanted.get(uuid) != kept.port]
-            await self._stop(gone)
+            await self._stop(
+                [uuid for uuid, kept in self._kept.items() if not _stays(kept.link.port, wanted.get(uuid))]
+            )
             for uuid in [uuid for uuid in self._state if uuid not in wanted]:
                 del self._state[uuid]
             self._state |= bad
             for uuid, port in wanted.items():
-                if uuid not in self._kept:
+                if (kept := self._kept.get(uuid)) is None:
                     self._start(port)
+                elif kept.link.port != port:
+                    kept.link.change(port)
             if self._state != before:
                 self._tell()
 
@@ -75,7 +81,7 @@ class Ports:
         self._state[port.uuid] = State(False, port.vif, f"connecting to {port.host}:{port.hub_port}")
         backoff = Backoff(FIRST, LONGEST, self._rng)
         link = Link(port, self._tls, self._maker, lambda state: self._hear(port.uuid, state), backoff)
-        self._kept[port.uuid] = _Kept(port, asyncio.create_task(link.run(), name=f"port {port.uuid}"))
+        self._kept[port.uuid] = _Kept(link, asyncio.create_task(link.run(), name=f"port {port.uuid}"))
 
     async def _stop(self, uuids: list[str]) -> None:
         tasks = [self._kept.pop(uuid).task for uuid in uuids]
@@ -90,6 +96,10 @@ class Ports:
 
     def _tell(self) -> None:
         self._report(self.state())
+
+
+def _stays(port: desired.Port, wanted: desired.Port | None) -> bool:
+    return wanted is not None and wanted.interface == port.interface
 
 
 def _read(ports: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, desired.Port], dict[str, State]]:

@@ -100,7 +100,7 @@ async def _configure(port: Port) -> None:
     await _ip("address", "replace", port.ip, "dev", port.vif)
     await _ip("link", "set", "dev", port.vif, "up")
     for route in port.routes:
-        await _ip("route", "replace", route.destination, "via", route.nexthop, "dev", port.vif)
+        await _ip("route", "replace", route.to, "via", route.via, "dev", port.vif)
 
 
 def _no_ipv6(name: str) -> None:

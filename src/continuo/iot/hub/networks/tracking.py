@@ -1,6 +1,7 @@
 """Which connections there are, so that answers pass where rules let the question through.
 
-Bounded for each port that opens connections: who opens more than that loses its own oldest, nobody else's.
+Bounded for each port that opens connections, and for all of a network: who opens more than that loses its own oldest, and
+where all together are too many, who has most loses.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from continuo.iot.frames import ICMP, TCP, UDP, Ip
 Flow = tuple[int, bytes, int, bytes, int]
 """Protocol, source and its port, destination and its port."""
 
-PER_PORT = 4096
+PER_PORT, PER_NETWORK = 4096, 32768
 OPENING, ESTABLISHED, CLOSING = 60.0, 3600.0, 30.0
 """Seconds without a packet after which a connection of TCP is forgotten."""
 QUESTION, CONVERSATION = 30.0, 180.0
@@ -89,8 +90,8 @@ def quoted(packet: Ip, frame: bytes) -> Flow | None:
 class Connections:
     """The connections of one network."""
 
-    def __init__(self, per_port: int = PER_PORT) -> None:
-        self._per_port = per_port
+    def __init__(self, per_port: int = PER_PORT, per_network: int = PER_NETWORK) -> None:
+        self._per_port, self._per_network = per_port, per_network
         self._all: dict[Flow, Connection] = {}
         self._of: dict[str, dict[Flow, Connection]] = {}
 
@@ -112,14 +113,18 @@ class Connections:
 
     def open(self, flow: Flow, opener: str, now: float) -> Connection:
         """A connection begins."""
-        own = self._of.setdefault(opener, {})
-        if len(own) >= self._per_port:
-            few = list(islice(own.values(), _FEW))
-            self._forget(min(few, key=lambda one: one.expires))
+        if len(self._of.get(opener, ())) >= self._per_port:
+            self._forget_one(self._of[opener])
+        elif len(self._all) >= self._per_network:
+            self._forget_one(max(self._of.values(), key=len))
         connection = Connection(flow, opener, now)
         connection.refresh(now)
-        self._all[flow] = own[flow] = connection
+        self._all[flow] = self._of.setdefault(opener, {})[flow] = connection
         return connection
+
+    def _forget_one(self, of: dict[Flow, Connection]) -> None:
+        """The one that would be forgotten first, among the few that were opened first."""
+        self._forget(min(islice(of.values(), _FEW), key=lambda one: one.expires))
 
     def keep(self, wanted: Callable[[Connection], bool]) -> None:
         """Forget all others: rules or ports have changed."""
