@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from continuo.testbed import capi, kubeedge, liqo, minors
+from continuo.testbed import capi, crossplane, kubeedge, liqo, minors
 from continuo.testbed.bed import no_containers
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
+from real import lightning_rod
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = "600"
@@ -112,10 +113,22 @@ def suites(tools: Tools) -> list[Suite]:
             servers or no_containers(tools) or kubeedge.impossible(tools),
         ),
         Suite(
+            "boards",
+            "Lightning-rod 0.5.0 as a board of the hub: online, plugins, a service through a tunnel, killed on either side",
+            ("tests/real/test_boards.py",),
+            lightning_rod.impossible(),
+        ),
+        Suite(
             "identity",
             "SPIRE: two federated trust domains, let in, refused, forged, rotated, ended",
             ("tests/real/test_identity.py",),
             _missing(tools, SPIRE),
+        ),
+        Suite(
+            "crossplane",
+            "Crossplane: slices composed, repaired, deleted; rights by a label; others' compositions of our kinds",
+            ("tests/real/test_crossplane.py",),
+            servers or _missing(tools, (crossplane.PROGRAM,)) or crossplane.port_taken(),
         ),
     ]
 

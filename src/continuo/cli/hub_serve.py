@@ -95,7 +95,7 @@ async def serve_hub(wish: Wish) -> None:
     plan = planned(wish)
     folder(wish.data)
     certificates = _certificates(wish, plan)
-    from continuo.server.hub import hub_app
+    from continuo.server.hub.app import hub_app
     from continuo.storage.database import StorageFailed
 
     async with AsyncExitStack() as stack:
@@ -265,7 +265,7 @@ async def _entered(stack: AsyncExitStack, at: Place, option: str, context: Any) 
     try:
         await stack.enter_async_context(context)
     except OSError as error:
-        why = error.strerror or str(error)
+        why = os.strerror(error.errno) if error.errno else str(error)
         raise Failed(f"{option} {at.host}:{at.port} cannot be used: {why}; choose another") from error
 
 
