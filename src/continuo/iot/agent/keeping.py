@@ -90,7 +90,8 @@ class Keeper:
     ) -> None:  # fmt: skip
         self.identity = identity
         self.sessions = 0
-        self._key = Key(identity.uuid, private_hex(key_at(key)))
+        own = key_at(key)
+        self._key = Key(identity.uuid, public_hex(own), private_hex(own))
         self._tls, self._methods, self._info, self._reporter = tls, methods, info, reporter
         self._rng, self._sleep = rng, sleep
         self._session: Session | None = None

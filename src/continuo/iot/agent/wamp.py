@@ -7,7 +7,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wampproto import messages, serializers
@@ -47,8 +47,9 @@ class Key:
     """By what a session is authenticated."""
 
     board: str
-    private: str
-    """Ed25519, 64 hexadecimal digits."""
+    public: str
+    private: str = field(repr=False)
+    """Ed25519, 64 hexadecimal digits each; this one a secret."""
 
 
 class Session:
@@ -66,7 +67,7 @@ class Session:
 
     async def join(self, realm: str, key: Key | None) -> None:
         """Greet and prove who this is; raises Closed."""
-        authenticator = CryptoSignAuthenticator(key.board, key.private, {}) if key else None
+        authenticator = CryptoSignAuthenticator(key.board, key.private, {"pubkey": key.public}) if key else None
         hello = messages.HelloFields(
             realm=realm, roles={"caller": {"features": {}}, "callee": {"features": {}}},
             authid=key.board if key else None, authmethods=["cryptosign" if key else "anonymous"],

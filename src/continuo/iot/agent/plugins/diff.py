@@ -28,9 +28,10 @@ class Step:
 
 
 def steps(wanted: Mapping[str, Plugin], actual: Mapping[str, Actual]) -> list[Step]:
-    """First what ends, then what comes; nothing where all is as it shall be."""
+    """First what ends, then what comes, then what starts; nothing where all is as it shall be."""
     ending: list[Step] = []
     coming: list[Step] = []
+    starting: list[Step] = []
     for uuid in sorted(actual.keys() - wanted.keys()):
         if actual[uuid].running:
             ending.append(Step("stop", uuid))
@@ -46,5 +47,5 @@ def steps(wanted: Mapping[str, Plugin], actual: Mapping[str, Actual]) -> list[St
             coming.append(Step("inject", uuid, plugin))
         begun = has is not None and stays and (has.running or (has.over and has.plugin.state == "running"))
         if plugin.state == "running" and not begun:
-            coming.append(Step("start", uuid, plugin))
-    return ending + coming
+            starting.append(Step("start", uuid, plugin))
+    return ending + coming + starting

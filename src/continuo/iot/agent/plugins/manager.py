@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 STARTED = 20.0
 """Seconds until a plugin has begun."""
 CALLS = 8
-"""Calls that run at a time; more wait."""
+"""Plugins that begin at a time; more wait."""
 FIRST, LONGEST = 1.0, 300.0
 """Seconds until a plugin that failed is started again."""
 
@@ -72,9 +72,10 @@ class Plugins:
                     self._held[uuid] = _Held(spec.read(uuid, said), self._now())
                 except NotAllowed as refused:
                     log.warning("plugin %s is not restored: %s", uuid, refused)
-            for uuid, held in self._held.items():
-                if held.plugin.onboot and held.plugin.state == "running":
-                    await self._try_start(uuid, held)
+            onboot = [(uuid, held) for uuid, held in self._held.items() if held.plugin.onboot]
+            await asyncio.gather(
+                *(self._do(Step("start", uuid)) for uuid, held in onboot if held.plugin.state == "running")
+            )
 
     async def set(self, desired: Mapping[str, Any], policy: Policy) -> None:
         """Have exactly these plugins, in these states."""
@@ -89,8 +90,11 @@ class Plugins:
                 except NotAllowed as refused:
                     wanted.pop(uuid, None)
                     self._refused[uuid] = str(refused)
-            for step in steps(wanted, self._actual()):
-                await self._do(step)
+            todo = steps(wanted, self._actual())
+            for step in todo:
+                if step.do != "start":
+                    await self._do(step)
+            await asyncio.gather(*(self._do(step) for step in todo if step.do == "start"))
         self._changed()
 
     def _actual(self) -> dict[str, Actual]:
@@ -107,7 +111,8 @@ class Plugins:
         elif step.do == "inject" and step.plugin is not None:
             self._keep(step.uuid, step.plugin)
         elif step.do == "start":
-            await self._try_start(step.uuid, self._held[step.uuid])
+            async with self._slots:
+                await self._try_start(step.uuid, self._held[step.uuid])
 
     # What the RPCs ask
 
