@@ -73,6 +73,11 @@ class Line:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def ours(self) -> bool:
+        """Whether it is a hub of ours: only those offer events."""
+        return self.follower.offered is True
+
+    @property
     def told(self) -> bool:
         """Whether the endpoint tells of changes now."""
         return self.follower.live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from continuo.runtime.informer import Informer, Watch
 
 CONNECTION_LABEL = "iot.continuo.dev/connection"
 CONNECTION_TYPE = "connection.crossplane.io/v1alpha1"
+KEPT = 64
+"""So many fetched files are remembered."""
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -31,6 +34,7 @@ class Effects:
         self._cluster, self._http, self.neighbours, self._reach = cluster, http, neighbours, reach
         self.published = Informer(cluster, Watch(SECRET, labels=f"{CONNECTION_LABEL}=true"))
         """Connection Secrets: who removes one gets it again."""
+        self._fetched: dict[str, bytes] = {}
 
     def now(self) -> float:
         """Unix seconds."""
@@ -86,8 +90,20 @@ class Effects:
         change = {"metadata": {"resourceVersion": version, "labels": {CONNECTION_LABEL: "true"}}, "data": data}
         return await self._cluster.patch(SECRET, managed.secret, change, managed.namespace)
 
-    async def fetch(self, url: str, most: int) -> bytes:
-        """What is at an address, at most so many bytes."""
+    async def fetch(self, url: str, digest: str, most: int) -> bytes:
+        """What is at an address: at most so many bytes, of that SHA-256; fetched once."""
+        known = self._fetched.get(digest)
+        if known is None:
+            known = await self._fetch(url, most)
+            actual = hashlib.sha256(known).hexdigest()
+            if actual != digest:
+                raise Refused(f"{url} has something with SHA-256 {actual}, and {digest} is declared")
+            if len(self._fetched) >= KEPT:
+                self._fetched.pop(next(iter(self._fetched)))
+            self._fetched[digest] = known
+        return known
+
+    async def _fetch(self, url: str, most: int) -> bytes:
         await self._reach.check(url)
         try:
             async with self._http.get(

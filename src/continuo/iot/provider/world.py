@@ -25,6 +25,10 @@ class Connection(Protocol):
     """Where it is: the host of its address."""
 
     @property
+    def ours(self) -> bool:
+        """Whether it is a hub of ours, which offers more than IoTronic does."""
+
+    @property
     def told(self) -> bool:
         """Whether the endpoint tells of changes now, which only a hub of ours does."""
 
@@ -49,8 +53,8 @@ class World(Protocol):
     async def publish(self, managed: Managed[Any], details: Details) -> None:
         """Put details into the object's connection Secret now, beside what is there. Raises Refused."""
 
-    async def fetch(self, url: str, most: int) -> bytes:
-        """What is at an address, at most so many bytes. Raises Refused, Unknown."""
+    async def fetch(self, url: str, digest: str, most: int) -> bytes:
+        """What is at an address: at most so many bytes, of that SHA-256. Raises Refused, Unknown."""
 
 
 @dataclass(frozen=True, slots=True)
