@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import uvicorn
 
-from continuo.iot.hub.desired import hash_of
 from continuo.iot.hub.hub import Core, Hub
 from continuo.iot.hub.model import Board
 from continuo.iot.hub.ports import BoardNotConnected, CallFailed
@@ -247,6 +246,14 @@ class Bench:
         return found
 
 
+async def until(check: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+    """Ask again and again, as clients do, until something is true."""
+    async with asyncio.timeout(seconds):
+        while not (found := await check()):  # noqa: ASYNC110 - there is nobody who would say so
+            await asyncio.sleep(0.01)
+    return found
+
+
 def free_socket() -> socket.socket:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -280,6 +287,3 @@ async def hub(
                 core.feed.close()
                 server.should_exit = True
                 await serving
-
-
-__all__ = ["CODE", "PLACE", "Bench", "Boards", "Clock", "Tunnels", "hash_of", "hub"]

@@ -1,22 +1,344 @@
-"""IoTronic's routes over HTTP: boards, plugins, services, and what is asked of boards."""
+"""What is asked of boards over HTTP: plugins, services, ports, workloads, fleets; and what a restart leaves."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
+from typing import Any
 
 import pytest
 
 from continuo.iot import pickled
-from iot.hub.bench import CODE, hub
+from continuo.iot.hub.model import Injection
+from continuo.iot.hub.ports import CallFailed
+from continuo.iot.wire import Message, Outcome
+from iot.hub.bench import CODE, Boards, Client, Tunnels, hub, until
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_plugin_is_put_on_a_board_and_run(tmp_path: Path) -> None:
-    async with hub(str(tmp_path / "h.sqlite")) as bench:
+async def inject(client: Client, board: str, plugin: str, **headers: str) -> Any:
+    return await client.ask("PUT", f"/v1/boards/{board}/plugins", {"plugin": plugin}, **headers)
+
+
+async def until_done(client: Client, request: str) -> Any:
+    async def done() -> Any:
+        told = (await client.get(f"/v1/requests/{request}")).json
+        return told if told["status"] == "COMPLETED" else None
+
+    return await until(done)
+
+
+async def test_a_plugin_is_put_on_a_board_started_called_and_removed(storage: str) -> None:
+    async with hub(storage) as bench:
         lab = await bench.client()
-        board, _ = await bench.online(lab)
-        plugin = await lab.plugin(parameters={"every": 1})
-        put = await lab.ask("PUT", f"/v1/boards/{board['uuid']}/plugins/", {"plugin": "hello", "onboot": True})
-        assert (put.status, put.json) == (200, "PluginInject result: INJECTED")
+        board, agent = await bench.online(lab)
+        plugin = await lab.plugin(parameters={"every": 1}, callable=True)
         assert pickled.loads(plugin["code"]) == CODE
+        here = f"/v1/boards/{board['uuid']}/plugins"
+        put = await inject(lab, "one", "hello")
+        assert (put.status, put.json) == (200, "PluginInject result: INJECTED")
+        assert (await inject(lab, "one", plugin["uuid"])).json == "PluginInject result: UPDATED"
+        action = {"action": "PluginStart", "parameters": {"every": 2}}
+        assert (await lab.ask("POST", f"{here}/hello/", action)).json == "STARTED"
+        one = (await lab.get(f"{here}/{plugin['uuid']}")).json
+        assert (one["state"], one["alive"], one["running"], one["parameters"]) == ("running", True, True, {"every": 2})
+        assert one["result"]["result"] == "SUCCESS"
+        agent.answers["PluginCall"] = lambda uuid, parameters: f"{uuid} {parameters['every']}"
+        action = {"action": "PluginCall", "parameters": {"every": 3}}
+        assert (await lab.ask("POST", f"{here}/hello", action)).json == f"{plugin['uuid']} 3"
+        assert (await lab.ask("POST", f"{here}/hello", {"action": "PluginStop"})).json == "STOPPED"
+        listed = (await lab.get(f"{here}/")).json["injections"]
+        assert [(row["plugin"], row["status"], row["onboot"]) for row in listed] == [(plugin["uuid"], "updated", False)]
+        gone = await lab.ask("DELETE", f"{here}/hello")
+        assert gone.status == 204 and agent.said["plugins"] == {}
+        assert (await lab.ask("DELETE", f"{here}/hello")).status == 404
+
+
+async def test_an_agent_without_desired_state_is_called_as_iotronic_calls(storage: str) -> None:
+    async with hub(storage, lightning_rod=True) as bench:
+        lab = await bench.client()
+        board, agent = await bench.online(lab, "rod", "nothing")
+        plugin, service = await lab.plugin(), await lab.made("services", name="ssh", port=22, protocol="TCP")
+        agent.answers["PluginInject"] = "PluginInject result: INJECTED"
+        assert (await inject(lab, "rod", "hello")).status == 200
+        method, told, onboot = agent.calls[-1]
+        assert (method, told["uuid"], onboot) == ("PluginInject", plugin["uuid"], False)
+        assert pickled.loads(told["code"]) == CODE
+        assert agent.requests[-1]["action"] == "PluginInject" and agent.requests[-1]["status"] == "PENDING"
+        enabled = await lab.ask("POST", "/v1/boards/rod/services/ssh/action", {"action": "ServiceEnable"})
+        assert enabled.status == 200 and agent.calls[-1][:1] == ("ServiceEnable",)
+        agent.answers["ServiceDisable"] = Message("no such tunnel", Outcome.ERROR)
+        failed = await lab.ask("POST", "/v1/boards/rod/services/ssh/action", {"action": "ServiceDisable"})
+        assert failed.status == 500
+        assert failed.fault == f"Error in the execution of ServiceDisable on {board['uuid']}: no such tunnel"
+        assert bench.tunnels.open_ports == {}, "whatever the board says, nobody comes in any more"
+        agent.answers["PluginRemove"] = Message("Plugin paths or files do not exist!", Outcome.ERROR)
+        await lab.ask("DELETE", f"/v1/boards/rod/plugins/{plugin['uuid']}")
+        assert (await lab.get("/v1/boards/rod/plugins")).json == {"injections": []}
+        assert service["port"] == 22
+
+
+async def test_a_board_that_is_offline_is_a_sentence_and_later_it_has_all(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        board, agent = await bench.online(lab)
+        plugin = await lab.plugin()
+        await bench.boards.leave(board["uuid"])
+        assert (await lab.get("/v1/boards/one")).json["status"] == "offline"
+        refused = await inject(lab, "one", "hello")
+        assert (refused.status, refused.fault) == (400, f"Board {board['uuid']} is not connected.")
+        taken = await inject(lab, "one", "hello", Prefer="respond-async")
+        assert taken.status == 202 and taken.json["uuid"] == taken.headers["Iotronic-Request-Uuid"]
+        await until_done(lab, taken.json["uuid"])
+        [result] = (await lab.get(f"/v1/requests/{taken.json['uuid']}/results")).json["results"]
+        assert result["result"] == "WARNING" and result["message"].endswith("it is told when it comes back.")
+        stream = await bench.http.get(f"{bench.url}/v1/events?since=0", headers=lab.headers)
+        await bench.boards.come(board["uuid"])
+        async with asyncio.timeout(10):
+            while b"event: injection.changed\n" not in (line := await stream.content.readline()) or not line:
+                pass
+        stream.close()
+
+        async def has() -> bool:
+            return agent.said["plugins"].get(plugin["uuid"], {}).get("state") == "injected"
+
+        await until(has)
+
+
+async def test_a_fleet_is_asked_once_and_each_board_answers(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        fleet = await lab.made("fleets", name="all")
+        agents = [(await bench.online(lab, f"b{n}", fleet="all")) for n in range(5)]
+        await lab.board("away", fleet=fleet["uuid"])
+        await lab.plugin()
+        put = await lab.ask("PUT", f"/v1/fleets/{fleet['uuid']}/plugins", {"plugin": "hello"}, Prefer="respond-async")
+        assert (put.status, put.json["type"], put.json["pending_requests"]) == (202, 1, 6)
+        assert (await until_done(lab, put.json["uuid"]))["pending_requests"] == 0
+        results = (await lab.get(f"/v1/requests/{put.json['uuid']}/results")).json["results"]
+        assert sorted(row["result"] for row in results) == ["SUCCESS"] * 5 + ["WARNING"]
+        agents[2][1].answers["DevicePing"] = CallFailed("it answered nothing in time")
+        ping = await lab.ask("POST", "/v1/fleets/all/action/", {"action": "DevicePing"})
+        assert (ping.status, ping.json["status"]) == (200, "COMPLETED")
+        results = (await lab.get(f"/v1/requests/{ping.json['uuid']}/results/")).json["results"]
+        said = {row["board_uuid"]: (row["result"], row["message"]) for row in results}
+        assert said[agents[2][0]["uuid"]] == ("ERROR", "it answered nothing in time")
+        assert said[agents[0][0]["uuid"]] == ("SUCCESS", "DevicePing done")
+        gone = await lab.ask("DELETE", "/v1/fleets/all/plugins/hello")
+        assert gone.status == 200 and all(not agent.said["plugins"] for _, agent in agents)
+        assert len((await lab.get("/v1/fleets/all/boards/")).json["boards"]) == 6
+
+
+async def test_the_same_key_is_the_same_request(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        _, agent = await bench.online(lab)
+        bodies = [{"action": "DeviceEcho", "parameters": {"say": said}} for said in ("a", "b")]
+        first = await lab.ask("POST", "/v1/boards/one/action", bodies[0], Idempotency_Key="k1")
+        again = await lab.ask("POST", "/v1/boards/one/action", bodies[0], Idempotency_Key="k1")
+        assert first.headers["Iotronic-Request-Uuid"] == again.headers["Iotronic-Request-Uuid"]
+        assert (first.body, len(agent.calls)) == (again.body, len([c for c in agent.calls if c[0] != "DeviceEcho"]) + 1)
+        other = await lab.ask("POST", "/v1/boards/one/action", bodies[1], Idempotency_Key="k1")
+        assert other.status == 409 and "used for another request" in other.fault
+
+
+async def test_what_a_board_cannot_do_is_said_and_a_running_call_ends_by_notice(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        board, agent = await bench.online(lab)
+        agent.refuses = "the code is not signed"
+        await lab.plugin()
+        refused = await inject(lab, "one", "hello")
+        assert refused.status == 500 and refused.fault.endswith(": the code is not signed")
+        agent.refuses = ""
+        assert (await inject(lab, "one", "hello")).status == 200, "an old report fails nothing new"
+        agent.answers["DevicePkgOperation"] = Message("installing", Outcome.RUNNING)
+        body = {"action": "DevicePkgOperation", "parameters": {}}
+        going = asyncio.create_task(lab.ask("POST", "/v1/boards/one/action", body))
+
+        async def heard() -> Any:
+            return [request for request in agent.requests if request["action"] == "DevicePkgOperation"]
+
+        asked = await until(heard)
+        await bench.core.presence.notified("another-board", Message("lies", Outcome.ERROR, asked[0]["uuid"]))
+        await bench.core.presence.notified(board["uuid"], Message("installed", Outcome.SUCCESS, asked[0]["uuid"]))
+        assert (await going).json == "installed"
+
+
+async def test_a_service_keeps_its_port_over_a_restart(storage: str) -> None:
+    boards = Boards()
+    async with hub(storage, boards=boards) as bench:
+        lab = await bench.client()
+        board, agent = await bench.online(lab)
+        await lab.made("services", name="ssh", port=22, protocol="TCP")
+        path = "/v1/boards/one/services/ssh/action"
+        enabled = await lab.ask("POST", path, {"action": "ServiceEnable"})
+        assert enabled.json == "Cloud service 'ssh' exposed on port 50000 on 127.0.0.1"
+        again = await lab.ask("POST", path, {"action": "ServiceEnable"})
+        assert (again.status, again.json) == (200, enabled.json), "once more is no error"
+        [(_, told)] = [call for call in agent.calls if call[0] == "Desire"][-1:]
+        [service] = told["services"].values()
+        assert (service["port"], service["public_port"], service["token"]) == (22, 50000, "token-of-50000")
+    boards.sessions.clear()
+    async with hub(storage, boards=boards, tunnels=Tunnels()) as bench:
+        lab = Client(bench.http, bench.url, lab.headers)
+        assert bench.tunnels.open_ports == {50000: board["uuid"]}
+        [row] = (await lab.get("/v1/boards/one/services")).json["exposed"]
+        assert row["public_port"] == 50000
+        assert (await lab.get("/v1/boards/one")).json["status"] == "offline"
+        disabled = await lab.ask("POST", path, {"action": "ServiceDisable"})
+        assert disabled.status == 200 and bench.tunnels.open_ports == {}
+        assert (await lab.ask("POST", path, {"action": "ServiceDisable"})).status == 404
+
+
+async def test_ports_get_distinct_addresses_and_the_switch_is_told(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        await bench.online(lab)
+        rules = [{"direction": "ingress", "protocol": "icmp", "remote_cidr": "10.1.0.0/29"}]
+        network = await lab.made(
+            "networks", name="lan", cidr="10.1.0.0/29", gateway="10.1.0.1",
+            security_groups=[{"name": "ping", "rules": rules}],
+        )  # fmt: skip
+        bodies = [{"network": "lan", "name": f"p{n}", "security_groups": ["ping"]} for n in range(6)]
+        made = await asyncio.gather(*(lab.ask("PUT", "/v1/boards/one/ports", body) for body in bodies))
+        assert sorted(answer.status for answer in made) == [200] * 5 + [409], "five are left of six addresses"
+        ports = (await lab.get("/v1/ports")).json["ports"]
+        assert len({port["ip"] for port in ports}) == 5 and "10.1.0.1" not in {port["ip"] for port in ports}
+        assert all(len(port["VIF_name"]) <= 15 and port["up"] for port in ports)
+        config = bench.networks.configs[network["uuid"]]
+        assert {each["ip"] for each in config["ports"].values()} == {port["ip"] for port in ports}
+        assert (await lab.ask("DELETE", "/v1/networks/lan")).status == 409
+        uuid = next(answer for answer in made if answer.status == 200).headers["Iotronic-Object-Uuid"]
+        address = (await lab.get(f"/v1/ports/{uuid}")).json["ip"]
+        assert (await lab.ask("DELETE", f"/v1/boards/one/ports/{uuid}")).status == 204
+        assert len(bench.networks.configs[network["uuid"]]["ports"]) == 4
+        back = await lab.ask("PUT", "/v1/boards/one/ports", {"network": network["uuid"], "ip": address})
+        assert back.status == 200, "an address that was given back is free"
+
+
+async def test_workloads_of_boards_and_fleets(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        fleet = await lab.made("fleets", name="all")
+        _, agent = await bench.online(lab, "one", fleet="all")
+        job = {"name": "job", "command": ["echo", "hi"], "job": True, "restart": "Never"}
+        made = await lab.ask("POST", "/v1/boards/one/workloads", job)
+        assert made.status == 201 and made.json["generation"] == 1
+
+        async def runs() -> bool:
+            return (await lab.get("/v1/boards/one/workloads/job")).json["status"]["phase"] == "Running"
+
+        await until(runs)
+        agent.answers["WorkloadLogs"] = lambda uuid, tail: "hi\n" * tail
+        assert (await lab.get("/v1/boards/one/workloads/job/logs?tail=2")).body == b"hi\nhi\n"
+        agent.answers["WorkloadResults"] = Message({"files": {"out": "hi"}}, Outcome.SUCCESS)
+        assert (await lab.get("/v1/boards/one/workloads/job/results")).json == {"files": {"out": "hi"}}
+        changed = await lab.ask("PATCH", "/v1/boards/one/workloads/job", {"command": ["echo", "ho"]})
+        assert changed.json["generation"] == 2
+        assert (await lab.ask("DELETE", "/v1/boards/one/workloads/job")).status == 204
+        spread = await lab.ask("POST", f"/v1/fleets/{fleet['uuid']}/workloads", {"name": "web", "command": ["serve"]})
+        assert [part["board"] for part in spread.json["parts"]] == [agent.board]
+        late, _ = await bench.online(lab, "late")
+        await lab.ask("PATCH", "/v1/boards/late", {"fleet": "all"})
+        parts = (await lab.get("/v1/fleets/all/workloads/web")).json["parts"]
+        assert {part["board"] for part in parts} == {agent.board, late["uuid"]}
+        part = parts[0]["workload"]
+        refused = await lab.ask("DELETE", f"/v1/boards/{parts[0]['board']}/workloads/{part}")
+        assert refused.status == 409 and "at its fleet" in refused.fault
+        await lab.ask("PATCH", "/v1/boards/late", {"fleet": None})
+        assert len((await lab.get("/v1/fleets/all/workloads/web")).json["parts"]) == 1
+        assert (await lab.ask("DELETE", "/v1/fleets/all/workloads/web")).status == 204
+        assert (await lab.get("/v1/boards/one/workloads")).json == {"workloads": []}
+
+
+async def test_what_was_pending_at_a_restart_ends(storage: str) -> None:
+    boards = Boards()
+    async with hub(storage, boards=boards) as bench:
+        lab = await bench.client()
+        board, agent = await bench.online(lab)
+        await lab.plugin()
+        agent.answers["DevicePing"] = asyncio.Event()
+        call = await lab.ask("POST", "/v1/boards/one/action", {"action": "DevicePing"}, Prefer="respond-async")
+        agent.silent = True
+        wish = await inject(lab, "one", "hello", Prefer="respond-async")
+        assert (await lab.get(f"/v1/requests/{wish.json['uuid']}")).json["status"] == "PENDING"
+    agent.silent = False
+    boards.sessions.clear()
+    async with hub(storage, boards=boards) as bench:
+        lab = Client(bench.http, bench.url, lab.headers)
+        [result] = (await lab.get(f"/v1/requests/{call.json['uuid']}/results")).json["results"]
+        assert result["result"] == "ERROR" and "the hub was restarted" in result["message"]
+        await boards.come(board["uuid"])
+        await until_done(lab, wish.json["uuid"])
+        [result] = (await lab.get(f"/v1/requests/{wish.json['uuid']}/results")).json["results"]
+        assert (result["result"], result["message"]) == ("SUCCESS", "PluginInject result: INJECTED")
+
+
+async def test_deleting_a_board_leaves_nothing_of_it(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        board, agent = await bench.online(lab)
+        await lab.plugin()
+        await lab.made("services", name="ssh", port=22, protocol="TCP")
+        network = await lab.made("networks", name="lan", cidr="10.1.0.0/24")
+        await inject(lab, "one", "hello")
+        await lab.ask("POST", "/v1/boards/one/services/ssh/action", {"action": "ServiceEnable"})
+        await lab.ask("PUT", "/v1/boards/one/ports", {"network": "lan"})
+        assert (await lab.ask("DELETE", "/v1/plugins/hello")).status == 409
+        assert (await lab.ask("DELETE", "/v1/services/ssh")).status == 409
+        assert (await lab.ask("DELETE", "/v1/boards/one")).status == 204
+        assert agent.calls[-1] == ("DeviceFactoryReset",) and bench.boards.closed == [board["uuid"]]
+        assert bench.tunnels.open_ports == {} and bench.networks.configs[network["uuid"]]["ports"] == {}
+        assert bench.core.registry.table(Injection).all() == []
+        for path in ("/v1/plugins/hello", "/v1/services/ssh", "/v1/networks/lan"):
+            assert (await lab.ask("DELETE", path)).status == 204
+
+
+async def test_a_code_is_good_once_for_one_key_and_expires(storage: str) -> None:
+    async with hub(storage, code_life=60.0) as bench:
+        lab, presence = await bench.client(), bench.core.presence
+        board = await lab.board()
+        assert board["code"] == "code-one"
+        assert board["config"]["iotronic"]["board"] == {"code": "code-one"}
+        with pytest.raises(LookupError, match="no board without a key"):
+            await presence.register("code-one", 1, None)
+        told = await presence.register("code-one", 1, "ab" * 32)
+        assert told["iotronic"]["board"]["uuid"] == board["uuid"]
+        assert (await presence.register("code-one", 2, "ab" * 32))["iotronic"]["board"]["uuid"] == board["uuid"]
+        with pytest.raises(LookupError, match="was used already"):
+            await presence.register("code-one", 3, "cd" * 32)
+        seen = (await lab.get("/v1/boards/one")).json
+        assert (seen["code"], seen["registration"]["state"], seen["status"]) == (None, "spent", "offline")
+        code = (await lab.ask("POST", "/v1/boards/one/code")).json["code"]
+        bench.clock.now += 61
+        with pytest.raises(LookupError, match="has expired"):
+            await presence.register(code, 4, "cd" * 32)
+        code = (await lab.ask("POST", "/v1/boards/one/code")).json["code"]
+        await presence.register(code, 5, "cd" * 32)
+        assert presence.key_of(board["uuid"]) == "cd" * 32
+
+
+async def test_events_resume_and_too_old_ones_are_gone(storage: str) -> None:
+    async with hub(storage, keep=10) as bench:
+        lab = await bench.client()
+        await lab.board("b0")
+        first = bench.core.feed.last
+        for n in range(1, 5):
+            await lab.board(f"b{n}")
+        foreign = await bench.client(project="22222222-2222-4222-8222-222222222222")
+        await foreign.board("b1", code="another")
+        stream = await bench.http.get(f"{bench.url}/v1/events", headers={**lab.headers, "Last-Event-ID": str(first)})
+        ids = []
+        async with asyncio.timeout(10):
+            while len(ids) < 5:
+                line = await stream.content.readline()
+                ids += [int(line[4:])] if line.startswith(b"id: ") else []
+        stream.close()
+        assert ids == list(range(first, first + 5)), "nobody else's are among them"
+        for n in range(30):
+            await lab.board(f"c{n}")
+        gone = await lab.get(f"/v1/events?since={first}")
+        assert gone.status == 410 and "begin without a number" in gone.fault
+    async with hub(storage, keep=10) as bench:
+        assert bench.core.feed.last == first + 4 + 1 + 30, "numbers go on after a restart"

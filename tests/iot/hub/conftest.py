@@ -1,0 +1,7 @@
+"""The hub keeps its records in what the catalog does: SQLite, and PostgreSQL where that is installed."""
+
+from __future__ import annotations
+
+from broker.conftest import anyio_backend, postgresql, schemas, storage, storages
+
+__all__ = ["anyio_backend", "postgresql", "schemas", "storage", "storages"]
