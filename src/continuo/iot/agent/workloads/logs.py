@@ -20,6 +20,10 @@ class Log:
         found = (path for path in self._folder.glob("log.*") if path.suffix[1:].isdigit())
         return sorted((int(path.suffix[1:]), path) for path in found)
 
+    def files(self) -> list[Path]:
+        """Where it is kept."""
+        return [path for _, path in self._parts()]
+
     def end(self) -> int:
         """The place after all that was printed."""
         parts = self._parts()
@@ -49,9 +53,11 @@ class Log:
         first = parts[0][0] if parts else 0
         return (max(first, since), kept[max(0, since - first) :]) if since <= first + len(kept) else (first, kept)
 
-    def tail(self, lines: int) -> str:
-        """The last lines."""
+    def tail(self, lines: int | None = None) -> str:
+        """The last lines, or all that is kept."""
         text = self.read()[1].decode(errors="replace")
+        if lines is None:
+            return text
         return "".join(text.splitlines(keepends=True)[-lines:]) if lines > 0 else ""
 
     async def wait(self, since: int, seconds: float) -> None:

@@ -29,6 +29,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One workload's runs of one generation. Times are seconds since 1970."""
 
     generation: int
+    runtime: str = "process"
     phase: str = "Pending"
     begun: int = 0
     ended: int = 0

@@ -76,8 +76,8 @@ def read(said: Json) -> Spec:
         memory=None if (memory := _amount(said, "memory")) is None else int(memory),
         restart=restart,
         job=job is not False,
-        retry=isinstance(job, Mapping) and job.get("retry") is True,
-        network=_network(said.get("extra") or {}),
+        retry=(job.get("retry") if isinstance(job, Mapping) else _extra(said).get("retry")) is True,
+        network=_network(_extra(said)),
     )
 
 
@@ -148,6 +148,11 @@ def _amount(said: Json, what: str) -> float | None:
         raise BadSpec(str(error)) from None
 
 
-def _network(extra: object) -> bool:
-    grants = extra.get("grants") if isinstance(extra, Mapping) else None
+def _extra(said: Json) -> Json:
+    extra = said.get("extra")
+    return extra if isinstance(extra, Mapping) else {}
+
+
+def _network(extra: Json) -> bool:
+    grants = extra.get("grants")
     return isinstance(grants, Mapping) and grants.get("network") is True

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from continuo.iot.agent.confinement import Limits
 from continuo.iot.agent.workloads import results
 from continuo.iot.agent.workloads.logs import Log
@@ -49,13 +51,15 @@ class Workloads:
     """Where records, logs and results are kept."""
     runtimes: Mapping[str, Runtime]
     """By name: process, container."""
+    most: Callable[[], Json] = dict
+    """The policy's limits for each."""
     now: Callable[[], float] = time.time
     again: float = AGAIN
     _has: dict[str, _Has] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def set(self, desired: Mapping[str, Json], most: Json | None = None) -> None:
-        """Have exactly these workloads: uuid -> as REST says, with `generation`. `most`: the policy's limits.
+    async def set(self, desired: Mapping[str, Json]) -> None:
+        """Have exactly these workloads: uuid -> as REST says, with `generation`.
 
         One whose generation is the same goes on as it is; another is ended and begun anew.
         """
@@ -68,49 +72,58 @@ class Workloads:
             await asyncio.gather(*(self._forget(uuid) for uuid in gone))
             for uuid, wanted in desired.items():
                 if uuid not in self._has:
-                    self._has[uuid] = await self._begin(uuid, wanted, most or {})
+                    self._has[uuid] = await self._begin(uuid, wanted)
         self.changed()
 
     @staticmethod
     def _differs(has: _Has, wanted: Json) -> bool:
         return has.wanted.get("generation") != wanted.get("generation") or (bool(has.refused) and has.wanted != wanted)
 
-    async def _begin(self, uuid: str, wanted: Json, most: Json) -> _Has:
+    async def _begin(self, uuid: str, wanted: Json) -> _Has:
         try:
             if not _NAME.fullmatch(uuid):
                 raise BadSpec(f"{uuid[:80]!r} is no id of a workload")
             spec = read(wanted)
-            limits = _limits(spec, most)
+            limits = _limits(spec, self.most())
         except ValueError as error:
             return _Has(wanted, refused=str(error))
         folder = self.home / uuid
-        if not await asyncio.to_thread(self._same, folder, spec.generation):
+        record = Record(generation=spec.generation, runtime=spec.runtime)
+        if not await asyncio.to_thread(self._same, folder, record):
             await self._clear(uuid)
-            await asyncio.to_thread(self._fresh, folder, spec.generation)
+            await asyncio.to_thread(self._fresh, folder, record)
         one = One(uuid, spec, limits, folder, self.runtimes[spec.runtime], self.changed, self.now, self.again)
         return _Has(wanted, one, asyncio.create_task(one.run(), name=f"workload {uuid}"))
 
     @staticmethod
-    def _same(folder: Path, generation: int) -> bool:
+    def _same(folder: Path, record: Record) -> bool:
         """Whether there is a record of this generation; of one that cannot be read nothing is known but that it was there."""
         store = Store(folder / "record.json")
         try:
             known = store.read()
         except ValueError as error:
             log.error("%s", error)
-            store.write(Record(generation=generation, begun=1))
+            store.write(msgspec.structs.replace(record, begun=1))
             return True
-        return known is not None and known.generation == generation
+        return known is not None and known.generation == record.generation
 
     @staticmethod
-    def _fresh(folder: Path, generation: int) -> None:
+    def _fresh(folder: Path, record: Record) -> None:
         """What another generation left is removed before anything of this one is done."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
-        Store(folder / "record.json").write(Record(generation=generation))
+        Store(folder / "record.json").write(record)
 
     async def _clear(self, uuid: str) -> None:
-        await asyncio.gather(*(runtime.clear(uuid) for runtime in self.runtimes.values()))
+        """Nothing runs of a generation that is no more."""
+        try:
+            known = await asyncio.to_thread(Store(self.home / uuid / "record.json").read)
+        except ValueError as error:
+            log.error("%s", error)
+            await asyncio.gather(*(runtime.clear(uuid) for runtime in self.runtimes.values()))
+            return
+        if known is not None and known.runtime in self.runtimes:
+            await self.runtimes[known.runtime].clear(uuid)
 
     async def _forget(self, uuid: str) -> None:
         if _NAME.fullmatch(uuid):
@@ -129,8 +142,8 @@ class Workloads:
         """What the report says of each."""
         return {uuid: _said(has) for uuid, has in self._has.items()}
 
-    async def logs(self, uuid: str, tail: int = 200) -> str:
-        """The last lines that it printed. Raises LookupError."""
+    async def logs(self, uuid: str, tail: int | None = None) -> str:
+        """The last lines that it printed, or all that is kept. Raises LookupError."""
         return await asyncio.to_thread(self._log(uuid).tail, tail)
 
     async def follow(self, uuid: str, since: int, seconds: float = FOLLOW) -> dict[str, Any]:
