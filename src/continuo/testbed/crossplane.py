@@ -5,6 +5,7 @@ Core is nobody's administrator: it has the rights that its chart gives, and thos
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,15 @@ from continuo.testbed.cluster import RealCluster
 from continuo.testbed.credentials import write_private
 from continuo.testbed.crossplane_functions import FUNCTION, install_function, put_package
 from continuo.testbed.definitions import MANAGER, install_definitions
+from continuo.testbed.errors import TestbedError
 from continuo.testbed.pki import Authority, Subject
 from continuo.testbed.ports import Ports
 from continuo.testbed.running import follow
 from continuo.testbed.waiting import until
 
 PROGRAM = "crossplane"
+METRICS_PORT = 8080
+"""The RBAC manager listens there, and can be told no other."""
 NAMESPACE = "crossplane-system"
 READY_SECONDS = 120.0
 CORE = Subject("crossplane")
@@ -71,6 +75,8 @@ class Crossplane:
         `poll`: how often an XR is looked at where nothing is watched.
         """
         cluster.tools.check((PROGRAM,))
+        if reason := port_taken():
+            raise TestbedError(reason)
         made = cls(cluster, cluster.client(), cluster.credentials.authority)
         try:
             await made._install()
@@ -168,3 +174,17 @@ class Crossplane:
 
     def _environment(self, kubeconfig: Path) -> dict[str, str]:
         return {"KUBECONFIG": str(kubeconfig), "POD_NAMESPACE": NAMESPACE, "ENABLE_WEBHOOKS": "false"}
+
+
+def port_taken() -> str | None:
+    """Why the RBAC manager cannot run beside what runs already; None when it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", METRICS_PORT))
+        except OSError:
+            return (
+                f"port {METRICS_PORT} is taken, and Crossplane's RBAC manager can use no other; "
+                "end the other testbed, or whatever listens there"
+            )
+    return None

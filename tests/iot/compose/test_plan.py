@@ -41,9 +41,13 @@ def test_one_claim_gives_every_board_everything() -> None:
     made = desired(answer)
     assert sorted(made) == sorted(
         [
-            "network",
+            "network/10.9.0.0-24",
             "plugin/meter",
-            *(f"{what}/{b}" for b in ("b1", "b2") for what in ("port", "inject/meter", "expose/ssh", "run/sum")),
+            *(
+                f"{what}/{b}"
+                for b in ("b1", "b2")
+                for what in ("port/10.9.0.0-24", "inject/meter", "expose/ssh-22", "run/sum")
+            ),
         ]
     )
     injection = made["inject/meter/b1"]
@@ -55,7 +59,10 @@ def test_one_claim_gives_every_board_everything() -> None:
         "onboot": False,
         "parameters": {"every": 5, "deep": {"ratio": 0.5}},
     }
-    assert made["port/b2"]["spec"]["forProvider"]["networkRef"]["name"] == made["network"]["metadata"]["name"]
+    assert (
+        made["port/10.9.0.0-24/b2"]["spec"]["forProvider"]["networkRef"]["name"]
+        == made["network/10.9.0.0-24"]["metadata"]["name"]
+    )
     assert made["run/sum/b1"]["spec"]["forProvider"]["env"] == {"A": "1"}
     assert all("status" not in obj and "resourceVersion" not in obj["metadata"] for obj in made.values())
     assert conditions(answer)["BoardsReady"][:2] == (wire.STATUS["False"], "Waiting")
@@ -64,7 +71,7 @@ def test_one_claim_gives_every_board_everything() -> None:
 def test_the_first_round_asks_and_wants_what_was_made_before() -> None:
     first = run(request(claim(**WISH)))
     assert dict(first.requirements.resources["boards"].match_labels.labels) == {"site": "roof"}
-    assert sorted(desired(first)) == ["network", "plugin/meter"]
+    assert sorted(desired(first)) == ["network/10.9.0.0-24", "plugin/meter"]
     made = desired(render(run, claim(**WISH), ROOF))
     again = run(request(claim(**WISH), None, {name: exists(obj) for name, obj in made.items()}))
     assert desired(again) == made, "before the boards are told again, nothing of theirs is given up"
@@ -96,10 +103,10 @@ def test_a_slice_is_ready_when_all_its_objects_are() -> None:
         "name": "b1", "ready": True, "online": True, "ip": "10.9.0.7", "services": {"ssh": "hub.example:50001"},
     }  # fmt: skip
     assert conditions(answer)["BoardsReady"] == (wire.STATUS["True"], "Available", "2 of 2 boards ready")
-    there["port/b2"] = exists(made["port/b2"], is_ready=False)
+    there["port/10.9.0.0-24/b2"] = exists(made["port/10.9.0.0-24/b2"], is_ready=False)
     answer = render(run, claim(**WISH), ROOF, there)
     assert answer.desired.composite.ready == 0, "Crossplane names what is not ready, if it is asked to"
-    assert conditions(answer)["BoardsReady"][2] == "1 of 2 boards ready; b2: port: Creating"
+    assert conditions(answer)["BoardsReady"][2] == "1 of 2 boards ready; b2: port/10.9.0.0-24: Creating"
 
 
 def test_enough_boards_are_enough() -> None:
@@ -117,9 +124,9 @@ def test_enough_boards_are_enough() -> None:
 def test_readiness_of_an_older_generation_does_not_count() -> None:
     made = desired(render(run, claim(**WISH), ROOF))
     there = {name: exists(obj) for name, obj in made.items()}
-    there["network"]["metadata"]["generation"] = 2
-    there["network"]["status"]["conditions"][0]["observedGeneration"] = 1
-    assert "network" not in ready(render(run, claim(**WISH), ROOF, there))
+    there["network/10.9.0.0-24"]["metadata"]["generation"] = 2
+    there["network/10.9.0.0-24"]["status"]["conditions"][0]["observedGeneration"] = 1
+    assert "network/10.9.0.0-24" not in ready(render(run, claim(**WISH), ROOF, there))
 
 
 def test_a_board_that_leaves_takes_its_objects_along_and_no_others() -> None:

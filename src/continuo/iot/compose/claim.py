@@ -143,7 +143,7 @@ class Workload(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         many("Files in its working folder: path and text.", 32),
     ] = {}
     resources: Annotated[Resources | None, doc("What it gets.")] = None
-    restart: Annotated[Restart, doc("When it is started again.")] = Restart.ALWAYS
+    restart: Annotated[Restart | None, doc("When it is started again: always, but a job after failures.")] = None
     job: Annotated[JobSpec | None, doc("It ends, and is run once for each generation.")] = None
 
 

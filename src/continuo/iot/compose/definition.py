@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from continuo.iot.compose.claim import CONTINUUM_SLICE, Spec, Status
+from continuo.iot.compose.claim import CONTINUUM_SLICE, Plugin, Spec, Status, Workload
 from continuo.iot.compose.names import HASH
 from continuo.resources import boards_rules, orchestration_rules
 from continuo.resources.boards_networks import EXPOSED_SERVICE, PORT, VIRTUAL_NETWORK
@@ -14,6 +14,7 @@ from continuo.resources.boards_workloads import WORKLOAD
 from continuo.resources.crd import NAMES_TOGETHER
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from continuo.resources.orchestration_rules import Rule
 from continuo.resources.schema import struct_schema
 
 XRD = Kind(
@@ -57,9 +58,21 @@ _BOARDS_RULE = {
 }
 
 
+_RULES = {
+    Plugin: (Rule("has(self.code) != has(self.codeFrom)", "must be given, unless codeFrom is: one of both", "code"),),
+    Workload: (
+        Rule("!(has(self.runtime) && self.runtime == 'container') || has(self.image)",
+             "is needed with runtime container", "image", required=True),
+        Rule("!(has(self.job) && has(self.restart) && self.restart == 'Always')",
+             "must be OnFailure or Never for a job, which ends", "restart"),
+    ),
+}  # fmt: skip
+"""What would only be refused when the objects are made."""
+
+
 def definition() -> Object:
     """The CompositeResourceDefinition of the ContinuumSlice, in which the claim's whole schema is."""
-    spec = struct_schema(Spec, {**orchestration_rules.RULES, **boards_rules.RULES})
+    spec = struct_schema(Spec, {**orchestration_rules.RULES, **boards_rules.RULES, **_RULES})
     spec["x-kubernetes-validations"] = [_BOARDS_RULE]
     schema = {
         "type": "object",

@@ -10,12 +10,13 @@ EXTERNAL = 36
 HASH = 8
 
 
-def child_name(*parts: str, longest: int = OBJECT) -> str:
+def child_name(*parts: str, fixed: str = "", longest: int = OBJECT) -> str:
     """A name of these parts: readable as far as it fits, then a hash of all of them.
 
-    The hash is always there, since `a-b` and `c` would otherwise be named like `a` and `b-c`.
+    The hash is always there, since `a-b` and `c` would otherwise be named like `a` and `b-c`. `fixed`: what the object cannot
+    change, so that it is another object where that changes.
     """
-    mark = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:HASH]
+    mark = hashlib.sha256("\0".join((*parts, fixed) if fixed else parts).encode()).hexdigest()[:HASH]
     stem = "-".join(parts).replace(".", "-")[: longest - HASH - 1].rstrip("-")
     return f"{stem}-{mark}"
 

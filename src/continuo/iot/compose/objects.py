@@ -28,17 +28,45 @@ class Slice:
     orchestration: Object | None
     """The part about clusters as it was written."""
 
-    def managed(self, kind: Kind, parts: tuple[str, ...], parameters: Mapping[str, Any], board: str = "") -> Object:
-        """An object of `iot.continuo.dev`."""
+    def managed(
+        self, kind: Kind, parts: tuple[str, ...], parameters: Mapping[str, Any], *, board: str = "", fixed: str = ""
+    ) -> Object:
+        """An object of `iot.continuo.dev`; `fixed`: what of it cannot change."""
         spec: Object = {"forProvider": dict(parameters)}
         if self.spec.provider_config_ref is not None:
             spec["providerConfigRef"] = encoded(self.spec.provider_config_ref)
         metadata = {"annotations": {BOARD: board}} if board else {}
-        return kind.new(child_name(self.name, *parts), self.namespace, metadata=metadata, spec=spec)
+        return kind.new(child_name(self.name, *parts, fixed=fixed), self.namespace, metadata=metadata, spec=spec)
 
-    def external(self, *parts: str) -> str:
+    def external(self, *parts: str, fixed: str = "") -> str:
         """A name at the endpoint, where those of a project are told apart: so the namespace belongs to it."""
-        return child_name(self.name, *parts, self.namespace, longest=EXTERNAL)
+        return child_name(self.name, *parts, self.namespace, fixed=fixed, longest=EXTERNAL)
+
+    @property
+    def addresses(self) -> str:
+        """What of the network cannot change; who changes it gets another network."""
+        network = self.spec.network
+        return f"{network.cidr}-{network.gateway or ''}".replace("/", "-").rstrip("-") if network is not None else ""
+
+    @property
+    def network_name(self) -> str:
+        """The VirtualNetwork's."""
+        return child_name(self.name, NETWORK, fixed=self.addresses)
+
+
+def network_key(slice_: Slice) -> str:
+    """The network's name in the pipeline."""
+    return key(NETWORK, slice_.addresses)
+
+
+def port_key(slice_: Slice, board: str) -> str:
+    """That of a board's port in it."""
+    return key(PORT, slice_.addresses, board)
+
+
+def expose_key(expose: Expose, board: str) -> str:
+    """That of a board's exposed port; another port is another object, since it cannot change."""
+    return key(EXPOSE, f"{expose.name}-{expose.port}", board)
 
 
 def orchestration_name(name: str) -> str:
@@ -52,7 +80,7 @@ def shared(slice_: Slice) -> Iterator[tuple[str, Object]]:
         name = orchestration_name(slice_.name)
         yield ORCHESTRATION, LOW_LEVEL_ORCHESTRATION.new(name, slice_.namespace, spec=slice_.orchestration)
     if slice_.spec.network is not None:
-        yield NETWORK, _network(slice_, slice_.spec.network)
+        yield network_key(slice_), _network(slice_, slice_.spec.network)
     for plugin in slice_.spec.plugins:
         yield key(PLUGIN, plugin.name), _plugin(slice_, plugin)
 
@@ -60,11 +88,11 @@ def shared(slice_: Slice) -> Iterator[tuple[str, Object]]:
 def of_board(slice_: Slice, board: str, variables: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, Object]]:
     """What one board gets. `variables`: by workload, those with addresses; a workload that is not in it waits for them."""
     if slice_.spec.network is not None:
-        yield key(PORT, board), _port(slice_, board, slice_.spec.network)
+        yield port_key(slice_, board), _port(slice_, board, slice_.spec.network)
     for plugin in slice_.spec.plugins:
         yield key(INJECT, plugin.name, board), _injection(slice_, board, plugin)
     for expose in slice_.spec.expose:
-        yield key(EXPOSE, expose.name, board), _exposed(slice_, board, expose)
+        yield expose_key(expose, board), _exposed(slice_, board, expose)
     for workload in slice_.spec.workloads:
         if workload.name in variables:
             yield key(RUN, workload.name, board), _workload(slice_, board, workload, variables[workload.name])
@@ -81,8 +109,8 @@ def wanted_endpoints(spec: Spec) -> tuple[Endpoint, ...]:
 
 
 def _network(slice_: Slice, network: Network) -> Object:
-    parameters = {"name": slice_.external(NETWORK), **encoded(network)}
-    return slice_.managed(boards_networks.VIRTUAL_NETWORK, (NETWORK,), parameters)
+    parameters = {"name": slice_.external(NETWORK, fixed=slice_.addresses), **encoded(network)}
+    return slice_.managed(boards_networks.VIRTUAL_NETWORK, (NETWORK,), parameters, fixed=slice_.addresses)
 
 
 def _plugin(slice_: Slice, plugin: Plugin) -> Object:
@@ -103,23 +131,24 @@ def _injection(slice_: Slice, board: str, plugin: Plugin) -> Object:
         parameters["parameters"] = dict(plugin.parameters)
     if plugin.grants is not None:
         parameters["grants"] = encoded(plugin.grants)
-    return slice_.managed(boards_plugins.PLUGIN_INJECTION, (INJECT, plugin.name, board), parameters, board)
+    return slice_.managed(boards_plugins.PLUGIN_INJECTION, (INJECT, plugin.name, board), parameters, board=board)
 
 
 def _exposed(slice_: Slice, board: str, expose: Expose) -> Object:
     parameters = {"boardRef": {"name": board}, "port": expose.port}
-    return slice_.managed(boards_networks.EXPOSED_SERVICE, (EXPOSE, expose.name, board), parameters, board)
+    parts = (EXPOSE, expose.name, board)
+    return slice_.managed(boards_networks.EXPOSED_SERVICE, parts, parameters, board=board, fixed=str(expose.port))
 
 
 def _port(slice_: Slice, board: str, network: Network) -> Object:
     parameters: Object = {
-        "name": slice_.external(PORT, board),
+        "name": slice_.external(PORT, board, fixed=slice_.addresses),
         "boardRef": {"name": board},
-        "networkRef": {"name": child_name(slice_.name, NETWORK)},
+        "networkRef": {"name": slice_.network_name},
     }
     if network.security_groups:
         parameters["securityGroups"] = [group.name for group in network.security_groups]
-    return slice_.managed(boards_networks.PORT, (PORT, board), parameters, board)
+    return slice_.managed(boards_networks.PORT, (PORT, board), parameters, board=board, fixed=slice_.addresses)
 
 
 def _workload(slice_: Slice, board: str, workload: Workload, variables: Mapping[str, str]) -> Object:
@@ -128,4 +157,4 @@ def _workload(slice_: Slice, board: str, workload: Workload, variables: Mapping[
     parameters |= {"name": slice_.external(RUN, workload.name, board), "boardRef": {"name": board}}
     if env := {**workload.env, **variables}:
         parameters["env"] = env
-    return slice_.managed(boards_workloads.WORKLOAD, (RUN, workload.name, board), parameters, board)
+    return slice_.managed(boards_workloads.WORKLOAD, (RUN, workload.name, board), parameters, board=board)

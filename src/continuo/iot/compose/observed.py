@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from continuo.iot.compose import objects
 from continuo.iot.compose.claim import Endpoint
-from continuo.iot.compose.names import key
 from continuo.resources.meta import Object, annotations_of, condition
 
 Observed = Mapping[str, Object]
@@ -44,19 +43,15 @@ def is_online(board: Object) -> bool:
     return _provided(board).get("status") == "online"
 
 
-def address(observed: Observed, board: str) -> str:
+def address(port: Object | None) -> str:
     """A board's address in the network; empty as long as there is none."""
-    return str(_provided(observed.get(key(objects.PORT, board))).get("ip") or "")
+    return str(_provided(port).get("ip") or "")
 
 
-def services(observed: Observed, board: str, names: Iterable[str]) -> dict[str, str]:
-    """Where a board's exposed ports are reached, as `host:port`; without those that are not yet."""
-    found = {name: _provided(observed.get(key(objects.EXPOSE, name, board))) for name in names}
-    return {
-        name: f"{at['host']}:{at['publicPort']}"
-        for name, at in found.items()
-        if at.get("host") and at.get("publicPort")
-    }
+def reached(exposed: Object | None) -> str:
+    """Where a board's exposed port is reached, as `host:port`; empty as long as it is not."""
+    found = _provided(exposed)
+    return f"{found['host']}:{found['publicPort']}" if found.get("host") and found.get("publicPort") else ""
 
 
 def cluster_summary(observed: Observed) -> str:
@@ -65,9 +60,9 @@ def cluster_summary(observed: Observed) -> str:
     return str((status.get("summary") or {}).get("clusters") or "")
 
 
-def network_summary(observed: Observed) -> str:
+def network_summary(network: Object | None) -> str:
     """The network's addresses as its provider says them."""
-    return str(_provided(observed.get(objects.NETWORK)).get("cidr") or "")
+    return str(_provided(network).get("cidr") or "")
 
 
 def url_of(observed: Observed, endpoint: Endpoint) -> str | None:

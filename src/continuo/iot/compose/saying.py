@@ -29,7 +29,7 @@ def readiness(stands: Standing) -> bool | None:
 
 def conditions(stands: Standing) -> Iterator[Verdict]:
     """One for each part of the claim. `Ready` and `Synced` are Crossplane's."""
-    for type_, name in (("ClustersReady", objects.ORCHESTRATION), ("NetworkReady", objects.NETWORK)):
+    for type_, name in (("ClustersReady", objects.ORCHESTRATION), ("NetworkReady", _network(stands))):
         composed = stands.shared.get(name)
         if composed is None:
             continue
@@ -71,7 +71,7 @@ def status(stands: Standing) -> Object:
     said: Object = {}
     if clusters := observed.cluster_summary(stands.world.observed):
         said["clusters"] = clusters
-    if cidr := observed.network_summary(stands.world.observed):
+    if cidr := observed.network_summary(stands.world.observed.get(_network(stands))):
         said["network"] = cidr
     if stands.world.slice.spec.boards is not None:
         online = sum(_online(stands, board) for board in stands.members)
@@ -93,8 +93,13 @@ def _online(stands: Standing, board: str) -> bool:
 def _member(stands: Standing, board: str) -> Object:
     world = stands.world
     member: Object = {"name": board, "ready": board in stands.ready, "online": _online(stands, board)}
-    if ip := observed.address(world.observed, board):
+    if ip := observed.address(world.observed.get(objects.port_key(world.slice, board))):
         member["ip"] = ip
-    if at := observed.services(world.observed, board, (expose.name for expose in world.slice.spec.expose)):
-        member["services"] = at
+    exposed = {each.name: world.observed.get(objects.expose_key(each, board)) for each in world.slice.spec.expose}
+    if services := {name: at for name, found in exposed.items() if (at := observed.reached(found))}:
+        member["services"] = services
     return member
+
+
+def _network(stands: Standing) -> str:
+    return objects.network_key(stands.world.slice)
