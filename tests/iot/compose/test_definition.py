@@ -1,0 +1,61 @@
+"""What Crossplane is given is served by an API server as Crossplane would write it, and refuses what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from continuo.cli.boards_composition import composition, function
+from continuo.cli.failures import BadInput
+from continuo.iot.compose import definition
+from continuo.iot.compose.claim import CONTINUUM_SLICE
+from continuo.resources.meta import Object
+
+
+def printed(*arguments: str) -> list[Object]:
+    done = CliRunner().invoke(composition, [*arguments, "-o", "json"], catch_exceptions=False)
+    items: list[Object] = json.loads(done.output)["items"]
+    return items
+
+
+def test_everything_is_printed_in_the_order_in_which_it_is_applied() -> None:
+    assert [obj["kind"] for obj in printed()] == ["ClusterRole", "CompositeResourceDefinition", "Composition"]
+    with_function = printed("--package", "registry.example/continuo-compose:1", "--function", "mine")
+    assert [obj["kind"] for obj in with_function][1:3] == ["DeploymentRuntimeConfig", "Function"]
+    assert with_function[2]["spec"]["package"] == "registry.example/continuo-compose:1"
+    assert with_function[-1]["spec"]["pipeline"][0]["functionRef"] == {"name": "mine"}
+    (meta,) = printed("--package-meta")
+    assert meta["apiVersion"] == "meta.pkg.crossplane.io/v1" and meta["spec"]["capabilities"] == ["composition"]
+
+
+def test_contradictions_are_refused() -> None:
+    with pytest.raises(BadInput, match="leave --package out"):
+        composition.main(["--package-meta", "--package", "x"], standalone_mode=False)
+    with pytest.raises(BadInput, match="needs certificates"):
+        function.main([], standalone_mode=False)
+
+
+def test_the_role_names_what_is_composed_and_nothing_else() -> None:
+    rights = definition.rights()
+    assert rights["metadata"]["labels"]["rbac.crossplane.io/aggregate-to-crossplane"] == "true"
+    written = {
+        f"{plural}.{group}"
+        for rule in rights["rules"] if "patch" in rule["verbs"]
+        for group in rule["apiGroups"] for plural in rule["resources"]
+    }  # fmt: skip
+    assert written == {kind.resource for kind in definition.COMPOSED}
+    assert not any("*" in rule[field] for rule in rights["rules"] for field in ("verbs", "resources", "apiGroups"))
+
+
+def test_nothing_that_crossplane_keeps_for_itself_is_in_the_schema() -> None:
+    made = definition.definition()
+    assert made["metadata"]["name"] == CONTINUUM_SLICE.resource and made["spec"]["scope"] == "Namespaced"
+    (version,) = made["spec"]["versions"]
+    properties: Any = version["schema"]["openAPIV3Schema"]["properties"]
+    assert (
+        "crossplane" not in properties["spec"]["properties"] and "crossplane" not in properties["status"]["properties"]
+    )
+    assert "conditions" not in properties["status"]["properties"]
