@@ -121,6 +121,7 @@ class One:
         await self._to_end(self.running)
 
     async def _to_end(self, running: Running) -> None:
+        self._say(records.running(self.record))
         end = await running.wait()
         self.running = None
         left_out = await whole(results.collect, self._work / RESULTS, self.folder / RESULTS)

@@ -51,17 +51,20 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def begin(record: Record, now: float) -> Record:
-    """What is written before a run."""
+    """What is written before a run; it is said to run when it does."""
     return msgspec.structs.replace(
         record,
-        phase="Running",
+        phase="Pending",
         begun=record.ended + 1,
         started=now,
         finished=None,
-        message="",
-        exit_code=None,
-        result="",
+        message=record.message or "it is being started",
     )
+
+
+def running(record: Record) -> Record:
+    """What is said during a run."""
+    return msgspec.structs.replace(record, phase="Running", message="", exit_code=None, result="")
 
 
 def not_begun(record: Record, phase: str, message: str) -> Record:
