@@ -87,6 +87,8 @@ class Fake:
         """A board comes or goes."""
         (self.online.add if online else self.online.discard)(board)
         self.rows["boards"][board]["status"] = "online" if online else "offline"
+        if self.events:
+            self.rows["boards"][board]["capabilities"] = ["desire"]
         self.tell("board.online" if online else "board.offline", board=board)
 
     def uuid(self) -> str:

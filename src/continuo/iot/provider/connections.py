@@ -22,6 +22,7 @@ from continuo.iot.provider.auth import Keystone, Password
 from continuo.iot.provider.credentials import ReadSecret
 from continuo.iot.provider.external import NotYet, Refused
 from continuo.iot.provider.follow import Follower, Interests, subjects
+from continuo.iot.provider.injections import Injections
 from continuo.iot.provider.lists import Lists
 from continuo.iot.provider.rest import Rest
 from continuo.resources.boards import decode_at
@@ -66,10 +67,13 @@ class Line:
         self.host = urlsplit(spec.endpoint).hostname or ""
         self._polls: dict[ObjectKey, float] = {}
         self.lists = Lists(self.rest, now, lambda: min([poll(), *self._polls.values()]), lambda: self.told)
+        self.injections = Injections(self.rest, now, poll, lambda: self.told, lambda: self.ours)
+        self.memory: dict[str, object] = {}
         self.interests: Interests[ObjectKey] = Interests()
         self.follower = Follower(self.rest, self._event, self._lost, rng)
         self._wake = wake
-        self._known: set[ObjectKey] = set()
+        self._known: dict[ObjectKey, str] = {}
+        """The UIDs of those who use it."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -99,9 +103,11 @@ class Line:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def concern(self, key: ObjectKey, of: frozenset[str], poll: float | None = None) -> None:
+    def concern(self, key: ObjectKey, uid: str, of: frozenset[str], poll: float | None = None) -> None:
         """What concerns an object from now on. `poll`: seconds, where it wants to be looked at more often than others."""
-        self._known.add(key)
+        if self._known.get(key, uid) != uid:
+            self.memory.pop(self._known[key], None)
+        self._known[key] = uid
         self.interests.set(key, of)
         self._polls.pop(key, None)
         if poll is not None:
@@ -109,7 +115,7 @@ class Line:
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone."""
-        self._known.discard(key)
+        self.memory.pop(self._known.pop(key, ""), None)
         self._polls.pop(key, None)
         self.interests.set(key, frozenset())
 
@@ -119,11 +125,14 @@ class Line:
             self.lists.boards.changed(board or thing)
         elif event.startswith("port.") and thing:
             self.lists.ports.changed(thing)
+        elif event.startswith("injection."):
+            self.injections.event(board, thing, data)
         for key in self.interests.of(subjects(event, data)):
             self._wake(key)
 
     def _lost(self) -> None:
         self.lists.forget()
+        self.injections.forget()
         for key in list(self._known):
             self._wake(key)
 

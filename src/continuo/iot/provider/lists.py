@@ -35,20 +35,29 @@ class Collection:
         self._dirty: dict[str, int] = {}
         self._turn = asyncio.Lock()
         self._began = -1
+        self._turns: dict[str, asyncio.Lock] = {}
         self.lists = 0
 
     async def find(self, uuid: str) -> Row | None:
         """The row, or None where the endpoint surely has none."""
         await self._current()
-        if uuid in self._rows and uuid not in self._dirty:
-            return self._rows[uuid]
-        return await self._one(uuid)
+        if not self._known(uuid):
+            async with self._turns.setdefault(uuid, asyncio.Lock()):
+                if not self._known(uuid):  # else somebody who waited with us has asked meanwhile
+                    try:
+                        await self._one(uuid)
+                    finally:
+                        self._turns.pop(uuid, None)
+        return self._rows.get(uuid)
+
+    def _known(self, uuid: str) -> bool:
+        return uuid in self._rows and uuid not in self._dirty
 
     async def all(self) -> Iterable[Row]:
         """Every row, as fresh as `find` has them."""
         await self._current()
         for uuid in list(self._dirty):
-            await self._one(uuid)
+            await self.find(uuid)
         return self._rows.values()
 
     async def search(self, test: Callable[[Row], bool]) -> Row | None:
@@ -114,20 +123,18 @@ class Collection:
         self._touched = {uuid: step for uuid, step in self._touched.items() if step > began}
         self._dirty = {uuid: step for uuid, step in self._dirty.items() if step > began}
 
-    async def _one(self, uuid: str) -> Row | None:
+    async def _one(self, uuid: str) -> None:
         step = self._dirty.get(uuid)
         try:
             row = await self._rest.get(f"{self.path}/{quote(uuid, safe='')}")
         except Absent:
             self.drop(uuid)
-            return None
+            return
         if self._dirty.get(uuid) == step:
             self._dirty.pop(uuid, None)
         if isinstance(row, dict) and row.get("uuid") == uuid:
             self._rows[uuid] = row
             self._touch(uuid)
-            return row
-        return None
 
 
 class Lists:

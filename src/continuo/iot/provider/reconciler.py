@@ -130,7 +130,7 @@ class Reconciler(Generic[P]):
             seen = await external.observe(managed)
         except Exception as error:
             return await self._trouble(obj, trouble, error)
-        line.concern(self._object_key(obj), seen.subjects, facts.marks.poll)
+        line.concern(self._object_key(obj), managed.uid, seen.subjects, facts.marks.poll)
         step = decide.after(facts, allowed, seen, self._tools.world.now(), self._tools.times)
         return await self._do(step, obj, facts, managed, seen, external)
 

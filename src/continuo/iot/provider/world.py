@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from continuo.iot.provider.external import Details, External, Managed, Neighbours, Reference, Wake
+from continuo.iot.provider.injections import Injections
 from continuo.iot.provider.lists import Lists
 from continuo.iot.provider.rest import Rest
 from continuo.resources.meta import Kind
@@ -21,6 +22,9 @@ class Connection(Protocol):
 
     rest: Rest
     lists: Lists
+    injections: Injections
+    memory: dict[str, object]
+    """What kinds remember of objects, by UID, until those are gone or this process is."""
     host: str
     """Where it is: the host of its address."""
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from continuo.iot.provider.kinds.board import BOARDS
 from continuo.iot.provider.kinds.fleet import FLEETS
+from continuo.iot.provider.kinds.injection import INJECTIONS
 from continuo.iot.provider.kinds.plugin import PLUGINS
 from continuo.iot.provider.world import Driver
 
-DRIVERS: tuple[Driver[Any], ...] = (BOARDS, FLEETS, PLUGINS)
+DRIVERS: tuple[Driver[Any], ...] = (BOARDS, FLEETS, PLUGINS, INJECTIONS)
