@@ -21,6 +21,7 @@ NAMES = (
     "sensors",
     "relay",
     "networks",
+    "tunnels",
 )
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""
