@@ -146,6 +146,11 @@ class Records:
             return self._database.trouble or "the storage failed, and everything is read anew"
         return self._database.trouble
 
+    @property
+    def reading(self) -> bool:
+        """Whether everything is read anew: what is in memory may not be what is stored."""
+        return self._reading is not None
+
     async def load(self) -> None:
         """Take over what the storage holds."""
         rows, events = await self._database.do(_read)

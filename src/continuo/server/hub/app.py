@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from continuo.iot.hub.hub import Hub
 from continuo.server.hub.answers import VERSION, Conventions, answer, handle_refusals
@@ -17,6 +17,7 @@ from continuo.server.hub.routes.services import exposed_router, services_router
 from continuo.server.hub.routes.webservices import webservices_router
 from continuo.server.hub.routes.workloads import board_workloads_router, fleet_workloads_router
 from continuo.server.routes.health import health_router
+from continuo.storage.database import StorageFailed
 
 _ROUTERS = (
     boards_router, injections_router, exposed_router, board_ports_router, board_workloads_router, plugins_router,
@@ -34,8 +35,13 @@ def hub_app(hub: Hub, *, no_auth: bool = False) -> FastAPI:
     app.include_router(health_router(lambda: hub.registry.records.trouble))
     app.include_router(_versions())
     face = Face(hub, no_auth)
+
+    async def ready() -> None:
+        if hub.registry.records.reading:
+            raise StorageFailed(hub.registry.records.trouble)
+
     for router in _ROUTERS:
-        app.include_router(router(face))
+        app.include_router(router(face), dependencies=[Depends(ready)])
     handle_refusals(app)
     app.add_middleware(Conventions)
     return app
