@@ -16,7 +16,7 @@ Method = Callable[..., Awaitable[Message]]
 class Kept(Protocol):
     """What a part that keeps logs and results answers."""
 
-    async def logs(self, uuid: str, tail: int | None = None) -> str: ...
+    async def logs(self, uuid: str, tail: int = 200) -> str: ...
 
     async def results(self, uuid: str) -> Any: ...
 
@@ -74,7 +74,7 @@ class Exposing:
 
     async def logs(self, uuid: str, tail: Any = None) -> Message:
         """The end of what a workload printed."""
-        return Message(await self._kept().logs(uuid, int(tail) if tail else None), Outcome.SUCCESS)
+        return Message(await self._kept().logs(uuid, int(tail or 200)), Outcome.SUCCESS)
 
     async def results(self, uuid: str) -> Message:
         """The files that it left as its results."""

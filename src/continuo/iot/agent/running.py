@@ -32,7 +32,7 @@ from continuo.iot.agent.plugins.manager import Plugins
 from continuo.iot.agent.reporting import Reporter
 from continuo.iot.agent.settings import BadSettings, Identity, Settings
 from continuo.iot.agent.tunnels import Services
-from continuo.iot.agent.workloads import Processes, Workloads
+from continuo.iot.agent.workloads import Containers, Processes, Workloads
 
 log = logging.getLogger(__name__)
 
@@ -146,10 +146,15 @@ class Agent:
 
         ports = Ports(lambda _: changed(), self._told.tls() or trusting(self._told.ca))
         processes = Processes(cell, self._told.strict)
-        workloads = Workloads(changed, self._told.home / "workloads", {"process": processes})
+        workloads = Workloads(
+            changed,
+            self._told.home / "workloads",
+            {"process": processes, "container": Containers()},
+            lambda: {**plugins.policy.limits, **self._told.limits},
+        )
         return {
             "ports": _Ports(ports),
-            "workloads": _Workloads(workloads, plugins, self._told.limits),
+            "workloads": workloads,
         }
 
     def _health(self) -> dict[str, Any]:
@@ -186,28 +191,6 @@ class _Ports:
 
     async def close(self) -> None:
         await self._ports.close()
-
-
-class _Workloads:
-    """Workloads as a part, within the policy's and the settings' limits."""
-
-    def __init__(self, workloads: Workloads, plugins: Plugins, most: Mapping[str, Any]) -> None:
-        self._workloads, self._plugins, self._most = workloads, plugins, most
-
-    async def set(self, desired: Mapping[str, Json]) -> None:
-        await self._workloads.set(desired, {**self._plugins.policy.limits, **self._most})
-
-    def status(self) -> Mapping[str, Json]:
-        return self._workloads.status()
-
-    async def logs(self, uuid: str, tail: int | None = None) -> str:
-        return await self._workloads.logs(uuid, tail or 200)
-
-    async def results(self, uuid: str) -> Any:
-        return await self._workloads.results(uuid)
-
-    async def close(self) -> None:
-        await self._workloads.close()
 
 
 class _Alone:

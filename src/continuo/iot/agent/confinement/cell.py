@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,14 @@ class Run:
         if self.process.returncode is None:
             self.process.kill()
 
+    def release(self) -> None:
+        """It has ended, and nobody reads what is left in its pipes."""
+        transport = getattr(
+            self.process, "_transport", None
+        )  # asyncio lets go of a process only once its pipes are read
+        if transport is not None:
+            transport.close()
+
 
 class Cell:
     """Where programs run on this board: which users, groups and places there are for them."""
@@ -160,7 +169,11 @@ class Cell:
                 end = await self._started(run, status)
         except BaseException as error:
             run.kill()
-            self._background(self._finish(run, status, {}))
+            if isinstance(error, asyncio.CancelledError):
+                self._background(self._finish(run, status, {}))
+                raise
+            await self._finish(run, status, {})
+            run.release()
             if isinstance(error, TimeoutError):
                 raise Starting(f"the program was not confined within {STARTING:.0f} s") from None
             raise
@@ -225,6 +238,8 @@ class Cell:
         code = end.get("exit")
         if not run._ended.done():
             run._ended.set_result(Ended(code, None if code is not None else end.get("signal", 9), reason))
+        if run.got.get("disk") == "watched":
+            await asyncio.to_thread(shutil.rmtree, self._home / "work" / str(run.slot), ignore_errors=True)
         for _try in range(50):
             if run.group.remove():
                 break
@@ -263,6 +278,8 @@ class Cell:
     def _fallback(self, slot: int, confinement: Confinement, uid: int | None) -> Path:
         """A folder on disk for where no file system of its own can be made."""
         folder = confinement.folder or self._home / "work" / str(slot)
+        if confinement.folder is None:  # what the one before left there is nobody's
+            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._own(folder, uid)
         return folder

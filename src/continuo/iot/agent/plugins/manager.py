@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ STARTED = 20.0
 """Seconds until a plugin has begun."""
 CALLS = 8
 """Plugins that begin at a time; more wait."""
+ENDING = 5.0
+"""Seconds that a call waits for the end of the one before, which is answered already."""
 FIRST, LONGEST = 1.0, 300.0
 """Seconds until a plugin that failed is started again."""
 
@@ -185,6 +188,7 @@ class Plugins:
     async def call(self, uuid: str, parameters: Mapping[str, Any] | None) -> Any:
         """Run it for its result. Raises Busy, Failed, NotAllowed, LookupError."""
         held = self._one(uuid)
+        await self._answered(held)
         if held.calling or (held.process is not None and held.process.alive):
             raise Busy(f"plugin {held.plugin.name} runs already")
         spec.check(held.plugin, self.policy)
@@ -208,6 +212,14 @@ class Plugins:
             held.message = str(error)
             raise
         return held.result
+
+    async def _answered(self, held: _Held) -> None:
+        """Where the call before has its answer and only its process is ending, wait for that."""
+        before = held.process
+        if held.calling and before is not None and before.result.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ENDING):
+                    await asyncio.gather(*held.tasks, return_exceptions=True)
 
     def alive(self, uuid: str) -> bool:
         """Whether it runs now."""

@@ -89,6 +89,7 @@ class Process:
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await logs
+        self.run.release()
         sentence = None if well and not failed else end.reason or failed or end.sentence()
         self._finish(sentence)
 
