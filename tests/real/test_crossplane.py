@@ -14,10 +14,11 @@ from continuo.resources import kinds
 from continuo.resources.boards_plugins import PLUGIN, PLUGIN_INJECTION
 from continuo.resources.boards_things import BOARD
 from continuo.resources.errors import ApiError, Invalid
-from continuo.resources.meta import Kind, Object, condition
+from continuo.resources.meta import Kind, condition
 from continuo.testbed.crossplane import PROGRAM
 from continuo.testbed.tools import CONTROL_PLANE
 from continuo.testbed.waiting import until
+from iot.compose.bad import REFUSED
 
 from .conftest import asked_for
 from .crossplane_bed import PATIENCE, SECOND, CrossplaneBed, crossplane_bed
@@ -164,25 +165,11 @@ async def _may(bed: CrossplaneBed, kind: Kind, plural: str, wanted: bool) -> str
     return None if has is wanted else f"it is {has} that it names {plural}"
 
 
-REFUSED = (
-    ({"network": {"cidr": "10.9.0.0/24"}}, "spec.boards: Required value"),
-    ({"boards": {"matchLabels": {}}}, "spec.boards.matchLabels"),
-    ({"boards": {"matchLabels": {"a": "b"}}, "network": {"cidr": "10.9.0.300/24"}}, "spec.network.cidr"),
-    ({"boards": {"matchLabels": {"a": "b"}}, "expose": [{"name": "x", "port": 70000}]}, "spec.expose[0].port"),
-    ({"boards": {"matchLabels": {"a": "b"}}, "plugins": [{"name": "Up"}]}, "spec.plugins[0].name"),
-    (
-        {"orchestration": {"clusters": [{"name": "c" * 38, "provider": "existing", "kubeconfig": "k"}]}},
-        "shorten one of them",
-    ),
-    ({"orchestration": {"clusters": [{"name": "a"}]}}, "spec.orchestration.clusters"),
-    ({"orchestration": {"links": [["a", "b"]]}}, "spec.orchestration"),
-)
-
-
-@pytest.mark.parametrize("spec,words", REFUSED, ids=[words for _, words in REFUSED])
-async def test_wrong_claims_are_refused_at_once(bed: CrossplaneBed, spec: Object, words: str) -> None:
-    with pytest.raises(Invalid, match=None) as refused:
-        await bed.claim("wrong", "default", **spec)
+@pytest.mark.parametrize("what", REFUSED)
+async def test_wrong_claims_are_refused_at_once(bed: CrossplaneBed, what: str) -> None:
+    spec, words = REFUSED[what]
+    with pytest.raises(Invalid) as refused:
+        await bed.api.create(CONTINUUM_SLICE.new("wrong", "default", spec=spec))
     assert words in str(refused.value)
 
 

@@ -14,7 +14,7 @@ from continuo.resources.orchestration import decode
 from .requests import board, claim, conditions, desired, exists, render, request, status
 
 ORCHESTRATION: dict[str, Any] = {
-    "clusters": [{"name": "cloud", "provider": "dev", "kubernetes-version": "v1.34.2"}],
+    "clusters": [{"name": "cloud", "provider": "existing", "kubeconfig": "cloud"}],
     "apps": [
         {
             "name": "shop", "owner": "me", "cluster": "cloud",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -10,9 +11,17 @@ from click.testing import CliRunner
 
 from continuo.cli.boards_composition import composition, function
 from continuo.cli.failures import BadInput
+from continuo.embedded.engine import EmbeddedEngine
+from continuo.embedded.port import Write
 from continuo.iot.compose import definition
-from continuo.iot.compose.claim import CONTINUUM_SLICE
+from continuo.iot.compose.claim import CONTINUUM_SLICE, decode
+from continuo.resources.errors import Invalid
+from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
 from continuo.resources.meta import Object
+
+from .bad import REFUSED
+from .test_clusters import ORCHESTRATION
+from .test_plan import WISH
 
 
 def printed(*arguments: str) -> list[Object]:
@@ -59,3 +68,39 @@ def test_nothing_that_crossplane_keeps_for_itself_is_in_the_schema() -> None:
         "crossplane" not in properties["spec"]["properties"] and "crossplane" not in properties["status"]["properties"]
     )
     assert "conditions" not in properties["status"]["properties"]
+
+
+@pytest.fixture(scope="module")
+def api() -> Any:
+    """A cluster that serves claims as Crossplane would define them, with what it adds itself."""
+    api = EmbeddedEngine().create_cluster("m")
+    fields = definition.definition()["spec"]
+    (version,) = fields["versions"]
+    schema = copy.deepcopy(version["schema"])
+    schema["openAPIV3Schema"]["properties"] |= {"metadata": {"type": "object"}}
+    served = {
+        "name": version["name"],
+        "served": True,
+        "storage": True,
+        "schema": schema,
+        "subresources": {"status": {}},
+    }
+    names = {**fields["names"], "listKind": "ContinuumSliceList"}
+    spec = {"group": fields["group"], "names": names, "scope": fields["scope"], "versions": [served]}
+    api.create(CUSTOM_RESOURCE_DEFINITION.new(CONTINUUM_SLICE.resource, spec=spec), Write(manager="test", trusted=True))
+    return api
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_wrong_claims_are_refused_at_once(api: Any, what: str) -> None:
+    spec, words = REFUSED[what]
+    with pytest.raises(Invalid) as refused:
+        api.create(CONTINUUM_SLICE.new("wrong", "default", spec=spec), Write(manager="test"))
+    assert words in str(refused.value)
+
+
+def test_a_whole_claim_is_taken_and_read_back(api: Any) -> None:
+    wish = {**WISH, "orchestration": ORCHESTRATION, "providerConfigRef": {"kind": "ProviderConfig", "name": "hub"}}
+    made = api.create(CONTINUUM_SLICE.new("city", "default", spec=wish), Write(manager="test"))
+    read = decode(made["spec"])
+    assert read.network is not None and read.network.mtu == 1400 and read.plugins[0].state.value == "Running"
