@@ -123,16 +123,15 @@ class Shop:
             stack.push_async_callback(stop)
             yield linker
 
-    async def wish(self, gateway: Gateway, *names: str, **annotations: str) -> None:
-        """A KnownCluster, and Solvers that want two cores each."""
+    async def wish(self, gateway: Gateway, name: str = "room", **annotations: str) -> None:
+        """A KnownCluster, and a Solver that wants two cores."""
         await self.consumer.create(KNOWN_CLUSTER.new("knowncluster-p1", SPACE, spec={"address": gateway.address}))
-        for name in names or ("room",):
-            await self.consumer.create(solver(name, **annotations))
+        await self.consumer.create(solver(name, **annotations))
 
 
-def solver(name: str = "room", **annotations: str) -> Object:
+def solver(name: str = "room", cpu: str = "2", **annotations: str) -> Object:
     filters = {
-        "cpuFilter": {"name": "Range", "data": {"min": "2"}}, "memoryFilter": {"name": "Range", "data": {"min": "4Gi"}},
+        "cpuFilter": {"name": "Range", "data": {"min": cpu}}, "memoryFilter": {"name": "Range", "data": {"min": "4Gi"}},
     }  # fmt: skip
     spec = {
         "selector": {"flavorType": "K8Slice", "filters": filters}, "intentID": f"intent-{name}", "findCandidate": True,

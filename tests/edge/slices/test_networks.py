@@ -23,8 +23,8 @@ from continuo.resources import kinds
 from continuo.resources.errors import BadRequest
 from continuo.resources.kinds import ALLOCATION, FLUIDOS_CONTRACT, SOLVER
 from continuo.resources.meta import Object, labels_of
-from edge.rear.rear_world import SPACE, settled
-from edge.slices.slice_world import Shop, deployment, shop, with_liqo
+from edge.rear.rear_world import SPACE, k8slice, settled
+from edge.slices.slice_world import Shop, deployment, shop, solver, with_liqo
 
 BOTH = ("provider", "consumer")
 HALF = (kinds.CONFIGURATION, kinds.GATEWAY_SERVER, kinds.GATEWAY_CLIENT, kinds.PUBLIC_KEY)
@@ -98,7 +98,10 @@ def test_a_pod_is_reached_from_home_as_long_as_the_contract_is() -> None:
 def test_slices_of_the_same_partners_share_one_network() -> None:
     async def body(made: Shop) -> None:
         async with made.seller() as gateway, made.buyer():
-            await made.wish(gateway, "one", "two")
+            await made.wish(gateway, "one")
+            await settled(lambda: says(made, "a network leads to provider"))
+            await made.provider.create(k8slice("provider.eu-k8slice-02cd", cpu="32"))
+            await made.consumer.create(solver("two", "20"))
 
             def told() -> int:
                 found = made.made.objects("consumer", ALLOCATION)
@@ -270,7 +273,7 @@ def test_a_partner_cannot_take_over_the_network_of_another_or_draw_our_machines_
         async with made.seller() as gateway, made.buyer():
             await made.wish(gateway)
             await settled(lambda: says(made, "a network leads to provider"))
-            networks = Networks(made.provider, "p1node", trade=SPACE)
+            networks = Networks(made.provider, "p1node", trade=SPACE, settings=LinkSettings(service_type="NodePort"))
             try:
                 (sold,) = made.made.objects("provider", FLUIDOS_CONTRACT)
                 (space,) = made.names("provider", kinds.NAMESPACE, "slice-")

@@ -106,8 +106,8 @@ class Buyer:
 
     async def stop(self) -> None:
         """Take no more steps."""
-        await self._contracts.ears.close()
         await asyncio.gather(*(controller.stop() for controller in self._all))
+        await self._contracts.ears.close()  # last: a controller at work would listen anew
         await self.desk.stop()
 
     async def run(self) -> None:
