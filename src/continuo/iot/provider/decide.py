@@ -162,7 +162,7 @@ def after(facts: Facts, allowed: frozenset[Action], seen: Observation, now: floa
             "it was removed at the endpoint, and a new one would be another: recreate it, or delete this object"
         )
     if not seen.exists:
-        return _missing(facts, allowed, now, times)
+        return _missing(facts, allowed, now, times, sure=seen.sure)
     if seen.external_name and seen.external_name != facts.marks.external_name:
         return Adopt(seen.external_name)
     if seen.late and Action.LATE_INITIALIZE in allowed:
@@ -187,7 +187,7 @@ def _deleting(facts: Facts, seen: Observation, now: float, times: Times) -> Afte
     return Delete()
 
 
-def _missing(facts: Facts, allowed: frozenset[Action], now: float, times: Times) -> After:
+def _missing(facts: Facts, allowed: frozenset[Action], now: float, times: Times, *, sure: bool) -> After:
     if Action.CREATE not in allowed:
         name = facts.marks.external_name
         return Fail(
@@ -197,7 +197,7 @@ def _missing(facts: Facts, allowed: frozenset[Action], now: float, times: Times)
         )
     if facts.marks.uncertain and (left := _left(facts.marks.pending, now, times)) > 0:
         return Wait(left, "nobody saw how the last creation ended, and it may still come")
-    if facts.marks.external_name and (left := _left(facts.marks.succeeded, now, times)) > 0:
+    if facts.marks.external_name and not sure and (left := _left(facts.marks.succeeded, now, times)) > 0:
         return Wait(min(left, 5.0), "it was just made, and the endpoint does not show it yet")
     return Create()
 

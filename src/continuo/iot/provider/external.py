@@ -123,6 +123,8 @@ class Observation:
     """What is not up to date, for the event and the log; never a secret."""
     again: float | None = None
     """Seconds until the next look where that is sooner than the poll interval."""
+    sure: bool = False
+    """That it is not there is certain, whatever was just made: no endpoint lags here."""
     lost: bool = False
     """It is gone outside, and must not be made anew."""
 
