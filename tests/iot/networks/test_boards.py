@@ -171,8 +171,12 @@ def test_ports_come_and_go_with_what_is_desired(three: Bed) -> None:
 
 
 def interfaces(board: Board) -> set[str]:
-    told = subprocess.run(["ip", "-json", "-netns", board.space, "link"], capture_output=True, check=True, text=True)
-    return {str(link["ifname"]) for link in json.loads(told.stdout)}
+    return {str(link["ifname"]) for link in json.loads(of_board(board, "link"))}
+
+
+def of_board(board: Board, *words: str) -> str:
+    command = ["ip", "-json", "-netns", board.space, *words]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def test_what_is_allowed_changes_while_boards_are_connected(three: Bed) -> None:
@@ -199,6 +203,18 @@ def test_what_is_allowed_changes_while_boards_are_connected(three: Bed) -> None:
     assert not three.ping(other, one, 1, 1.0)
     started(three, [third])
     assert three.ping(other, third)
+
+
+def test_the_interface_is_as_it_was_told(three: Bed) -> None:
+    three.hub()
+    one = three.boards[0]
+    three.write_board(one, ports={one.port: one.desired(mtu=1300, routes=[{"to": "10.8.0.0/16", "via": "10.5.0.9"}])})
+    started(three, [one])
+    (link,) = json.loads(of_board(one, "address", "show", "dev", one.vif))
+    assert (link["address"], link["mtu"]) == (one.mac, 1300) and "UP" in link["flags"]
+    assert [(has["local"], has["prefixlen"]) for has in link["addr_info"]] == [(one.ip, 24)]  # and none of IPv6
+    routes = json.loads(of_board(one, "route", "show", "dev", one.vif))
+    assert {route["dst"]: route.get("gateway") for route in routes} == {"10.5.0.0/24": None, "10.8.0.0/16": "10.5.0.9"}
 
 
 def test_an_interface_that_somebody_removes_is_made_anew(three: Bed) -> None:
