@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mapper": ("continuo.cli.mapper:mapper", "Simulate leaf devices at an edge node, and publish what they measure."),
     "sensors": ("continuo.cli.sensors:sensors", "Sensors for sale: find, reserve, buy, watch and cancel."),
     "hub": ("continuo.cli.hub:hub", "Serve IoT boards: IoTronic's REST API, sessions, tunnels and networks."),
+    "boards": ("continuo.cli.boards:boards", "Boards as Kubernetes resources: see, sign, call; run their provider."),
     "agent": ("continuo.cli.agent:agent", "Run this machine as a board of a hub."),
     "testbed": ("continuo.cli.testbed:testbed", "Get the programs of real clusters, and see which are there."),
     "install": ("continuo.cli.install:install", "Print CRDs, RBAC and Deployment for a real cluster."),

@@ -13,12 +13,17 @@ from continuo.iot.provider.external import NotSent, Refused
 _METADATA = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32")
 
 
+def networks(texts: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+    """Networks as users write them; raises ValueError for what is none."""
+    return [ip_network(text) for text in texts]
+
+
 class Reach:
     """Networks that are refused. Endpoints are mostly private, so what is private is not."""
 
     def __init__(self, denied: Iterable[str] = ()) -> None:
         """Raises ValueError for what is no network."""
-        self._denied: list[IPv4Network | IPv6Network] = [ip_network(text) for text in (*_METADATA, *denied)]
+        self._denied = networks((*_METADATA, *denied))
 
     async def check(self, url: str) -> None:
         """Raises Refused where the address leads to such a network, NotSent where nobody knows where it leads."""

@@ -1,7 +1,7 @@
 """One call of a plugin, or one for each board of a fleet: made at most once for each generation of its object.
 
-At a hub of ours the call carries a key by which a repetition is the same call. OpenStack's IoTronic has no such thing: there a
-call of which nobody saw the end is not repeated, and says so.
+At a hub of ours the call carries a key by which a repetition is the same call. OpenStack's IoTronic has no such thing:
+there a call of which nobody saw the end is not repeated, and says so.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class PluginCalls:
 
     def _remembered(self, managed: Call) -> Observation:
         known = self._connection.memory.get(managed.uid)
-        if isinstance(known, tuple) and known[0] == managed.generation:
+        if isinstance(known, tuple) and known[0] == managed.generation and isinstance(known[1], list):
             return self._ended(managed, "", known[1])
         return self._told(managed, managed.external_name, UNKNOWN, _LOST, ())
 
@@ -138,8 +138,7 @@ class PluginCalls:
         return self._running(managed, request, results)
 
     def _running(self, managed: Call, request: str, results: Sequence[CallResult]) -> Observation:
-        begun = self._connection.memory.setdefault(managed.uid, self._world.now())
-        since = self._world.now() - (begun if isinstance(begun, float) else self._world.now())
+        since = self._world.now() - self._begun(managed)
         left = managed.parameters.timeout - since
         if left <= 0:
             sentence = f"no answer within {managed.parameters.timeout} s"
@@ -151,6 +150,14 @@ class PluginCalls:
         return Observation(
             exists=True, readiness=readiness, at_provider=told, subjects=frozenset({f"request:{request}"}), again=left
         )
+
+    def _begun(self, managed: Call) -> float:
+        """When this process first saw this call under way."""
+        known = self._connection.memory.get(managed.uid)
+        if not (isinstance(known, tuple) and known[0] == managed.generation and isinstance(known[1], float)):
+            known = self._connection.memory[managed.uid] = (managed.generation, self._world.now())
+        begun: float = known[1]
+        return begun
 
     def _ended(self, managed: Call, request: str, results: Sequence[CallResult]) -> Observation:
         count = Counter(result.result for result in results)
