@@ -30,10 +30,15 @@ def desired_of(registry: Registry, board: str) -> dict[str, Any]:
         "services": {each.service: _service(registry, each) for each in registry.table(Exposed).by("board", board)},
         "ports": {each.uuid: _port(registry, each) for each in registry.table(Port).by("board", board)},
         "workloads": {
-            each.uuid: {**each.spec, "name": each.name, "extra": each.extra, "generation": each.generation}
+            each.uuid: {**run_of(each.spec), "name": each.name, "extra": each.extra, "generation": each.generation}
             for each in registry.table(Workload).by("board", board)
         },
     }  # fmt: skip
+
+
+def run_of(spec: Json) -> Json:
+    """What a board has to know of a workload: not on how many others it is."""
+    return {key: value for key, value in spec.items() if key not in ("replicas", "placement")}
 
 
 def policy_of(registry: Registry) -> Json:
