@@ -162,9 +162,11 @@ class Agent:
 
     def _info(self, identity: Identity) -> dict[str, Any]:
         """What the hub is told of this agent at each connection."""
+        from continuo.iot.agent.networks.tap import permitted
+
         url = urlsplit(identity.url)
         capabilities = ["desire", "process"]
-        if os.access("/dev/net/tun", os.R_OK | os.W_OK) and os.geteuid() == 0:
+        if permitted() is None:
             capabilities.append("tap")
         if self._got and not self._lacks:
             capabilities.append("confined")

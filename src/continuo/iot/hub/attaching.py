@@ -111,8 +111,10 @@ class Attaching:
             raise not_connected(board.uuid)
         if not (self._registry.speaks_desire(board) and "tap" in board.capabilities):
             raise Refused(
-                400, f"Board {board.uuid} cannot have ports: its agent does not say that it can make them (tap)."
-            )  # fmt: skip
+                400,
+                f"Board {board.uuid} cannot have ports: its agent does not say that it can make them (tap). Grant it "
+                "CAP_NET_ADMIN, and reading and writing /dev/net/tun.",
+            )
         port = self.new_port(board, network, said)
         self._registry.tokens[port.uuid] = secrets.make_token()
         change = (
