@@ -275,7 +275,7 @@ async def test_a_plugin_that_does_not_stop_is_ended(tmp_path: Path, secret: str)
     assert (held.alive("p"), held.status()["p"]["state"]) == (False, "injected")
 
 
-SOME = "board's or agent or memory or namespace or lesser or signed or granted"
+SOME = "key or signed or takes or (lesser and namespaces and not cgroups and not seccomp)"
 AS_NOBODY = """
 set -e
 hidden=$(echo "$1" | cut -d/ -f1-2)

@@ -7,6 +7,7 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ async def registered(told: Settings, rng: random.Random, sleep: Callable[[float]
     The key is on disk before the code is spent, and the same code with the same key is taken again: a lost answer is no loss.
     """
     if (identity := known.identity(told.home)) is not None:
-        return identity
+        return replace(identity, url=told.url)  # hubs move: what is said now holds
     if not told.code:
         raise BadSettings("this board has no code; the hub gives one with the board (`continuo hub board code BOARD`)")
     key = await asyncio.to_thread(key_at, told.home / "key.pem")
