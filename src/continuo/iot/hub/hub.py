@@ -139,5 +139,6 @@ class Hub:
             await asyncio.sleep(_SWEEP)
             try:
                 await self.requests.sweep()
+                await self.workloads.settle()
             except StorageFailed as error:
-                log.error("old requests are not ended now: %s", error)
+                log.error("old requests are not ended, and workloads not moved, now: %s", error)

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from continuo.iot.hub.actions import Actions
+from continuo.iot.hub.desired import run_of
 from continuo.iot.hub.model import Board, Fleet, Json, Workload
+from continuo.iot.hub.placement import Decision
+from continuo.iot.hub.placing import Placing
 from continuo.iot.hub.ports import BoardNotConnected, Boards, CallFailed
 from continuo.iot.hub.records import Change
 from continuo.iot.hub.refusals import Refused, failed, not_connected, taken
 from continuo.iot.wire import Message, Outcome
 
-FIELDS = ("runtime", "command", "image", "env", "files", "resources", "replicas", "restart", "job")
+FIELDS = (
+    "runtime",
+    "command",
+    "image",
+    "env",
+    "files",
+    "resources",
+    "replicas",
+    "restart",
+    "job",
+    "retry",
+    "placement",
+)
 """What of a workload boards are told, beside its name."""
 _FOLLOW = 1.0
 """Seconds between two looks at a log that is followed."""
@@ -25,6 +40,7 @@ class Workloads:
     def __init__(self, actions: Actions, boards: Boards) -> None:
         self._actions, self._boards = actions, boards
         self._registry = actions.registry
+        self._placing = Placing(actions.registry)
 
     # declaring
 
@@ -53,7 +69,7 @@ class Workloads:
         """Change it; boards replace what they run where that differs."""
         registry = self._registry
         spec = {**workload.spec, **spec_of(said)}
-        different = spec != workload.spec
+        different = run_of(spec) != run_of(workload.spec)
         changed = registry.stamped(
             workload, name=said.get("name", workload.name), extra=said.get("extra", workload.extra), spec=spec,
             generation=workload.generation + different,
@@ -83,11 +99,23 @@ class Workloads:
             await self._registry.records.commit(change)
             self._push(told)
 
+    async def settle(self) -> None:
+        """Boards have come, gone or changed: what is on boards that are away for long moves to others."""
+        for fleet in {parent.fleet for parent in self._registry.table(Workload).all() if parent.fleet}:
+            await self.members_changed(fleet)
+
+    def placed(self, workload: Workload) -> Decision:
+        """Where a fleet's workload is or should be, with a sentence for each board."""
+        return self._placing.decide(
+            workload, frozenset(child.board for child in self.children(workload) if child.board)
+        )
+
     def _spread(self, change: Change, parent: Workload) -> set[str | None]:
         """Let the children be where they should; the boards that are concerned."""
         table = self._registry.table(Workload)
         children = {child.board: child for child in table.by("parent", parent.uuid)}
-        wanted = choose(self._members(parent), parent.spec.get("replicas"), {board for board in children if board})
+        decision = self._placing.decide(parent, frozenset(board for board in children if board))
+        wanted = [board for board in self._members(parent) if board.uuid in decision.boards]
         told: set[str | None] = set()
         for board in wanted:
             child = children.pop(board.uuid, None)
@@ -187,13 +215,6 @@ class Workloads:
 def spec_of(said: Json) -> Json:
     """What of a body boards are told."""
     return {key: said[key] for key in FIELDS if key in said}
-
-
-def choose(boards: Sequence[Board], replicas: int | None, has: set[str]) -> list[Board]:
-    """The boards that should run it: all, or as many as wanted; who has it keeps it."""
-    if replicas is None:
-        return list(boards)
-    return sorted(boards, key=lambda board: (board.uuid not in has, board.uuid))[:replicas]
 
 
 def newer(before: str, now: str) -> str:

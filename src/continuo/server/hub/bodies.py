@@ -6,6 +6,7 @@ from typing import Any
 
 from continuo.iot.hub.actions import DEVICE_ACTIONS, PLUGIN_ACTIONS
 from continuo.iot.hub.exposing import SERVICE_ACTIONS
+from continuo.iot.hub.placing import wrong
 from continuo.server.hub.identity import ROLES
 from continuo.server.hub.shapes import Field, Shape
 
@@ -78,7 +79,8 @@ WORKLOAD = Shape((
     Field("image", "string", most=255, free=True), Field("env", "object", check=_text_values),
     Field("files", "object", check=_text_values), Field("resources", "object"),
     Field("replicas", "integer", least=0, most=100_000),
-    Field("restart", "string", choices=("Always", "OnFailure", "Never")), Field("job", "boolean"), _EXTRA,
+    Field("restart", "string", choices=("Always", "OnFailure", "Never")), Field("job", "boolean"),
+    Field("retry", "boolean"), Field("placement", "object", check=wrong), _EXTRA,
 ), _FIXED | {"status", "board", "fleet", "generation"})  # fmt: skip
 INJECT = Shape((Field("plugin", "string", required=True, most=255, least=1), Field("onboot", "boolean")))
 ONBOOT = Shape((Field("onboot", "boolean"),))

@@ -76,7 +76,7 @@ def read(said: Json) -> Spec:
         memory=None if (memory := _amount(said, "memory")) is None else int(memory),
         restart=restart,
         job=job is not False,
-        retry=(job.get("retry") if isinstance(job, Mapping) else _extra(said).get("retry")) is True,
+        retry=(job if isinstance(job, Mapping) else said).get("retry") is True,
         network=_network(_extra(said)),
     )
 
