@@ -53,7 +53,7 @@ def _crud(face: Face, word: str, find: Find, change: str) -> APIRouter:
         allow(caller, "iot:thing:create")
         said = await face.body(request, bodies.WORKLOAD)
         _check({"runtime": "process", **said})
-        made = await hub.workloads.create(find(caller, where, change), {**_DEFAULTS, **said}, caller.user)
+        made = await hub.workloads.create(find(caller, where, change), {**_defaults(said), **said}, caller.user)
         return answer(views.workload(hub, made), 201)
 
     @router.get("/{workload}")
@@ -108,7 +108,9 @@ async def _lines(face: Face, workload: Workload, tail: int) -> AsyncIterator[byt
         yield f"\n--- {error}\n".encode()
 
 
-_DEFAULTS = {"runtime": "process", "restart": "Always", "job": False}
+def _defaults(said: dict[str, object]) -> dict[str, object]:
+    """A job ends, anything else goes on."""
+    return {"runtime": "process", "restart": "OnFailure" if said.get("job") else "Always", "job": False}
 
 
 def _check(spec: dict[str, object]) -> None:
