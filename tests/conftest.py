@@ -26,6 +26,8 @@ LONGEST_FIRST = (
     "testbed/test_datapath.py",
     "cli/test_catalog_commands.py",
     "cli/test_sensors_demo.py",
+    "iot/networks/test_boards.py",
+    "iot/networks/test_whole.py",
 )
 """Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do."""
 

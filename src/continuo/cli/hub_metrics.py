@@ -50,6 +50,7 @@ async def metrics_served(at: Place | None, parts: Parts, trouble: Callable[[], s
 def lines(parts: Parts) -> Iterable[str]:
     """The figures, in the text format of Prometheus."""
     from continuo.iot.hub.model import Board, Request
+    from continuo.iot.hub.networks.metrics import lines as port_lines
 
     router, registry = parts.router, parts.core.registry
     boards = registry.table(Board)
@@ -64,6 +65,7 @@ def lines(parts: Parts) -> Iterable[str]:
     yield from _metric("continuo_hub_requests_pending", "gauge", "Requests that go on.", pending)
     refused = parts.networks.refused
     yield from _metric("continuo_hub_network_refused_total", "counter", "Ends of ports that were not let in.", refused)
+    yield from port_lines(parts.networks)
 
 
 def _metric(name: str, kind: str, help: str, value: float) -> Iterable[str]:

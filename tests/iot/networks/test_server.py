@@ -13,6 +13,7 @@ import pytest
 from continuo.iot.frames import Closing, encode
 from continuo.iot.hub.networks import server as server_module
 from continuo.iot.hub.networks.connection import PATIENCE, SILENCE
+from continuo.iot.hub.networks.metrics import lines
 from continuo.iot.hub.networks.server import NetworkServer, serve
 from iot.networks.packets import ethernet, ipv4, udp
 
@@ -208,6 +209,20 @@ async def test_who_never_says_who_it_is_and_who_is_silent_is_closed(hub: Hub) ->
     with contextlib.suppress(ConnectionError):
         assert await silent.reader.read() == b""
     assert hub.heard == [("p1", True), ("p1", False)]
+
+
+async def test_what_ports_carried_and_dropped_is_told_as_metrics(hub: Hub) -> None:
+    one, other = await hub.join(1), await hub.join(2)
+    one.send(packet(3, 2, b"forged"), packet(1, 2, b"own"))
+    await other.read()
+    said = "".join(lines(hub.networks)).splitlines()
+    size = len(packet(1, 2, b"own"))
+    assert 'continuo_hub_port_connected{network="n",port="p1"} 1' in said
+    assert 'continuo_hub_port_connected{network="n",port="p3"} 0' in said
+    assert 'continuo_hub_port_frames_total{network="n",port="p1",direction="in"} 2' in said
+    assert f'continuo_hub_port_bytes_total{{network="n",port="p2",direction="out"}} {size}' in said
+    assert 'continuo_hub_port_dropped_total{network="n",port="p1",reason="foreign mac"} 1' in said
+    assert not any("token" in line for line in said)
 
 
 async def test_strangers_are_bounded_and_who_is_in_stays(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
