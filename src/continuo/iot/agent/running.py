@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import logging
 import os
 import random
@@ -87,7 +88,12 @@ class Agent:
 
     def _cell(self) -> Cell:
         told = self._told
-        return Cell(told.home, uids=told.uids, groups=told.groups, devices=told.devices, readable=told.readable)
+        name = (
+            f"continuo-{hashlib.sha256(bytes(told.home.resolve())).hexdigest()[:12]}"  # several boards on one machine
+        )
+        return Cell(
+            told.home, name=name, uids=told.uids, groups=told.groups, devices=told.devices, readable=told.readable
+        )
 
     async def _look(self, cell: Cell) -> None:
         """End what was left running, and find out what this machine can confine."""
@@ -168,6 +174,8 @@ class Agent:
         capabilities = ["desire", "process"]
         if permitted() is None:
             capabilities.append("tap")
+        if Containers().there():
+            capabilities.append("container")
         if self._got and not self._lacks:
             capabilities.append("confined")
         return {
