@@ -145,6 +145,16 @@ def test_no_board_at_all_is_not_ready() -> None:
     assert conditions(answer)["BoardsReady"][1] == "NoneFound"
 
 
+def test_a_part_that_is_no_longer_claimed_is_no_longer_waited_for() -> None:
+    said = {"conditions": [{"type": "NetworkReady", "status": "False"}, {"type": "Synced", "status": "True"}]}
+    wish = {name: value for name, value in WISH.items() if name != "network"}
+    found = conditions(render(run, claim(status=said, **wish), ROOF))
+    assert found["NetworkReady"] == (wire.STATUS["True"], "NotRequested", "") and set(found) == {
+        "NetworkReady",
+        "BoardsReady",
+    }
+
+
 def test_many_boards_are_counted_not_listed() -> None:
     boards = [board(f"b{number:03}", site="roof") for number in range(201)]
     said = status(render(run, claim(**WISH), boards))

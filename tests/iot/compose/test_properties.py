@@ -38,7 +38,7 @@ class World:
     def happen(self) -> None:
         """Something changes."""
         rng = self.rng
-        match rng.randrange(6):
+        match rng.randrange(7):
             case 0:
                 name = f"b{rng.randrange(6)}"
                 self.boards[name] = board(name, online=rng.random() < 0.5, site=rng.choice(("roof", "roof", "cellar")))
@@ -60,6 +60,8 @@ class World:
                 self.there[name] = exists(stripped(self.there[name]), is_ready=rng.random() < 0.7)
             case 4:
                 self.url = rng.choice((None, "http://one", "http://two"))
+            case 5:
+                self.status = None
             case _:
                 pass
         if "orchestration" in self.there:

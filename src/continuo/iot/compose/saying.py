@@ -29,16 +29,25 @@ def readiness(stands: Standing) -> bool | None:
 
 def conditions(stands: Standing) -> Iterator[Verdict]:
     """One for each part of the claim. `Ready` and `Synced` are Crossplane's."""
+    said = {entry["type"] for entry in stands.world.remembered.get("conditions") or ()}
     for type_, name in (("ClustersReady", objects.ORCHESTRATION), ("NetworkReady", _network(stands))):
         composed = stands.shared.get(name)
         if composed is None:
-            continue
-        if composed.ready:
+            yield from _over(type_, said)
+        elif composed.ready:
             yield Verdict(type_, "True", "Available")
         else:
             yield Verdict(type_, "False", "Waiting", observed.why_not(stands.world.observed.get(name)))
     if stands.world.slice.spec.boards is not None:
         yield _of_boards(stands)
+    else:
+        yield from _over("BoardsReady", said)
+
+
+def _over(type_: str, said: set[str]) -> Iterator[Verdict]:
+    """Of a part that the claim has no more. Crossplane keeps a condition that was once said, so it has to be corrected."""
+    if type_ in said:
+        yield Verdict(type_, "True", "NotRequested")
 
 
 def _of_boards(stands: Standing) -> Verdict:
