@@ -17,6 +17,7 @@ def health(home: Path, started: float, confinement: Mapping[str, Any]) -> dict[s
     """As it is reported. Sizes in bytes, `uptime` of the agent in seconds, `load` of the last minute."""
     disk = shutil.disk_usage(home)
     return {
+        "cpus": os.cpu_count() or 1,
         "load": round(os.getloadavg()[0], 2),
         "memory": memory(),
         "disk": {"total": disk.total, "free": disk.free},

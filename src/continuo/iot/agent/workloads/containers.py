@@ -63,8 +63,10 @@ class _Container:
             await self.printing
         except Failed as error:
             raise OSError(str(error)) from None
-        finally:
-            watching.cancel()
+        finally:  # also where the agent ends and the container goes on
+            for task in (watching, self.printing):
+                task.cancel()
+            await asyncio.gather(watching, self.printing, return_exceptions=True)
         await self.engine.remove(self.task.label)
         return End(code, self._why or f"it ended with exit code {code}")
 
@@ -90,6 +92,10 @@ class Containers:
     find: Callable[[str], str | None] = shutil.which
     _engine: Engine | None = None
     _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def there(self) -> bool:
+        """Whether the program of an engine is there; it may still not work."""
+        return any(self.find(name) is not None for name in PROGRAMS)
 
     async def engine(self) -> Engine:
         """The first that works; raises NoEngine with what to install."""
