@@ -22,6 +22,7 @@ NAMES = (
     "relay",
     "networks",
     "tunnels",
+    "agent",
 )
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""
