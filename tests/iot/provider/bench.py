@@ -82,6 +82,14 @@ class Bench:
         while self._clients:
             await self._clients.pop().close()
 
+    async def over(self, life: Life, seconds: float) -> None:
+        """Until that process is dead, or so many seconds have passed in which it needed nothing more."""
+        try:
+            async with asyncio.timeout(seconds):
+                await life.over.wait()
+        except TimeoutError:
+            return
+
     async def make(self, kind: Kind, name: str, fields: Object | None = None, **more: Any) -> Object:
         """An object; `more` goes to its spec, but for labels and annotations."""
         metadata = {key: more.pop(key) for key in ("labels", "annotations") if key in more}

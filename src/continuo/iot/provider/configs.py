@@ -18,6 +18,8 @@ from continuo.runtime.controller import DONE, Result
 from continuo.runtime.informer import Informer, Watch
 
 IN_USE = "in-use.crossplane.io"
+SECRET_IN_USE = "iot.continuo.dev/in-use"
+"""On Secrets, where API servers want a qualified name."""
 AGAIN = 60.0
 """Seconds after which a configuration that cannot be used is looked at again."""
 
@@ -115,9 +117,9 @@ class Configs:
         try:
             secret = await self._cluster.get(SECRET, key[1], key[0])
             finalizers = list(secret["metadata"].get("finalizers") or ())
-            if wanted == (IN_USE in finalizers) or (wanted and deleting(secret)):
+            if wanted == (SECRET_IN_USE in finalizers) or (wanted and deleting(secret)):
                 return
-            kept = [*finalizers, IN_USE] if wanted else [each for each in finalizers if each != IN_USE]
+            kept = [*finalizers, SECRET_IN_USE] if wanted else [each for each in finalizers if each != SECRET_IN_USE]
             version = secret["metadata"]["resourceVersion"]
             change = {"metadata": {"finalizers": kept, "resourceVersion": version}}
             await self._cluster.patch(SECRET, key[1], change, key[0])
