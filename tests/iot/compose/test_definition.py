@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from continuo.cli.boards_composition import composition, function
@@ -15,13 +17,17 @@ from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.port import Write
 from continuo.iot.compose import definition
 from continuo.iot.compose.claim import CONTINUUM_SLICE, decode
+from continuo.iot.compose.function import run
 from continuo.resources.errors import Invalid
 from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
 from continuo.resources.meta import Object
 
 from .bad import REFUSED
+from .requests import board, desired, render
 from .test_clusters import ORCHESTRATION
 from .test_plan import WISH
+
+SAMPLES = Path(__file__).parents[3] / "docs" / "samples" / "boards"
 
 
 def printed(*arguments: str) -> list[Object]:
@@ -101,6 +107,16 @@ def test_wrong_claims_are_refused_at_once(api: Any, what: str) -> None:
 
 def test_a_whole_claim_is_taken_and_read_back(api: Any) -> None:
     wish = {**WISH, "orchestration": ORCHESTRATION, "providerConfigRef": {"kind": "ProviderConfig", "name": "hub"}}
-    made = api.create(CONTINUUM_SLICE.new("city", "default", spec=wish), Write(manager="test"))
+    made = api.create(CONTINUUM_SLICE.new("read-back", "default", spec=wish), Write(manager="test"))
     read = decode(made["spec"])
     assert read.network is not None and read.network.mtu == 1400 and read.plugins[0].state.value == "Running"
+
+
+@pytest.mark.parametrize("file", sorted(SAMPLES.glob("slice*.yaml")), ids=lambda file: file.stem)
+def test_the_samples_are_taken(api: Any, file: Path) -> None:
+    sample = yaml.safe_load(file.read_text(encoding="utf-8"))
+    made = api.create({**sample, "metadata": {**sample["metadata"], "namespace": "default"}}, Write(manager="test"))
+    roof = board("b1", site="roof")
+    roof["metadata"]["namespace"] = "default"
+    answer = render(run, made, [roof])
+    assert not answer.results and desired(answer)
