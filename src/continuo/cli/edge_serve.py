@@ -18,6 +18,7 @@ from continuo.cli.relay import is_loopback, own_identity, place
 if TYPE_CHECKING:
     from continuo.edge.node import NodeIdentity
     from continuo.edge.site import Partners, Settings, Site
+    from continuo.edge.slices.networks import Networks
     from continuo.kube.client import KubeCluster
     from continuo.trust.identity import Identity
     from continuo.trust.ids import Authorized
@@ -48,6 +49,8 @@ class Wish:
     finds: bool
     slices: bool
     api_server: str | None
+    slice_networks: bool
+    gateway_service: str
     health_port: int | None
     ready_fd: int | None
 
@@ -81,6 +84,10 @@ class Wish:
               help="Let buyers of K8Slices run pods here, and make nodes of those that are bought.")  # fmt: skip
 @click.option("--api-server", metavar="URL", help="How buyers of K8Slices reach this cluster's API server.  "
               "[default: as we do]")  # fmt: skip
+@click.option("--slice-networks/--no-slice-networks", default=True, show_default=True,
+              help="Make networks to the clusters of slices' partners, where both have Liqo.")  # fmt: skip
+@click.option("--gateway-service", type=click.Choice(["LoadBalancer", "NodePort"]), default="LoadBalancer",
+              show_default=True, help="How the tunnels' gateways are reached from there.")  # fmt: skip
 @click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
@@ -181,12 +188,26 @@ def _slices(
     from continuo.edge.slices.linker import SliceLinker
 
     lender = linker = None
+    networks = _networks(stack, wish, cluster, node) if wish.slice_networks else None
     if wish.sells:
-        lender = SliceLender(cluster, cluster.access, clock=time.time, server=wish.api_server)
+        lender = SliceLender(cluster, cluster.access, clock=time.time, server=wish.api_server, networks=networks)
+        stack.push_async_callback(lender.close)
     if wish.buys:
-        linker = SliceLinker(cluster, node, trade=wish.namespace)
+        linker = SliceLinker(cluster, node, trade=wish.namespace, networks=networks)
         stack.push_async_callback(linker.close)
     return replace(partners, lender=lender, linker=linker)
+
+
+def _networks(stack: contextlib.AsyncExitStack, wish: Wish, cluster: KubeCluster, node: NodeIdentity) -> Networks:
+    """Our halves of the networks between partners of slices."""
+    from continuo.edge.slices.networks import Networks
+    from continuo.federation.model import LinkSettings
+
+    link = LinkSettings(service_type="NodePort" if wish.gateway_service == "NodePort" else "LoadBalancer")
+    made = Networks(cluster, node.node_id, trade=wish.namespace, settings=link)
+    stack.push_async_callback(made.close)
+    made.start()
+    return made
 
 
 async def _work(site: Site, wish: Wish) -> None:

@@ -172,6 +172,22 @@ async def shop(*liqo: str) -> AsyncIterator[Shop]:
                 standin.stop()
 
 
+async def lives(made: Shop, rng: random.Random) -> None:
+    """Seller and buyer die at random requests, perhaps before they have begun; four times."""
+
+    async def live(one: Life, other: Life) -> None:
+        async with made.seller(one), made.buyer(other):
+            await asyncio.Event().wait()
+
+    for _ in range(4):
+        one, other = Life(rng.randint(15, 90), rng), Life(rng.randint(15, 130), rng)
+        ends = [asyncio.ensure_future(each) for each in (one.over.wait(), other.over.wait(), live(one, other))]
+        await asyncio.wait(ends, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
 def with_liqo(made: World, name: str) -> None:
     """Liqo in a cluster; all use the same networks."""
     api = made.engine.cluster(name)

@@ -12,7 +12,6 @@ from random import Random
 import msgspec
 import pytest
 
-from broker.mortal import Life
 from continuo.broker.paths import Paths
 from continuo.edge.slices import letters
 from continuo.edge.slices.networks import Networks
@@ -24,7 +23,7 @@ from continuo.resources.errors import BadRequest
 from continuo.resources.kinds import ALLOCATION, FLUIDOS_CONTRACT, SOLVER
 from continuo.resources.meta import Object, labels_of
 from edge.rear.rear_world import SPACE, k8slice, settled
-from edge.slices.slice_world import Shop, deployment, shop, solver, with_liqo
+from edge.slices.slice_world import Shop, deployment, lives, shop, solver, with_liqo
 
 BOTH = ("provider", "consumer")
 HALF = (kinds.CONFIGURATION, kinds.GATEWAY_SERVER, kinds.GATEWAY_CLIENT, kinds.PUBLIC_KEY)
@@ -209,15 +208,6 @@ def test_a_half_without_any_contract_goes_at_the_start() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_anywhere(seed: int) -> None:
     """Seller and buyer die at random requests while the network is made, and while it goes."""
-
-    async def lives(made: Shop, rng: Random) -> None:
-        for _ in range(4):
-            one, other = Life(rng.randint(20, 90), rng), Life(rng.randint(20, 130), rng)
-            async with made.seller(one), made.buyer(other):
-                over = {asyncio.ensure_future(one.over.wait()), asyncio.ensure_future(other.over.wait())}
-                _, left = await asyncio.wait(over, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
-                for task in left:
-                    task.cancel()
 
     async def body(made: Shop) -> None:
         rng = Random(seed)

@@ -9,7 +9,6 @@ from random import Random
 
 import pytest
 
-from broker.mortal import Life
 from continuo.edge.rear import slices
 from continuo.edge.slices import terms
 from continuo.edge.slices.access import Fresh, read, refreshing
@@ -18,7 +17,7 @@ from continuo.resources import kinds
 from continuo.resources.errors import BadRequest, Forbidden, Unauthorized, Unreachable
 from continuo.resources.kinds import ALLOCATION, FLAVOR, FLUIDOS_CONTRACT, SECRET, SOLVER
 from edge.rear.rear_world import SPACE, settled
-from edge.slices.slice_world import Shop, deployment, pod_of, shop
+from edge.slices.slice_world import Shop, deployment, lives, pod_of, shop
 
 
 def run(body: Callable[[Shop], Awaitable[None]]) -> None:
@@ -170,15 +169,6 @@ def test_another_ones_namespace_is_left_alone() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_anywhere(seed: int) -> None:
     """Seller and buyer die at random requests while it is bought, and while it ends."""
-
-    async def lives(made: Shop, rng: Random) -> None:
-        for _ in range(4):
-            one, other = Life(rng.randint(10, 60), rng), Life(rng.randint(10, 90), rng)
-            async with made.seller(one), made.buyer(other):
-                over = {asyncio.ensure_future(one.over.wait()), asyncio.ensure_future(other.over.wait())}
-                _, left = await asyncio.wait(over, timeout=0.4, return_when=asyncio.FIRST_COMPLETED)
-                for task in left:
-                    task.cancel()
 
     async def body(made: Shop) -> None:
         rng = Random(seed)

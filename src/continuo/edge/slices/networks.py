@@ -12,10 +12,8 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 from continuo.edge.slices import letters
-from continuo.edge.slices.letters import Network
 from continuo.edge.slices.terms import MANAGER
 from continuo.federation import halves, names
 from continuo.federation.followed import Followed
@@ -53,14 +51,13 @@ class Claim:
 
 
 class Networks:
-    """The halves of one cluster, which sentences call `name`. `closed`: networks that no partner may have."""
+    """The halves of one cluster, which sentences call `name`."""
 
     def __init__(
         self, cluster: Cluster, name: str, *, trade: str, settings: LinkSettings | None = None,
-        closed: Iterable[Network] = (), backoff: Backoff | None = None, rng: random.Random | None = None,
+        backoff: Backoff | None = None, rng: random.Random | None = None,
     ) -> None:  # fmt: skip
         self._cluster, self._trade, self._settings = cluster, trade, settings or LinkSettings()
-        self._closed = tuple(closed)
         self._followed = Followed(name, cluster, self._changed)
         self._claims: dict[str, dict[str, Claim]] = {}
         self._refused: dict[str, str] = {}
@@ -178,11 +175,6 @@ class Networks:
             return f"contract {first.contract} says otherwise of the networks and keys of cluster {facts.cluster}"
         if machine := letters.covers(facts, machines):
             return f"the networks of {facts.cluster} contain {machine}, which is a machine of this cluster"
-        for text in (*facts.pods, facts.external):
-            found = ip_network(text) if text else None
-            hit = next((each for each in self._closed if found is not None and _overlap(found, each)), None)
-            if hit is not None:
-                return f"the network {text} of {facts.cluster} overlaps {hit}, to which nothing is led here"
         return ""
 
     async def _label(self, contract: Object, peer: str | None) -> None:
@@ -289,7 +281,3 @@ class Networks:
 def oldest(claims: Iterable[Claim]) -> Claim:
     """The claim of the contract that was there first."""
     return min(claims, key=lambda claim: (claim.since, claim.contract))
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)
