@@ -124,7 +124,7 @@ def complaint(words: tuple[str, ...]) -> str:
     """What click says against this command line, without running it; empty when it can be run."""
     try:
         command, rest = leaf(words)
-        if isinstance(command, click.Group):
+        if isinstance(command, click.Group) and not command.invoke_without_command:
             raise click.UsageError("a command is missing")
         command.make_context(" ".join(words[:2]), rest).close()
     except click.ClickException as error:
