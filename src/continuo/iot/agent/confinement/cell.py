@@ -248,6 +248,8 @@ class Cell:
                     os.kill(process, signal.SIGKILL)
             await asyncio.sleep(0.02)
         self._busy.discard(run.slot)
+        if not self._busy:
+            self._groups.tidy()
 
     def _told(
         self, argv: Sequence[str], confinement: Confinement, env: Mapping[str, str], keep: Sequence[int], slot: int,

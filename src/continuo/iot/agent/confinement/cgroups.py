@@ -77,6 +77,12 @@ class Groups:
                 made[what] = folder
         return Group(made)
 
+    def tidy(self) -> None:
+        """Leave nothing behind where nothing runs; in version 2 the folder holds what is handed down, and stays."""
+        for base in () if self.unified else set(self.bases.values()):
+            with suppress(OSError):
+                base.rmdir()
+
     def left(self) -> list[Group]:
         """Groups of an agent before this one."""
         names = {child.name for base in set(self.bases.values()) if base.is_dir() for child in base.iterdir()
