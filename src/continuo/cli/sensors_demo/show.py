@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from continuo.cli import demo_folder, places
-from continuo.cli.failures import Failed
+from continuo.cli.demo_ending import told_to_end
+from continuo.cli.demo_saying import head, since
 from continuo.cli.sensors_demo import market, scene, stage, steps
 from continuo.cli.sensors_demo.receivers import receiving
 from continuo.cli.sensors_demo.steps import Play
@@ -24,7 +23,7 @@ async def show(data: Path, timeout: float, hold: bool) -> None:
 
     console = Console()
     data = demo_folder.usable(data, stage.DEMO)
-    with _told_to_end():
+    with told_to_end():
         async with AsyncExitStack() as stack:
             play = await _begin(stack, console, data, timeout)
             await steps.perform(play)
@@ -33,34 +32,9 @@ async def show(data: Path, timeout: float, hold: bool) -> None:
     console.print("\nNothing of it runs any more.", highlight=False)
 
 
-@contextmanager
-def _told_to_end() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does: whatever it started ends with it."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    told: list[str] = []
-
-    def end(name: str) -> None:
-        told.append(name)
-        task.cancel()
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, end, number.name)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if told:
-            raise Failed(f"the demo was ended by {told[0]}; nothing of it runs any more") from None
-        raise
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
 async def _begin(stack: AsyncExitStack, console: Any, data: Path, timeout: float) -> Play:
     began = time.perf_counter()
-    steps.head(console, 1, "a provider's cluster with two edge worker nodes, two consumers' clusters ...")
+    head(console, 1, "a provider's cluster with two edge worker nodes, two consumers' clusters ...")
     trust = await stack.enter_async_context(trusting())
     identities = {
         party: await trust.identity(scene.receiver_id(party)) for party in (scene.FIRST, scene.SECOND)
@@ -77,7 +51,7 @@ async def _begin(stack: AsyncExitStack, console: Any, data: Path, timeout: float
     play.say(f"MQTT at each edge node: {made.broker}")
     play.say(
         f"trust domains {', '.join(scene.domain(each) for each in (scene.PROVIDER, scene.FIRST, scene.SECOND))}: every "
-        f"REAR call, the relay's control and two of the three endpoints are mutual TLS ({steps.since(began)})",
+        f"REAR call, the relay's control and two of the three endpoints are mutual TLS ({since(began)})",
     )  # fmt: skip
     return play
 

@@ -14,8 +14,8 @@ import yaml
 
 from continuo.cli import demo_folder, places
 from continuo.cli.companions import Starting, begin_companion, known
+from continuo.cli.demo_ending import end, to_the_end
 from continuo.cli.sensors_demo import mosquitto, scene
-from continuo.cli.sensors_demo.ending import end, to_the_end
 from continuo.cli.sensors_demo.trust import PREFIX, Trust
 from continuo.cli.up import start_detached
 from continuo.kube.client import KubeCluster

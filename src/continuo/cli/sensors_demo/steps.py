@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-import textwrap
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from continuo.cli.demo_saying import head, say, since
 from continuo.cli.failures import Failed
 from continuo.cli.output import print_table
 from continuo.cli.sensors_demo import appearing, counting, live, market, scene
@@ -18,7 +18,6 @@ from continuo.cli.sensors_demo.stage import Stage
 from continuo.edge.sensors.reading import sensor_of_flavor
 from continuo.resources.meta import Object
 
-WIDTH = 78
 LIVE = 4.0
 """Seconds for which the paths are followed on the screen."""
 MORE = 10
@@ -45,18 +44,11 @@ class Play:
 
     def say(self, what: str) -> None:
         """A sentence, in lines for a terminal."""
-        lines = textwrap.fill(what, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
-        self.console.print(lines, highlight=False, markup=False)
+        say(self.console, what)
 
     def say_asked(self, where: str) -> None:
         """An option as it would be typed."""
         self.console.print(f"  {where}", highlight=False, markup=False)
-
-
-def head(console: Any, number: int, what: str) -> None:
-    """The title of a step."""
-    first, *more = textwrap.wrap(f"{number} {what}", WIDTH, subsequent_indent="  ")
-    console.print("\n".join([f"[bold]{first[0]}[/]{first[1:]}", *more]), highlight=False)
 
 
 async def perform(play: Play) -> None:
@@ -236,9 +228,3 @@ async def _cancel(play: Play, contract: str, paths: list[live.Path]) -> None:
     ]  # fmt: skip
     print_table(("CONTRACT", "BUYER", "SENSOR", "ENDPOINT", "WHEN IT ENDED", "SINCE"), rows)
     play.say(f"from the request until the seller had nothing of it left: {took}")
-
-
-def since(began: float) -> str:
-    """How long ago that was."""
-    took = time.perf_counter() - began
-    return f"{took:.1f} s" if took >= 1 else f"{took * 1000:.0f} ms"

@@ -1,4 +1,4 @@
-"""How the demo's processes end, and how what is begun is not left half done."""
+"""How a demo's processes end, and how what is begun is not left half done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from continuo.cli.failures import Failed
 
 
 async def to_the_end(do: Callable[..., object], *arguments: object) -> None:
@@ -41,3 +44,28 @@ def end(pids: list[int], patience: float) -> None:
     finally:
         for descriptor in watched:
             os.close(descriptor)
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does: whatever it started ends with it."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    told: list[str] = []
+
+    def end(name: str) -> None:
+        told.append(name)
+        task.cancel()
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, end, number.name)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if told:
+            raise Failed(f"the demo was ended by {told[0]}; nothing of it runs any more") from None
+        raise
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
