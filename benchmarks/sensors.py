@@ -20,6 +20,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.report import Bar, Report
+from continuo.cli import tuning
 from continuo.edge.discovery.manager import EdgeResourceManager
 from continuo.edge.discovery.settings import NODE_LABEL
 from continuo.edge.sensors.index import Index
@@ -28,10 +29,11 @@ from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.embedded.port import Write
 from continuo.kube.config import connect
+from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.crds import edge_crds
 from continuo.resources.meta import Object
-from continuo.runtime.following import until
+from continuo.runtime.informer import Informer, Watch
 
 MODELS = ("hts221", "lps22hh", "shtc3", "bme280")
 QUERIES = (
@@ -100,7 +102,7 @@ async def discover(sensors: int, per_device: int) -> Phase:
     gc.collect()
     started, cpu = time.perf_counter(), time.process_time()
     task = asyncio.create_task(manager.run())
-    flavors = await until(cluster, kinds.FLAVOR, lambda found: len(found) == sensors, timeout=600)
+    flavors = await _found(cluster, sensors)
     seconds, used = time.perf_counter() - started, time.process_time() - cpu
     await asyncio.sleep(1.0)  # what is left of it, and then a while in which nothing happens
     before = lists(manager), manager.controller.stats.reconciles
@@ -112,6 +114,19 @@ async def discover(sensors: int, per_device: int) -> Phase:
     await server.stop()
     await engine.stop()
     return Phase(sensors, seconds, used, before[1], idle, flavors)
+
+
+async def _found(cluster: Cluster, sensors: int) -> list[Object]:
+    """All Flavors once there are so many: counted, since whoever lists them at each change measures himself."""
+    informer, complete = Informer(cluster, Watch(kinds.FLAVOR)), asyncio.Event()
+    informer.on_change(lambda _old, _new: complete.set() if len(informer.cache) >= sensors else None)
+    informer.start()
+    try:
+        async with asyncio.timeout(600):
+            await complete.wait()
+        return list(informer.cache)
+    finally:
+        await informer.stop()
 
 
 def lists(manager: EdgeResourceManager) -> list[int]:
@@ -170,4 +185,5 @@ def main(arguments: Sequence[str]) -> int:
     if given.per_device < 1 or given.sensors < 10 * given.per_device:
         print("benchmarks sensors: there must be at least ten devices, each with a sensor")
         return 2
+    tuning.settle()  # as the process does whose work it is
     return uvloop.run(measure(given.sensors, given.per_device))
