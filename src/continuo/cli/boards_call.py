@@ -89,11 +89,25 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _over(obj: Object, name: str) -> bool:
+    if obj["metadata"]["name"] != name:
+        return False
     seen = (obj.get("status") or {}).get("atProvider") or {}
-    return bool(obj["metadata"]["name"] == name and seen.get("finishedAt"))
+    return bool(seen.get("finishedAt") or _refusal(obj))
+
+
+def _refusal(obj: Object) -> str:
+    """Why it cannot be made; empty where it can, or is still being tried."""
+    from continuo.iot.provider.marks import FAILED
+    from continuo.resources.meta import annotations_of, condition
+
+    synced = condition(obj, "Synced") or {}
+    refused = FAILED in annotations_of(obj) and synced.get("status") == "False"
+    return str(synced.get("message")) if refused else ""
 
 
 def _print(obj: Object, output: str) -> None:
+    if refusal := _refusal(obj):
+        raise Failed(refusal)
     seen = obj["status"]["atProvider"]
     if output in ("json", "yaml"):
         print_data(seen, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
@@ -13,7 +14,7 @@ from continuo.resources import kinds
 from continuo.resources.boards import BOARD, FLEET, PLUGIN
 from continuo.resources.meta import condition
 
-from .bench import external, named, provider_world
+from .bench import SLOW, external, named, provider_world
 
 pytestmark = pytest.mark.anyio
 
@@ -99,3 +100,18 @@ async def test_code_comes_from_the_object_or_a_config_map_and_is_kept(events: bo
         )
         assert FINALIZER in bench.get(PLUGIN, "inline")["metadata"]["finalizers"]
         assert external(bench.get(PLUGIN, "inline")) == rows["inline"]["uuid"]
+
+
+async def test_what_changes_while_an_object_is_looked_at_for_the_first_time_is_not_missed() -> None:
+    """The fleet takes the board while its first observation waits for something else: only an event tells."""
+    async with provider_world(settings=SLOW) as bench:
+        await bench.make(FLEET, "north", {"memberSelector": {"matchLabels": {"site": "north"}}})
+        names = [f"b{number}" for number in range(12)]
+        await asyncio.gather(*(bench.make(BOARD, name, labels={"site": "north"}) for name in names))
+        await bench.until(
+            BOARD,
+            lambda found: (
+                [(each.get("status") or {}).get("atProvider", {}).get("fleet") for each in found]
+                == [bench.external(FLEET, "north")] * 12
+            ),
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from continuo.iot.provider.external import NotYet, Refused
 from continuo.iot.provider.follow import Follower, Interests, subjects
 from continuo.iot.provider.injections import Injections
 from continuo.iot.provider.lists import Lists
+from continuo.iot.provider.looks import Looks
 from continuo.iot.provider.rest import Rest
 from continuo.resources.boards import decode_at
 from continuo.resources.boards_config import ProviderConfigSpec
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 ObjectKey = tuple[str, str, str]
 """(kind's plural, namespace, name) of a managed resource."""
+RECENT = 1024
+"""So many events are remembered for those who were being looked at when they came."""
 FRESH = 60.0
 """Seconds for which credentials count as current without being read again."""
 
@@ -68,10 +72,14 @@ class Line:
         self._polls: dict[ObjectKey, float] = {}
         self.lists = Lists(self.rest, now, lambda: min([poll(), *self._polls.values()]), lambda: self.told)
         self.injections = Injections(self.rest, now, poll, lambda: self.told, lambda: self.ours)
+        self.looks = Looks(self.rest, now, lambda: min([poll(), *self._polls.values()]), lambda: self.told)
         self.memory: dict[str, object] = {}
         self.interests: Interests[ObjectKey] = Interests()
         self.follower = Follower(self.rest, self._event, self._lost, rng)
         self._wake = wake
+        self._recent: deque[tuple[int, frozenset[str]]] = deque(maxlen=RECENT)
+        self.step = 0
+        """How many events came: who is about to observe remembers it."""
         self._known: dict[ObjectKey, str] = {}
         """The UIDs of those who use it."""
         self._task: asyncio.Task[None] | None = None
@@ -103,8 +111,11 @@ class Line:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def concern(self, key: ObjectKey, uid: str, of: frozenset[str], poll: float | None = None) -> None:
-        """What concerns an object from now on. `poll`: seconds, where it wants to be looked at more often than others."""
+    def concern(self, key: ObjectKey, uid: str, of: frozenset[str], since: int, poll: float | None = None) -> None:
+        """What concerns an object from now on, and did since that step, at which it was looked at.
+
+        `poll`: seconds, where it wants to be looked at more often than others.
+        """
         if self._known.get(key, uid) != uid:
             self.memory.pop(self._known[key], None)
         self._known[key] = uid
@@ -112,6 +123,8 @@ class Line:
         self._polls.pop(key, None)
         if poll is not None:
             self._polls[key] = poll
+        if self._missed(of, since):
+            self._wake(key)
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone."""
@@ -119,20 +132,38 @@ class Line:
         self._polls.pop(key, None)
         self.interests.set(key, frozenset())
 
+    def _missed(self, of: frozenset[str], since: int) -> bool:
+        """Whether something of that changed while nobody was known to be concerned."""
+        if self.step - since > len(self._recent):
+            return True
+        for step, found in reversed(self._recent):
+            if step <= since:
+                return False
+            if not of.isdisjoint(found):
+                return True
+        return False
+
     def _event(self, event: str, data: dict[str, Any]) -> None:
         board, thing = str(data.get("board") or ""), str(data.get("object") or "")
         if event.startswith("board.") and (board or thing):
             self.lists.boards.changed(board or thing)
         elif event.startswith("port.") and thing:
             self.lists.ports.changed(thing)
+        elif event.startswith("network.") and thing:
+            self.lists.networks.changed(thing)
         elif event.startswith("injection."):
             self.injections.event(board, thing, data)
-        for key in self.interests.of(subjects(event, data)):
+        found = subjects(event, data)
+        self.step += 1
+        self._recent.append((self.step, found))
+        self.looks.event(found)
+        for key in self.interests.of(found):
             self._wake(key)
 
     def _lost(self) -> None:
         self.lists.forget()
         self.injections.forget()
+        self.looks.forget()
         for key in list(self._known):
             self._wake(key)
 

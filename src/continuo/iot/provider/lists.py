@@ -157,7 +157,7 @@ class Lists:
         self.fleets = make("fleets", "fleets")
         self.plugins = make("plugins", "plugins")
         self.services = make("services", "services")
-        self.networks = make("networks", "networks", detail=False)
+        self.networks = make("networks", "networks", detail=False, events=True)
         self.ports = make("ports", "ports", detail=False, events=True)
 
     def forget(self) -> None:

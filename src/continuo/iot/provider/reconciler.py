@@ -126,11 +126,11 @@ class Reconciler(Generic[P]):
             line = await self._connect(obj)
             external = self.driver.external(line, self._tools.world)
             trouble = "CannotObserveExternalResource"
-            managed = self._managed(obj, facts.marks, allowed)
+            managed, begun = self._managed(obj, facts.marks, allowed), line.step
             seen = await external.observe(managed)
         except Exception as error:
             return await self._trouble(obj, trouble, error)
-        line.concern(self._object_key(obj), managed.uid, seen.subjects, facts.marks.poll)
+        line.concern(self._object_key(obj), managed.uid, seen.subjects, begun, facts.marks.poll)
         step = decide.after(facts, allowed, seen, self._tools.world.now(), self._tools.times)
         return await self._do(step, obj, facts, managed, seen, external)
 
@@ -281,6 +281,7 @@ class Reconciler(Generic[P]):
         requested = marks_of(obj).requested
         if requested and (obj.get("status") or {}).get("lastHandledReconcileAt") != requested:
             line.lists.forget()
+            line.looks.forget()
             self._event(obj, "Normal", "ReconcileRequestHandled", "somebody asked for another look")
         return line
 

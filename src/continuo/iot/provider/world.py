@@ -11,6 +11,7 @@ from msgspec import Struct
 from continuo.iot.provider.external import Details, External, Managed, Neighbours, Reference, Wake
 from continuo.iot.provider.injections import Injections
 from continuo.iot.provider.lists import Lists
+from continuo.iot.provider.looks import Looks
 from continuo.iot.provider.rest import Rest
 from continuo.resources.meta import Kind
 
@@ -23,6 +24,8 @@ class Connection(Protocol):
     rest: Rest
     lists: Lists
     injections: Injections
+    looks: Looks
+    """Single things that are in no list."""
     memory: dict[str, object]
     """What kinds remember of objects, by UID, until those are gone or this process is."""
     host: str
