@@ -12,7 +12,8 @@ import click
 
 from continuo.cli.connection import Target, connected
 from continuo.cli.failures import BadInput, Failed
-from continuo.cli.sensors_identity import identified, parties, sellers
+from continuo.cli.relay import own_identity
+from continuo.cli.sensors_identity import parties, sellers
 
 if TYPE_CHECKING:
     from continuo.edge.node import NodeIdentity
@@ -105,7 +106,7 @@ async def shops(whence: Whence) -> AsyncIterator[list[Shop]]:
         raise BadInput(f"--url must begin with http:// or https://, not {whence.url!r}")
     allowed = parties(whence.ids, whence.domains, insecure)
     addresses, node = await _addresses(whence)
-    async with identified(insecure) as identity, sellers(identity, allowed) as made:
+    async with own_identity(insecure) as identity, sellers(identity, allowed) as made:
         yield [Shop(address, made.at(address), node) for address in addresses]
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from continuo.cli.failures import BadInput, Failed
+from continuo.cli.failures import BadInput
 
 if TYPE_CHECKING:
     from continuo.edge.rear.client import Sellers
@@ -31,26 +31,6 @@ def parties(ids: tuple[str, ...], domains: tuple[str, ...], insecure: bool) -> A
         return Authorized.of(ids=ids, domains=domains)
     except BadId as error:
         raise BadInput(str(error)) from None
-
-
-@contextlib.asynccontextmanager
-async def identified(insecure: bool) -> AsyncIterator[Identity | None]:
-    """The identity that the Workload API gives; None with --insecure."""
-    if insecure:
-        yield None
-        return
-    from continuo.trust.identity import NoIdentity
-    from continuo.trust.workload_api import WorkloadApi
-
-    try:
-        identity = WorkloadApi.from_environment()
-        await identity.__aenter__()
-    except NoIdentity as error:
-        raise Failed(f"{error}; --insecure does without, on this machine") from None
-    try:
-        yield identity
-    finally:
-        await identity.__aexit__(None, None, None)
 
 
 @contextlib.asynccontextmanager

@@ -99,14 +99,15 @@ class Site:
     async def run(self) -> None:
         """Work until cancelled; everything stays as it is then. Raises what ended a part."""
         async with AsyncExitStack() as stack:
-            if self.seller is not None:
-                stack.push_async_callback(self.seller.stop)
-                await self.seller.start()
-            works = [part.run() for part in (self.finder, self.router, self.buyer) if part is not None]
-            tasks = [asyncio.create_task(work) for work in works]
+            for trading in (self.seller, self.buyer):
+                if trading is not None:
+                    stack.push_async_callback(trading.stop)
+                    await trading.start()
+            running = [part for part in (self.finder, self.router) if part is not None]
+            tasks = [asyncio.create_task(part.run()) for part in running]
             stack.push_async_callback(_end, tasks)
-            if self.router is not None:
-                await _first(self.router.ready, tasks)
+            for part in running:
+                await _first(part.ready, tasks)
             self.ready.set()
             log.info("the site works")
             if not tasks:

@@ -56,6 +56,8 @@ class EdgeResourceManager:
         self._events = EventRecorder(cluster, MANAGER, instance, rng=rng, now=now)
         self._prunes = False
         """The API server keeps no conditions of Devices."""
+        self.ready = asyncio.Event()
+        """Set when everything that is there is known."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -63,6 +65,7 @@ class EdgeResourceManager:
             self._events.start()
             await self.followed.start()
             self.controller.start()
+            self.ready.set()
             await asyncio.Event().wait()
         finally:
             await self.controller.stop()

@@ -202,7 +202,7 @@ class Allocations:
         desk = self._desk
         if not desk.rules.served:
             return ""
-        asked, most = sum(desk.rate_at(source) for source in desk.ledger.at(node)), desk.settings.budget
+        asked, most = desk.asked_at(node), desk.settings.budget
         if asked <= most:
             return ""
         return (

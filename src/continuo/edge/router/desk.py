@@ -71,6 +71,9 @@ class Desk:
         self.ledger = Ledger()
         self.rule_trouble: dict[Source, str] = {}
         """Why a source's Rule is not as it should be; missing: it is."""
+        self._asked: dict[str, tuple[int, float]] = {}
+        """By edge node: at which of the ledger's changes it was summed up, and how much it was."""
+        self.flavors.on_change(self._rates_changed)
         self.statuses: dict[str, RouteStatus] = {}
         """By route, what the relay said last."""
         self.relay_instance = ""
@@ -95,6 +98,19 @@ class Desk:
         """Readings a second that come from a source, as its sensor says."""
         return max((rate_of(flavor) for flavor in self.flavors.cache.by_index("topic", source)), default=0.0)
 
+    def asked_at(self, node: str) -> float:
+        """Readings a second that are needed of an edge node; summed up once for each change, however many ask."""
+        changes = self.ledger.changes_at(node)
+        before = self._asked.get(node)
+        if before is None or before[0] != changes:
+            before = self._asked[node] = changes, sum(self.rate_at(source) for source in self.ledger.at(node))
+        return before[1]
+
+    def _rates_changed(self, old: Object | None, new: Object | None) -> None:
+        for flavor in (old, new):
+            for source in self._topic(flavor) if flavor is not None else ():
+                self._asked.pop(source.node, None)
+
     def source_of(self, uid: str) -> Source | None:
         """Where a sensor's readings come from, as its Flavor says."""
         flavor = self.flavor_of(uid)
@@ -115,7 +131,7 @@ class Desk:
         """An edge node."""
         return self.nodes.cache.get(("", name))
 
-    def _topic(self, flavor: Object) -> Iterable[Hashable]:
+    def _topic(self, flavor: Object) -> tuple[Source, ...]:
         source = source_of_flavor(flavor, self.settings.rule_namespace)
         return () if source is None else (source,)
 

@@ -27,6 +27,7 @@ class Ledger:
         self._entries: dict[Key, Entry] = {}
         self._users: dict[Source, dict[Key, None]] = {}
         self._at: dict[str, dict[Source, None]] = {}
+        self._changes: dict[str, int] = {}
         self._of_sensor: dict[str, dict[Key, None]] = {}
         self._commanding: dict[str, dict[Key, None]] = {}
         """By namespace: the allocations that may send commands."""
@@ -63,6 +64,10 @@ class Ledger:
         """The needed sources of an edge node."""
         return list(self._at.get(node, ()))
 
+    def changes_at(self, node: str) -> int:
+        """How often that changed, so that sums over it are made once for each time."""
+        return self._changes.get(node, 0)
+
     def of_sensor(self, uid: str) -> list[Key]:
         """The allocations that have a sensor."""
         return list(self._of_sensor.get(uid, ()))
@@ -83,8 +88,11 @@ class Ledger:
 
     def _take_in(self, key: Key, entry: Entry) -> None:
         for source in entry.sources:
-            self._users.setdefault(source, {})[key] = None
-            self._at.setdefault(source.node, {})[source] = None
+            users = self._users.setdefault(source, {})
+            if not users:
+                self._at.setdefault(source.node, {})[source] = None
+                self._changed(source.node)
+            users[key] = None
         for sensor in entry.sensors:
             self._of_sensor.setdefault(sensor, {})[key] = None
         for namespace in _commanded(entry):
@@ -97,6 +105,7 @@ class Ledger:
             if not users:
                 del self._users[source]
                 self._at[source.node].pop(source, None)
+                self._changed(source.node)
         for sensor in entry.sensors:
             keys = self._of_sensor[sensor]
             keys.pop(key, None)
@@ -104,6 +113,9 @@ class Ledger:
                 del self._of_sensor[sensor]
         for namespace in _commanded(entry):
             self._commanding[namespace].pop(key, None)
+
+    def _changed(self, node: str) -> None:
+        self._changes[node] = self._changes.get(node, 0) + 1
 
 
 def _commanded(entry: Entry) -> set[str]:
