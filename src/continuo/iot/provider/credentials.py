@@ -87,8 +87,8 @@ def said(raw: bytes) -> dict[str, Any]:
         found = text
     if isinstance(found, dict):
         return found
-    if any(character.isspace() or not character.isprintable() for character in text):
-        raise Refused("the credentials are neither JSON nor a token: a token has no spaces")
+    if text[0] in "[{" or any(character.isspace() or not character.isprintable() for character in text):
+        raise Refused("the credentials are neither a JSON object nor a token: a token is one word")
     return {"token": text}
 
 
