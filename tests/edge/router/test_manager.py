@@ -270,6 +270,30 @@ async def test_contracts_show_what_was_delivered() -> None:
         assert made.state("one")[1] == f"2 readings delivered to 1 endpoint; {SINK}: it answers 503"
 
 
+async def test_totals_go_on_over_restarts_of_the_relay_and_of_the_manager() -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start()
+        await made.flavor("s1")
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        made.relay.say(status("contract-one", "s1", received=3, delivered=2))
+        await made.until(lambda: "2 readings delivered" in made.state("one")[1], "the first readings")
+        made.relay.restart(forgets=True)
+        made.relay.say(status("contract-one", "s1", received=1, delivered=1))
+        made.relay.say(status("contract-one", "s1", received=1, delivered=1, trouble="it answers 503"))
+        await made.until(lambda: made.state("one")[1].startswith("3 readings delivered"), "the sum")
+        await made.kill()
+        await made.start()
+        made.relay.say(status("contract-one", "s1", received=5, delivered=4))
+        await made.until(lambda: made.state("one")[1].startswith("6 readings delivered"), "the sum again")
+        made.relay.restart(forgets=True)
+        made.relay.say(status("contract-one", "s1", received=1, delivered=1, trouble="it answers 503"))
+        await made.until(lambda: made.state("one")[1].startswith("7 readings delivered"), "the sum of three relays")
+        delivery = (made.find(kinds.FLUIDOS_CONTRACT, "contract-one") or {})["status"]["delivery"]
+        assert delivery["received"] == 9 and delivery["earlier"]["received"] == 8
+
+
 async def test_a_relay_that_starts_anew_is_told_everything_and_forgets_what_ended() -> None:
     async with provider() as made:
         await made.node()

@@ -24,12 +24,62 @@ class Report:
     message: str
 
 
-def delivery_of(status: RouteStatus) -> Object:
-    """`status.delivery` of a contract."""
+class Earlier(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What relays before this one did for a route: each counts from nothing when it starts."""
+
+    received: int = 0
+    unproven: int = 0
+    targets: dict[str, dict[str, int]] = {}
+    """By URL."""
+
+
+NEVER = Earlier()
+_COUNTED = ("delivered", "bytes", "failed", "dead", "dropped")
+
+
+def summed(status: RouteStatus, earlier: Earlier) -> RouteStatus:
+    """The status with what earlier relays did added."""
+    targets = tuple(
+        msgspec.structs.replace(each, **{name: getattr(each, name) + count for name, count in before.items()})
+        if (before := earlier.targets.get(each.url)) else each
+        for each in status.targets
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        status,
+        received=status.received + earlier.received,
+        unproven=status.unproven + earlier.unproven,
+        targets=targets,
+    )
+
+
+def ended(status: RouteStatus) -> Earlier:
+    """What a relay that is no more had done, with those before it."""
+    targets = {each.url: {name: getattr(each, name) for name in _COUNTED} for each in status.targets}
+    return Earlier(status.received, status.unproven, targets)
+
+
+def earlier_of(contract: Object | None, relay: str) -> Earlier:
+    """What a contract says that relays before this one did; nothing where it cannot be understood."""
+    told = ((contract or {}).get("status") or {}).get("delivery") or {}
+    try:
+        if told.get("relay") == relay:
+            return msgspec.convert(told.get("earlier") or {}, Earlier)
+        targets = {
+            each["url"]: {name: int(each.get(name) or 0) for name in _COUNTED} for each in told.get("targets") or ()
+        }
+        return Earlier(int(told.get("received") or 0), int(told.get("unproven") or 0), targets)
+    except (msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError):
+        return NEVER
+
+
+def delivery_of(status: RouteStatus, relay: str = "", earlier: Earlier = NEVER) -> Object:
+    """`status.delivery` of a contract. `relay`: whose counters are in it; `earlier`: what of it was before that one."""
     told: Object = {
         "received": status.received, "lastReceived": status.last_received,
         "targets": msgspec.to_builtins(status.targets),
     }  # fmt: skip
+    told |= {"relay": relay} if relay else {}
+    told |= {"earlier": msgspec.to_builtins(earlier)} if earlier != NEVER else {}
     if status.unproven:
         told["unproven"] = status.unproven
     return {**told, "trouble": status.trouble} if status.trouble else told

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from continuo.edge.relay.model import RouteStatus, Source
 from continuo.edge.router.allocations import Allocations
 from continuo.edge.router.bought import rate_of, uid_of
-from continuo.edge.router.delivery import delivery_of, is_news, silent
+from continuo.edge.router.delivery import NEVER, Earlier, delivery_of, earlier_of, ended, is_news, silent, summed
 from continuo.edge.router.desk import MANAGER, Desk, Settings
 from continuo.edge.router.egress import Resolve, resolve
 from continuo.edge.router.ports import Heard, RelayPort
@@ -57,6 +57,8 @@ class RouterManager:
         self._paths = Allocations(self.desk, self.sources.add, self.commands.add)
         self._rules = Sources(self.desk, self.allocations.add)
         self._reported: dict[str, float] = {}
+        self._earlier: dict[str, tuple[str, Earlier]] = {}
+        """By route: the relay that counts, and what those before it had done."""
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""
 
@@ -153,8 +155,10 @@ class RouterManager:
         status, contract = desk.statuses.get(name), desk.contracts.cache.get(key)
         if status is None or contract is None:
             self._reported.pop(name, None)
+            self._earlier.pop(name, None)
             return DONE
-        delivery = delivery_of(status)
+        relay, earlier = self._earlier.get(name, (desk.relay_instance, NEVER))
+        delivery = delivery_of(status, relay, earlier)
         if (contract.get("status") or {}).get("delivery") == delivery:
             return DONE
         try:
@@ -211,7 +215,7 @@ class RouterManager:
         if not self._is_sold(status.name):
             return  # the last words of a route that is gone
         before = desk.statuses.get(status.name)
-        desk.statuses[status.name] = status
+        status = desk.statuses[status.name] = summed(status, self._before_this_relay(key))
         self._wake_silent(key, status)
         now = asyncio.get_running_loop().time()
         due = self._reported.get(status.name, -1e9) + desk.settings.report_every
@@ -219,6 +223,16 @@ class RouterManager:
             self.reports.add(key)
         else:
             self.reports.queue.add_after(key, due - now)
+
+    def _before_this_relay(self, key: Key) -> Earlier:
+        """What relays that are no more did for a contract: as far as we heard it, else as the contract says."""
+        desk, name = self.desk, key[1]
+        known, last = self._earlier.get(name), desk.statuses.get(name)
+        if known is None or known[0] != desk.relay_instance:
+            heard = known is not None and last is not None
+            earlier = ended(last) if heard and last else earlier_of(desk.contracts.cache.get(key), desk.relay_instance)
+            known = self._earlier[name] = desk.relay_instance, earlier
+        return known[1]
 
     def _wake_silent(self, key: Key, status: RouteStatus) -> None:
         """A node that lost its subscription without being seen to go away says nothing, for ever."""
