@@ -1,5 +1,6 @@
 """Who signed which code, and every way in which that is not so."""
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from continuo.iot.signing import (
     public_hex,
     save_key,
     sign,
+    sign_workload,
     verify,
+    verify_workload,
 )
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -80,3 +83,63 @@ def test_other_files_are_no_keys(tmp_path: Path) -> None:
         path.write_bytes(text)
         with pytest.raises(BadKey, match=r"key\.pem"):
             load_key(path)
+
+
+WORKLOAD = {
+    "runtime": "process",
+    "command": ["sh", "-c", "echo grüße"],
+    "env": {"A": "1", "PASSWORD": "x"},
+    "files": {"f": "y"},
+}
+SIGNED = sign_workload(KEY, "ops", WORKLOAD, ["PASSWORD"])
+
+
+def test_what_a_workload_runs_is_signed_as_canonical_json() -> None:
+    verify_workload(KEYS, Signature.read(SIGNED.wire()), WORKLOAD)
+    text = (
+        '{"command":["sh","-c","echo grüße"],"env":{"A":"1"},"files":{"f":"y"},"image":"","openEnv":["PASSWORD"],'
+        '"runtime":"process"}'
+    )
+    signed = b"continuo-workload-v1\0" + hashlib.sha256(text.encode()).digest()
+    KEY.public_key().verify(bytes.fromhex(SIGNED.value), signed)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"env": {"A": "1", "PASSWORD": "another"}},
+        {"env": {"A": "1"}},
+        {"restart": "Never", "job": True, "replicas": 3, "name": "n", "resources": {"cpu": 1}, "extra": {}},
+        {"image": None},
+        {"image": "not run by a process"},
+    ],
+)
+def test_what_is_not_what_runs_may_be_another(same: dict[str, object]) -> None:
+    verify_workload(KEYS, SIGNED, {**WORKLOAD, **same})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"runtime": "container", "image": "busybox"},
+        {"command": ["sh", "-c", "echo"]},
+        {"command": ["sh", "-c echo grüße"]},
+        {"env": {"A": "2"}},
+        {"env": {"A": "1", "LD_PRELOAD": "/tmp/x"}},
+        {"env": {}},
+        {"files": {"f": "z"}},
+        {"files": {"g": "y"}},
+    ],
+)
+def test_what_runs_may_not(other: dict[str, object]) -> None:
+    with pytest.raises(BadSignature, match="not of this workload"):
+        verify_workload(KEYS, SIGNED, {**WORKLOAD, **other})
+
+
+def test_other_variables_cannot_be_left_open_and_plugins_signatures_are_no_workloads() -> None:
+    with pytest.raises(BadSignature, match="not of this workload"):
+        verify_workload(KEYS, Signature("ops", SIGNED.value, ("A", "PASSWORD")), WORKLOAD)
+    with pytest.raises(BadSignature, match="not of this workload"):
+        verify_workload(KEYS, GOOD, WORKLOAD)
+    with pytest.raises(BadSignature, match="the workload is not signed"):
+        verify_workload(KEYS, None, WORKLOAD)

@@ -1,7 +1,8 @@
-"""`continuo boards sign`: sign a plugin's code, so that boards whose policy names the key run it."""
+"""`continuo boards sign`: sign plugins' code and what workloads run, so that boards whose policy names the key run it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
               help="The private key (Ed25519, PEM); made where there is none.")  # fmt: skip
 @click.option("--name", required=True, help="What the hub's policy calls the key.")
 def sign(file: Path, key_file: Path, name: str) -> None:
-    """Sign FILE: a Python module, or a manifest with Plugins.
+    """Sign FILE: a Python module, or a manifest with Plugins, Workloads or ContinuumSlices.
 
-    Of a module the signature is printed, for spec.forProvider.signature; a manifest is printed with its Plugins' inline code
-    signed. The public half of the key goes to the hub: `continuo hub keys add`.
+    Of a module the signature is printed, for spec.forProvider.signature; a manifest is printed with the inline code of its
+    Plugins and what its Workloads run signed, those of slices too. Values that come from Secrets or from the slice are left
+    open, by name. The public half of the key goes to the hub: `continuo hub keys add`.
     """
     from continuo.iot.signing import BadKey, key_at, public_hex
 
@@ -47,29 +49,56 @@ def sign(file: Path, key_file: Path, name: str) -> None:
 def _manifest(file: Path, text: str, key: Any, name: str) -> str:
     import yaml
 
-    from continuo.iot.signing import sign as signed
-    from continuo.resources.boards import PLUGIN
-
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         raise BadInput(f"{file} is no YAML: {error}") from error
     count = 0
     for document in documents:
-        items = document.get("items", [document]) if isinstance(document, dict) else []
-        for item in items:
-            said = (item.get("spec") or {}).get("forProvider") if isinstance(item, dict) else None
-            if isinstance(said, dict) and (item.get("apiVersion"), item.get("kind")) == (
-                PLUGIN.api_version,
-                PLUGIN.kind,
-            ):
-                if not isinstance(said.get("code"), str):
-                    raise BadInput(
-                        f"Plugin {item['metadata']['name']} has its code elsewhere: sign that file, and put the signature "
-                        "into spec.forProvider.signature"
-                    )
-                said["signature"] = signed(key, name, said["code"]).wire()
+        for item in document.get("items", [document]) if isinstance(document, dict) else []:
+            for kind, called, said in _signable(item):
+                said["signature"] = (_plugin if kind == "Plugin" else _workload)(said, called, key, name)
                 count += 1
     if not count:
-        raise BadInput(f"{file} has no Plugin of {PLUGIN.api_version}")
+        raise BadInput(f"{file} has no Plugin, Workload or ContinuumSlice with something to sign")
     return str(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True))
+
+
+def _signable(item: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What of an object is signed: of which kind it is, how it is called, and its parameters."""
+    from continuo.iot.compose.claim import CONTINUUM_SLICE
+    from continuo.resources.boards import PLUGIN, WORKLOAD
+
+    if not isinstance(item, dict) or not isinstance(spec := item.get("spec"), dict):
+        return
+    which, metadata = (item.get("apiVersion"), item.get("kind")), item.get("metadata")
+    called = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+    for kind in (PLUGIN, WORKLOAD):
+        if which == (kind.api_version, kind.kind) and isinstance(said := spec.get("forProvider"), dict):
+            yield kind.kind, f"{kind.kind} {called}", said
+    if which == (CONTINUUM_SLICE.api_version, CONTINUUM_SLICE.kind):
+        for field, kind in (("plugins", PLUGIN), ("workloads", WORKLOAD)):
+            for said in spec.get(field) or ():
+                if isinstance(said, dict):
+                    yield kind.kind, f"{kind.kind} {said.get('name')} of ContinuumSlice {called}", said
+
+
+def _plugin(said: dict[str, Any], called: str, key: Any, name: str) -> dict[str, Any]:
+    from continuo.iot.signing import sign as signed
+
+    if not isinstance(said.get("code"), str):
+        raise BadInput(
+            f"{called} has its code elsewhere: sign that file, and put the signature into its parameters as signature"
+        )
+    return signed(key, name, said["code"]).wire()
+
+
+def _workload(said: dict[str, Any], called: str, key: Any, name: str) -> dict[str, Any]:
+    from continuo.iot.signing import sign_workload
+
+    try:
+        left_open = [*((said.get("signature") or {}).get("openEnv") or ()), *(said.get("secretEnv") or ())]
+        left_open += [each["env"] for each in said.get("endpoints") or ()]
+        return sign_workload(key, name, said, left_open).wire()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{called} is no workload that could be signed: {error!r}") from error

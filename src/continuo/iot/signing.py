@@ -1,15 +1,18 @@
-"""Signatures of plugins' code: a board runs what somebody signed whom the hub's policy names.
+"""Signatures of what boards run: a board runs what somebody signed whom the hub's policy names.
 
-What is signed is what the code is, not where it came from: Ed25519 over a fixed prefix and the SHA-256 of its text.
+What is signed is what the code is, not where it came from: Ed25519 over a fixed prefix and a SHA-256. Of a plugin that is the
+hash of its text; of a workload, of the canonical JSON of what runs. The prefixes differ, so neither can stand for the other.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -22,6 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 PREFIX = b"continuo-plugin-v1\0"
+WORKLOAD_PREFIX = b"continuo-workload-v1\0"
+RUNS = ("runtime", "command", "image", "env", "files")
+"""What of a workload is signed: what runs, and not how much of the board it gets, how often, or where."""
 
 
 class BadSignature(ValueError):
@@ -38,19 +44,24 @@ class Signature:
 
     key: str
     value: str
+    open_env: tuple[str, ...] = ()
+    """Of workloads: variables whose values whoever signed left open, such as passwords; their names are signed."""
 
-    def wire(self) -> dict[str, str]:
-        """As it stands in a plugin's `extra.signature`."""
-        return {"key": self.key, "value": self.value}
+    def wire(self) -> dict[str, Any]:
+        """As it stands in `extra.signature`."""
+        told: dict[str, Any] = {"key": self.key, "value": self.value}
+        return {**told, "openEnv": list(self.open_env)} if self.open_env else told
 
     @classmethod
     def read(cls, said: object) -> Signature | None:
-        """From a plugin's `extra.signature`; None where there is none. Raises BadSignature for another shape."""
+        """From `extra.signature`; None where there is none. Raises BadSignature for another shape."""
         if not said:
             return None
         if isinstance(said, Mapping) and isinstance(said.get("key"), str) and isinstance(said.get("value"), str):
-            return cls(said["key"], said["value"])
-        raise BadSignature("a signature is an object of two texts, key and value")
+            names = said.get("openEnv") or ()
+            if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+                return cls(said["key"], said["value"], tuple(names))
+        raise BadSignature("a signature is an object of two texts, key and value (and a workload's may have openEnv)")
 
 
 def code_hash(code: str) -> str:
@@ -70,20 +81,53 @@ def sign(key: Ed25519PrivateKey, name: str, code: str) -> Signature:
 
 def verify(keys: Mapping[str, str], signature: Signature | None, code: str) -> None:
     """Raise BadSignature unless a key of the policy (name -> public key, hex) signed exactly this code."""
+    _verify(keys, signature, signed_part(code), "code")
+
+
+def workload_part(said: Mapping[str, Any], open_env: Iterable[str] = ()) -> bytes:
+    """What is signed of a workload as REST says it: JSON with sorted keys and no spaces, in UTF-8, hashed."""
+    names = sorted(set(open_env))
+    runtime = said.get("runtime") or "process"
+    told = {
+        "command": list(said.get("command") or ()),
+        "env": {name: text for name, text in (said.get("env") or {}).items() if name not in names},
+        "files": dict(said.get("files") or {}),
+        "image": (said.get("image") or "") if runtime != "process" else "",
+        "openEnv": names,
+        "runtime": runtime,
+    }
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return WORKLOAD_PREFIX + hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def sign_workload(
+    key: Ed25519PrivateKey, name: str, said: Mapping[str, Any], open_env: Iterable[str] = ()
+) -> Signature:
+    """Sign what a workload runs; the values of `open_env` may be anything."""
+    names = tuple(sorted(set(open_env)))
+    return Signature(name, key.sign(workload_part(said, names)).hex(), names)
+
+
+def verify_workload(keys: Mapping[str, str], signature: Signature | None, said: Mapping[str, Any]) -> None:
+    """Raise BadSignature unless a key of the policy signed exactly what this workload runs."""
+    _verify(keys, signature, workload_part(said, signature.open_env if signature else ()), "workload")
+
+
+def _verify(keys: Mapping[str, str], signature: Signature | None, part: bytes, what: str) -> None:
     if signature is None:
-        raise BadSignature("the code is not signed, and the policy allows signed code only")
+        raise BadSignature(f"the {what} is not signed, and the policy allows signed code only")
     public = keys.get(signature.key)
     if public is None:
         known = ", ".join(sorted(keys)) or "none"
         raise BadSignature(
-            f"the code is signed by {signature.key!r}, which the policy does not name (it names {known})"
+            f"the {what} is signed by {signature.key!r}, which the policy does not name (it names {known})"
         )
     try:
-        public_key(public).verify(bytes.fromhex(signature.value), signed_part(code))
+        public_key(public).verify(bytes.fromhex(signature.value), part)
     except BadKey as error:
         raise BadSignature(f"the policy's key {signature.key!r} is no key: {error}") from None
     except (InvalidSignature, ValueError):
-        raise BadSignature(f"the signature by {signature.key!r} is not of this code") from None
+        raise BadSignature(f"the signature by {signature.key!r} is not of this {what}") from None
 
 
 def public_key(text: str) -> Ed25519PublicKey:

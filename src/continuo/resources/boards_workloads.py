@@ -98,6 +98,19 @@ class JobSpec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     ] = False
 
 
+class WorkloadSignature(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """By whom what runs was signed: what `continuo boards sign` adds. Runtime, command, image, env and files are signed."""
+
+    key: Annotated[Annotated[str, Meta(min_length=1, max_length=128)], doc("The key's id in the service's policy.")]
+    value: Annotated[
+        Annotated[str, Meta(min_length=128, max_length=128)], doc("The Ed25519 signature, in hexadecimal digits.")
+    ]
+    open_env: Annotated[
+        tuple[EnvName, ...],
+        many("Variables whose values are not signed, such as those of `secretEnv`; their names are.", 160),
+    ] = ()
+
+
 class WorkloadParameters(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A process or a container on a board, or on boards of a fleet."""
 
@@ -129,6 +142,9 @@ class WorkloadParameters(Struct, frozen=True, kw_only=True, rename="camel", omit
     ] = None
     job: Annotated[JobSpec | None, doc("It ends, and is run once for each generation.")] = None
     placement: Annotated[Placement | None, doc("On which boards of the fleet.")] = None
+    signature: Annotated[
+        WorkloadSignature | None, doc("By whom it was signed; boards refuse what their policy does not name.")
+    ] = None
     extra: Annotated[Extra, many("Whatever else is to be kept with it.", MAX_EXTRA)] = {}
 
 
@@ -150,6 +166,7 @@ class WorkloadObservation(Struct, frozen=True, kw_only=True, rename="camel", omi
     """How a workload is doing."""
 
     uuid: Annotated[Short, Meta(description="Its id.")] = ""
+    generation: Annotated[Count, Meta(description="The object's generation whose run this is.")] = 0
     desired: Annotated[Count, Meta(description="On how many boards it should be.")] = 0
     running: Annotated[Count, Meta(description="On how many it runs.")] = 0
     succeeded: Annotated[Count, Meta(description="On how many it ended well.")] = 0

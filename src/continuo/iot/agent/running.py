@@ -34,6 +34,7 @@ from continuo.iot.agent.reporting import Reporter
 from continuo.iot.agent.settings import BadSettings, Identity, Settings
 from continuo.iot.agent.tunnels import Services
 from continuo.iot.agent.workloads import Containers, Processes, Workloads
+from continuo.iot.agent.workloads.spec import check_signature
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +158,7 @@ class Agent:
             self._told.home / "workloads",
             {"process": processes, "container": Containers()},
             lambda: {**plugins.policy.limits, **self._told.limits},
+            lambda wanted: check_signature(wanted, plugins.policy.keys, plugins.policy.unsigned),
         )
         return {
             "ports": _Ports(ports),

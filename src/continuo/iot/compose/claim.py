@@ -25,7 +25,7 @@ from continuo.resources.boards_types import (
     SecretKeyRef,
     Short,
 )
-from continuo.resources.boards_workloads import JobSpec, Resources, Restart, Runtime
+from continuo.resources.boards_workloads import JobSpec, Resources, Restart, Runtime, WorkloadSignature
 from continuo.resources.errors import Invalid
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import Spec as Orchestration
@@ -145,6 +145,9 @@ class Workload(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     resources: Annotated[Resources | None, doc("What it gets.")] = None
     restart: Annotated[Restart | None, doc("When it is started again: always, but a job after failures.")] = None
     job: Annotated[JobSpec | None, doc("It ends, and is run once for each generation.")] = None
+    signature: Annotated[
+        WorkloadSignature | None, doc("By whom it was signed; variables of `endpoints` are in its openEnv.")
+    ] = None
 
 
 class Spec(Struct, frozen=True, kw_only=True, rename="camel"):

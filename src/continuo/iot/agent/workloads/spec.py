@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from continuo.iot.agent.confinement import quantity
+from continuo.iot.signing import Signature, verify_workload
 
 Json = Mapping[str, Any]
 
@@ -79,6 +80,13 @@ def read(said: Json) -> Spec:
         retry=(job if isinstance(job, Mapping) else said).get("retry") is True,
         network=_network(_extra(said)),
     )
+
+
+def check_signature(said: Json, keys: Mapping[str, str], unsigned: bool) -> None:
+    """Raise BadSignature unless one of these keys signed what runs; with `unsigned` it need not be signed at all."""
+    signature = Signature.read(_extra(said).get("signature"))
+    if signature is not None or not unsigned:
+        verify_workload(keys, signature, said)
 
 
 def _one_of(what: str, value: object, known: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ from continuo.iot.agent.workloads.one import AGAIN, One
 from continuo.iot.agent.workloads.record import Record, Store
 from continuo.iot.agent.workloads.runtime import RESULTS, Runtime
 from continuo.iot.agent.workloads.spec import BadSpec, Spec, read
+from continuo.iot.signing import RUNS
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Workloads:
     """By name: process, container."""
     most: Callable[[], Json] = dict
     """The policy's limits for each."""
+    allow: Callable[[Json], None] = lambda _: None
+    """Raises ValueError, in a sentence, for a workload that the policy does not let run."""
     now: Callable[[], float] = time.time
     again: float = AGAIN
     _has: dict[str, _Has] = field(default_factory=dict)
@@ -61,7 +64,8 @@ class Workloads:
     async def set(self, desired: Mapping[str, Json]) -> None:
         """Have exactly these workloads: uuid -> as REST says, with `generation`.
 
-        One whose generation is the same goes on as it is; another is ended and begun anew.
+        One whose generation is the same goes on as it is; another is ended and begun anew. What the policy allows no longer
+        is ended and refused.
         """
         async with self._turn:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,13 +75,24 @@ class Workloads:
             await asyncio.gather(*(self._end(uuid) for uuid in (*gone, *anew)))
             await asyncio.gather(*(self._forget(uuid) for uuid in gone))
             for uuid, wanted in desired.items():
-                if uuid not in self._has:
+                if uuid in self._has:
+                    self._has[uuid].wanted = wanted
+                else:
                     self._has[uuid] = await self._begin(uuid, wanted)
         self.changed()
 
-    @staticmethod
-    def _differs(has: _Has, wanted: Json) -> bool:
-        return has.wanted.get("generation") != wanted.get("generation") or (bool(has.refused) and has.wanted != wanted)
+    def _differs(self, has: _Has, wanted: Json) -> bool:
+        """Whether what is there has to go; what was refused is looked at anew, since the policy may be another."""
+        if has.one is None or any(has.wanted.get(name) != wanted.get(name) for name in ("generation", *RUNS)):
+            return True
+        return not has.one.record.final and self._forbidden(wanted) is not None
+
+    def _forbidden(self, wanted: Json) -> str | None:
+        try:
+            self.allow(wanted)
+        except ValueError as error:
+            return str(error)
+        return None
 
     async def _begin(self, uuid: str, wanted: Json) -> _Has:
         try:
@@ -89,6 +104,10 @@ class Workloads:
             return _Has(wanted, refused=str(error))
         folder = self.home / uuid
         record = Record(generation=spec.generation, runtime=spec.runtime)
+        forbidden = self._forbidden(wanted)
+        if forbidden is not None and not await asyncio.to_thread(self._finished, folder, record):
+            await self._clear(uuid)
+            return _Has(wanted, refused=forbidden)
         if not await asyncio.to_thread(self._same, folder, record):
             await self._clear(uuid)
             await asyncio.to_thread(self._fresh, folder, record)
@@ -106,6 +125,15 @@ class Workloads:
             store.write(msgspec.structs.replace(record, begun=1))
             return True
         return known is not None and known.generation == record.generation
+
+    @staticmethod
+    def _finished(folder: Path, record: Record) -> bool:
+        """Whether nothing of this generation will run any more, so that its end and results may still be told."""
+        try:
+            known = Store(folder / "record.json").read()
+        except ValueError:
+            return False
+        return known is not None and known.final and known.generation == record.generation
 
     @staticmethod
     def _fresh(folder: Path, record: Record) -> None:
