@@ -146,10 +146,24 @@ class Attaching:
             ip=allocate(network.cidr, used, name, said.get("ip")), vif=vif_of(uuid),
             security_groups=said.get("security_groups") or [], extra=said.get("extra") or {},
         )  # fmt: skip
-        known = {"default", *(str(group.get("name")) for group in network.security_groups)}
-        if unknown := [group for group in port.security_groups if group not in known]:
-            raise bad(f"security_groups: {', '.join(unknown)} are none of the network's: {', '.join(sorted(known))}")
+        check_groups(network, port.security_groups)
         return port
+
+    async def change(self, port: Port, said: Json) -> Port:
+        """Its name, security groups and extra, while it is used; raises Refused."""
+        registry = self._registry
+        network = registry.table(Network).get(port.network)
+        others = registry.table(Port).by("network", port.network)
+        if any(other.name == said.get("name") and other.uuid != port.uuid for other in others):
+            raise taken(f"name: a port of network {port.network} is called {said['name']!r} already")
+        after = registry.stamped(port, **said)
+        if network is not None:
+            check_groups(network, after.security_groups)
+        event = {"board": port.board, "object": port.uuid, "port": port.uuid}
+        await registry.records.commit(Change().add(after).event(port.project, "port.changed", **event))
+        if network is not None:
+            await self.configure(network)
+        return after
 
     async def detach(self, board: Board, port: Port, manner: Manner) -> Answer:
         """Take a port away; a board that is offline learns it when it comes back."""
@@ -175,6 +189,13 @@ class Attaching:
     def connected(self, port: Port) -> bool:
         """Whether the board's end is there."""
         return self._networks.connected(port.uuid)
+
+
+def check_groups(network: Network, groups: list[str]) -> None:
+    """Raise Refused for security groups that the network has not."""
+    known = {"default", *(str(group.get("name")) for group in network.security_groups)}
+    if unknown := [group for group in groups if group not in known]:
+        raise bad(f"security_groups: {', '.join(unknown)} are none of the network's: {', '.join(sorted(known))}")
 
 
 def switch_config(network: Network) -> dict[str, Any]:

@@ -94,7 +94,9 @@ class Workloads:
         """The boards of a fleet are others now."""
         change, told = Change(), set()
         for parent in self._registry.table(Workload).by("fleet", fleet) if fleet else ():
-            told |= self._spread(change, parent)
+            if moved := self._spread(change, parent):
+                told |= moved
+                self._event(change, parent)
         if change.put or change.drop:
             await self._registry.records.commit(change)
             self._push(told)

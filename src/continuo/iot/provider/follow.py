@@ -35,7 +35,7 @@ def subjects(event: str, data: dict[str, Any]) -> frozenset[str]:
         case "board":
             found.add(f"board:{board or thing}")
         case "injection" | "service":
-            found.add(f"{kind}:{board}/{thing}")
+            found |= {f"{kind}:{board}/{thing}", f"{kind}s:{board}"}
         case "request":
             found.add(f"request:{request or thing}")
         case _:

@@ -73,6 +73,10 @@ PORT = Shape((
     Field("name", "string", most=64, least=1), Field("mac", "string", most=17), Field("ip", "string", most=15),
     Field("security_groups", "array", check=_texts), _EXTRA,
 ))  # fmt: skip
+PORT_PATCH = Shape(
+    (Field("name", "string", most=64, least=1), Field("security_groups", "array", check=_texts), _EXTRA),
+    _FIXED | {"network", "subnet", "mac", "ip", "VIF_name", "MAC_add", "board_uuid", "up", "connected", "message"},
+)  # fmt: skip
 WORKLOAD = Shape((
     Field("name", "string", required=True, most=63, least=1),
     Field("runtime", "string", choices=("process", "container")), Field("command", "array", check=_texts),

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from continuo.iot.provider.external import MARKER, Managed, Refused
+from continuo.iot.provider.external import MARKER, Absent, Managed, Observation, Readiness, Refused
 from continuo.iot.provider.lists import Collection, Row
+from continuo.iot.provider.rest import Rest
+from continuo.resources.boards_types import Action
 
 
 async def find(
@@ -67,3 +69,28 @@ def text(row: Mapping[str, Any], name: str) -> str:
 def path(*parts: str) -> str:
     """A path of the endpoint, whatever is in its parts."""
     return "/".join(quote(part, safe="") for part in parts)
+
+
+def online(board: Row) -> bool:
+    """Whether a board is connected."""
+    return text(board, "status") == "online"
+
+
+def untouched(managed: Managed[Any]) -> bool:
+    """Whether nothing was ever asked for: nothing of it can be outside."""
+    return not managed.external_name and not managed.uncertain
+
+
+def waiting(managed: Managed[Any], why: str, subjects: frozenset[str]) -> Observation:
+    """It cannot be made as things are, which is a state and no error; one of the subjects tells when that changes."""
+    if managed.deleting or Action.CREATE not in managed.policies:
+        return Observation(exists=False, subjects=subjects)
+    return Observation(exists=True, readiness=Readiness(False, why), subjects=subjects)
+
+
+async def removed(rest: Rest, where: str) -> None:
+    """Delete it; what is gone is as good."""
+    try:
+        await rest.act("DELETE", where)
+    except Absent:
+        return

@@ -86,6 +86,17 @@ def ports_router(face: Face) -> APIRouter:
         found, _ = face.port(face.who(request), port)
         return answer(narrowed(views.port(face.hub, found), request.query_params.get("fields")))
 
+    @router.patch("/{port}", openapi_extra=takes(bodies.PORT_PATCH, partial=True))
+    async def update(port: str, request: Request) -> Response:
+        """Change a port's name, security groups or extra; its addresses stay."""
+        caller = face.who(request)
+        _, board = face.port(caller, port)
+        allow(caller, "iot:port:change", board)
+        said, _ = await face.patch(request, bodies.PORT_PATCH)
+        found, board = face.port(caller, port)
+        allow(caller, "iot:port:change", board)
+        return answer(views.port(face.hub, await face.hub.attaching.change(found, said)))
+
     @router.delete("/{port}", status_code=204)
     async def delete(port: str, request: Request) -> Response:
         """Take a port from its board."""

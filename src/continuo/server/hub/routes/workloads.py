@@ -66,7 +66,8 @@ def _crud(face: Face, word: str, find: Find, change: str) -> APIRouter:
         """Change a workload: what runs is replaced."""
         caller = face.who(request)
         face.workload(find(caller, where, change), workload)
-        said = await face.body(request, bodies.WORKLOAD, partial=True)
+        said, nothing = await face.patch(request, bodies.WORKLOAD)
+        said.update({name: None for name in nothing & {"image", "replicas"}})
         found = _whole(face.workload(find(caller, where, change), workload))
         _check({**found.spec, **said})
         return answer(views.workload(hub, await hub.workloads.update(found, said)))
