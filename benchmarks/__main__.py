@@ -23,6 +23,7 @@ NAMES = (
     "networks",
     "tunnels",
     "agent",
+    "boards",
 )
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def metrics_served(at: Place | None, parts: Parts, trouble: Callable[[], str]) -> AsyncIterator[None]:
+async def metrics_served(
+    at: Place | None, parts: Parts, asked: Mapping[tuple[str, str], int], trouble: Callable[[], str]
+) -> AsyncIterator[None]:  # fmt: skip
     """Serve while the block runs; nothing where `at` is None. `trouble` says why the hub cannot work, or nothing."""
     if at is None:
         yield
@@ -30,7 +32,7 @@ async def metrics_served(at: Place | None, parts: Parts, trouble: Callable[[], s
         return web.Response(text=f"{said or 'ok'}\n", status=503 if said else 200)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text="".join(lines(parts)), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(text="".join(lines(parts, asked)), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
@@ -47,8 +49,8 @@ async def metrics_served(at: Place | None, parts: Parts, trouble: Callable[[], s
         await runner.cleanup()
 
 
-def lines(parts: Parts) -> Iterable[str]:
-    """The figures, in the text format of Prometheus."""
+def lines(parts: Parts, asked: Mapping[tuple[str, str], int]) -> Iterable[str]:
+    """The figures, in the text format of Prometheus. `asked`: REST requests by method and route."""
     from continuo.iot.hub.model import Board, Request
     from continuo.iot.hub.networks.metrics import lines as port_lines
 
@@ -66,6 +68,10 @@ def lines(parts: Parts) -> Iterable[str]:
     refused = parts.networks.refused
     yield from _metric("continuo_hub_network_refused_total", "counter", "Ends of ports that were not let in.", refused)
     yield from port_lines(parts.networks)
+    name = "continuo_hub_rest_requests_total"
+    yield f"# HELP {name} REST requests that ended.\n# TYPE {name} counter\n"
+    for (method, route), count in sorted(asked.items()):
+        yield f'{name}{{method="{method}",route="{route}"}} {count}\n'
 
 
 def _metric(name: str, kind: str, help: str, value: float) -> Iterable[str]:

@@ -151,7 +151,7 @@ async def _faced(
         say_ready(wish.ready_fd)
 
     try:
-        async with metrics_served(plan.metrics, parts, lambda: parts.core.database.trouble):
+        async with metrics_served(plan.metrics, parts, app.state.asked, lambda: parts.core.database.trouble):
             await serve(app, *_at(plan.rest), tls, "the hub's REST API", ready=ready)
     finally:
         ended.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -77,10 +78,11 @@ def handle_refusals(app: FastAPI) -> None:
 
 
 class Conventions:
-    """ASGI middleware: paths with and without a slash at their end, and versions in every answer."""
+    """ASGI middleware: paths with and without a slash at their end, and versions in every answer; counts what is asked."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, asked: Counter[tuple[str, str]] | None = None) -> None:
+        """`asked`: how often each method and route was, to be filled here."""
+        self._app, self._asked = app, Counter() if asked is None else asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -105,4 +107,13 @@ class Conventions:
             sentence = f"Version {asked} was requested, which is not supported: only {VERSION} is."
             await refused(406, sentence)(scope, receive, marked)
             return
-        await self._app(scope, receive, marked)
+        scope = dict(scope)
+        try:
+            await self._app(scope, receive, marked)
+        finally:
+            self._asked[_method(scope), getattr(scope.get("route"), "path", "none")] += 1
+
+
+def _method(scope: Scope) -> str:
+    """Of few, so that nobody can make up many."""
+    return scope["method"] if scope["method"] in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD") else "other"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from continuo.iot.hub.hub import Hub
@@ -43,7 +45,8 @@ def hub_app(hub: Hub, *, no_auth: bool = False) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router(face), dependencies=[Depends(ready)])
     handle_refusals(app)
-    app.add_middleware(Conventions)
+    app.state.asked = Counter[tuple[str, str]]()
+    app.add_middleware(Conventions, asked=app.state.asked)
     return app
 
 
