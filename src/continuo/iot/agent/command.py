@@ -28,8 +28,8 @@ def start(
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
-    if not verbose:
-        logging.getLogger("websockets").setLevel(logging.WARNING)
+    # Never DEBUG, at which it logs headers, and with them the tokens of tunnels.
+    logging.getLogger("websockets").setLevel(logging.INFO if verbose else logging.WARNING)
     if sys.version_info < (3, 12):  # later ones wait for their children so by themselves
         asyncio.get_event_loop_policy().set_child_watcher(_watcher())
     try:
