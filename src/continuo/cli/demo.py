@@ -15,11 +15,12 @@ from continuo.cli.output import make_console
 from continuo.cli.up import start_detached
 from continuo.resources.meta import Object
 
-BROKERS, SENSORS = "brokers", "sensors"
+BROKERS, SENSORS, BOARDS = "brokers", "sensors", "boards"
 SCENARIOS = {
     "vr-tour-creator": "one TOSCA blueprint, two OpenStack clusters, linked, running the VR Tour Creator",
     BROKERS: "four providers, a broker, two consumers: a catalog, an orchestrator, an aggregator, and what they cost",
     SENSORS: "a provider with boards at its edge, two consumers: sensors are found, bought, delivered and cancelled",
+    BOARDS: "a hub and five boards: plugins, a service, an encrypted network and a job, declared in one file",
 }
 
 
@@ -39,7 +40,7 @@ def examples() -> Path:
     show_default=True,
     help="Seconds to wait at most.",
 )
-@click.option("--hold", is_flag=True, help="Of sensors: let it run at the end, until Ctrl-C.")
+@click.option("--hold", "--keep", is_flag=True, help="Of sensors and boards: let it run until Ctrl-C.")
 @run
 async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> None:
     """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards.
@@ -47,6 +48,8 @@ async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> 
     SCENARIO brokers: a market of four providers, a broker and two consumers, and what brokering costs, measured here.
 
     SCENARIO sensors: boards at the edge of one cluster, whose readings two others buy. Nothing keeps running.
+
+    SCENARIO boards: a hub and five boards, and one file that says what they do. Nothing keeps running.
     """
     from continuo.cli.follow import follow, why_not_ready
 
@@ -61,6 +64,11 @@ async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> 
         from continuo.cli.sensors_demo.show import show as show_sensors
 
         await show_sensors(data or places.default_data() / SENSORS, timeout, hold)
+        return
+    if scenario == BOARDS:
+        from continuo.cli.boards_demo.show import show as show_boards
+
+        await show_boards(data or places.default_data() / BOARDS, timeout, hold)
         return
     console = make_console()
     data = data or places.default_data()
