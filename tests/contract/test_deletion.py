@@ -62,9 +62,17 @@ def test_no_finalizer_can_be_added_to_what_is_going(api: Api, maps: str) -> None
     api.patch(f"{maps}/a", {"metadata": {"finalizers": None}}).ok()
 
 
-def test_finalizers_need_a_domain(api: Api, maps: str) -> None:
-    message = api.post(maps, config_map("a", finalizers=["word"])).fails(422, "Invalid")
-    assert "metadata.finalizers" in message
+@pytest.mark.parametrize("bare", ["word", "in-use.crossplane.io"])
+def test_finalizers_of_built_in_kinds_need_a_domain_and_a_path(api: Api, maps: str, bare: str) -> None:
+    message = api.post(maps, config_map("a", finalizers=[bare])).fails(422, "Invalid")
+    rule = "name is neither a standard finalizer name nor is it fully qualified"
+    assert f'metadata.finalizers[0]: Invalid value: "{bare}": {rule}' in message
+    secrets = maps.removesuffix("configmaps") + "secrets"
+    api.post(secrets, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}).ok()
+    message = api.patch(f"{secrets}/s", {"metadata": {"finalizers": [bare]}}).fails(422, "Invalid")
+    assert f'metadata.finalizers[0]: Invalid value: "{bare}": {rule}' in message
+    api.patch(f"{secrets}/s", {"metadata": {"finalizers": ["iot.continuo.dev/in-use"]}}).ok()
+    api.patch(f"{secrets}/s", {"metadata": {"finalizers": None}}).ok()
 
 
 def test_the_timestamp_of_deletion_cannot_be_set_or_unset(api: Api, maps: str) -> None:

@@ -172,6 +172,8 @@ CASES: tuple[Case, ...] = (
             credentials={"source": "Secret", "secretRef": {"name": "s"}}),
     _config("another scheme", _OWN, ("spec.endpoint", "begins with http:// or https://"), endpoint="ftp://hub/",
             authType="noauth"),
+    _config("a project's name where its UUID is meant", _OWN,
+            ("spec.projectId", "must be a UUID, as IoTronic knows projects by"), authType="noauth", projectId="lab"),
     _config("a Secret without its name", _OWN, ("spec.credentials.secretRef", "is needed with source Secret"),
             credentials={"source": "Secret"}),
     _config("the provider's own files", _OWN, ("spec.credentials.source", "are for ClusterProviderConfigs"),

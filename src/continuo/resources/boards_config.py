@@ -22,6 +22,13 @@ Url = Annotated[
 ]  # fmt: skip
 
 
+Project = Annotated[
+    str,
+    Meta(max_length=36, pattern=r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$",
+         extra={"says": "must be a UUID, as IoTronic knows projects by, such as 5f1cbbd1-7b52-4a4e-8fd4-1f6f4c0b9b1f"}),
+]  # fmt: skip
+
+
 class AuthType(StrEnum):
     """How the provider says who it is."""
 
@@ -78,7 +85,10 @@ class ProviderConfigSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     endpoint: Annotated[Url, doc("Where it is, without `/v1`, such as `https://hub.example:8812`.")]
     auth_type: Annotated[AuthType, doc("How the provider says who it is.")] = AuthType.TOKEN
     auth_url: Annotated[Url | None, doc("Keystone, such as `https://keystone.example:5000/v3`.")] = None
-    project_id: Annotated[Short | None, doc("The project, with `noauth`.")] = None
+    project_id: Annotated[
+        Project | None,
+        doc("The project's UUID, with `noauth`; that of zeros where absent."),
+    ] = None
     ca_bundle: Annotated[
         Annotated[str, Meta(max_length=65_536)] | None,
         doc("Certificates that are trusted, as PEM, instead of the system's."),

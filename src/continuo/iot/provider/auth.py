@@ -14,7 +14,8 @@ import msgspec
 
 from continuo.iot.provider.external import NotSent, Refused, Unknown
 
-NOBODY = "0" * 32
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""User and project where nobody says any: of the form that IoTronic takes without authentication."""
 EARLY = 60.0
 """Seconds before its end at which a token is replaced."""
 
