@@ -6,6 +6,7 @@ import click
 
 from continuo.cli.boards_call import call
 from continuo.cli.boards_composition import composition, function
+from continuo.cli.boards_crds import crds
 from continuo.cli.boards_logs import logs
 from continuo.cli.boards_provider import provider
 from continuo.cli.boards_show import ls, tree
@@ -17,5 +18,5 @@ def boards() -> None:
     """Boards, fleets, plugins, networks and workloads: see them, sign and call plugins, run their provider."""
 
 
-for command in (ls, tree, call, logs, sign, provider, composition, function):
+for command in (ls, tree, call, logs, sign, provider, crds, composition, function):
     boards.add_command(command)

@@ -69,7 +69,7 @@ def _print_tree(found: Mapping[str, list[Object]]) -> None:
 def _print_boards(boards: list[Object], fleets: list[Object], *, wide: bool, namespaces: bool) -> None:
     from continuo.cli.boards_tree import external_name
 
-    names = {external_name(fleet): fleet["metadata"]["name"] for fleet in fleets}
+    names = {external_name(fleet): fleet["metadata"]["name"] for fleet in fleets if external_name(fleet)}
     columns = [*(["NAMESPACE"] if namespaces else []), "NAME", "STATUS", "FLEET", "READY", "SYNCED"]
     columns += ["UUID", "AGENT", "MESSAGE"] if wide else ["MESSAGE"]
     rows = []

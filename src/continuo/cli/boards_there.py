@@ -16,7 +16,8 @@ async def check_definitions(cluster: Any) -> None:
         await cluster.list(BOARD)
     except NotFound:
         raise Failed(
-            f"this cluster does not know {BOARD.resource}: apply what `continuo install --boards` prints first"
+            f"this cluster does not know {BOARD.resource}: "
+            "run `continuo boards crds | kubectl apply --server-side -f -` first"
         ) from None
 
 
