@@ -70,11 +70,10 @@ class Collection:
         return next((row for row in self._rows.values() if test(row)), None)
 
     def learn(self, row: Row) -> None:
-        """What the endpoint answered to a write of ours."""
+        """What the endpoint answered to a write of ours. An event may have told of something newer, which stays to be asked."""
         uuid = str(row["uuid"])
         self._rows[uuid] = row
         self._touch(uuid)
-        self._dirty.pop(uuid, None)
 
     def drop(self, uuid: str) -> None:
         """It was deleted."""
@@ -86,6 +85,14 @@ class Collection:
         """An event told that it did: the next look fetches it."""
         self._step += 1
         self._dirty[uuid] = self._step
+
+    def told(self, uuid: str, now: Row) -> None:
+        """An event told how these fields are now: nobody has to ask, if the others are known."""
+        if self._known(uuid):
+            self._rows[uuid] = {**self._rows[uuid], **now}
+            self._touch(uuid)
+        else:
+            self.changed(uuid)
 
     def forget(self) -> None:
         """Events may have been missed: the next look lists anew."""
