@@ -89,12 +89,10 @@ class Agent:
 
     def _cell(self) -> Cell:
         told = self._told
-        name = (
-            f"continuo-{hashlib.sha256(bytes(told.home.resolve())).hexdigest()[:12]}"  # several boards on one machine
-        )
         return Cell(
-            told.home, name=name, uids=told.uids, groups=told.groups, devices=told.devices, readable=told.readable
-        )
+            told.home, name=groups_of(told.home), uids=told.uids, groups=told.groups, devices=told.devices,
+            readable=told.readable,
+        )  # fmt: skip
 
     async def _look(self, cell: Cell) -> None:
         """End what was left running, and find out what this machine can confine."""
@@ -188,6 +186,11 @@ class Agent:
         }
 
 
+def groups_of(home: Path) -> str:
+    """What a board's control groups are called: of each folder its own, since a machine may be several boards."""
+    return f"continuo-{hashlib.sha256(bytes(home.resolve())).hexdigest()[:12]}"
+
+
 class _Ports:
     """Ports as a part."""
 
@@ -233,7 +236,7 @@ async def metrics_served(agent: Agent, where: str | None) -> AsyncIterator[None]
     from websockets.http11 import Request, Response
 
     host, _, port = where.rpartition(":")
-    if not port.isdigit() or host not in ("127.0.0.1", "localhost", "[::1]"):
+    if not port.isdecimal() or int(port) > 65535 or host not in ("127.0.0.1", "localhost", "[::1]"):
         raise BadSettings(f"--metrics {where!r}: it is served on this machine alone, as 127.0.0.1:9105")
 
     def respond(connection: ServerConnection, request: Request) -> Response:
