@@ -52,10 +52,11 @@ def _manifest(file: Path, text: str, key: Any, name: str) -> str:
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
-        raise BadInput(f"{file} is no YAML: {error}") from error
+        raise BadInput(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     count = 0
     for document in documents:
-        for item in document.get("items", [document]) if isinstance(document, dict) else []:
+        listed = document.get("items", [document]) if isinstance(document, dict) else None
+        for item in listed if isinstance(listed, list) else ():
             for kind, called, said in _signable(item):
                 said["signature"] = (_plugin if kind == "Plugin" else _workload)(said, called, key, name)
                 count += 1
