@@ -24,12 +24,19 @@ def keyed(pepper: str, secret: str) -> str:
 
 def make_token() -> str:
     """A secret of 256 bits."""
-    return secrets.token_urlsafe(32)
+    return _typed(32)
 
 
 def make_code() -> str:
     """A registration code: at most 36 characters, as IoTronic wants."""
-    return secrets.token_urlsafe(24)
+    return _typed(24)
+
+
+def _typed(size: int) -> str:
+    """As text that no command takes for an option."""
+    while (text := secrets.token_urlsafe(size)).startswith("-"):
+        pass
+    return text
 
 
 Make = Callable[[], str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from wampproto.auth.cryptosign import generate_cryptosign_keypair
 from wampproto.exception import ApplicationError
 
 from continuo.iot.hub.wamp import Limits
-from continuo.iot.wire import REGISTER, Message, Outcome, hub_procedure
+from continuo.iot.wire import REALM, REGISTER, Message, Outcome, hub_procedure
 from iot.hub.wamp.peer import CallError, Peer, Site, good, site
 
 pytestmark = pytest.mark.anyio
@@ -271,8 +272,23 @@ async def test_codes_are_not_tried_for_ever() -> None:
             assert "unknown" in (await registered(await here.join(), "guess")).message
         with pytest.raises(ApplicationError, match="authentication_failed"):
             await here.join()
-        with pytest.raises(ApplicationError, match="authentication_failed"):
-            await here.join(here.book.board("b1"))
+
+
+async def test_whoever_is_known_gets_in_whatever_others_at_the_same_address_try() -> None:
+    async with site(Limits(wrong=3, wrong_rate=0.001), lightning_rod=True) as here:
+        here.book.codes["c0de"] = "b1"
+        here.book.realms["a secret realm"] = "b3"
+        waits = await here.join()
+        for _ in range(6):
+            with contextlib.suppress(ApplicationError):
+                await registered(await here.join(), "guess")
+        with pytest.raises(CallError, match="unavailable"):  # no final answer: it is a good code, for later
+            await registered(waits, "c0de")
+        await here.join(here.book.board("b2"))
+        await here.join(realm="a secret realm")
+        for who, realm in ((wrong_key(here), REALM), (None, "a guessed realm")):
+            with pytest.raises(ApplicationError, match="authentication_failed"):
+                await here.join(who, realm=realm)
 
 
 async def test_what_is_told_is_heard(here: Site) -> None:

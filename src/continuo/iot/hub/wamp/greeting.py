@@ -12,7 +12,7 @@ from wampproto import messages
 
 from continuo.iot.hub.wamp import codec as wamp
 from continuo.iot.hub.wamp.codec import Codec, Malformed
-from continuo.iot.hub.wamp.identity import Challenged, Door, Refused, Who
+from continuo.iot.hub.wamp.identity import Challenged, Door, Newcomer, Refused, Who
 from continuo.iot.hub.wamp.limits import Limits, Purse
 
 _BAD = "wamp.error.protocol_violation"
@@ -48,7 +48,7 @@ async def greeted(
         async with asyncio.timeout(limits.hello):
             found = await _known(socket, codec, door, wrong, limits)
             if isinstance(found, Refused):
-                wrong.spend(1.0 if found.counts else 0.0)
+                wrong.spend(1.0 if found.counts and not wrong.empty else 0.0)
                 await _send(socket, codec, wamp.abort(found.reason, found.sentence))
             elif found is not None:
                 session = number()
@@ -66,9 +66,9 @@ async def _known(
     hello = await _next(socket, codec, limits)
     if not isinstance(hello, messages.Hello):
         return hello if hello is None or isinstance(hello, Refused) else Refused(_BAD, "a session begins with HELLO")
-    if wrong.empty:
-        return Refused("wamp.error.authentication_failed", "too many attempts failed from this address; wait a minute")
     found = door.greet(hello)
+    if wrong.empty and isinstance(found, Newcomer | Refused):  # codes can be guessed, keys and realms cannot
+        return Refused("wamp.error.authentication_failed", "too many attempts failed from this address; wait a minute")
     if not isinstance(found, Challenged):
         return found
     await _send(socket, codec, wamp.challenge(found.nonce))

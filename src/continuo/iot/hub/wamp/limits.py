@@ -39,7 +39,8 @@ class Limits:
     """How many connections may be at their greeting at once, and of one address; others wait."""
     wrong: float = 20.0
     wrong_rate: float = 0.5
-    """How many wrong codes and realms one address may try at once, and how many more in each second."""
+    """How many wrong codes and realms one address may try at once, and how many more in each second. Boards that prove a key
+    or a realm get in all the same: a whole laboratory may be behind one address."""
     sessions: int = 4
     """How many sessions one board may have open; its newest one that called `connection` counts."""
 

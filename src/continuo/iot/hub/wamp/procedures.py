@@ -67,7 +67,7 @@ class Procedures:
         if not isinstance(code, str) or not (key is None or _is_key(key)):
             raise Forbidden(INVALID_ARGUMENT, "code is a text, and key an Ed25519 public key in 64 hexadecimal digits")
         if wrong.empty:
-            return _refused("too many wrong codes came from this address; wait a minute")
+            raise Forbidden(UNAVAILABLE, "too many wrong codes came from this address; try again in a minute")
         if key is None and not self._lightning_rod:
             return _refused("this hub takes boards with a key only; `continuo hub --allow-lightning-rod` takes others")
         try:
