@@ -131,6 +131,7 @@ class Cell:
                     os.kill(process, signal.SIGKILL)
                     ended += 1
             group.remove()
+        shutil.rmtree(self._home / "work", ignore_errors=True)
         return ended
 
     async def probe(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -238,8 +239,7 @@ class Cell:
         code = end.get("exit")
         if not run._ended.done():
             run._ended.set_result(Ended(code, None if code is not None else end.get("signal", 9), reason))
-        if run.got.get("disk") == "watched":
-            await asyncio.to_thread(shutil.rmtree, self._home / "work" / str(run.slot), ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._own_folder(run.slot), ignore_errors=True)
         for _try in range(50):
             if run.group.remove():
                 break
@@ -279,12 +279,15 @@ class Cell:
 
     def _fallback(self, slot: int, confinement: Confinement, uid: int | None) -> Path:
         """A folder on disk for where no file system of its own can be made."""
-        folder = confinement.folder or self._home / "work" / str(slot)
+        folder = confinement.folder or self._own_folder(slot)
         if confinement.folder is None:  # what the one before left there is nobody's
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._own(folder, uid)
         return folder
+
+    def _own_folder(self, slot: int) -> Path:
+        return self._home / "work" / str(slot)
 
     def _own(self, folder: Path | None, uid: int | None) -> str | None:
         if folder is not None and uid is not None:
@@ -301,6 +304,7 @@ class Cell:
 
     def _free(self, slot: int, group: cgroups.Group) -> None:
         group.remove()
+        shutil.rmtree(self._own_folder(slot), ignore_errors=True)
         self._busy.discard(slot)
 
     def _background(self, work: Any) -> None:
