@@ -21,7 +21,6 @@ from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.boards import CLUSTER_PROVIDER_CONFIG, EXTERNAL_NAME, boards_crds
 from continuo.resources.meta import Kind, Object, annotations_of, condition
-from continuo.runtime import following
 from continuo.runtime.backoff import Backoff
 
 from .fake import Fake, served
@@ -109,11 +108,15 @@ class Bench:
         return annotations_of(self.get(kind, name)).get(EXTERNAL_NAME, "")
 
     async def until(self, kind: Kind, test: Callable[[list[Object]], bool], timeout: float = 15.0) -> list[Object]:
+        """Ask again and again: what is tested may be outside of the cluster, where nothing tells of changes."""
         try:
-            return await following.until(self.cluster, kind, test, "default", timeout=timeout)
-        except Exception as error:
+            async with asyncio.timeout(timeout):
+                while not _holds(test, found := self.api.list(kind, "default")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                return found
+        except TimeoutError:
             states = [(each["metadata"]["name"], each.get("status")) for each in self.api.list(kind, "default")]
-            raise AssertionError(f"{error}; {states}; {self.fake.log[-10:]}") from error
+            raise AssertionError(f"waited {timeout:g} s in vain; {states}; {self.fake.log[-10:]}") from None
 
     async def until_ready(self, kind: Kind, *names: str, status: str = "True", type_: str = "Ready") -> None:
         await self.until(kind, lambda found: said(found, names, type_, status))
@@ -139,6 +142,14 @@ class Bench:
     def events(self) -> list[tuple[str, str]]:
         """(reason, note) of all events."""
         return [(each["reason"], each.get("note", "")) for each in self.api.list(kinds.EVENT)]
+
+
+def _holds(test: Callable[[list[Object]], bool], found: list[Object]) -> bool:
+    """What a test asks of what is not there yet does not hold."""
+    try:
+        return test(found)
+    except (IndexError, KeyError):
+        return False
 
 
 def named(obj: Object, name: str) -> bool:
