@@ -232,6 +232,18 @@ async def test_workloads_of_boards_and_fleets(storage: str) -> None:
         await until(runs)
         agent.answers["WorkloadLogs"] = lambda uuid, tail: "hi\n" * tail
         assert (await lab.get("/v1/boards/one/workloads/job/logs?tail=2")).body == b"hi\nhi\n"
+        printed = "hi\nho\n"
+
+        def follow(_uuid: str, since: int | None, tail: int | None = None) -> Message:
+            told = printed[since:] if since is not None else "".join(printed.splitlines(keepends=True)[-(tail or 0) :])
+            return Message(
+                {"text": told[:2], "next": (since or len(printed) - len(told)) + 2, "over": True}, Outcome.SUCCESS
+            )
+
+        agent.answers["WorkloadFollow"] = follow
+        assert (await lab.get("/v1/boards/one/workloads/job/logs?tail=1&follow=true")).body == b"ho\n"
+        agent.answers["WorkloadFollow"] = Message("it is not there", Outcome.ERROR)
+        assert "not there" in (await lab.get("/v1/boards/one/workloads/job/logs?follow=true")).fault
         agent.answers["WorkloadResults"] = Message({"files": {"out": "hi"}}, Outcome.SUCCESS)
         assert (await lab.get("/v1/boards/one/workloads/job/results")).json == {"files": {"out": "hi"}}
         changed = await lab.ask("PATCH", "/v1/boards/one/workloads/job", {"command": ["echo", "ho"]})
@@ -241,7 +253,11 @@ async def test_workloads_of_boards_and_fleets(storage: str) -> None:
         assert [part["board"] for part in spread.json["parts"]] == [agent.board]
         late, _ = await bench.online(lab, "late")
         await lab.ask("PATCH", "/v1/boards/late", {"fleet": "all"})
-        parts = (await lab.get("/v1/fleets/all/workloads/web")).json["parts"]
+        told = (await lab.get("/v1/fleets/all/workloads/web")).json
+        assert told["missing"] == 0 and told["why"].keys() == {agent.board, late["uuid"]}
+        more = (await lab.ask("PATCH", "/v1/fleets/all/workloads/web", {"replicas": 5})).json
+        assert more["missing"] == 3 and len(more["parts"]) == 2
+        parts = told["parts"]
         assert {part["board"] for part in parts} == {agent.board, late["uuid"]}
         part = parts[0]["workload"]
         refused = await lab.ask("DELETE", f"/v1/boards/{parts[0]['board']}/workloads/{part}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,31 @@ async def test_a_job_leaves_its_exit_code_its_output_and_its_results(tmp_path: P
         assert await bed.workloads.logs(UUID) == "hello\noops\n"
         found = await bed.workloads.results(UUID)
         assert found["files"] == {"d/raw": {"base64": "/w=="}, "who": "me\n"}
-        assert (await bed.workloads.follow(UUID, 6, 0.0)) == {"text": "oops\n", "next": 11}
+        assert (await bed.workloads.follow(UUID, 6, 0.0)) == {"text": "oops\n", "next": 11, "over": True}
     async with board(tmp_path / "b") as bed:  # the agent's next life
         await bed.set(job(script, env={"WHO": "me"}, files={"in/greeting": "hello\n"}))
         assert (await bed.until("Succeeded"))["started"] == said["started"]
         assert await bed.workloads.logs(UUID, 1) == "oops\n"
         assert (await bed.workloads.results(UUID))["files"]["who"] == "me\n"
+
+
+async def test_whoever_follows_gets_what_is_printed_as_it_comes_and_hears_of_the_end(tmp_path: Path) -> None:
+    script = 'echo one; echo two; until [ -e go ]; do sleep 0.05; done; printf "three \\303"'
+    async with board(tmp_path / "b") as bed:
+        await bed.set(job(script))
+        await bed.until("Running")
+        await bed.workloads._log(UUID).wait(7, 20.0)
+        first = await bed.workloads.follow(UUID, None, tail=1)
+        assert first == {"text": "two\n", "next": 8, "over": False}
+        more = asyncio.create_task(bed.workloads.follow(UUID, 8, 60.0))
+        for folder in (tmp_path / "b").rglob("work"):
+            (folder / "go").write_text("x\n")
+        said = await more
+        assert (said["text"], said["next"]) == ("three ", 14)
+        last = await bed.workloads.follow(UUID, 14, 60.0)
+        assert (last["text"], last["next"]) == ("\ufffd", 15)
+        end = await asyncio.wait_for(bed.workloads.follow(UUID, 15, 600.0), 30)
+        assert end == {"text": "", "next": 15, "over": True}
 
 
 async def test_a_job_that_fails(tmp_path: Path) -> None:

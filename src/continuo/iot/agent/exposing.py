@@ -9,6 +9,9 @@ from continuo.iot.agent.board import Board
 from continuo.iot.agent.device import Refusal
 from continuo.iot.wire import Message, Outcome
 
+WAIT = 25.0
+"""Seconds that a call waits for more to be printed."""
+
 Method = Callable[..., Awaitable[Message]]
 
 
@@ -17,6 +20,8 @@ class Kept(Protocol):
     """What a part that keeps logs and results answers."""
 
     async def logs(self, uuid: str, tail: int = 200) -> str: ...
+
+    async def follow(self, uuid: str, since: int | None, seconds: float, tail: int | None) -> Any: ...
 
     async def results(self, uuid: str) -> Any: ...
 
@@ -29,7 +34,8 @@ class Exposing:
         self.methods: dict[str, Method] = {
             "ServiceEnable": self.enable, "ServiceRestore": self.enable, "ServiceDisable": self.disable,
             "ServicesStatus": self.services, "Create_VIF": self.no_vif, "Configure_VIF": self.no_vif,
-            "Remove_VIF": self.remove_vif, "WorkloadLogs": self.logs, "WorkloadResults": self.results,
+            "Remove_VIF": self.remove_vif, "WorkloadLogs": self.logs, "WorkloadFollow": self.follow,
+            "WorkloadResults": self.results,
         }  # fmt: skip
 
     async def enable(self, service: Any, public_port: Any = None) -> Message:
@@ -75,6 +81,13 @@ class Exposing:
     async def logs(self, uuid: str, tail: Any = None) -> Message:
         """The end of what a workload printed."""
         return Message(await self._kept().logs(uuid, int(tail or 200)), Outcome.SUCCESS)
+
+    async def follow(self, uuid: str, since: Any = None, tail: Any = None) -> Message:
+        """What a workload printed from a place on, as soon as there is more; without a place its last lines."""
+        said = await self._kept().follow(
+            uuid, None if since is None else int(since), WAIT, None if tail is None else int(tail)
+        )
+        return Message(said, Outcome.SUCCESS)
 
     async def results(self, uuid: str) -> Message:
         """The files that it left as its results."""

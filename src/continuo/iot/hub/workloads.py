@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,8 +30,8 @@ FIELDS = (
     "placement",
 )
 """What of a workload boards are told, beside its name."""
-_FOLLOW = 1.0
-"""Seconds between two looks at a log that is followed."""
+_FOLLOWERS = 16
+"""How many logs of one board may be followed: each is a call that waits."""
 
 
 class Workloads:
@@ -41,6 +41,7 @@ class Workloads:
         self._actions, self._boards = actions, boards
         self._registry = actions.registry
         self._placing = Placing(actions.registry)
+        self._followed: Counter[str] = Counter()
 
     # declaring
 
@@ -180,19 +181,28 @@ class Workloads:
         return said if isinstance(said, str) else ""
 
     async def follow(self, workload: Workload, tail: int) -> AsyncIterator[str]:
-        """What it wrote, and what it writes; until it ends, its board goes, or the reader does."""
-        before = ""
-        while True:
-            now = await self.logs(workload, max(tail, 1000))
-            news = newer(before, now) if before else _tail(now, tail)
-            if news:
-                yield news
-            before = now or before
-            if self.status(workload).get("phase") in ("Succeeded", "Failed", "Refused"):
-                return
-            if self._registry.table(Workload).get(workload.uuid) is None:
-                return
-            await asyncio.sleep(_FOLLOW)
+        """Its last lines and what it writes, until it ends, its board goes, or the reader does. Raises Refused at once."""
+        board = workload.board or ""
+        if self._followed[board] >= _FOLLOWERS:
+            raise Refused(
+                503, f"Board {board} has {_FOLLOWERS} logs followed already: close one of those, or ask without follow."
+            )
+        first = await self._ask(workload, "WorkloadFollow", workload.uuid, None, tail)
+        return self._following(workload, board, first)
+
+    async def _following(self, workload: Workload, board: str, said: Any) -> AsyncIterator[str]:
+        self._followed[board] += 1
+        try:
+            while isinstance(said, dict):
+                if text := said.get("text"):
+                    yield str(text)
+                if said.get("over") and not text:
+                    return
+                said = await self._ask(workload, "WorkloadFollow", workload.uuid, said.get("next"))
+        finally:
+            self._followed[board] -= 1
+            if not self._followed[board]:
+                del self._followed[board]
 
     async def results(self, workload: Workload) -> Any:
         """What it left as its results."""
@@ -217,16 +227,3 @@ class Workloads:
 def spec_of(said: Json) -> Json:
     """What of a body boards are told."""
     return {key: said[key] for key in FIELDS if key in said}
-
-
-def newer(before: str, now: str) -> str:
-    """What a log's end has that its end a moment ago had not."""
-    if now.startswith(before):
-        return now[len(before) :]
-    last = before[-200:]
-    at = now.rfind(last)
-    return now[at + len(last) :] if at >= 0 else now
-
-
-def _tail(text: str, lines: int) -> str:
-    return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+from collections.abc import Callable
 from pathlib import Path
 
 LIMIT = 512 * 1024
@@ -55,16 +57,33 @@ class Log:
 
     def tail(self, lines: int | None = None) -> str:
         """The last lines, or all that is kept."""
-        text = self.read()[1].decode(errors="replace")
-        if lines is None:
-            return text
-        return "".join(text.splitlines(keepends=True)[-lines:]) if lines > 0 else ""
+        return last_lines(self.read()[1].decode(errors="replace"), lines)
 
-    async def wait(self, since: int, seconds: float) -> None:
-        """Until there is more than up to a place, or the time is over."""
+    async def wait(self, since: int, seconds: float, over: Callable[[], bool] = lambda: False) -> None:
+        """Until there is more than up to a place, or nothing more will come, or the time is over."""
         try:
             async with asyncio.timeout(seconds), self._more:
-                while self.end() <= since:
+                while self.end() <= since and not over():
                     await self._more.wait()
         except TimeoutError:
             return
+
+    async def wake(self) -> None:
+        """Let those who wait see whether it is over."""
+        async with self._more:
+            self._more.notify_all()
+
+
+def last_lines(text: str, lines: int | None) -> str:
+    """So many of them, or all."""
+    if lines is None:
+        return text
+    return "".join(text.splitlines(keepends=True)[-lines:]) if lines > 0 else ""
+
+
+def whole_text(data: bytes) -> tuple[str, int]:
+    """The text, and of how many bytes: a letter printed in part is left for the next time, unless it is all there is."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data)
+    rest = len(decoder.getstate()[0])
+    return (text, len(data) - rest) if text or not rest else (decoder.decode(b"", True), len(data))

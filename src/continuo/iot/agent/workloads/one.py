@@ -130,6 +130,7 @@ class One:
         ended = records.end(self.spec, self.record, end.code, sentence, self.now(), first)
         await self._write(ended)
         if ended.final:
+            await self.log.wake()
             await whole(shutil.rmtree, self._work, True)
 
     @property

@@ -18,7 +18,7 @@ import msgspec
 
 from continuo.iot.agent.confinement import Limits
 from continuo.iot.agent.workloads import results
-from continuo.iot.agent.workloads.logs import Log
+from continuo.iot.agent.workloads.logs import Log, last_lines, whole_text
 from continuo.iot.agent.workloads.one import AGAIN, One
 from continuo.iot.agent.workloads.record import Record, Store
 from continuo.iot.agent.workloads.runtime import RESULTS, Runtime
@@ -174,12 +174,24 @@ class Workloads:
         """The last lines that it printed, or all that is kept. Raises LookupError."""
         return await asyncio.to_thread(self._log(uuid).tail, tail)
 
-    async def follow(self, uuid: str, since: int, seconds: float = FOLLOW) -> dict[str, Any]:
-        """What it printed from a place on (`text`), and the place after that (`next`); waits for more where there is none."""
-        its = self._log(uuid)
-        await its.wait(since, seconds)
-        start, data = await asyncio.to_thread(its.read, since)
-        return {"text": data.decode(errors="replace"), "next": start + len(data)}
+    async def follow(
+        self, uuid: str, since: int | None, seconds: float = FOLLOW, tail: int | None = None
+    ) -> dict[str, Any]:
+        """What it printed from a place on (`text`), the place after it (`next`), and whether no more will come (`over`).
+
+        Waits for more where there is none. Without a place: its last lines, at once. Raises LookupError.
+        """
+        has, its = self._known(uuid), self._log(uuid)
+
+        def over() -> bool:
+            return has.one is None or has.one.record.final
+
+        if since is not None:
+            await its.wait(since, seconds, over)
+        ended = over()  # all of what it printed is in the log when its end is said
+        start, data = await asyncio.to_thread(its.read, since or 0)
+        text, taken = whole_text(data)
+        return {"text": text if since is not None else last_lines(text, tail), "next": start + taken, "over": ended}
 
     async def results(self, uuid: str) -> dict[str, Any]:
         """What its last run left, by path, with its phase and exit code. Raises LookupError."""

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from continuo.iot.hub.model import Board, Fleet, Workload
+from continuo.iot.hub.hub import Hub
+from continuo.iot.hub.model import Board, Fleet, Json, Workload
 from continuo.iot.hub.refusals import Refused, bad
 from continuo.server.hub import bodies, views
 from continuo.server.hub.answers import answer
@@ -54,12 +55,12 @@ def _crud(face: Face, word: str, find: Find, change: str) -> APIRouter:
         said = await face.body(request, bodies.WORKLOAD)
         _check({"runtime": "process", **said})
         made = await hub.workloads.create(find(caller, where, change), {**_defaults(said), **said}, caller.user)
-        return answer(views.workload(hub, made), 201)
+        return answer(_with_places(hub, made), 201)
 
     @router.get("/{workload}")
     async def one(where: str, workload: str, request: Request) -> Response:
         """A workload, with how it goes."""
-        return answer(views.workload(hub, face.workload(find(face.who(request), where, see), workload)))
+        return answer(_with_places(hub, face.workload(find(face.who(request), where, see), workload)))
 
     @router.patch("/{workload}", openapi_extra=takes(bodies.WORKLOAD, partial=True))
     async def update(where: str, workload: str, request: Request) -> Response:
@@ -70,7 +71,7 @@ def _crud(face: Face, word: str, find: Find, change: str) -> APIRouter:
         said.update({name: None for name in nothing & {"image", "replicas"}})
         found = _whole(face.workload(find(caller, where, change), workload))
         _check({**found.spec, **said})
-        return answer(views.workload(hub, await hub.workloads.update(found, said)))
+        return answer(_with_places(hub, await hub.workloads.update(found, said)))
 
     @router.delete("/{workload}", status_code=204)
     async def delete(where: str, workload: str, request: Request) -> Response:
@@ -81,6 +82,15 @@ def _crud(face: Face, word: str, find: Find, change: str) -> APIRouter:
     return router
 
 
+def _with_places(hub: Hub, workload: Workload) -> Json:
+    """A workload; a fleet's with how many replicas have no board, and for each board why it has one or not."""
+    told = views.workload(hub, workload)
+    if workload.fleet is None:
+        return told
+    placed = hub.workloads.placed(workload)
+    return {**told, "missing": placed.missing, "why": dict(placed.why)}
+
+
 def _looking(router: APIRouter, face: Face) -> None:
     hub = face.hub
 
@@ -89,10 +99,9 @@ def _looking(router: APIRouter, face: Face) -> None:
         """What it wrote last; with `follow` also what it writes from now on."""
         found = face.workload(face.board(face.who(request), where), workload)
         tail = _number(request.query_params.get("tail", "100"))
-        first = await hub.workloads.logs(found, tail)
         if request.query_params.get("follow", "").lower() not in ("1", "true"):
-            return PlainTextResponse(first)
-        return StreamingResponse(_lines(face, found, tail), media_type="text/plain")
+            return PlainTextResponse(await hub.workloads.logs(found, tail))
+        return StreamingResponse(_lines(await hub.workloads.follow(found, tail)), media_type="text/plain")
 
     @router.get("/{workload}/results")
     async def results(where: str, workload: str, request: Request) -> Response:
@@ -101,9 +110,9 @@ def _looking(router: APIRouter, face: Face) -> None:
         return answer(await hub.workloads.results(found))
 
 
-async def _lines(face: Face, workload: Workload, tail: int) -> AsyncIterator[bytes]:
+async def _lines(said: AsyncIterator[str]) -> AsyncIterator[bytes]:
     try:
-        async for text in face.hub.workloads.follow(workload, tail):
+        async for text in said:
             yield text.encode("utf-8", "replace")
     except Refused as error:
         yield f"\n--- {error}\n".encode()
