@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -182,7 +182,7 @@ class Reconciler(Generic[P]):
         try:
             made = await external.create(managed)
         except Conflicting as error:
-            return await self._trouble(obj, "CannotCreateExternalResource", error)  # it may be ours: look for it
+            return await self._taken(obj, managed, external, error)
         except (Refused, NotSent, NotConnected, NotYet) as error:
             async with asyncio.timeout(AFTERWARDS):
                 obj = await self._annotate(obj, {FAILED: stamp(self._tools.world.now())})
@@ -196,6 +196,18 @@ class Reconciler(Generic[P]):
         creating = [conditions.ready(False, conditions.CREATING, "it was created and is not looked at yet"), _well()]
         await self._say(obj, creating)
         return Result(0.0)
+
+    async def _taken(self, obj: Object, managed: Managed[P], external: External[P], error: Conflicting) -> Result:
+        """Something is there already: ours, of a creation whose answer was lost, or somebody else's."""
+        try:
+            found = await external.observe(replace(managed, external_name="", uncertain=True))
+        except Exception as trouble:
+            return await self._trouble(obj, "CannotCreateExternalResource", trouble)
+        if found.exists and found.external_name:
+            await self._named(obj, found.external_name)
+            return Result(0.0)
+        obj = await self._annotate(obj, {FAILED: stamp(self._tools.world.now())})
+        return await self._trouble(obj, "CannotCreateExternalResource", error)
 
     async def _update(self, obj: Object, managed: Managed[P], seen: Observation, external: External[P]) -> Result:
         try:
