@@ -95,6 +95,11 @@ def resized(flavor: Object, amounts: Mapping[str, str]) -> Object:
     return {**data, "characteristics": {**own, **amounts}}
 
 
+def resizing(amounts: Mapping[str, str]) -> Object:
+    """The patch of a flavor's typeData that leaves it with exactly these amounts."""
+    return {"characteristics": {name: amounts.get(name) for name in DIVISIBLE}}
+
+
 def together(one: Mapping[str, str], other: Mapping[str, str]) -> Amounts:
     """Two amounts as one."""
     keys = [name for name in DIVISIBLE if name in one or name in other]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from continuo.edge.node import SELLER, SIDE
 from continuo.edge.rear import holds
-from continuo.edge.rear.names import DEVICE, TRADE
+from continuo.edge.rear.names import DEVICE, REST_OF, TRADE
 from continuo.kube.port import Cluster
 from continuo.resources.errors import NotFound
 from continuo.resources.kinds import ALLOCATION, FLAVOR, FLUIDOS_CONTRACT, SECRET, TRANSACTION
-from continuo.resources.meta import Object, labels_of
+from continuo.resources.meta import Object, annotations_of, labels_of
 from continuo.runtime.cache import Cache
 from continuo.runtime.informer import Informer, Watch
 
@@ -34,6 +34,7 @@ class Books:
         by_name = {
             "name": lambda obj: (obj["metadata"]["name"],),
             "transaction": holds.transactions,
+            "origin": lambda obj: (annotations_of(obj)[REST_OF],) if REST_OF in annotations_of(obj) else (),
             "device": lambda obj: (
                 ((obj["metadata"]["namespace"], labels_of(obj)[DEVICE]),) if DEVICE in labels_of(obj) else ()
             ),
@@ -105,6 +106,11 @@ class Books:
     def of_device(self, namespace: str, device: str) -> list[Object]:
         """The Flavors of one device's sensors."""
         return self.flavors.by_index("device", (namespace, device))
+
+    def rests(self, origin: str) -> dict[str, str]:
+        """The flavors that were cut from one, with their UIDs."""
+        found = self.flavors.by_index("origin", origin)
+        return {obj["metadata"]["name"]: obj["metadata"]["uid"] for obj in found}
 
     def held(self, transaction: str) -> list[Object]:
         """The Flavors that a transaction holds."""

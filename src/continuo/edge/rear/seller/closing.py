@@ -8,17 +8,13 @@ import msgspec
 
 from continuo.edge.node import NodeIdentity
 from continuo.edge.rear import slices
-from continuo.edge.rear.names import K8SLICE
+from continuo.edge.rear.names import K8SLICE, REST_OF
 from continuo.edge.rear.seller import deeds
 from continuo.edge.rear.seller.books import Books
+from continuo.edge.rear.seller.merging import REST
 from continuo.edge.rear.seller.writes import Writes
 from continuo.resources.kinds import FLAVOR, TRANSACTION
 from continuo.resources.meta import Object, annotations_of, labels_of
-
-REST = "rear.continuo.dev/rest"
-"""Annotation of a K8Slice's flavor: what is left after a purchase, until a flavor of its own offers that."""
-REST_OF = "rear.continuo.dev/rest-of"
-"""Annotation of a flavor that offers a rest: that of which it is one."""
 
 
 class Closing:
@@ -41,7 +37,7 @@ class Closing:
             return patch
         told = {"transaction": transaction["metadata"]["name"], "amounts": left}
         patch["metadata"]["annotations"][REST] = msgspec.json.encode(told).decode()
-        patch.setdefault("spec", {})["flavorType"] = {"typeData": slices.resized(flavor, configuration["data"])}
+        patch.setdefault("spec", {})["flavorType"] = {"typeData": slices.resizing(configuration["data"])}
         return patch
 
     async def complete(self, transaction: Object, flavor: Object) -> Object:
@@ -71,7 +67,8 @@ class Closing:
             **flavor["spec"], "availability": True,
             "flavorType": {**flavor["spec"]["flavorType"], "typeData": slices.resized(flavor, amounts)},
         }  # fmt: skip
-        about = {"labels": labels_of(flavor), "annotations": {REST_OF: flavor["metadata"]["name"]}}
+        origin = annotations_of(flavor).get(REST_OF) or flavor["metadata"]["name"]
+        about = {"labels": labels_of(flavor), "annotations": {REST_OF: origin}}
         owners = flavor["metadata"].get("ownerReferences")
         about |= {"ownerReferences": owners} if owners else {}
         name = slices.rest_name(flavor, transaction)

@@ -17,6 +17,7 @@ from continuo.edge.rear.refusals import Refusal
 from continuo.edge.rear.seller import deeds
 from continuo.edge.rear.seller.books import Books
 from continuo.edge.rear.seller.closing import Closing
+from continuo.edge.rear.seller.merging import Merging
 from continuo.edge.rear.seller.writes import Writes
 from continuo.edge.rear.times import seconds
 from continuo.resources.kinds import ALLOCATION, FLUIDOS_CONTRACT, SECRET, TRANSACTION
@@ -58,6 +59,7 @@ class Keeper:
     ) -> None:  # fmt: skip
         self._books, self._writes, self._closing = books, writes, closing
         self._clock, self._expiry, self._lender = clock, expiry, lender
+        self._merging = Merging(books, writes)
         self.controller: Controller[str] = Controller("rear-trades", self.reconcile, backoff=backoff)
         books.on_trade(self.controller.add)
         if lender is not None:
@@ -116,6 +118,7 @@ class Keeper:
         held = [flavor["metadata"]["name"] for flavor in self._books.held(own)]
         for name in dict.fromkeys((*flavors, *held)):
             await self._writes.release(name, own, lambda _hold: True)
+            await self._merging.tidy(name)
         await self._writes.remove(SECRET, names.secret_name(own), self._books.namespace)
         await self._writes.remove(TRANSACTION, own, self._books.namespace)
         kept = [each for each in meta["finalizers"] if each != FINALIZER]
@@ -192,6 +195,7 @@ class Keeper:
             live = await self._books.live_flavor(name) if first else None
             if live is not None and own in holds.read(live):
                 return False
+            await self._merging.tidy(name)
         return True
 
     async def _remains(self, own: str) -> Result:

@@ -23,6 +23,7 @@ from continuo.edge.rear.requests import PurchaseRequest, ReserveRequest
 from continuo.edge.rear.seller import deeds
 from continuo.edge.rear.seller.books import Books
 from continuo.edge.rear.seller.closing import Closing
+from continuo.edge.rear.seller.merging import Merging
 from continuo.edge.rear.seller.writes import Writes
 from continuo.edge.rear.terms import SensorTerms, check_rate, sensor_terms
 from continuo.edge.rear.times import seconds, stamp
@@ -56,6 +57,7 @@ class Market:
     ) -> None:  # fmt: skip
         self.books, self._writes, self.node, self._closing = books, writes, node, closing
         self._egress, self._clock, self._expiry = egress, clock, expiry
+        self._merging = Merging(books, writes)
 
     # --- reserving ----------------------------------------------------------------------------------------------------
     async def reserve(self, request: ReserveRequest, peer: str | None) -> Object:
@@ -285,6 +287,7 @@ class Market:
         async with self._writes.turn(own):
             for name in flavors:
                 await self._writes.release(name, own, lambda hold: not hold.contract)
+                await self._merging.tidy(name)
             live = await self.books.live_flavor(flavors[0])
             if live is not None and own in holds.read(live):
                 contract = contract_name(flavors[0], own)
