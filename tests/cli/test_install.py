@@ -17,11 +17,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from continuo.cli.boards_manifests import Boards
 from continuo.cli.edge_manifests import Edge
 from continuo.cli.install import install
 from continuo.cli.main import cli
 from continuo.cli.manifests import Setup, install_objects, operator_rules
 from continuo.edge.node import NodeIdentity
+from continuo.resources.boards import MANAGED_KINDS, boards_crds
 from continuo.resources.crds import edge_crds, fluidos_crds, own_crds
 from continuo.resources.meta import Object
 from continuo.tosca.deployment import to_yaml
@@ -38,6 +40,12 @@ SETUPS = [
         options=("--admit=spiffe://b.example", "--seller=spiffe://b.example"),
         relay_options=("--cloudcore=http://cloudcore.kubeedge.svc:9443", "--give-up=60"),
     )),
+    Setup("registry.example/continuo:v9", "platform", 3, boards=Boards(
+        public="hub.example", storage="5Gi", database="hub-database", tls=True, options=("--poll-interval=300",),
+        hub_options=("--allow-lightning-rod",),
+    )),
+    Setup("registry.example/continuo:v9", operator=False, replicas=1, boards=Boards()),
+    Setup("registry.example/continuo:v9", operator=False, replicas=1, boards=Boards(hub=False)),
     Setup("registry.example/continuo:v9", operator=False, edge=Edge(
         "p.example", buy=False, options=("--admit=spiffe://b.example",), storage="",
         host_path="/run/spire/agent-sockets", socket="api.sock",
@@ -90,6 +98,17 @@ def test_a_site_brings_fluidos_kinds_and_kubeedges_only_on_demand() -> None:
     assert names("--no-operator") == fluidos
 
 
+def test_boards_bring_their_kinds_and_crossplane_may_compose_them() -> None:
+    found = list(yaml.safe_load_all(printed("--boards", "--no-operator")))
+    crds = [obj["metadata"]["name"] for obj in found if obj["kind"] == "CustomResourceDefinition"]
+    assert crds == [crd["metadata"]["name"] for crd in boards_crds()]
+    label = "rbac.crossplane.io/aggregate-to-crossplane"
+    (role,) = [obj for obj in found if obj["metadata"].get("labels", {}).get(label) == "true"]
+    (composed,) = [rule["resources"] for rule in role["rules"] if "create" in rule["verbs"]]
+    assert composed == sorted(kind.kind.plural for kind in MANAGED_KINDS)
+    assert "Secret" not in {obj["kind"] for obj in found}, "by reference alone"
+
+
 def test_who_only_buys_has_no_relay_and_no_rights_beyond_its_namespace() -> None:
     found = install_objects(SETUPS[-1], crds=False)
     deployments = [obj["metadata"]["name"] for obj in found if obj["kind"] == "Deployment"]
@@ -100,16 +119,17 @@ def test_who_only_buys_has_no_relay_and_no_rights_beyond_its_namespace() -> None
 
 def test_printed_commands_are_commands() -> None:
     """What the containers are told to run is understood, and is what was asked for."""
-    for setup in SETUPS[-3:]:
+    for setup in SETUPS[5:]:
         for obj in install_objects(setup, crds=False):
             if obj["kind"] == "Deployment":
                 words = obj["spec"]["template"]["spec"]["containers"][0]["args"]
                 command: click.Command = cli
-                while isinstance(command, click.Group):
+                while isinstance(command, click.Group) and not words[0].startswith("-"):
                     found = command.get_command(click.Context(command), words[0])
                     assert found is not None, words
                     command, words = found, words[1:]
-                command.make_context("continuo", list(words)).close()
+                words = [each for each in words if not each.startswith("--tls-")]  # of files that are only there
+                command.make_context("continuo", words).close()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +149,17 @@ def test_printed_commands_are_commands() -> None:
         ((*SITE, "--spiffe-host-path", "run/spire"), "--spiffe-host-path is 'run/spire'"),
         ((*SITE, "--spiffe-socket", "a/b"), "--spiffe-socket is 'a/b'"),
         (("--no-operator",), "nothing is left to install"),
+        (("--hub-public", "hub.example"), "--hub-public is about boards: add --boards"),
+        (("--no-hub",), "--no-hub is about boards: add --boards"),
+        (("--boards", "--no-hub", "--hub-tls-secret"), "--hub-tls-secret is about the hub"),
+        (("--boards", "--hub-storage", "much"), "--hub-storage is 'much'; a size looks like 1Gi"),
+        (("--boards", "--hub-public", "a b"), "--hub-public is 'a b'"),
+        (("--boards", "--hub-database-secret", "A_B"), "--hub-database-secret is 'A_B'"),
+        (
+            ("--boards", "--hub-option=--ports=none", "--boards-option=--poll-interval=0"),
+            "`continuo boards provider`: ",
+        ),
+        (("--boards", "--hub-option=--nothing"), "`continuo hub`: No such option"),
     ],
 )
 def test_a_site_that_cannot_be_gets_a_sentence(arguments: tuple[str, ...], says: str) -> None:
@@ -178,7 +209,18 @@ def values_for(setup: Setup) -> Object:
         "catalog": {"enabled": setup.catalog},
         "server": {**server, "orchestration": setup.orchestration or ""},
         **({"edge": edge_values(setup.edge)} if setup.edge is not None else {}),
+        **({"boards": boards_values(setup.boards, setup.replicas)} if setup.boards is not None else {}),
     }
+
+
+def boards_values(boards: Boards, replicas: int) -> Object:
+    return {
+        "enabled": True, "replicas": replicas, "options": list(boards.options),
+        "hub": {
+            "enabled": boards.hub, "public": boards.public, "storage": boards.storage, "databaseSecret": boards.database,
+            "tls": boards.tls, "options": list(boards.hub_options),
+        },
+    }  # fmt: skip
 
 
 def edge_values(edge: Edge) -> Object:
@@ -278,6 +320,7 @@ def test_the_charts_defaults_are_the_commands() -> None:
     assert said["enabled"] is (defaults.edge is not None) and values["operator"]["enabled"] is defaults.operator
     assert (said["namespace"], said["relay"]["storage"]) == (site.namespace, site.storage)
     assert said["spiffe"] == {"hostPath": site.host_path, "socket": site.socket}
+    assert values["boards"]["hub"]["storage"] == Boards().storage and values["boards"]["enabled"] is False
     assert values["server"]["applicationsNamespace"] == defaults.applications_namespace
     assert install_objects(defaults) == list(yaml.safe_load_all(printed()))
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from continuo.cli.failures import BadInput
+from continuo.cli.install_boards import BOARDS, boards_of, boards_options
 from continuo.cli.install_edge import edge_of, edge_options
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -30,6 +31,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
     help="An account for `catalog serve --link` too, of which it needs a kubeconfig.",
 )  # fmt: skip
 @edge_options
+@boards_options
 @click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 def install(
@@ -44,14 +46,14 @@ def install(
     catalog: bool,
     crds_only: bool,
     output: str,
-    **site: Any,
+    **more: Any,
 ) -> None:
     """Print CRDs, RBAC and Deployments: `continuo install | kubectl apply --server-side -f -`."""
     from continuo.cli.manifests import Setup, definitions, install_objects
     from continuo.tosca.deployment import to_yaml
 
     spaces = {"--namespace": namespace, "--applications-namespace": applications_namespace}
-    for option, name in {**spaces, "--edge-namespace": site["edge_namespace"]}.items():
+    for option, name in {**spaces, "--edge-namespace": more["edge_namespace"]}.items():
         if not _NAME.match(name):
             raise BadInput(f"{option} {name!r} must be at most 63 lower-case letters, digits and dashes")
     setup = Setup(
@@ -64,10 +66,11 @@ def install(
         broker=broker,
         catalog=catalog,
         operator=operator,
-        edge=edge_of(**site),
+        boards=boards_of(**{name: more.pop(name) for name in BOARDS}),
+        edge=edge_of(**more),
     )
-    if not (operator or server or broker or catalog or setup.edge is not None):
-        raise BadInput("nothing is left to install: leave --no-operator out, or add --edge")
+    if not (operator or server or broker or catalog or setup.edge or setup.boards):
+        raise BadInput("nothing is left to install: leave --no-operator out, or add --edge or --boards")
     objects = definitions(setup) if crds_only else install_objects(setup)
     if output == "json":
         import json

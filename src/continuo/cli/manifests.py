@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from continuo.broker.selector.desk import BROKER_FOLLOWS
 from continuo.broker.selector.names import CONSUMER, LIQO_CONSUMER, LIQO_TENANT
+from continuo.cli.boards_manifests import Boards, boards_objects
 from continuo.cli.edge_manifests import Edge, edge_objects
 from continuo.cli.manifest_parts import (
     FOLLOW,
@@ -29,6 +30,7 @@ from continuo.federation.watches import WATCHES
 from continuo.orchestrator.caches import management_watches
 from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import broker, kinds
+from continuo.resources.boards import boards_crds
 from continuo.resources.crds import edge_crds, fluidos_crds, own_crds
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -63,6 +65,8 @@ class Setup:
     """False where no clusters are managed: a site of a market needs none."""
     edge: Edge | None = None
     """One site of a market for sensors, and its relay."""
+    boards: Boards | None = None
+    """The provider of the kinds of boards, and a hub."""
 
 
 def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
@@ -73,15 +77,19 @@ def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     found += _server(setup) if setup.server else []
     found += _broker(setup) if setup.broker else []
     found += _catalog(setup) if setup.catalog else []
-    return found + edge_objects(setup.image, setup.namespace, setup.edge) if setup.edge is not None else found
+    found += edge_objects(setup.image, setup.namespace, setup.edge) if setup.edge is not None else []
+    if setup.boards is not None:
+        found += boards_objects(setup.image, setup.namespace, setup.replicas, setup.boards)
+    return found
 
 
 def definitions(setup: Setup) -> list[Object]:
     """The kinds that have to be known before anything else."""
     own = own_crds() if setup.operator or setup.server or setup.broker or setup.catalog else []
+    boards = boards_crds() if setup.boards is not None else []
     if setup.edge is None:
-        return own
-    return [*own, *(edge_crds() if setup.edge.kubeedge else fluidos_crds())]
+        return [*own, *boards]
+    return [*own, *(edge_crds() if setup.edge.kubeedge else fluidos_crds()), *boards]
 
 
 def _namespace_labels(setup: Setup) -> dict[str, str]:
