@@ -112,7 +112,11 @@ def leaf(words: tuple[str, ...]) -> tuple[click.Command, list[str]]:
     """The click command that the words name, and its arguments."""
     command: click.Command = cli
     rest = list(words[1:])
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+    while isinstance(command, click.Group):
+        own = own_options(command, rest)
+        if own == len(rest) or rest[own].startswith("-"):
+            break
+        rest = rest[own:]
         found = command.get_command(click.Context(command), rest[0])
         if found is None:
             raise click.UsageError(f"there is no command {rest[0]}")
@@ -120,13 +124,36 @@ def leaf(words: tuple[str, ...]) -> tuple[click.Command, list[str]]:
     return command, rest
 
 
+def own_options(command: click.Command, words: list[str]) -> int:
+    """How many of the first words are options of this command, with their values."""
+    takes = {
+        name: 0 if getattr(option, "is_flag", False) else option.nargs
+        for option in command.get_params(click.Context(command)) if isinstance(option, click.Option)
+        for name in (*option.opts, *option.secondary_opts)
+    }  # fmt: skip
+    at = 0
+    while at < len(words) and (name := words[at].partition("=")[0]) in takes:
+        at += 1 + (0 if "=" in words[at] else takes[name])
+    return min(at, len(words))
+
+
+def parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> None:
+    """Let click read a whole command line: each group's own options, then its subcommand's."""
+    with command.make_context(command.name or "continuo", words, parent=parent) as context:
+        rest = [*context._protected_args, *context.args] if isinstance(command, click.Group) else []
+        if isinstance(command, click.Group) and rest:
+            _, found, rest = command.resolve_command(context, rest)
+            assert found is not None
+            parse(found, rest, context)
+
+
 def complaint(words: tuple[str, ...]) -> str:
     """What click says against this command line, without running it; empty when it can be run."""
     try:
-        command, rest = leaf(words)
+        command, _ = leaf(words)
         if isinstance(command, click.Group) and not command.invoke_without_command:
             raise click.UsageError("a command is missing")
-        command.make_context(" ".join(words[:2]), rest).close()
+        parse(cli, list(words[1:]))
     except click.ClickException as error:
         return error.format_message()
     return ""
@@ -159,6 +186,12 @@ def test_every_command_on_the_pages_parses(desk: Path) -> None:
         ("continuo plan", "Missing option"),
         ("continuo up --speed fast", "not a valid float"),
         ("continuo tosca", "a command is missing"),
+        ("continuo hub nonsense", "there is no command nonsense"),
+        ("continuo hub --data d nonsense", "there is no command nonsense"),
+        ("continuo hub --data=d --insecure token nonsense", "there is no command nonsense"),
+        ("continuo hub --data d token", "a command is missing"),
+        ("continuo hub --data d token add --projekt p", "No such option"),
+        ("continuo hub --speed 3 token ls", "No such option"),
         ("sed 's/a|b/c/' x.yaml | continuo apply -f - --what > out.txt 2>/dev/null # why", "No such option"),
     ],
 )
