@@ -106,7 +106,7 @@ class Fake:
             ("GET", "/v1/boards/{b}/plugins/{p}", self._injection), ("POST", "/v1/boards/{b}/plugins/{p}", self._act),
             ("DELETE", "/v1/boards/{b}/plugins/{p}", self._remove),
             ("PUT", "/v1/fleets/{f}/plugins", self._inject_all), ("POST", "/v1/fleets/{f}/plugins/{p}", self._act_all),
-            ("DELETE", "/v1/fleets/{f}/plugins/{p}", self._remove_all),
+            ("GET", "/v1/fleets/{f}/plugins/{p}", self._having), ("DELETE", "/v1/fleets/{f}/plugins/{p}", self._remove_all),
             ("GET", "/v1/{kind}/detail", self._list), ("GET", "/v1/{kind}", self._list),
             ("POST", "/v1/{kind}", self._post), ("GET", "/v1/{kind}/{uuid}", self._get),
             ("PATCH", "/v1/{kind}/{uuid}", self._patch), ("DELETE", "/v1/{kind}/{uuid}", self._delete),
@@ -244,12 +244,19 @@ class Fake:
         each = self.boards_plugins.get(board, {}).get(plugin)
         if each is None or not self.events:
             return refusal(404, f"Plugin {plugin} is not injected into board {board}.")
+        return web.json_response(self._said(board, plugin, each))
+
+    async def _having(self, request: web.Request) -> web.StreamResponse:
+        plugin = request.match_info["p"]
+        held = [(board, self.boards_plugins.get(board, {}).get(plugin)) for board in self._members(request)]
+        return web.json_response({"injections": [self._said(board, plugin, each) for board, each in held if each]})
+
+    def _said(self, board: str, plugin: str, each: OnBoard) -> dict[str, Any]:
         failed = board in self.failing
         state = "refused" if failed else "running" if each.running else "injected"
-        told = {"plugin": plugin, "board": board, "status": "injected", "onboot": each.onboot, "running": each.running,
+        return {"plugin": plugin, "board": board, "status": "injected", "onboot": each.onboot, "running": each.running,
                 "state": state, "hash": each.hash, "alive": each.running and not failed, "parameters": each.parameters,
                 "message": "no key of the policy signed it" if failed else ""}  # fmt: skip
-        return web.json_response(told)
 
     def _put(self, board: str, plugin: str, onboot: bool) -> str:
         known = self.boards_plugins.setdefault(board, {})

@@ -149,6 +149,11 @@ class Result(Record, frozen=True, kw_only=True, omit_defaults=True):
     result: str = "RUNNING"
     message: str = ""
 
+    @property
+    def open_at(self) -> str:
+        """The board that has not said yet how it went; empty where that is known."""
+        return self.board if self.result == "RUNNING" else ""
+
 
 class Token(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody who may use the REST interface; `uuid` is the hash of the token."""

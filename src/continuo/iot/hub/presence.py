@@ -16,6 +16,8 @@ from continuo.iot.hub.setting import AGENT
 from continuo.iot.wire import Message
 
 log = logging.getLogger(__name__)
+_LONGEST = 200
+"""Characters of a board's sentence that an event repeats."""
 _EVENTS = {
     "plugins": ("injection.changed", "plugin"), "services": ("service.changed", "service"),
     "ports": ("port.changed", "port"), "workloads": ("workload.changed", "workload"),
@@ -53,7 +55,10 @@ class SessionPresence:
                 realm_hash=None if key is not None else secrets.digest(realm),
             )  # fmt: skip
             log.info("board %s has registered in session %d", board.uuid, session)
-            await registry.records.commit(Change().add(board).event(board.project, "board.updated", board=board.uuid))
+            spent = {"state": "spent", "expires_at": int(board.code_expires)}
+            now = {"status": registry.status(board), "registration": spent}
+            change = Change().add(board).event(board.project, "board.updated", board=board.uuid, now=now)
+            await registry.records.commit(change)
         return bootstrap(registry, board, code, realm)
 
     def key_of(self, board: str) -> str | None:
@@ -78,7 +83,11 @@ class SessionPresence:
         )  # fmt: skip
         self._boards[session] = board
         registry.sessions[board] = session
-        change = Change().add(changed).event(found.project, "board.online", board=board)
+        now = {
+            "status": "online", "lr_version": changed.lr_version, "agent_version": changed.agent_version,
+            "connectivity": changed.connectivity, "capabilities": changed.capabilities, "session": str(session),
+        }  # fmt: skip
+        change = Change().add(changed).event(found.project, "board.online", board=board, now=now)
         await registry.records.commit(change)
         self.came(changed)
 
@@ -90,8 +99,9 @@ class SessionPresence:
             return
         del registry.sessions[board]
         found = registry.table(Board).get(board)
+        gone = {"status": "offline", "session": None}
         if found is not None:
-            await registry.records.commit(Change().event(found.project, "board.offline", board=board))
+            await registry.records.commit(Change().event(found.project, "board.offline", board=board, now=gone))
 
     async def notified(self, board: str, message: Message) -> None:
         """What was RUNNING has ended."""
@@ -156,11 +166,12 @@ def _checked(report: Said) -> Json:
 
 
 def _short(entry: Json | None) -> Json:
-    """What an event says of an object: its state, and no text that may be long."""
+    """What an event says of an object: its state, the code that it is about, the beginning of what the board says of it."""
     if entry is None:
         return {"state": "gone"}
     state = entry.get("state", entry.get("phase", {True: "up", False: "down"}.get(bool(entry.get("up")))))
-    return {"state": state}
+    more = {name: str(entry[name])[:_LONGEST] for name in ("hash", "message") if isinstance(entry.get(name), str)}
+    return {"state": state, **more}
 
 
 def _text(value: object) -> str | None:

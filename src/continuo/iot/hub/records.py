@@ -35,7 +35,7 @@ INDEXES: Mapping[type[Record], tuple[str, ...]] = {
     model.Port: ("board", "network", "project"),
     model.Workload: ("board", "fleet", "parent", "project"),
     model.Request: ("main", "destination", "done"),
-    model.Result: ("request", "board", "result"),
+    model.Result: ("request", "board", "result", "open_at"),
 }
 
 
@@ -132,7 +132,8 @@ class Records:
         self._serial = 0
         self._event = 0
         self._reading: asyncio.Task[None] | None = None
-        self._writing: set[asyncio.Task[Any]] = set()
+        self._writing: dict[asyncio.Task[Any], None] = {}
+        """In the order in which the storage takes them."""
         self._clear()
 
     def table(self, kind: type[R]) -> Table[R]:
@@ -187,14 +188,17 @@ class Records:
             _write(session, put, drop, events, prune)
 
         task = asyncio.create_task(self._database.do(write, lambda _: self.feed.add(events)))
-        self._writing.add(task)
+        self._writing[task] = None
         task.add_done_callback(self._written)
         return task
 
     async def flushed(self) -> None:
         """What is in memory now is on disk; raises StorageFailed where it will not be."""
-        for task in list(self._writing):
-            await asyncio.shield(task)
+        last = next(reversed(self._writing), None)
+        if last is not None:
+            await asyncio.shield(last)  # the storage takes them in turn, so those before it are there, too
+            if self._reading is not None:
+                raise StorageFailed(self.trouble)
 
     async def close(self) -> None:
         """Wait for what is on its way to the disk."""
@@ -207,7 +211,7 @@ class Records:
         return Event(self._event, project, kind, msgspec.json.encode(data))
 
     def _written(self, task: asyncio.Task[Any]) -> None:
-        self._writing.discard(task)
+        self._writing.pop(task, None)
         if task.cancelled() or task.exception() is None or self._reading is not None:
             return
         log.error("a change was not stored, so everything is read anew: %s", task.exception())

@@ -103,7 +103,7 @@ class Requests:
         return [each for each in going if each is not None and each.request.expect is not None]
 
     def _running(self, board: str) -> list[Result]:
-        return [result for result in self._registry.table(Result).by("board", board) if result.result == "RUNNING"]
+        return self._registry.table(Result).by("open_at", board)
 
     async def wait(self, request: str, seconds: float) -> bool:
         """Whether it ended within that time."""

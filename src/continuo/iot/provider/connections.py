@@ -146,7 +146,10 @@ class Line:
     def _event(self, event: str, data: dict[str, Any]) -> None:
         board, thing = str(data.get("board") or ""), str(data.get("object") or "")
         if event.startswith("board.") and (board or thing):
-            self.lists.boards.changed(board or thing)
+            if isinstance(now := data.get("now"), dict):
+                self.lists.boards.told(board or thing, now)
+            else:
+                self.lists.boards.changed(board or thing)
         elif event.startswith("port.") and thing:
             self.lists.ports.changed(thing)
         elif event.startswith("network.") and thing:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
 from continuo.iot.provider.rest import Rest
 
 Row = dict[str, Any]
+FEW = 8
+"""So many boards are asked one by one rather than with their fleet."""
 
 
 class Injections:
@@ -22,11 +24,29 @@ class Injections:
         self._rows: dict[tuple[str, str], tuple[float, Row | None]] = {}
         self._steps: dict[tuple[str, str], int] = {}
 
+    async def fill(self, fleet: str | None, plugin: str, boards: Iterable[str]) -> None:
+        """Ask for those of a fleet together, where many of them would have to be asked for."""
+        if not fleet or not plugin or not self._ours():
+            return
+        asked = {board: self._steps.get((board, plugin), 0) for board in boards if not self._known(board, plugin)}
+        if len(asked) <= FEW:
+            return
+        found = await self._rest.find(f"fleets/{quote(fleet, safe='')}/plugins/{quote(plugin, safe='')}")
+        if not isinstance(found, dict) or not isinstance(found.get("injections"), list):
+            return  # the fleet or the plugin is gone, or the hub is older: each is asked for by itself
+        rows = {row.get("board"): row for row in found["injections"]}
+        for board, step in asked.items():
+            if self._steps.get((board, plugin), 0) == step:
+                self._rows[board, plugin] = (self._now(), rows.get(board))
+
+    def _known(self, board: str, plugin: str) -> bool:
+        known = self._rows.get((board, plugin))
+        return known is not None and (self._told() or self._now() - known[0] < self._poll() * 0.9)
+
     async def get(self, board: str, plugin: str) -> Row | None:
         """The row; OpenStack's has no more than `plugin`, `status` and `onboot`."""
-        known = self._rows.get((board, plugin))
-        if known is not None and (self._told() or self._now() - known[0] < self._poll() * 0.9):
-            return known[1]
+        if self._known(board, plugin):
+            return self._rows[board, plugin][1]
         step = self._steps.get((board, plugin), 0)
         row = await self._ask(board, plugin)
         if self._steps.get((board, plugin), 0) == step:

@@ -33,6 +33,8 @@ class Collection:
         self._touched: dict[str, int] = {}
         """When each row was learned or dropped, so that a list that began before does not undo it."""
         self._dirty: dict[str, int] = {}
+        self._merged: dict[str, Row] = {}
+        """What events told of each row, since it was last asked for."""
         self._turn = asyncio.Lock()
         self._began = -1
         self._turns: dict[str, asyncio.Lock] = {}
@@ -70,14 +72,17 @@ class Collection:
         return next((row for row in self._rows.values() if test(row)), None)
 
     def learn(self, row: Row) -> None:
-        """What the endpoint answered to a write of ours. An event may have told of something newer, which stays to be asked."""
+        """What the endpoint answered to a write of ours. An event may have told of something newer: that has to be asked."""
         uuid = str(row["uuid"])
+        if any(row.get(name) != value for name, value in self._merged.pop(uuid, {}).items()):
+            self.changed(uuid)
         self._rows[uuid] = row
         self._touch(uuid)
 
     def drop(self, uuid: str) -> None:
         """It was deleted."""
         self._rows.pop(uuid, None)
+        self._merged.pop(uuid, None)
         self._touch(uuid)
         self._dirty.pop(uuid, None)
 
@@ -89,6 +94,7 @@ class Collection:
     def told(self, uuid: str, now: Row) -> None:
         """An event told how these fields are now: nobody has to ask, if the others are known."""
         if self._known(uuid):
+            self._merged[uuid] = {**self._merged.get(uuid, {}), **now}
             self._rows[uuid] = {**self._rows[uuid], **now}
             self._touch(uuid)
         else:
@@ -140,6 +146,7 @@ class Collection:
         if self._dirty.get(uuid) == step:
             self._dirty.pop(uuid, None)
         if isinstance(row, dict) and row.get("uuid") == uuid:
+            self._merged.pop(uuid, None)
             self._rows[uuid] = row
             self._touch(uuid)
 

@@ -111,17 +111,22 @@ def injection(_: Registry, it: Injection) -> Json:
 
 def one_injection(hub: Hub, it: Injection) -> Json:
     """The same with what its board says of it."""
-    said = hub.registry.report(it.board).get("plugins", {}).get(it.plugin, {})
     results = [
         result for result in hub.registry.table(Result).by("board", it.board)
         if (request := hub.requests.get(result.request)) is not None and (request.expect or {}).get("object") == it.plugin
     ]  # fmt: skip
     last = results[-1] if results else None
+    told = None if last is None else {"request": last.request, "result": last.result, "message": last.message}
+    return {**reported_injection(hub.registry, it), "result": told}
+
+
+def reported_injection(registry: Registry, it: Injection) -> Json:
+    """A plugin of a board, and what the board said last that it is."""
+    said = registry.report(it.board).get("plugins", {}).get(it.plugin, {})
     return {
-        **injection(hub.registry, it), "board": it.board, "state": said.get("state"), "hash": said.get("hash"),
-        "alive": said.get("state") == "running" and hub.registry.online(it.board), "message": said.get("message"),
+        **injection(registry, it), "board": it.board, "state": said.get("state"), "hash": said.get("hash"),
+        "alive": said.get("state") == "running" and registry.online(it.board), "message": said.get("message"),
         "since": said.get("since"), "running": it.running, "parameters": it.parameters,
-        "result": None if last is None else {"request": last.request, "result": last.result, "message": last.message},
     }  # fmt: skip
 
 

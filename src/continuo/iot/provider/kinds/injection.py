@@ -19,6 +19,7 @@ from continuo.iot.provider.external import (
     Refused,
     Unknown,
 )
+from continuo.iot.provider.injections import FEW
 from continuo.iot.provider.kinds.common import path, text
 from continuo.iot.provider.kinds.injecting import Seen, Wanted, judge, observed, readiness
 from continuo.iot.provider.kinds.plugin import read_code
@@ -31,8 +32,6 @@ from continuo.resources.boards_plugins import RunState
 from continuo.resources.meta import Key, Kind, Object, key_of
 
 Injection = Managed[PluginInjectionParameters]
-FEW = 8
-"""So many boards are asked one by one rather than with their fleet."""
 PATIENCE = 120.0
 """Seconds for which a request that was made counts as under way."""
 
@@ -151,6 +150,7 @@ class PluginInjections:
 
     async def _judged(self, managed: Injection, found: list[Target], wanted: Wanted, asked: Asked) -> list[Seen]:
         plugin = managed.parameters.plugin_id or ""
+        await self._rows.fill(managed.parameters.fleet_id, plugin, [target.uuid for target in found])
         rows = await each([target.uuid for target in found], lambda board: self._rows.get(board, plugin))
         before = _listed(managed)
         everywhere = str(managed.status.get("codeHash") or "")
@@ -187,6 +187,9 @@ class PluginInjections:
             return []
         theirs = self._others(managed)
         boards = dict.fromkeys([*(one.uuid for one in found), *_listed(managed), *self._asked(managed).boards])
+        await self._rows.fill(
+            managed.parameters.fleet_id, plugin, [one.uuid for one in found if one.uuid not in theirs]
+        )
         rows = await each(
             [board for board in boards if board not in theirs], lambda board: self._rows.get(board, plugin)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from continuo.iot.hub.model import Board, Fleet, Workload
+from continuo.iot.hub.model import Board, Fleet, Injection, Workload
 from continuo.iot.hub.records import Change
 from continuo.iot.hub.refusals import taken
 from continuo.server.hub import bodies, views
@@ -94,7 +94,7 @@ def fleets_router(face: Face) -> APIRouter:
 def fleet_actions_router(face: Face) -> APIRouter:
     """What is asked of all boards of a fleet: one request, with a result for each board."""
     router = APIRouter(prefix="/v1/fleets/{fleet}", tags=["fleets"], responses=ACTION)
-    actions = face.hub.actions
+    actions, registry = face.hub.actions, face.registry
 
     def mine(caller: Caller, fleet: str) -> Fleet:
         return face.fleet(caller, fleet, "iot:thing:change")
@@ -117,6 +117,16 @@ def fleet_actions_router(face: Face) -> APIRouter:
         manner, found = await face.manner(request, said), mine(caller, fleet)
         plugin = face.plugin(caller, said["plugin"])
         return told(await actions.fleet_inject(found, plugin, said.get("onboot") or False, manner))
+
+    @router.get("/plugins/{plugin}")
+    async def having(fleet: str, plugin: str, request: Request) -> Response:
+        """A plugin on each board of a fleet that should have it, with what the board says of it."""
+        caller = face.who(request)
+        found, which = face.fleet(caller, fleet), face.plugin(caller, plugin)
+        table = registry.table(Injection)
+        boards = registry.table(Board).by("fleet", found.uuid)
+        rows = [row for board in boards if (row := table.get(f"{board.uuid}/{which.uuid}")) is not None]
+        return answer({"injections": [views.reported_injection(registry, row) for row in rows]})
 
     @router.post("/plugins/{plugin}", openapi_extra=takes(bodies.PLUGIN_ACTION))
     async def plugin_action(fleet: str, plugin: str, request: Request) -> Response:
