@@ -15,7 +15,8 @@ from pathlib import Path
 from continuo.cli import demo_folder, places
 from continuo.cli.boards_demo import scene
 from continuo.cli.boards_demo.hub import HubClient, asking
-from continuo.cli.boards_demo.wires import NotPossible, Wires, impossible, wires
+from continuo.cli.boards_demo.wires import NotPossible, Wires, impossible, prefix_of, wires
+from continuo.cli.boards_demo.wires import end as end_wires
 from continuo.cli.companions import Starting, begin_companion, known, remember
 from continuo.cli.demo_ending import end, to_the_end
 from continuo.cli.failures import Failed
@@ -36,8 +37,8 @@ class Stage:
     """Where everything is."""
 
     data: Path
-    wires: Wires | None
-    why: str
+    wires: Wires | None = None
+    why: str = ""
     """Why boards are no namespaces."""
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _cluster: KubeCluster | None = None
@@ -107,8 +108,9 @@ async def staged(data: Path) -> AsyncIterator[Stage]:
     demo_folder.usable(data, DEMO)
     await to_the_end(stop, data)
     await asyncio.to_thread(demo_folder.empty, data)
-    stage = Stage(data, *await asyncio.to_thread(_wired, data))
+    stage = Stage(data)
     try:
+        await to_the_end(_wire, stage)
         async with AsyncExitStack() as stack:
             await _start(stage, stack)
             yield stage
@@ -117,17 +119,18 @@ async def staged(data: Path) -> AsyncIterator[Stage]:
     await asyncio.to_thread(demo_folder.empty, data)
 
 
-def _wired(data: Path) -> tuple[Wires | None, str]:
+def _wire(stage: Stage) -> None:
     """The boards' namespaces, or why there are none."""
     why = impossible()
     if why is not None:
-        return None, why
+        stage.why = why
+        return
     try:
-        made = wires(data)
+        made = wires(stage.data)
         made.begin(len(scene.BOARDS))
+        stage.wires = made
     except NotPossible as error:
-        return None, str(error)
-    return made, ""
+        stage.why = str(error)
 
 
 def stop(data: Path) -> None:
@@ -139,29 +142,40 @@ def stop(data: Path) -> None:
     others = [pid for pid in ours.values() if pid not in agents]
     end([*others, running.pid] if running is not None else others, PATIENCE)
     if impossible() is None:
-        wires(data).end()
+        end_wires(prefix_of(data))
 
 
 async def _start(stage: Stage, stack: AsyncExitStack) -> None:
-    engine = asyncio.create_task(to_the_end(_start_engine, stage.data))
+    hub = asyncio.create_task(_ready(_hub(stage)))
     try:
-        await _ready(_hub(stage))
+        await to_the_end(_start_engine, stage.data)
+        await _connect(stage, stack)
+        await _ready(_provider(stage))
+        await hub
     finally:
-        await asyncio.wait([engine])
-    await engine
+        hub.cancel()
+        await asyncio.gather(hub, return_exceptions=True)
+    await _introduce(stage, stack)
+
+
+async def _connect(stage: Stage, stack: AsyncExitStack) -> None:
+    """The cluster knows the kinds of boards."""
     from continuo.kube.config import connect
 
-    text = stage.kubeconfig.read_text(encoding="utf-8")
+    text = await asyncio.to_thread(stage.kubeconfig.read_text, "utf-8")
     stage._cluster = connect(text, context=scene.CONTEXT, name=scene.CONTEXT)
     stack.push_async_callback(stage._cluster.close)
     await asyncio.gather(*(stage.cluster.apply(each, manager=MANAGER) for each in boards_crds()))
-    token = await ask(stage.hub_folder, None, "token add", project=scene.PROJECT, role="admin_iot_project", user=None)
-    told = stage.told()
-    stage._hub = await stack.enter_async_context(asking(told["rest"], Path(told["ca"]), token["token"]))
+
+
+async def _introduce(stage: Stage, stack: AsyncExitStack) -> None:
+    """The provider and the demo may ask the hub."""
+    made = await ask(stage.hub_folder, None, "token add", project=scene.PROJECT, role="admin_iot_project", user=None)
+    told, token = stage.told(), made["token"]
+    stage._hub = await stack.enter_async_context(asking(told["rest"], Path(told["ca"]), token))
     ca = await asyncio.to_thread(Path(told["ca"]).read_text, "utf-8")
-    for each in scene.configuration(told["rest"], ca, token["token"]):
+    for each in scene.configuration(told["rest"], ca, token):
         await stage.cluster.apply(each, manager=MANAGER)
-    await _ready(_provider(stage))
 
 
 async def _ready(starting: Starting) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ from continuo.cli.boards_demo import facts, leavings, scene, wires
 from continuo.cli.boards_demo.facts import Board
 from continuo.cli.boards_demo.hub import page
 from continuo.cli.boards_demo.stage import PATIENCE, Stage, resident
-from continuo.cli.boards_demo.view import View, good, seen
+from continuo.cli.boards_demo.view import View, good, seen, why
 from continuo.cli.boards_demo.wire_tap import tapping
 from continuo.cli.demo import examples
 from continuo.cli.demo_saying import head, say, since
@@ -41,8 +42,8 @@ class Play:
     timeout: float
     began: float
     step: int = 1
-    held: list[tuple[str, str, bool]] = field(default_factory=list)
-    """What was seen: what, its figure, whether it is as it should be."""
+    held: list[tuple[str, str, bool | None]] = field(default_factory=list)
+    """What was seen: what, its figure, whether it is as it should be; None where it could not be looked at."""
 
     def head(self, what: str) -> None:
         """Begin a step."""
@@ -54,7 +55,7 @@ class Play:
         """A sentence."""
         say(self.console, what)
 
-    def saw(self, what: str, figure: str, holds: bool = True) -> None:
+    def saw(self, what: str, figure: str, holds: bool | None = True) -> None:
         """Note something for the summary."""
         self.held.append((what, figure, holds))
 
@@ -67,8 +68,9 @@ class Play:
         self.console.print(f"  $ {shown}", highlight=False, markup=False, soft_wrap=True)
         words = [sys.executable, "-m", "continuo.cli.main", *command[1:]] if command[0] == "continuo" else list(command)
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
+            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "KUBECONFIG": str(self.stage.kubeconfig)},
+        )  # fmt: skip
         try:
             async with asyncio.timeout(self.timeout):
                 out, err = await process.communicate()
@@ -85,12 +87,10 @@ class Play:
     async def kubectl(self, verb: str, file: Path) -> None:
         """Apply or delete a file as users do; where there is no kubectl, by our own client."""
         if shutil.which("kubectl") is not None:
-            said = await self.run(
-                "kubectl", "--kubeconfig", str(self.stage.kubeconfig), verb, "-f", str(file), *_WAIT[verb]
-            )
+            said = await self.run("kubectl", verb, "-f", str(file), *_WAIT[verb])
             self.say(f"{len(said.splitlines())} objects")
         elif verb == "apply":
-            await self.run("continuo", "apply", "--kubeconfig", str(self.stage.kubeconfig), "-f", str(file))
+            await self.run("continuo", "apply", "-f", str(file))
         else:
             for obj in documents(file):
                 kind = next(each.kind for each in MANAGED_KINDS if each.kind.kind == obj["kind"])
@@ -98,6 +98,7 @@ class Play:
             self.say("there is no kubectl here: each object was deleted by Continuo's own client")
 
 
+_MARKS = {True: "✔", False: "✘", None: "-"}
 _WAIT = {"apply": (), "delete": ("--wait=false",)}
 
 
@@ -202,7 +203,7 @@ def _as_far_as_can_be(play: Play, obj: Object) -> bool:
     """Ready; without namespaces ports only have to say what they lack."""
     if obj["kind"] != PORT.kind or play.stage.wires is not None or good(obj):
         return good(obj)
-    return "CAP_NET_ADMIN" in str(seen(obj).get("message")) or "/dev/net/tun" in str(seen(obj).get("message"))
+    return "/dev/net/tun" in why(obj)
 
 
 async def _look(play: Play) -> None:
@@ -220,10 +221,10 @@ async def _ping(play: Play) -> None:
     stage = play.stage
     ports = {name: play.view.get(PORT, name) for name in scene.CONNECTED}
     if stage.wires is None:
-        said = seen(next(iter(ports.values()))).get("message") or "ready, but all boards are in one network here"
-        play.say(
-            f"NOT SHOWN: pinging across the VirtualNetwork, since {stage.why}. Port {scene.CONNECTED[0]} says: {said}"
-        )
+        said = why(ports[scene.CONNECTED[0]]) or "it is ready, but all boards are in one network here"
+        play.say(f"NOT SHOWN: pinging across the VirtualNetwork, since {stage.why}")
+        play.say(f"Port {scene.CONNECTED[0]} says: {said}")
+        play.saw("three boards ping each other", "not shown", None)
         return
     first, rows, worst = scene.CONNECTED[0], [], 0.0
     with tapping(stage.wires.outer(scene.number_of(first)), wires.PATTERN * 2) as tapped:
@@ -289,7 +290,7 @@ async def _kill(play: Play) -> None:
          else f"{before.get(what, '-')}, then {after.get(what, '-')}")
         for what in sorted({*wanted, *before, *after})
     ]  # fmt: skip
-    print_table(("  WHAT", "DECLARED", "BEFORE AND AFTER"), rows)
+    print_table(("  WHAT", "DECLARED AND BEFORE", "AFTER"), rows)
     play.saw("a killed board is what it was declared to be", since(began), after == before == wanted)
     once = facts.runs(report) == facts.runs(anew)
     play.saw("its job was not run again", "the same run" if once else "another run", once and bool(facts.runs(anew)))
@@ -360,8 +361,8 @@ async def _dismiss(play: Play) -> None:
     play.saw("no board is left at the hub", since(began), not rows)
     play.saw(
         "agents end, since the hub does not know them",
-        f"exit codes {sorted(map(str, codes))}",
-        codes == [1] * len(codes),
+        f"{codes.count(1)} of {len(codes)}",
+        codes.count(1) == len(codes),
     )
 
 
@@ -374,9 +375,9 @@ async def _ended(play: Play, name: str) -> int | None:
 
 def _sum(play: Play) -> None:
     play.head(f"in all ({since(play.began)}):")
-    rows = [(f"  {'✔' if holds else '✘'} {what}", figure) for what, figure, holds in play.held]
+    rows = [(f"  {_MARKS[holds]} {what}", figure) for what, figure, holds in play.held]
     print_table(("  WHAT WAS SEEN", "MEASURED"), rows)
-    wrong = [what for what, _, holds in play.held if not holds]
+    wrong = [what for what, _, holds in play.held if holds is False]
     if wrong:
         raise Failed(f"{len(wrong)} of {len(play.held)} did not hold: {'; '.join(wrong)}")
 

@@ -99,10 +99,7 @@ class View:
     def _why(self) -> str:
         for obj in self.objects():
             if not good(obj):
-                synced, ready = condition(obj, "Synced") or {}, condition(obj, "Ready") or {}
-                worst = synced if synced.get("status") == "False" else ready
-                said = worst.get("message") or worst.get("reason") or "nobody has looked at it"
-                return f"; {obj['kind']} {obj['metadata']['name']}: {said}"
+                return f"; {obj['kind']} {obj['metadata']['name']}: {why(obj) or 'nobody has looked at it'}"
         return ""
 
 
@@ -118,6 +115,13 @@ def good(obj: Object) -> bool:
     states = [condition(obj, type_) or {} for type_ in ("Ready", "Synced")]
     current = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
     return current and all(state.get("status") == "True" for state in states)
+
+
+def why(obj: Object) -> str:
+    """Why it is not ready, as its conditions say."""
+    synced, ready = condition(obj, "Synced") or {}, condition(obj, "Ready") or {}
+    worst = synced if synced.get("status") == "False" else ready
+    return str(worst.get("message") or worst.get("reason") or "") if worst.get("status") != "True" else ""
 
 
 def seen(obj: Object) -> Mapping[str, Any]:

@@ -67,10 +67,10 @@ class Wires:
             for number in range(1, count + 1):
                 self._wire(number)
         except Failed as error:
-            self.end()
+            end(self.prefix)
             raise NotPossible(error.message) from None
         except BaseException:
-            self.end()
+            end(self.prefix)
             raise
 
     def _wire(self, number: int) -> None:
@@ -93,28 +93,38 @@ class Wires:
             for link in found
         )  # fmt: skip
 
-    def end(self) -> None:
-        """Nothing of it is there any more, nor who runs in it."""
-        for space in self.left()[1]:
-            _end_within(space)
-            _ip("netns", "delete", space)
-        for link in self.left()[0]:
-            with contextlib.suppress(Failed):  # the other end's namespace took it along
-                _ip("link", "delete", link)
 
-    def left(self) -> tuple[list[str], list[str]]:
-        """Interfaces of this machine and namespaces that are there."""
-        links = [link["ifname"] for link in json.loads(_ip("-j", "link"))]
-        folder = Path("/run/netns")
-        spaces = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        mine = sorted(link for link in links if link == self.prefix or link.startswith(f"{self.prefix}."))
-        return mine, sorted(space for space in spaces if space.startswith(f"{self.prefix}-"))
+def prefix_of(data: Path) -> str:
+    """What the names of everything begin with that a demo on that folder makes."""
+    return f"cdb{_digest(data).hex()[:6]}"
+
+
+def left(prefix: str) -> tuple[list[str], list[str]]:
+    """Interfaces of this machine and namespaces that are there."""
+    links = [link["ifname"] for link in json.loads(_ip("-j", "link"))]
+    folder = Path("/run/netns")
+    spaces = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    mine = sorted(link for link in links if link == prefix or link.startswith(f"{prefix}."))
+    return mine, sorted(space for space in spaces if space.startswith(f"{prefix}-"))
+
+
+def end(prefix: str) -> None:
+    """Nothing of it is there any more, nor who runs in it."""
+    for space in left(prefix)[1]:
+        _end_within(space)
+        _ip("netns", "delete", space)
+    for link in left(prefix)[0]:
+        with contextlib.suppress(Failed):  # the other end's namespace took it along
+            _ip("link", "delete", link)
+
+
+def _digest(data: Path) -> bytes:
+    return hashlib.sha256(os.fsencode(data)).digest()
 
 
 def wires(data: Path) -> Wires:
     """Those of a demo's folder; its addresses are free on this machine."""
-    digest = hashlib.sha256(os.fsencode(data)).digest()
-    prefix = f"cdb{digest.hex()[:6]}"
+    digest, prefix = _digest(data), prefix_of(data)
     taken = [IPv4Interface(f"{each['local']}/{each['prefixlen']}").network
              for link in json.loads(_ip("-j", "address")) if link["ifname"] != prefix
              for each in link["addr_info"] if each["family"] == "inet"]  # fmt: skip
