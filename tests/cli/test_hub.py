@@ -178,6 +178,10 @@ BAD: dict[str, tuple[Made, int, str]] = {
     "the same port twice": (
         lambda _: ["--wamp", "127.0.0.1:9999", "--tunnel", "127.0.0.1:9999"], 2, "--wamp and --tunnel are both",
     ),
+    "tunnels' own port": (lambda _: ["--wamp", "127.0.0.1:8182"], 2, "--wamp and --tunnel are both 127.0.0.1:8182"),
+    "tunnels' port of Lightning-rod": (
+        lambda _: ["--wamp", "127.0.0.1:8080", "--allow-lightning-rod"], 2, "--wamp and --tunnel are both 127.0.0.1:8080",
+    ),
     "ports upside down": (lambda _: ["--ports", "50010-50000"], 2, "--ports is '50010-50000'; it looks like"),
     "ports that are none": (lambda _: ["--ports", "all"], 2, "--ports is 'all'"),
     "a certificate without its key": (free("--tls-cert", __file__), 2, "--tls-cert and --tls-key belong together"),

@@ -38,8 +38,9 @@ class Where:
               "[default: hub.sqlite, in the hub's folder]")  # fmt: skip
 @click.option("--listen", default="127.0.0.1:8812", show_default=True, metavar="HOST:PORT", help="REST.")
 @click.option("--wamp", default="127.0.0.1:8181", show_default=True, metavar="HOST:PORT", help="Boards' sessions.")
-@click.option("--tunnel", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT",
-              help="Boards' ends of tunnels; the public ports are on the same host.")  # fmt: skip
+@click.option("--tunnel", metavar="HOST:PORT",
+              help="Boards' ends of tunnels; the public ports are on the same host.  [default: 127.0.0.1:8182; with "
+              "--allow-lightning-rod 127.0.0.1:8080, where Lightning-rod looks for them, whatever it is told]")  # fmt: skip
 @click.option("--network", default="127.0.0.1:8443", show_default=True, metavar="HOST:PORT",
               help="Boards' ends of networks.")  # fmt: skip
 @click.option(

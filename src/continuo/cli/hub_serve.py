@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TUNNEL = 8182
 _WSTUN = 8080
+"""Where wstun's clients on boards with Lightning-rod go."""
 _ANYWHERE = ("0.0.0.0", "::")
 
 
@@ -46,7 +48,7 @@ class Wish:
     database: str | None
     listen: str
     wamp: str
-    tunnel: str
+    tunnel: str | None
     network: str
     public: str | None
     ports: str
@@ -173,7 +175,8 @@ def planned(wish: Wish) -> Plan:
     from continuo.iot.hub.setting import Setting
 
     names = ("listen", "wamp", "tunnel", "network")
-    rest, wamp, tunnel, network = (_free(place(getattr(wish, name), f"--{name}")) for name in names)
+    default = f"127.0.0.1:{_WSTUN if wish.allow_lightning_rod else _TUNNEL}"
+    rest, wamp, tunnel, network = (_free(place(getattr(wish, name) or default, f"--{name}")) for name in names)
     metrics = None if wish.metrics is None else place(wish.metrics, "--metrics")
     taken: dict[tuple[str, int], str] = {}
     for name, at in zip((*names, "metrics"), (rest, wamp, tunnel, network, metrics), strict=True):

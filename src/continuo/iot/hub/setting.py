@@ -16,7 +16,7 @@ class Setting:
 
     wamp_url: str = "ws://127.0.0.1:8181/"
     """With an explicit port, and a slash at its end: Lightning-rod reads it so."""
-    tunnel_url: str = "ws://127.0.0.1:8080/"
+    tunnel_url: str = "ws://127.0.0.1:8182/"
     network_url: str = "wss://127.0.0.1:8443/"
     public: str = "127.0.0.1"
     """The host at which exposed services are reached."""
