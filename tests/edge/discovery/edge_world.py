@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -26,11 +27,21 @@ from edge.sensors.descriptions import encoded, fork
 NOW = 1_800_000_000.0
 
 
+class Clock:
+    """The engine's time: what goes on, and what a test skips."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.skipped
+
+
 class World:
     """Clients and managers of one cluster."""
 
-    def __init__(self, server: Server, url: str) -> None:
-        self._server, self._url = server, url
+    def __init__(self, server: Server, url: str, clock: Clock) -> None:
+        self._server, self._url, self.clock = server, url, clock
         self._clients: list[KubeCluster] = []
         self.cluster = self.client()
 
@@ -106,7 +117,8 @@ def uid_of(flavor: Object) -> str:
 
 @asynccontextmanager
 async def world(*, identity: bool = True) -> AsyncIterator[World]:
-    engine = EmbeddedEngine()
+    clock = Clock()
+    engine = EmbeddedEngine(clock=clock)
     engine.start()
     server = Server(engine)
     await server.start()
@@ -114,7 +126,7 @@ async def world(*, identity: bool = True) -> AsyncIterator[World]:
     api = engine.create_cluster("provider")
     for definition in edge_crds():
         api.create(definition, Write(manager="helm", trusted=True))
-    made = World(server, server.url("provider"))
+    made = World(server, server.url("provider"), clock)
     try:
         await made.cluster.create(kinds.NAMESPACE.new("fluidos"))
         if identity:

@@ -230,7 +230,7 @@ async def test_of_two_devices_with_one_uid_the_older_has_it() -> None:
         await made.node("edge-b", None)
         first = await made.device("zz-first", fork("s1"))
         await made.uids("s1")
-        await asyncio.sleep(1.01)  # creation times have seconds
+        made.clock.skipped += 1.0  # creation times have seconds
         await made.device("aa-second", fork("s1"), fork("s2"))
         flavors = await made.uids("s1", "s2")
         assert flavors[0]["metadata"]["ownerReferences"][0]["uid"] == first["metadata"]["uid"]
@@ -239,6 +239,31 @@ async def test_of_two_devices_with_one_uid_the_older_has_it() -> None:
         await made.cluster.patch(kinds.DEVICE, "zz-first", {"spec": {"nodeName": "edge-b"}}, "default")
         await made.flavors(lambda found: [device_of(one) for one in found] == ["aa-second"] * 2)
         await made.says("aa-second", lambda one: decoded(one) == "True")
+
+
+@pytest.mark.parametrize("status", ["Unknown", "False"])
+async def test_sensors_behind_a_node_that_is_not_ready_cannot_be_bought_until_it_is(status: str) -> None:
+    """Unknown is what Kubernetes says when a node's lease has run out."""
+
+    def ready(status: str) -> Object:
+        return {"status": {"conditions": [{"type": "Ready", "status": status, "reason": "r", "message": "m"}]}}
+
+    async with world() as made, made.manager():
+        await made.node("edge-a")
+        await made.node("edge-b")
+        await made.device("board", fork("s1"))
+        await made.device("other", fork("s2"), node="edge-b")
+        await made.uids("s1", "s2", available=True)
+        await made.hold((await made.uids("s1", "s2"))[0]["metadata"]["name"])
+
+        def available(found: list[Object]) -> dict[str, bool]:
+            return {uid_of(one): one["spec"]["availability"] for one in found}
+
+        for said, wanted in ((status, False), ("True", True), (status, False)):
+            await made.cluster.patch(kinds.NODE, "edge-a", ready(said), subresource="status")
+            found = await made.flavors(lambda found, wanted=wanted: available(found) == {"s1": wanted, "s2": True})
+        (sold,) = (one for one in found if uid_of(one) == "s1")
+        assert "contract-1" in annotations_of(sold)["rear.continuo.dev/holds"], "who bought it keeps it"
 
 
 async def test_more_readings_sold_than_the_node_sends_are_told() -> None:

@@ -78,3 +78,29 @@ def test_a_slice_is_sold_on_these_rights_and_they_are_needed(monkeypatch: pytest
     own = [each for each in lender_rules()[:6] + linker_rules() + network_rules()]
     granted = {(verb, what) for each in own for verb in each["verbs"] for what in each["resources"]}
     assert granted - used <= RARE
+
+
+@pytest.mark.parametrize("side", ["provider", "consumer"])
+def test_without_these_rights_the_allocation_says_what_is_forbidden(side: str) -> None:
+    async def main() -> None:
+        async with shop() as made:
+            for name, cluster in (("provider", made.provider), ("consumer", made.consumer)):
+                edge = Edge("e.example", sell=name == "provider", buy=name == "consumer", slices=name != side)
+                for obj in install_objects(Setup("continuo:test", operator=False, edge=edge), crds=False):
+                    await cluster.apply(obj, manager="installer")
+            admins = made.provider, made.consumer
+            accounts = []
+            for name in ("provider", "consumer"):
+                text = made.made.engine.kubeconfig(name, user=USER, groups=("system:serviceaccounts",))
+                accounts.append(connect(text, name=name))
+            made.provider, made.consumer = accounts
+            async with made.seller() as gateway, made.buyer():
+                made.provider, made.consumer = admins
+                await made.wish(gateway)
+                await settled(lambda: made.allocation(side).get("status") == "Error")
+                said = made.allocation(side)["message"]
+                assert f'"{USER}" cannot' in said and "`continuo install --edge --slices`" in said
+            for each in accounts:
+                await each.close()
+
+    asyncio.run(main())

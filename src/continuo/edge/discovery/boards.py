@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from continuo.edge.sensors.annotation import KEY
-from continuo.resources.meta import Key, Object, annotations_of, key_of
+from continuo.resources.meta import Key, Object, annotations_of, condition, key_of
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _AWAY = frozenset({"offline", "disconnected"})
@@ -66,6 +66,12 @@ def state_of(device: Object, status: Object | None) -> str:
 def is_away(state: str) -> bool:
     """Whether a board in that state sends no readings."""
     return state in _AWAY
+
+
+def is_cut_off(node: Object | None) -> bool:
+    """Whether an edge node has stopped saying that it lives, or says that it is ill; one that never said is given time."""
+    ready = condition(node or {}, "Ready")
+    return ready is not None and ready.get("status") != "True"
 
 
 def _specs(device: Object) -> Iterator[Any]:

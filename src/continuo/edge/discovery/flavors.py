@@ -34,7 +34,7 @@ class Site:
     node_notes: Mapping[str, str]
     """The Node's annotations."""
     away: bool
-    """The board sends nothing at present."""
+    """The board sends nothing at present, or nobody hears of its node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
 
-from continuo.edge.discovery.boards import Board, board_of, state_of
+from continuo.edge.discovery.boards import Board, board_of, is_cut_off, state_of
 from continuo.edge.discovery.budget import Budget
 from continuo.edge.discovery.claims import Claims
 from continuo.edge.discovery.flavors import label_of
@@ -151,8 +151,8 @@ class Followed:
     def _on_node(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
         assert obj is not None
-        notes = [None if one is None else one["metadata"].get("annotations") for one in (old, new)]
-        if old is None or new is None or notes[0] != notes[1]:
+        matters = [one and (one["metadata"].get("annotations"), is_cut_off(one)) for one in (old, new)]
+        if old is None or new is None or matters[0] != matters[1]:
             self._all(self.claims.on_node(obj["metadata"]["name"]))
 
     def _on_flavor(self, old: Object | None, new: Object | None) -> None:

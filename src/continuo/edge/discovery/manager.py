@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from continuo.edge.discovery.boards import Board, is_away
+from continuo.edge.discovery.boards import Board, is_away, is_cut_off
 from continuo.edge.discovery.flavors import Change, Site, change_for, desired, withdrawal
 from continuo.edge.discovery.followed import Followed
 from continuo.edge.discovery.reports import (
@@ -110,7 +110,8 @@ class EdgeResourceManager:
         assert followed.identity is not None
         node = followed.node(board.node)
         notes = annotations_of(node) if node is not None else {}
-        return Site(board, followed.identity, self._settings, notes, is_away(followed.state(board.key)))
+        away = is_away(followed.state(board.key)) or is_cut_off(node)
+        return Site(board, followed.identity, self._settings, notes, away)
 
     # --- what is written ----------------------------------------------------------------------------------------------
     async def _write(self, change: Change | None) -> bool:

@@ -18,7 +18,7 @@ from continuo.edge.slices.terms import BUYER, MANAGER
 from continuo.kube.access import Access
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
-from continuo.resources.errors import AlreadyExists, ApiError, BadRequest, NotFound
+from continuo.resources.errors import AlreadyExists, ApiError, BadRequest, Forbidden, NotFound
 from continuo.resources.kinds import ALLOCATION, FLUIDOS_CONTRACT
 from continuo.resources.meta import Object, deleting
 
@@ -56,7 +56,8 @@ class SliceLender:
         try:
             made = await self._made(contract)
         except ApiError as error:
-            await self._say(allocation, "Error", f"the slice cannot be lent: {error}")
+            hint = f"; {terms.RIGHTS}" if isinstance(error, Forbidden) else ""
+            await self._say(allocation, "Error", f"the slice cannot be lent: {error}{hint}")
             raise
         space = terms.space_there(contract)
         if made:

@@ -27,7 +27,7 @@ from continuo.kube.access import Access
 from continuo.kube.client import KubeCluster
 from continuo.kube.port import Cluster
 from continuo.kube.transport import Transports
-from continuo.resources.errors import ApiError, BadRequest
+from continuo.resources.errors import ApiError, BadRequest, Forbidden
 from continuo.resources.meta import Object
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,11 @@ class SliceLinker:
         name = contract["metadata"]["name"]
         try:
             space = await home.ensure(self._home, contract, self._trade)
+        except Forbidden as error:
+            return "Error", f"there can be no node for the slice: {error}; {terms.RIGHTS}"
+        except BadRequest as error:
+            return "Error", str(error)
+        try:
             await self._enter(contract, seller, space)
         except BadRequest as error:
             return "Error", str(error)

@@ -20,6 +20,7 @@ SPACE = "rear.continuo.dev/namespace"
 """Annotation of a Solver, and of the buyer's Contract: the namespace whose pods may go to the slice."""
 BUYER = "continuo-buyer"
 """The account in a lent namespace, its role, and its binding."""
+RIGHTS = "a site that trades slices needs the rights that `continuo install --edge --slices` brings"
 SELLER_LABEL = "fluidos.eu/seller"
 FLAVOR_LABEL = "fluidos.eu/flavor"
 _EVERYTHING = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
