@@ -286,7 +286,7 @@ async def _kill(play: Play) -> None:
     stage.start_agent(board.name)
     after, anew = await _returned(play, board, wanted, began)
     rows = [
-        (f"  {what}", wanted.get(what, "-"), "the same" if after.get(what) == before.get(what) == wanted.get(what)
+        (f"  {what}", wanted.get(what, "-"), "as before" if after.get(what) == before.get(what) == wanted.get(what)
          else f"{before.get(what, '-')}, then {after.get(what, '-')}")
         for what in sorted({*wanted, *before, *after})
     ]  # fmt: skip
