@@ -44,6 +44,7 @@ from iot.provider.bench import Bench, provider_world
 
 pytestmark = pytest.mark.anyio
 CODE, ROD_CODE = "c0de-Of-The-Pump-7f3a9b", "c0de-Of-The-Rod-51d2e8"
+PASSWORD = "passw0rd-Of-The-Workload"
 GUESSES = {"code": "c0de-That-Nobody-Gave", "token": "t0ken-That-Nobody-Gave"}
 LISTS = ("boards", "fleets", "plugins", "services", "networks", "ports", "requests", "events?since=0", "agent-policy")
 
@@ -148,7 +149,8 @@ async def asked(lab: Client, board: str) -> None:
         await lab.made("networks", name="lan", cidr="10.213.97.0/24")
         answer = await lab.ask("PUT", f"{path}/ports", {"network": "lan"})
         assert answer.status == 200, answer.body
-    await lab.made(f"boards/{board}/workloads", name="hello", command=["/bin/echo", "hello"], job=True)
+    said = {"name": "hello", "command": ["/bin/echo", "hello"], "job": True, "secret_env": {"PASSWORD": PASSWORD}}
+    await lab.made(f"boards/{board}/workloads", **said)
 
 
 async def readable(lab: Client, board: str) -> dict[str, str]:
@@ -229,7 +231,7 @@ async def test_they_stay_with_those_whom_they_were_told(
             await wrong_ones(http, here)
             kept = await until(lambda: at_least(home, 2 if permitted() is None else 1))
             secrets = {
-                "token": token, "code": CODE, "code of the rod": ROD_CODE, "realm": realm,
+                "token": token, "password": PASSWORD, "code": CODE, "code of the rod": ROD_CODE, "realm": realm,
                 "key": private_hex(key_at(home / "key.pem")), **kept,
                 **{f"guessed {what}": guess for what, guess in GUESSES.items()},
             }  # fmt: skip
@@ -238,7 +240,10 @@ async def test_they_stay_with_those_whom_they_were_told(
     told |= {name: (tmp_path / name).read_text() for name in ("hub.log", "pump.log")} | {"provider": caplog.text}
     assert all(told.values()), "everything was read"
     told |= files(here.data) | files(home)
-    told |= {str(path): path.read_bytes().decode("latin-1") for path in here.data.glob("hub.sqlite*")}
+    found = [(name, place) for name, secret in secrets.items() for place, text in told.items() if secret in text]
+    assert found == [], "a secret, and where it is to be read"
+    told = {str(path): path.read_bytes().decode("latin-1") for path in here.data.glob("hub.sqlite*")}
+    del secrets["password"]  # the board is told it whenever it comes
     found = [(name, place) for name, secret in secrets.items() for place, text in told.items() if secret in text]
     assert found == [], "a secret, and where it is to be read"
     for private in (home / "key.pem", home / "state", here.data):

@@ -10,6 +10,7 @@ import pytest
 from continuo.iot import pickled
 from continuo.iot.hub.model import Injection
 from continuo.iot.hub.ports import CallFailed
+from continuo.iot.sealed import seal
 from continuo.iot.wire import Message, Outcome
 from iot.hub.bench import CODE, Boards, Client, Tunnels, hub, until
 
@@ -217,6 +218,42 @@ async def test_ports_get_distinct_addresses_and_the_switch_is_told(storage: str)
         assert back.status == 200, "an address that was given back is free"
 
 
+async def test_a_gateway_is_a_port_that_leads_to_other_networks(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        await bench.online(lab)
+        _, agent = await bench.online(lab, "two")
+        lan = {"name": "lan", "cidr": "10.1.0.0/29", "gateway": "10.1.0.1"}
+        for routes, why in (
+            (["192.168.7.0"], None), ("192.168.7.0/24", "must be a list"), (["10.1.0.4/30"], "within the network itself"),
+            (["near"], "is no IPv4 network"),
+        ):  # fmt: skip
+            said = await lab.ask("POST", "/v1/networks", {**lan, "extra": {"routes": routes}, "name": str(routes)})
+            assert said.status == 201 if why is None else why in said.fault
+        said = await lab.ask("POST", "/v1/networks", {**lan, "gateway": None, "extra": {"routes": ["192.168.7.0/24"]}})
+        assert "has no gateway" in said.fault
+        network = await lab.made("networks", **lan, extra={"routes": ["192.168.7.0/24"]})
+        gateway = {"network": "lan", "name": "gw", "ip": "10.1.0.1", "allowed_addresses": ["192.168.7.0/24"]}
+        made = await lab.ask("PUT", "/v1/boards/one/ports", gateway)
+        assert made.status == 200, made.fault
+        uuid = made.headers["Iotronic-Object-Uuid"]
+        assert bench.networks.configs[network["uuid"]]["ports"][uuid]["allowed_addresses"] == ["192.168.7.0/24"]
+        assert (await lab.ask("PUT", "/v1/boards/two/ports", {"network": "lan", "name": "p"})).status == 200
+        [(_, told)] = [call for call in agent.calls if call[0] == "Desire"][-1:]
+        [port] = told["ports"].values()
+        assert port["routes"] == [{"to": "192.168.7.0/24", "via": "10.1.0.1"}]
+        second = {"network": "lan", "name": "gw2", "allowed_addresses": ["192.168.0.0/16"]}
+        refused = await lab.ask("PUT", "/v1/boards/two/ports", second)
+        assert refused.status == 400 and "an address is behind one port" in refused.fault
+        changed = await lab.ask("PATCH", f"/v1/ports/{uuid}", {"allowed_addresses": []})
+        assert changed.json["allowed_addresses"] == []
+        assert (await lab.ask("PUT", "/v1/boards/two/ports", second)).status == 200
+        refused = await lab.ask("PATCH", f"/v1/ports/{uuid}", {"allowed_addresses": ["far"]})
+        assert refused.status == 400 and "allowed_addresses 'far' is no IPv4 network" in refused.fault
+        kept = (await lab.get(f"/v1/ports/{uuid}")).json
+        assert (kept["allowed_addresses"], kept["ip"]) == ([], "10.1.0.1")
+
+
 async def test_workloads_of_boards_and_fleets(storage: str) -> None:
     async with hub(storage) as bench:
         lab = await bench.client()
@@ -358,3 +395,30 @@ async def test_events_resume_and_too_old_ones_are_gone(storage: str) -> None:
         assert gone.status == 410 and "begin without a number" in gone.fault
     async with hub(storage, keep=10) as bench:
         assert bench.core.feed.last == first + 4 + 1 + 30, "numbers go on after a restart"
+
+
+async def test_secret_values_reach_the_board_and_nobody_who_asks(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        _, agent = await bench.online(lab, "one")
+        said = {"name": "web", "command": ["serve"], "env": {"A": "1"}, "secret_env": {"PASSWORD": "canary-1"}}
+        made = await lab.ask("POST", "/v1/boards/one/workloads", said)
+        first = made.json["secret_env"]["PASSWORD"]
+        assert made.json["env"] == {"A": "1"} and first == seal(made.json["uuid"], "PASSWORD", "canary-1")
+
+        async def told(value: str) -> bool:
+            runs = bench.core.registry.desired(agent.board)["workloads"][made.json["uuid"]]
+            return bool(runs["env"] == {"A": "1", "PASSWORD": value} and "secret_env" not in runs)
+
+        assert await told("canary-1")
+        path = "/v1/boards/one/workloads/web"
+        same = await lab.ask("PATCH", path, {"secret_env": {"PASSWORD": "canary-1"}})
+        assert (same.json["generation"], same.json["secret_env"]["PASSWORD"]) == (1, first)
+        other = await lab.ask("PATCH", path, {"secret_env": {"PASSWORD": "canary-2"}})
+        assert (
+            other.json["generation"] == 2 and other.json["secret_env"]["PASSWORD"] != first and await told("canary-2")
+        )
+        for answer in (made, same, other, await lab.get(path), await lab.get("/v1/boards/one/workloads")):
+            assert b"canary" not in answer.body
+        wrong = await lab.ask("PATCH", path, {"secret_env": {"PASSWORD": 5}})
+        assert wrong.status == 400 and "secret_env" in wrong.fault

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from continuo.iot.hub import model
+from continuo.iot.hub.desired import run_of
 from continuo.iot.provider.kinds import exposed
 from continuo.resources import kinds
 from continuo.resources.boards import BOARD, EXPOSED_SERVICE, FLEET, PORT, SERVICE, VIRTUAL_NETWORK, WORKLOAD
@@ -181,7 +182,8 @@ async def test_a_job_of_a_fleet_runs_once_for_each_generation(tmp_path: Path) ->
         assert (condition(bench.get(WORKLOAD, "survey"), "Ready") or {})["reason"] == "Creating"
         parent = bench.external(WORKLOAD, "survey")
         parts = {each.board: each.uuid for each in there.core.registry.table(model.Workload).by("parent", parent)}
-        assert there.core.registry.table(model.Workload).get(parent).spec["env"] == {"A": "1", "WORD": "hidden"}  # type: ignore[union-attr]
+        stored = there.core.registry.table(model.Workload).get(parent)
+        assert stored is not None and run_of(stored.spec)["env"] == {"A": "1", "WORD": "hidden"}
         for board in boards[:2]:
             await report(there, board, "workloads", parts[board], phase="Succeeded", exitCode=0, result=f"from {board}")
         await report(there, boards[2], "workloads", parts[boards[2]], phase="Failed", exitCode=3, message="no sensor")

@@ -38,7 +38,9 @@ def desired_of(registry: Registry, board: str) -> dict[str, Any]:
 
 def run_of(spec: Json) -> Json:
     """What a board has to know of a workload: not on how many others it is."""
-    return {key: value for key, value in spec.items() if key not in ("replicas", "placement")}
+    told = {key: value for key, value in spec.items() if key not in ("replicas", "placement", "secret_env")}
+    secret = {name: each["value"] for name, each in (spec.get("secret_env") or {}).items()}
+    return {**told, "env": {**(told.get("env") or {}), **secret}} if secret else told
 
 
 def policy_of(registry: Registry) -> Json:
@@ -72,7 +74,7 @@ def _port(registry: Registry, port: Port) -> Json:
     assert network is not None, "a network that has ports is not deleted"
     return {
         "vif": port.vif, "mac": port.mac, "ip": f"{port.ip}/{read_cidr(network.cidr).prefixlen}", "mtu": network.mtu,
-        "url": registry.setting.network_url, "token": registry.tokens.get(port.uuid, ""), "routes": routes_of(network),
+        "url": registry.setting.network_url, "token": registry.tokens.get(port.uuid, ""), "routes": routes_of(network) if port.ip != network.gateway else [],
     }  # fmt: skip
 
 

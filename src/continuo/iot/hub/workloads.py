@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +14,8 @@ from continuo.iot.hub.placement import Decision
 from continuo.iot.hub.placing import Placing
 from continuo.iot.hub.ports import BoardNotConnected, Boards, CallFailed
 from continuo.iot.hub.records import Change
-from continuo.iot.hub.refusals import Refused, failed, not_connected, taken
+from continuo.iot.hub.refusals import Refused, absent, failed, not_connected, taken
+from continuo.iot.sealed import seals
 from continuo.iot.wire import Message, Outcome
 
 FIELDS = (
@@ -21,6 +23,7 @@ FIELDS = (
     "command",
     "image",
     "env",
+    "secret_env",
     "files",
     "resources",
     "replicas",
@@ -48,6 +51,8 @@ class Workloads:
     async def create(self, where: Board | Fleet, said: Json, owner: str) -> Workload:
         """A workload of a board or a fleet; raises Refused."""
         registry = self._registry
+        uuid = registry.make_uuid()
+        sealed = await self._sealed(uuid, said)
         key = "board" if isinstance(where, Board) else "fleet"
         others = registry.table(Workload).by(key, where.uuid)
         if any(other.name == said["name"] and other.parent is None for other in others):
@@ -55,8 +60,8 @@ class Workloads:
         if isinstance(where, Board):
             self._check(where)
         made = Workload(
-            uuid=registry.make_uuid(), created_at=registry.now(), name=said["name"], owner=owner,
-            project=where.project, extra=said.get("extra") or {}, spec=spec_of(said),
+            uuid=uuid, created_at=registry.now(), name=said["name"], owner=owner,
+            project=where.project, extra=said.get("extra") or {}, spec={**spec_of(said), **sealed},
             board=where.uuid if key == "board" else None, fleet=where.uuid if key == "fleet" else None,
         )  # fmt: skip
         change = Change().add(made)
@@ -69,7 +74,12 @@ class Workloads:
     async def update(self, workload: Workload, said: Json) -> Workload:
         """Change it; boards replace what they run where that differs."""
         registry = self._registry
-        spec = {**workload.spec, **spec_of(said)}
+        sealed = await self._sealed(workload.uuid, said)
+        now = registry.table(Workload).get(workload.uuid)
+        if now is None:
+            raise absent("Workload", workload.uuid)
+        workload = now
+        spec = {**workload.spec, **spec_of(said), **sealed}
         different = run_of(spec) != run_of(workload.spec)
         changed = registry.stamped(
             workload, name=said.get("name", workload.name), extra=said.get("extra", workload.extra), spec=spec,
@@ -81,6 +91,15 @@ class Workloads:
         await registry.records.commit(change)
         self._push(told)
         return changed
+
+    @staticmethod
+    async def _sealed(uuid: str, said: Json) -> Json:
+        """Secret values beside what is shown of them."""
+        values = said.get("secret_env")
+        if not values:
+            return {}
+        shown = await asyncio.to_thread(seals, uuid, values)
+        return {"secret_env": {name: {"value": value, "seal": shown[name]} for name, value in values.items()}}
 
     async def delete(self, workload: Workload) -> None:
         """End it everywhere."""
@@ -222,6 +241,12 @@ class Workloads:
         if message.result is Outcome.ERROR:
             raise failed(method, board, str(message.message))
         return message.message
+
+
+def shown(spec: Json) -> Json:
+    """What is told of a spec to whoever asks: of secret values their seals."""
+    told = {field: spec.get(field) for field in FIELDS}
+    return {**told, "secret_env": {name: each["seal"] for name, each in (told["secret_env"] or {}).items()}}
 
 
 def spec_of(said: Json) -> Json:

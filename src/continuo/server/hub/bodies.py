@@ -71,18 +71,21 @@ NETWORK = Shape((
 PORT = Shape((
     Field("network", "string", required=True, most=36, least=1), Field("subnet", "string", most=36, free=True),
     Field("name", "string", most=64, least=1), Field("mac", "string", most=17), Field("ip", "string", most=15),
-    Field("security_groups", "array", check=_texts), _EXTRA,
+    Field("security_groups", "array", check=_texts), Field("allowed_addresses", "array", check=_texts), _EXTRA,
 ))  # fmt: skip
 PORT_PATCH = Shape(
-    (Field("name", "string", most=64, least=1), Field("security_groups", "array", check=_texts), _EXTRA),
+    (
+        Field("name", "string", most=64, least=1), Field("security_groups", "array", check=_texts),
+        Field("allowed_addresses", "array", check=_texts), _EXTRA,
+    ),
     _FIXED | {"network", "subnet", "mac", "ip", "VIF_name", "MAC_add", "board_uuid", "up", "connected", "message"},
 )  # fmt: skip
 WORKLOAD = Shape((
     Field("name", "string", required=True, most=63, least=1),
     Field("runtime", "string", choices=("process", "container")), Field("command", "array", check=_texts),
     Field("image", "string", most=255, free=True), Field("env", "object", check=_text_values),
-    Field("files", "object", check=_text_values), Field("resources", "object"),
-    Field("replicas", "integer", least=0, most=100_000),
+    Field("secret_env", "object", check=_text_values), Field("files", "object", check=_text_values),
+    Field("resources", "object"), Field("replicas", "integer", least=0, most=100_000),
     Field("restart", "string", choices=("Always", "OnFailure", "Never")), Field("job", "boolean"),
     Field("retry", "boolean"), Field("placement", "object", check=wrong), _EXTRA,
 ), _FIXED | {"status", "board", "fleet", "generation"})  # fmt: skip

@@ -24,7 +24,7 @@ from continuo.iot.hub.model import (
 )
 from continuo.iot.hub.registry import Registry
 from continuo.iot.hub.setting import AGENT
-from continuo.iot.hub.workloads import FIELDS
+from continuo.iot.hub.workloads import shown
 
 BOARD_SHORT = (
     "name", "code", "status", "uuid", "session", "type", "fleet", "lr_version", "connectivity", "agent", "wstun_ip",
@@ -143,15 +143,15 @@ def port(hub: Hub, it: Port) -> Json:
     return {
         **_head(it, "ports"), "VIF_name": it.vif, "MAC_add": it.mac, "ip": it.ip, "network": it.network,
         "board_uuid": it.board, "name": it.name, "project": it.project, "security_groups": it.security_groups,
-        "extra": it.extra, "up": bool(said.get("up")), "connected": hub.attaching.connected(it),
-        "message": said.get("message"),
+        "allowed_addresses": it.allowed_addresses, "extra": it.extra, "up": bool(said.get("up")),
+        "connected": hub.attaching.connected(it), "message": said.get("message"),
     }  # fmt: skip
 
 
 def workload(hub: Hub, it: Workload) -> Json:
     """A workload, with how it goes."""
     told = {
-        **_owned(it, "workloads"), **{field: it.spec.get(field) for field in FIELDS}, "board": it.board,
+        **_owned(it, "workloads"), **shown(it.spec), "board": it.board,
         "fleet": it.fleet, "parent": it.parent, "generation": it.generation,
     }  # fmt: skip
     if it.fleet is None:

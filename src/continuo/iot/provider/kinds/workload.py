@@ -6,6 +6,7 @@ made again: its object keeps what it knew, until it is changed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ from continuo.iot.provider.kinds.running import begun, observed, readiness, subj
 from continuo.iot.provider.lists import Row
 from continuo.iot.provider.references import external_name, for_provider
 from continuo.iot.provider.world import Connection, Driver, World
+from continuo.iot.sealed import seals
 from continuo.resources.boards import BOARD, FLEET, WORKLOAD, WorkloadParameters
 from continuo.resources.boards_types import SecretKeyRef
 from continuo.resources.meta import Key, Kind, Object, key_of
@@ -75,7 +77,7 @@ class Workloads:
     async def create(self, managed: Workload) -> Creation:
         """Declare it; boards are told when they are there."""
         said = managed.parameters
-        body = {**await self._wanted(managed), "extra": extra_of(managed, said.extra)}
+        body = {**await self._wanted(managed), "extra": _extra(managed)}
         try:
             row = (await self._rest.call("POST", _listing(said), {k: v for k, v in body.items() if v is not None})).body
         except Absent as error:
@@ -126,8 +128,11 @@ class Workloads:
 
     async def _changes(self, managed: Workload, row: Row) -> dict[str, Any]:
         wanted = await self._wanted(managed)
+        secret = wanted.pop("secret_env")
         changes = {key: value for key, value in wanted.items() if (row.get(key) or None) != (value or None)}
-        extra = extra_of(managed, managed.parameters.extra)
+        if (row.get("secret_env") or {}) != await asyncio.to_thread(seals, text(row, "uuid"), secret):
+            changes["secret_env"] = secret
+        extra = _extra(managed)
         return {**changes, "extra": with_extra(row, extra)} if lacks(row, extra) else changes
 
     async def _wanted(self, managed: Workload) -> dict[str, Any]:
@@ -137,7 +142,7 @@ class Workloads:
         placement = msgspec.to_builtins(said.placement) if said.placement is not None else {}
         return {
             "name": named(managed, said.name, 63), "runtime": said.runtime.value, "image": said.image,
-            "command": list(said.command), "env": {**said.env, **secrets}, "files": dict(said.files),
+            "command": list(said.command), "env": dict(said.env), "secret_env": secrets, "files": dict(said.files),
             "resources": msgspec.to_builtins(said.resources) if said.resources is not None else {},
             "replicas": said.replicas, "restart": said.restart.value if said.restart else _restart(job=job), "job": job,
             "retry": job and said.job is not None and said.job.retry, "placement": placement,
@@ -148,6 +153,12 @@ class Workloads:
         if found is None:
             raise NotYet(f"Secret {managed.namespace}/{ref.name} has no {ref.key!r}, which secretEnv names")
         return found.decode("utf-8", "replace")
+
+
+def _extra(managed: Workload) -> dict[str, Any]:
+    said = managed.parameters
+    signature = msgspec.to_builtins(said.signature) if said.signature is not None else None
+    return extra_of(managed, said.extra, signature=signature)
 
 
 def _restart(*, job: bool) -> str:
