@@ -283,3 +283,81 @@ def test_whatever_is_sent_who_gets_it_may_have_it(sent: list[tuple[int, bytes, f
                 or (frame[26:30], frame[23]) in asked
                 or (frame[23] == 1 and frame[34] == 3)
             )
+
+
+class Routed(Net):
+    """Port 1 leads to 192.168.7.0/24; board 2 lets nothing in."""
+
+    def network(self, groups: dict[int, list[str]] | None = None, **changed: Any) -> config.Network:
+        made = {
+            f"p{number}": {
+                "mac": mac(number), "ip": address(number), "token": "a" * 64,
+                "allowed_addresses": ["192.168.7.0/24"] if number == 1 else [],
+                "security_groups": ["shut"] if number == 2 else ["open"],
+            }
+            for number in range(1, self.count + 1)
+        }  # fmt: skip
+        told = [{"name": "shut", "rules": []}, {"name": "open", "rules": [{"direction": "ingress"}]}]
+        return config.read("n", {"ports": made, "security_groups": told})
+
+    def routed(self, sender: int, receiver: int, source: str, destination: str, payload: bytes) -> set[int]:
+        return self.send(sender, ethernet(mac(receiver), mac(sender), 0x0800, ipv4(6, source, destination, payload)))
+
+
+FAR = "192.168.7.9"
+
+
+def test_a_port_that_leads_elsewhere_carries_for_the_addresses_behind_it() -> None:
+    net = Routed()
+    assert net.routed(2, 1, address(2), FAR, tcp(1000, 80, SYN)) == {1}
+    assert net.routed(1, 2, FAR, address(2), tcp(80, 1000, SYN | ACK)) == {2}
+    assert net.routed(1, 2, FAR, address(2), tcp(99, 1000, SYN)) == set(), "board 2 did not ask for that"
+    assert net.routed(1, 3, FAR, address(3), tcp(99, 1000, SYN)) == {3}
+    assert net.dropped(1) == {"security group": 1}
+
+
+def test_a_router_tells_of_packets_that_it_could_not_pass_on() -> None:
+    net = Routed()
+    lost = ipv4(6, address(2), FAR, tcp(1000, 80, SYN))
+    net.routed(2, 1, address(2), FAR, tcp(1000, 80, SYN))
+    error = ethernet(mac(2), mac(1), 0x0800, ipv4(1, address(1), address(2), icmp(3, 4, payload=lost)))
+    assert net.send(1, error) == {2}
+    assert (
+        net.send(3, ethernet(mac(2), mac(3), 0x0800, ipv4(1, address(3), address(2), icmp(3, 4, payload=lost))))
+        == set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "source", "destination", "why"),
+    [
+        (1, 3, "192.168.8.1", address(3), "foreign address"),
+        (1, 3, address(2), address(3), "foreign address"),
+        (3, 2, FAR, address(2), "foreign address"),
+        (3, 1, address(3), "192.168.8.1", "foreign destination"),
+        (3, 2, address(3), FAR, "foreign destination"),
+    ],
+)
+def test_it_carries_for_no_others(sender: int, receiver: int, source: str, destination: str, why: str) -> None:
+    net = Routed()
+    assert net.routed(sender, receiver, source, destination, tcp(1000, 80, SYN)) == set()
+    assert net.dropped(sender) == {why: 1}
+
+
+def test_a_port_that_leads_everywhere_speaks_for_no_other_port() -> None:
+    ports = {
+        f"p{number}": {"mac": mac(number), "ip": address(number), "token": "a" * 64,
+                       "allowed_addresses": ["0.0.0.0/0"] if number == 1 else []}
+        for number in (1, 2, 3)
+    }  # fmt: skip
+    net = Net()
+    net.switch.change(config.read("n", {"ports": ports}))
+    packet = ethernet(mac(3), mac(1), 0x0800, ipv4(6, address(2), address(3), tcp(1, 2, SYN)))
+    assert net.send(1, packet) == set()
+    assert net.send(1, ethernet(mac(3), mac(1), 0x0800, ipv4(6, "192.0.2.1", address(3), tcp(1, 2, SYN)))) == {3}
+    ports["p2"]["allowed_addresses"] = ["10.9.0.0/16"]
+    with pytest.raises(ValueError, match=r"ports p1 and p2 both have addresses of 10\.9\.0\.0/16"):
+        config.read("n", {"ports": ports})
+    ports["p2"]["allowed_addresses"] = ["10.9.0"]
+    with pytest.raises(ValueError, match=r"port p2: allowed_addresses '10\.9\.0' is no IPv4 network"):
+        config.read("n", {"ports": ports})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from typing import Any
 
@@ -41,13 +42,15 @@ class Attaching:
             else:
                 await self._networks.set(now.uuid, self._config(now))
 
-    def _config(self, network: Network) -> Json:
+    def _config(self, network: Network, *more: Port) -> Json:
+        """`more`: ports that are new, or that are others now."""
+        now = {port.uuid: port for port in (*self._registry.table(Port).by("network", network.uuid), *more)}
         ports = {
             port.uuid: {
                 "board": port.board, "mac": port.mac, "ip": port.ip, "security_groups": port.security_groups,
-                "token": secrets.digest(self._token(port)),
+                "allowed_addresses": port.allowed_addresses, "token": secrets.digest(self._token(port)),
             }
-            for port in self._registry.table(Port).by("network", network.uuid)
+            for port in now.values()
         }  # fmt: skip
         return {**switch_config(network), "ports": ports}
 
@@ -72,8 +75,12 @@ class Attaching:
         cidr = read_cidr(network.cidr)
         if network.gateway is not None:
             read_address(network.gateway, cidr, "gateway")
+        check_routes(network)
+        self._check_switch(network)
+
+    def _check_switch(self, network: Network, *more: Port) -> None:
         try:
-            config.read(network.uuid, {**self._config(network)})
+            config.read(network.uuid, {**self._config(network, *more)})
         except ValueError as error:
             raise bad(str(error).removeprefix(f"network {network.uuid}: ")) from None
 
@@ -138,19 +145,24 @@ class Attaching:
         name = said.get("name") or f"{board.name}-{uuid[:8]}"
         if any(port.name == name for port in others):
             raise taken(f"name: a port of network {network.uuid} is called {name!r} already")
-        used = {port.ip for port in others} | ({network.gateway} if network.gateway else set())
+        used = {port.ip for port in others}
+        if network.gateway and said.get("ip") != network.gateway:  # the port that asks for that address is the gateway
+            used.add(network.gateway)
         macs = {port.mac for port in others}
         port = Port(
             uuid=uuid, created_at=registry.now(), name=name, board=board.uuid, network=network.uuid,
             project=board.project, mac=read_mac(said["mac"], macs) if said.get("mac") else mac_of(uuid),
             ip=allocate(network.cidr, used, name, said.get("ip")), vif=vif_of(uuid),
-            security_groups=said.get("security_groups") or [], extra=said.get("extra") or {},
+            security_groups=said.get("security_groups") or [], allowed_addresses=said.get("allowed_addresses") or [],
+            extra=said.get("extra") or {},
         )  # fmt: skip
         check_groups(network, port.security_groups)
+        if port.allowed_addresses:
+            self._check_switch(network, port)
         return port
 
     async def change(self, port: Port, said: Json) -> Port:
-        """Its name, security groups and extra, while it is used; raises Refused."""
+        """Its name, security groups, the networks that it leads to and extra, while it is used; raises Refused."""
         registry = self._registry
         network = registry.table(Network).get(port.network)
         others = registry.table(Port).by("network", port.network)
@@ -159,6 +171,7 @@ class Attaching:
         after = registry.stamped(port, **said)
         if network is not None:
             check_groups(network, after.security_groups)
+            self._check_switch(network, after)
         event = {"board": port.board, "object": port.uuid, "port": port.uuid}
         await registry.records.commit(Change().add(after).event(port.project, "port.changed", **event))
         if network is not None:
@@ -196,6 +209,22 @@ def check_groups(network: Network, groups: list[str]) -> None:
     known = {"default", *(str(group.get("name")) for group in network.security_groups)}
     if unknown := [group for group in groups if group not in known]:
         raise bad(f"security_groups: {', '.join(unknown)} are none of the network's: {', '.join(sorted(known))}")
+
+
+def check_routes(network: Network) -> None:
+    """Raise Refused for routes that lead nowhere."""
+    said = network.extra.get("routes") or []
+    if not isinstance(said, list) or not all(isinstance(route, str) for route in said):
+        raise bad("extra.routes: must be a list of IPv4 networks, as texts such as 192.168.7.0/24")
+    if said and network.gateway is None:
+        raise bad("extra.routes: the network has no gateway, through which they would lead: say gateway as well")
+    for route in said:
+        try:
+            net = ipaddress.IPv4Network(route)
+        except ValueError:
+            raise bad(f"extra.routes: {route!r} is no IPv4 network such as 192.168.7.0/24") from None
+        if net.subnet_of(read_cidr(network.cidr)):
+            raise bad(f"extra.routes: {route} is within the network itself, {network.cidr}, where no gateway is needed")
 
 
 def switch_config(network: Network) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def _port(registry: Registry, port: Port) -> Json:
     assert network is not None, "a network that has ports is not deleted"
     return {
         "vif": port.vif, "mac": port.mac, "ip": f"{port.ip}/{read_cidr(network.cidr).prefixlen}", "mtu": network.mtu,
-        "url": registry.setting.network_url, "token": registry.tokens.get(port.uuid, ""), "routes": routes_of(network) if port.ip != network.gateway else [],
+        "url": registry.setting.network_url, "token": registry.tokens.get(port.uuid, ""),
+        "routes": routes_of(network) if port.ip != network.gateway else [],
     }  # fmt: skip
 
 

@@ -114,6 +114,8 @@ class Port(Record, frozen=True, kw_only=True, omit_defaults=True):
     ip: str
     vif: str
     security_groups: list[str] = []
+    allowed_addresses: list[str] = []
+    """Networks that it leads to, as CIDRs."""
     extra: Json = {}
 
 

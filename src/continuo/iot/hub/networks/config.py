@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,13 @@ class Port:
     token: str
     """SHA-256 of it, hex."""
     groups: tuple[str, ...]
+    allowed: tuple[tuple[int, int], ...] = ()
+    """Networks, as number and mask, that it leads to: it may send as their addresses, and gets what is for them."""
+
+    def leads_to(self, address: bytes) -> bool:
+        """Whether an address is behind it."""
+        number = int.from_bytes(address, "big")
+        return any(number & mask == net for net, mask in self.allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ def read(network: str, config: Json) -> Network:
     }
     _distinct(here, "mac", ((port.id, port.mac.hex(":")) for port in ports.values()))
     _distinct(here, "ip", ((port.id, str(ipaddress.IPv4Address(port.ip))) for port in ports.values()))
+    _apart(here, [port for port in ports.values() if port.allowed])
     return Network(network, mtu, ports, groups)
 
 
@@ -107,7 +115,10 @@ def _port(here: str, port: str, said: Json, groups: Mapping[str, Group]) -> Port
     for group in named:
         if group not in groups:
             raise ValueError(f"{here}: security group {group!r} is none of the network's: {', '.join(sorted(groups))}")
-    return Port(port, str(said.get("board") or ""), bytes.fromhex(mac.replace(":", "")), address.packed, token, named)
+    allowed = tuple(_net(here, cidr, "allowed_addresses") for cidr in said.get("allowed_addresses") or ())
+    return Port(
+        port, str(said.get("board") or ""), bytes.fromhex(mac.replace(":", "")), address.packed, token, named, allowed
+    )
 
 
 def _group(here: str, group: Json) -> Group:
@@ -147,11 +158,11 @@ def _range(here: str, protocol: int | None, rule: Json) -> tuple[int, int] | Non
     return low, high
 
 
-def _net(here: str, cidr: object) -> tuple[int, int]:
+def _net(here: str, cidr: object, what: str = "remote_cidr") -> tuple[int, int]:
     try:
         net = ipaddress.IPv4Network(str(cidr), strict=False)
     except ValueError:
-        raise ValueError(f"{here}: remote_cidr {cidr!r} is no IPv4 network, such as 10.5.0.0/24") from None
+        raise ValueError(f"{here}: {what} {cidr!r} is no IPv4 network, such as 10.5.0.0/24") from None
     return int(net.network_address), int(net.netmask)
 
 
@@ -167,6 +178,19 @@ def _known(here: str, groups: Mapping[str, Group]) -> None:
         for rule in (*group.ingress, *group.egress):
             if rule.group is not None and rule.group not in groups:
                 raise ValueError(f"{here}: security group {name}: remote_group {rule.group!r} is none of the network's")
+
+
+def _apart(here: str, ports: Sequence[Port]) -> None:
+    """An address is behind one port: otherwise what one lets in would be known as the other's, and let in there."""
+    for number, port in enumerate(ports):
+        for other in ports[:number]:
+            for net, mask in port.allowed:
+                if any(net & its == base & mask for base, its in other.allowed):
+                    cidr = ipaddress.IPv4Network((net, str(ipaddress.IPv4Address(mask))))
+                    raise ValueError(
+                        f"{here}: ports {other.id} and {port.id} both have addresses of {cidr} among their "
+                        "allowed_addresses; an address is behind one port"
+                    )
 
 
 def _distinct(here: str, field: str, of: Iterable[tuple[str, str]]) -> None:

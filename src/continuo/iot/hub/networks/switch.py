@@ -81,6 +81,8 @@ class Switch:
         self.ports: dict[str, Port] = {}
         self._at: dict[bytes, Port] = {}
         self._owner: dict[bytes, Port] = {}
+        self._routers: list[Port] = []
+        """Ports that lead to other networks."""
         self._connections = tracking.Connections()
         self._shortcuts: dict[bytes, _Shortcut] = {}
         self._fragments: dict[_Fragment, float] = {}
@@ -92,6 +94,7 @@ class Switch:
         self.ports = {one: self._port(told, network) for one, told in network.ports.items()}
         self._at = {port.told.mac: port for port in self.ports.values()}
         self._owner = {port.told.ip: port for port in self.ports.values()}
+        self._routers = [port for port in self.ports.values() if port.told.allowed]
         self._shortcuts.clear()
         self._fragments.clear()
         self._connections.keep(self._still_allowed)
@@ -105,11 +108,18 @@ class Switch:
 
     def _still_allowed(self, connection: tracking.Connection) -> bool:
         protocol, source, _, destination, port = connection.flow
-        sender, receiver = self._owner.get(source), self._owner.get(destination)
+        sender, receiver = self._owner_of(source), self._owner_of(destination)
         if sender is None or receiver is None or sender.told.id != connection.opener:
             return False
         ports = (tracking.ECHO, 0) if protocol not in (TCP, UDP) else (0, port)
         return allowed(Ip(protocol, source, destination, ports, 0, None), sender.filter, receiver.filter)
+
+    def _owner_of(self, address: bytes) -> Port | None:
+        """The port that an address is of; it is behind a router only where it is no port's own."""
+        owner = self._owner.get(address)
+        if owner is None and self._routers:
+            owner = next((port for port in self._routers if port.told.leads_to(address)), None)
+        return owner
 
     def take(self, sender: Port, frame: bytes, now: float) -> None:
         """A frame came from a port."""
@@ -131,7 +141,7 @@ class Switch:
 
     def _judge(self, sender: Port, frame: bytes, header: Frame, key: bytes | None, now: float) -> list[Port]:
         """The ports that get it; raises Malformed with the reason where nobody does."""
-        _pinned(sender.told, header)
+        self._pin(sender, header)
         if header.group:
             if not sender.may_flood(now):
                 raise Malformed("storm")
@@ -140,7 +150,7 @@ class Switch:
         receiver = self._at.get(header.destination)
         if receiver is None or receiver is sender:
             raise Malformed("nobody there")
-        if isinstance(header.carried, Ip) and header.carried.destination != receiver.told.ip:
+        if isinstance(header.carried, Ip) and self._owner_of(header.carried.destination) is not receiver:
             # Otherwise a connection that one port allows would be tracked as another's, and let in there.
             raise Malformed("foreign destination")
         if not self._passes(sender, receiver, header, frame, now):
@@ -148,6 +158,20 @@ class Switch:
         if key is not None and isinstance(header.carried, Ip):
             self._remember(key, sender, receiver, header.carried, frame, now)
         return [receiver]
+
+    def _pin(self, sender: Port, header: Frame) -> None:
+        """Refuse what claims to be of somebody else."""
+        own, carried = sender.told, header.carried
+        if header.source != own.mac:
+            raise Malformed("foreign mac")
+        if isinstance(carried, Arp):
+            if carried.sender_mac != own.mac or carried.sender not in (own.ip, _NOBODY):
+                raise Malformed("foreign arp")
+        elif isinstance(carried, Ip):
+            if carried.source != own.ip and self._owner_of(carried.source) is not sender:
+                raise Malformed("foreign address")
+        else:
+            raise Malformed("ipv6")  # addresses are IPv4: whose this one is, nobody could say
 
     def _passes(self, sender: Port, receiver: Port, header: Frame, frame: bytes, now: float) -> bool:
         packet = header.carried
@@ -172,8 +196,8 @@ class Switch:
                 self._connections.open(flow, sender.told.id, now)
             return True
         about = tracking.quoted(packet, frame)
-        if about is None or about[1] != packet.destination or about[3] != packet.source:
-            return False
+        if about is None or about[1] != packet.destination or self._owner_of(about[3]) is not sender:
+            return False  # a router tells of packets for others, too
         return self._connections.find(about, now) is not None
 
     def _keep_fragment(self, key: _Fragment, now: float) -> None:
@@ -191,21 +215,6 @@ class Switch:
         if len(self._shortcuts) >= SHORTCUTS:
             self._shortcuts.clear()
         self._shortcuts[key] = _Shortcut(sender, receiver, found[0])
-
-
-def _pinned(own: config.Port, header: Frame) -> None:
-    """Refuse what claims to be of somebody else."""
-    if header.source != own.mac:
-        raise Malformed("foreign mac")
-    carried = header.carried
-    if isinstance(carried, Arp):
-        if carried.sender_mac != own.mac or carried.sender not in (own.ip, _NOBODY):
-            raise Malformed("foreign arp")
-    elif isinstance(carried, Ip):
-        if carried.source != own.ip:
-            raise Malformed("foreign address")
-    else:
-        raise Malformed("ipv6")  # addresses are IPv4: whose this one is, nobody could say
 
 
 def _key(frame: bytes) -> bytes | None:

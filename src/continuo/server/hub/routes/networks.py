@@ -88,13 +88,15 @@ def ports_router(face: Face) -> APIRouter:
 
     @router.patch("/{port}", openapi_extra=takes(bodies.PORT_PATCH, partial=True))
     async def update(port: str, request: Request) -> Response:
-        """Change a port's name, security groups or extra; its addresses stay."""
+        """Change a port's name, security groups, the networks that it leads to, or extra; its own addresses stay."""
         caller = face.who(request)
         _, board = face.port(caller, port)
         allow(caller, "iot:port:change", board)
         said, _ = await face.patch(request, bodies.PORT_PATCH)
         found, board = face.port(caller, port)
         allow(caller, "iot:port:change", board)
+        if "allowed_addresses" in said:
+            allow(caller, "iot:network:create")
         return answer(views.port(face.hub, await face.hub.attaching.change(found, said)))
 
     @router.delete("/{port}", status_code=204)
@@ -133,6 +135,8 @@ def board_ports_router(face: Face) -> APIRouter:
         caller = face.who(request)
         face.board(caller, board, "iot:port:change")
         said = await face.body(request, bodies.PORT)
+        if said.get("allowed_addresses"):
+            allow(caller, "iot:network:create")
         manner = await face.manner(request, said)
         found, network = face.board(caller, board, "iot:port:change"), face.network(caller, said["network"])
         if said.get("subnet") not in (None, "", network.uuid, network.name):
