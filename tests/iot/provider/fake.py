@@ -19,6 +19,8 @@ from aiohttp import web
 from continuo.iot import pickled
 from continuo.iot.signing import code_hash
 
+from .fake_things import Things
+
 Fault = Literal["lost", "500-done", "500", "refuse", "slow", "busy"]
 KEYS = {"boards": "boards", "fleets": "fleets", "plugins": "plugins", "services": "services"}
 
@@ -68,6 +70,7 @@ class Fake:
         self._log: list[tuple[int, str, str]] = []
         self._news = asyncio.Event()
         self.url = ""
+        self.things = Things(self)
 
     def fault(self, method: str, pattern: str, fault: Fault, times: int = 1) -> None:
         """The next such request goes wrong."""
@@ -100,7 +103,7 @@ class Fake:
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._faulty])
         routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
-            ("GET", "/v1/events", self._events),
+            ("GET", "/v1/events", self._events), *self.things.routes(),
             ("GET", "/v1/requests/{r}/results", self._results), ("GET", "/v1/requests/{r}", self._request),
             ("GET", "/v1/boards/{b}/plugins", self._injections), ("PUT", "/v1/boards/{b}/plugins", self._inject),
             ("GET", "/v1/boards/{b}/plugins/{p}", self._injection), ("POST", "/v1/boards/{b}/plugins/{p}", self._act),

@@ -141,7 +141,7 @@ class Rest:
         try:
             async with self._http.request(
                 method, url, data=data, params=params or None, headers=sent, timeout=timeout, ssl=self._tls,
-                allow_redirects=False,
+                allow_redirects=False, middlewares=(_once,) if method == "PUT" else (),
             ) as reply:  # fmt: skip
                 return Answer(reply.status, _decoded(await _text(reply)), reply.headers.copy())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -165,6 +165,20 @@ class Rest:
             case 408 | 425 | 429:
                 return NotSent(said)
         return Refused(said, answer.status) if answer.status < 500 else Unknown(said)
+
+
+class _Interrupted(aiohttp.ClientError):
+    """The connection ended before there was an answer."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send it once: aiohttp repeats a PUT whose answer it did not get, and a board would have two ports."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Interrupted(_why(error)) from error
 
 
 def reason(body: Any) -> str:

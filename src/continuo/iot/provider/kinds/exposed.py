@@ -7,7 +7,19 @@ from typing import Any
 
 import msgspec
 
-from continuo.iot.provider.external import Change, Creation, Managed, NotYet, Observation, Readiness, Reference
+from continuo.iot.provider.external import (
+    Change,
+    Creation,
+    Managed,
+    NotConnected,
+    NotSent,
+    NotYet,
+    Observation,
+    Readiness,
+    Reference,
+    Refused,
+    Unknown,
+)
 from continuo.iot.provider.kinds.common import extra_of, marked, online, path, removed, text, untouched, waiting
 from continuo.iot.provider.lists import Row
 from continuo.iot.provider.world import Connection, Driver, World
@@ -97,7 +109,11 @@ class ExposedServices:
         service = await self._service(managed) or await self._make(managed)
         self._connection.looks.drop(_listing(board))
         if await self._seen(board, service) is None:  # IoTronic fails where it is exposed already
-            await self._act(managed, service, "ServiceEnable")
+            try:
+                await self._act(managed, service, "ServiceEnable")
+            except (Refused, NotConnected, NotSent):
+                await self._unmake(managed, service)
+                raise
         return Creation(f"{board}/{service}", subjects=frozenset({f"board:{board}", f"service:{board}/{service}"}))
 
     async def update(self, managed: Exposed, seen: Observation) -> Change:  # noqa: ARG002
@@ -144,6 +160,16 @@ class ExposedServices:
         row = (await self._rest.call("POST", "services", body)).body
         self._services.learn(row)
         return text(row, "uuid")
+
+    async def _unmake(self, managed: Exposed, service: str) -> None:
+        """Leave nothing of what was not done. Where that fails, the service is looked for by its marker."""
+        if managed.parameters.port is None:
+            return
+        try:
+            await removed(self._rest, path("services", service))
+        except Exception as error:
+            raise Unknown(f"service {service} could neither be exposed nor removed: {error}") from error
+        self._services.drop(service)
 
     async def _differs(self, managed: Exposed, service: str) -> bool:
         wanted = managed.parameters.port
