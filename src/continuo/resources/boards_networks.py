@@ -128,7 +128,9 @@ class VirtualNetworkParameters(Struct, frozen=True, kw_only=True, rename="camel"
 
     name: Annotated[Name36 | None, doc("Its name there; the object's name where absent.")] = None
     cidr: Annotated[Cidr | None, doc("Its addresses.")] = None
-    gateway: Annotated[Ipv4 | None, doc("The address that boards send other traffic to.")] = None
+    gateway: Annotated[Ipv4 | None, doc("The address of the port that leads to other networks (`extra.routes`).")] = (
+        None
+    )
     mtu: Annotated[
         Annotated[int, Meta(ge=576, le=9000, extra={"format": "int32"})], doc("The largest packet, in bytes.")
     ] = 1400
@@ -162,6 +164,10 @@ class PortParameters(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     security_groups: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=36)], ...],
         many("Security groups of the network, or ids of Neutron's.", 16, list_type="set"),
+    ] = ()
+    allowed_addresses: Annotated[
+        tuple[Cidr, ...],
+        many("Networks that it leads to: it carries for their addresses as well.", 16, list_type="set"),
     ] = ()
     mac: Annotated[Mac | None, doc("The interface's address; one is chosen where absent.")] = None
     ip: Annotated[Ipv4 | None, doc("Its IPv4 address; one is chosen where absent.")] = None

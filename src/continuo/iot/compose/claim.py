@@ -93,7 +93,7 @@ class Network(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     """An encrypted layer-2 network of which every board has a port."""
 
     cidr: Annotated[Cidr, doc("Its addresses.")]
-    gateway: Annotated[Ipv4 | None, doc("The address that boards send other traffic to.")] = None
+    gateway: Annotated[Ipv4 | None, doc("The address of the port that leads to other networks.")] = None
     mtu: Annotated[
         Annotated[int, Meta(ge=576, le=9000, extra={"format": "int32"})], doc("The largest packet, in bytes.")
     ] = 1400

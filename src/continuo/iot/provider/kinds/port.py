@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from continuo.iot.provider.external import Change, Creation, Managed, NotYet, Observation, Readiness, Reference, Unknown
+from continuo.iot.provider.external import (
+    Change,
+    Creation,
+    Managed,
+    NotYet,
+    Observation,
+    Readiness,
+    Reference,
+    Refused,
+    Unknown,
+)
 from continuo.iot.provider.kinds.common import (
     extra_of,
     lacks,
@@ -57,9 +67,14 @@ class Ports:
     async def create(self, managed: Port) -> Creation:
         """Ask for it; the endpoint tells which it made, or it is found in the list."""
         said = managed.parameters
+        if said.allowed_addresses and not self._connection.ours:
+            raise Refused(
+                f"allowedAddresses: {self._rest.endpoint} is no hub of Continuo's, and IoTronic's ports lead nowhere else"
+            )
         wanted = {
             "network": said.network_id, "subnet": said.subnet_id, "security_groups": list(said.security_groups),
-            **({"name": said.name or managed.name, "mac": said.mac, "ip": said.ip, "extra": extra_of(managed, said.extra)}
+            **({"name": said.name or managed.name, "mac": said.mac, "ip": said.ip, "extra": extra_of(managed, said.extra),
+                "allowed_addresses": list(said.allowed_addresses)}
                if self._connection.ours else {}),
         }  # fmt: skip
         body = {key: value for key, value in wanted.items() if value is not None}
@@ -75,7 +90,7 @@ class Ports:
         return Creation(made, subjects=frozenset({f"port:{made}", f"board:{said.board_id}"}))
 
     async def update(self, managed: Port, seen: Observation) -> Change:  # noqa: ARG002
-        """Its name, security groups and extra; where it is and its addresses stay."""
+        """Its name, security groups, where it leads and extra; where it is and its addresses stay."""
         row = await self._rows.find(managed.external_name)
         if row is not None and (changes := self._changes(managed, row)):
             self._rows.learn((await self._rest.call("PATCH", path("ports", managed.external_name), changes)).body)
@@ -119,6 +134,8 @@ class Ports:
             changes["name"] = said.name
         if sorted(row.get("security_groups") or ()) != sorted(said.security_groups):
             changes["security_groups"] = list(said.security_groups)
+        if sorted(row.get("allowed_addresses") or ()) != sorted(said.allowed_addresses):
+            changes["allowed_addresses"] = list(said.allowed_addresses)
         extra = extra_of(managed, said.extra)
         return {**changes, "extra": with_extra(row, extra)} if lacks(row, extra) else changes
 
