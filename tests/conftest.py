@@ -26,6 +26,7 @@ LONGEST_FIRST = (
     "testbed/test_datapath.py",
     "cli/test_catalog_commands.py",
     "cli/test_sensors_demo.py",
+    "iot/test_demo.py",
     "iot/networks/test_boards.py",
     "iot/networks/test_whole.py",
 )

@@ -119,6 +119,7 @@ async def perform(play: Play, hold: bool) -> None:
     await _results(play)
     await _kill(play)
     if hold:
+        _sum(play)
         await _hold(play, file)
     await _delete(play, file, before)
     await _dismiss(play)
@@ -392,7 +393,7 @@ async def _hold(play: Play, file: Path) -> None:
         f"  export KUBECONFIG={stage.kubeconfig}",
         "  kubectl get iot",
         "  continuo boards tree",
-        "  continuo boards logs meter --board roof-2",
+        "  continuo boards logs page",
         f"  curl http://{exposed['host']}:{exposed['publicPort']}/",
         *([f"  {' '.join(stage.entering(board))} ping -c 3 {address}"] if stage.wires is not None else []),
         f"  kill -9 {stage.agents[scene.BOARDS[-1]].pid}   # {scene.BOARDS[-1]}",
