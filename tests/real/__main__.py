@@ -18,7 +18,7 @@ from pathlib import Path
 from continuo.testbed import capi, crossplane, kubeedge, liqo, minors
 from continuo.testbed.bed import no_containers
 from continuo.testbed.tools import CONTROL_PLANE, Tools, find_tools
-from real import lightning_rod
+from real import iotronic_bed, lightning_rod
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = "600"
@@ -117,6 +117,12 @@ def suites(tools: Tools) -> list[Suite]:
             "Lightning-rod 0.5.0 as a board of the hub: online, plugins, a service through a tunnel, killed on either side",
             ("tests/real/test_boards.py",),
             lightning_rod.impossible(),
+        ),
+        Suite(
+            "iotronic",
+            "OpenStack's own IoTronic 0.4.17: boards, fleets, plugins and services through the provider; what it lacks, said",
+            ("tests/real/test_iotronic.py",),
+            iotronic_bed.impossible(),
         ),
         Suite(
             "identity",

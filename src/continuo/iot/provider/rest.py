@@ -69,10 +69,10 @@ class Rest:
         except Absent:
             return None
 
-    async def pages(self, path: str, key: str) -> list[dict[str, Any]]:
+    async def pages(self, path: str, key: str, **more: str) -> list[dict[str, Any]]:
         """A whole list, page after page."""
         found: list[dict[str, Any]] = []
-        params = {"limit": str(PAGE)}
+        params = {"limit": str(PAGE), **more}
         while True:
             body = await self.get(path, **params)
             if not isinstance(body, dict) or not isinstance(body.get(key), list):
