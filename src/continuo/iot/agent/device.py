@@ -16,7 +16,7 @@ _MANAGERS = {
     "apt": ("install", "update", "upgrade", "remove"), "apt-get": ("install", "update", "upgrade", "remove"),
     "pip": ("install", "uninstall"), "pip3": ("install", "uninstall"), "npm": ("install", "update", "uninstall"),
 }  # fmt: skip
-_OWN = ("identity.json", "key.pem", "desired.json", "state", "work", "root")
+_OWN = ("identity.json", "key.pem", "state", "work", "workloads", "root")
 
 
 class Refusal(Exception):

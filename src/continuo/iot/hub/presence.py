@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from continuo.iot.hub import secrets
+from continuo.iot.hub import reports, secrets
 from continuo.iot.hub.model import Board, Json, Report
 from continuo.iot.hub.ports import Json as Said
 from continuo.iot.hub.records import Change
@@ -16,8 +16,6 @@ from continuo.iot.hub.setting import AGENT
 from continuo.iot.wire import Message
 
 log = logging.getLogger(__name__)
-_LONGEST = 200
-"""Characters of a board's sentence that an event repeats."""
 _EVENTS = {
     "plugins": ("injection.changed", "plugin"), "services": ("service.changed", "service"),
     "ports": ("port.changed", "port"), "workloads": ("workload.changed", "workload"),
@@ -79,7 +77,7 @@ class SessionPresence:
             raise LookupError(f"there is no board {board}")
         changed = registry.stamped(
             found, lr_version=_text(info.get("lr_version")), agent_version=_text(info.get("agent")),
-            connectivity=_object(info.get("connectivity")), capabilities=_texts(info.get("capabilities")),
+            connectivity=reports.bounded(_object(info.get("connectivity"))), capabilities=_texts(info.get("capabilities")),
         )  # fmt: skip
         self._boards[session] = board
         registry.sessions[board] = session
@@ -113,14 +111,12 @@ class SessionPresence:
         found = registry.table(Board).get(board)
         if found is None:
             raise LookupError(f"there is no board {board}")
-        said = _checked(report)
+        said = reports.checked(report, reports.knowing(registry, board))
         before = registry.report(board)
         change = Change().add(Report(uuid=board, said=said, updated_at=registry.now(), created_at=registry.now()))
-        for section, (event, word) in _EVENTS.items():
-            old, new = before.get(section, {}), said[section]
-            for key in sorted(old.keys() | new.keys()):
-                if old.get(key) != new.get(key):
-                    change.event(found.project, event, board=board, object=key, **{word: key}, **_short(new.get(key)))
+        for section, key, short in reports.changes(before, said):
+            event, word = _EVENTS[section]
+            change.event(found.project, event, board=board, object=key, **{word: key}, **short)
         await registry.records.commit(change)
         await self.told(board)
 
@@ -150,30 +146,6 @@ def bootstrap(registry: Registry, board: Board, code: str, realm: str) -> Json:
     return {"iotronic": {"board": told, "wamp": wamp, "extra": {}}}
 
 
-def _checked(report: Said) -> Json:
-    """A report in the form that it should have; raises ValueError."""
-    if not isinstance(report, dict):
-        raise ValueError("a report is an object with plugins, services, ports, workloads and health")
-    said: Json = {}
-    for section in (*_EVENTS, "health"):
-        part = report.get(section) or {}
-        if not isinstance(part, dict):
-            raise ValueError(f"report: {section} is an object")
-        if section != "health" and not all(isinstance(each, dict) for each in part.values()):
-            raise ValueError(f"report: each of {section} is an object")
-        said[section] = part
-    return said
-
-
-def _short(entry: Json | None) -> Json:
-    """What an event says of an object: its state, the code that it is about, the beginning of what the board says of it."""
-    if entry is None:
-        return {"state": "gone"}
-    state = entry.get("state", entry.get("phase", {True: "up", False: "down"}.get(bool(entry.get("up")))))
-    more = {name: str(entry[name])[:_LONGEST] for name in ("hash", "message") if isinstance(entry.get(name), str)}
-    return {"state": state, **more}
-
-
 def _text(value: object) -> str | None:
     return value[:255] if isinstance(value, str) else None
 
@@ -183,4 +155,4 @@ def _object(value: object) -> Json:
 
 
 def _texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)][:64] if isinstance(value, list | tuple) else []
+    return [each[:64] for each in value if isinstance(each, str)][:64] if isinstance(value, list | tuple) else []

@@ -46,7 +46,6 @@ class _Held:
     message: str = ""
     failures: int = 0
     again: asyncio.TimerHandle | None = None
-    result: Any = None
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
 
@@ -61,7 +60,8 @@ class Plugins:
         self._cell, self._store, self._changed, self._now = cell, store, changed, now
         self._board, self._most, self._strict = board, dict(most or {}), strict
         self._held: dict[str, _Held] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, tuple[str, str]] = {}
+        """Why a plugin is not here, and since when."""
         self._lock = asyncio.Lock()
         self._slots = asyncio.Semaphore(CALLS)
 
@@ -85,14 +85,15 @@ class Plugins:
         async with self._lock:
             self.policy = policy
             wanted: dict[str, Plugin] = {}
-            self._refused = {}
+            before, self._refused = self._refused, {}
             for uuid, said in desired.items():
                 try:
                     wanted[uuid] = spec.read(uuid, said)
                     spec.check(wanted[uuid], policy)
                 except NotAllowed as refused:
                     wanted.pop(uuid, None)
-                    self._refused[uuid] = str(refused)
+                    since = before[uuid][1] if uuid in before and before[uuid][0] == str(refused) else self._now()
+                    self._refused[uuid] = str(refused), since
             todo = steps(wanted, self._actual())
             for step in todo:
                 if step.do != "start":
@@ -204,14 +205,13 @@ class Plugins:
         held.tasks.add(follow)
         follow.add_done_callback(lambda task: self._called(held, ran, task))
         try:
-            held.result = await asyncio.shield(ran.result)
+            return await asyncio.shield(ran.result)
         except asyncio.CancelledError:
             ran.run.kill("nobody waits for it any more")
             raise
         except Failed as error:
             held.message = str(error)
             raise
-        return held.result
 
     async def _answered(self, held: _Held) -> None:
         """Where the call before has its answer and only its process is ending, wait for that."""
@@ -237,10 +237,8 @@ class Plugins:
         for uuid, held in self._held.items():
             state = "running" if self.alive(uuid) and not held.calling else held.state
             said[uuid] = {"state": state, "hash": held.plugin.hash, "message": held.message, "since": held.since}
-            if held.result is not None:
-                said[uuid]["result"] = held.result
-        for uuid, message in self._refused.items():
-            said[uuid] = {"state": "refused", "hash": "", "message": message, "since": self._now()}
+        for uuid, (message, since) in self._refused.items():
+            said[uuid] = {"state": "refused", "hash": "", "message": message, "since": since}
         return said
 
     async def close(self) -> None:
