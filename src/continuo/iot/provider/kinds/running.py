@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -58,9 +59,18 @@ def observed(row: Row, boards: Mapping[str, Row], generation: int) -> WorkloadOb
     )  # fmt: skip
 
 
-def readiness(told: WorkloadObservation, said: WorkloadParameters) -> Readiness:
-    """Ready when it runs on all boards that are online; a job, when it ended well on all of them."""
+def readiness(
+    told: WorkloadObservation, said: WorkloadParameters, unfit: Mapping[str, str] = MappingProxyType({})
+) -> Readiness:
+    """Ready when it runs on all boards that are online; a job, when it ended well on all of them, and there was one.
+
+    `unfit`: for boards of the fleet that have it not, by name, why.
+    """
     fleet = said.board_id is None
+    if not told.desired and said.replicas != 0 and (unfit or said.job is not None):
+        name = min(unfit, default=None)
+        why = ", for its fleet has none" if name is None else f": {name}: {unfit[name]}"
+        return Readiness(False, f"no board has it{why}")
     if told.failed:
         worst = told.boards[0]
         code = "" if worst.exit_code is None else f" with exit code {worst.exit_code}"
@@ -83,6 +93,16 @@ def readiness(told: WorkloadObservation, said: WorkloadParameters) -> Readiness:
             False, f"{told.offline} of {told.desired} boards are offline: they are told when they come back"
         )
     return Readiness(True, "" if told.desired else "no board has it, and none has to")
+
+
+def unfit(row: Row, boards: Mapping[str, Row]) -> dict[str, str]:
+    """The boards of the fleet that have it not, by name, with the hub's sentence on each."""
+    has = {text(part, "board") for part in parts_of(row)}
+    told = row.get("why") if isinstance(row.get("why"), Mapping) else {}
+    return {
+        text(boards.get(str(board), {}), "name") or str(board): str(why)[:_SHORT]
+        for board, why in (told or {}).items() if board not in has
+    }  # fmt: skip
 
 
 def begun(status: Mapping[str, Any], generation: int) -> WorkloadObservation | None:

@@ -35,7 +35,7 @@ from continuo.iot.provider.kinds.common import (
     untouched,
     with_extra,
 )
-from continuo.iot.provider.kinds.running import begun, observed, readiness, subjects
+from continuo.iot.provider.kinds.running import begun, observed, readiness, subjects, unfit
 from continuo.iot.provider.lists import Row
 from continuo.iot.provider.references import external_name, for_provider
 from continuo.iot.provider.world import Connection, Driver, World
@@ -69,8 +69,9 @@ class Workloads:
         changes = {} if managed.deleting else await self._changes(managed, row)
         # Of what is about to be replaced nothing is said of this generation.
         told = observed(row, boards, 0 if _anew(changes) else managed.generation)
+        ready = readiness(told, managed.parameters, unfit(row, boards))
         return Observation(
-            exists=True, up_to_date=not changes, readiness=readiness(told, managed.parameters), at_provider=told,
+            exists=True, up_to_date=not changes, readiness=ready, at_provider=told,
             external_name=text(row, "uuid"), subjects=frozenset(subjects(row)), difference=", ".join(changes),
         )  # fmt: skip
 
