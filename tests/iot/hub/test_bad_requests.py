@@ -59,7 +59,8 @@ BAD: list[tuple[str, str, Any, int, str]] = [
     ("PUT", "/v1/boards/one/ports", {"network": "lan", "subnet": UUID}, 400, "one range of addresses"),
     ("PUT", "/v1/boards/one/ports", {"network": "lan", "security_groups": ["x"]}, 400, "x are none of the network's"),
     ("PUT", "/v1/boards/one/ports", {"network": "lan", "mac": "01:00:00:00:00:01"}, 400, "for groups or for nobody"),
-    ("PUT", "/v1/boards/one/ports", {"network": "lan", "ip": "10.1.0.1"}, 409, "10.1.0.1 is in use"),
+    ("PUT", "/v1/boards/one/ports", {"network": "lan", "ip": "10.1.0.9"}, 409, "10.1.0.9 is in use"),
+    ("POST", "/v1/networks", {"name": "n", "cidr": "10.0.0.0/24", "extra": {"routes": ["10.9.0.0/24"]}}, 400, "say gateway"),
     ("GET", f"/v1/ports/{UUID}", None, 404, f"Port {UUID} could not be found."),
     ("POST", "/v1/boards/one/workloads", {"name": "w"}, 400, "command is missing, which a process needs"),
     ("POST", "/v1/boards/one/workloads", {"name": "w", "runtime": "container"}, 400, "image is missing"),
@@ -84,6 +85,7 @@ async def furnished(bench: Bench) -> Client:
     await lab.ask("PUT", "/v1/boards/one/plugins", {"plugin": "hello"})
     await lab.made("services", name="ssh", port=22, protocol="TCP")
     await lab.made("networks", name="lan", cidr="10.1.0.0/24", gateway="10.1.0.1")
+    await lab.ask("PUT", "/v1/boards/one/ports", {"network": "lan", "ip": "10.1.0.9"})
     return lab
 
 
