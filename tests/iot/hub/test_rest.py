@@ -12,7 +12,7 @@ from continuo.iot.hub.model import Injection
 from continuo.iot.hub.ports import CallFailed
 from continuo.iot.sealed import seal
 from continuo.iot.wire import Message, Outcome
-from iot.hub.bench import CODE, Boards, Client, Tunnels, hub, until
+from iot.hub.bench import CODE, PROJECT, Boards, Client, Tunnels, hub, until
 
 pytestmark = pytest.mark.anyio
 
@@ -422,3 +422,16 @@ async def test_secret_values_reach_the_board_and_nobody_who_asks(storage: str) -
             assert b"canary" not in answer.body
         wrong = await lab.ask("PATCH", path, {"secret_env": {"PASSWORD": 5}})
         assert wrong.status == 400 and "secret_env" in wrong.fault
+
+
+async def test_a_stream_ends_with_its_token(storage: str) -> None:
+    async with hub(storage) as bench:
+        other = await bench.client()
+        token, secret = await bench.core.registry.add_token(PROJECT, "user_iot")
+        async with bench.http.get(f"{bench.url}/v1/events", headers={"X-Auth-Token": secret}) as stream:
+            assert (await stream.content.readuntil(b"\n\n")).startswith(b": since")
+            await other.board("before")
+            assert b"board.updated" in await stream.content.readuntil(b"\n\n")
+            await bench.core.registry.remove_token(token.id)
+            await other.board("after")
+            assert await stream.content.read() == b""

@@ -71,7 +71,7 @@ def events_router(face: Face) -> APIRouter:
         except Gone as gone:
             raise Refused(410, str(gone)) from None
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_frames(face, caller, since), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_frames(face, request, since), media_type="text/event-stream", headers=headers)
 
     return router
 
@@ -85,12 +85,17 @@ def _since(request: Request, last: int) -> int:
     return int(said)
 
 
-async def _frames(face: Face, caller: Caller, since: int) -> AsyncIterator[bytes]:
-    """The first frame says from where: whoever lists everything now and resumes there misses nothing."""
+async def _frames(face: Face, request: Request, since: int) -> AsyncIterator[bytes]:
+    """The first frame says from where: whoever lists everything now and resumes there misses nothing.
+
+    It ends with the token: each time something is told, or would be, that is looked at again.
+    """
     yield b": since %d\nid: %d\n\n" % (since, since)
-    project = None if caller.admin else caller.project
     try:
+        caller = face.who(request)
+        project = None if caller.admin else caller.project
         async for events in face.hub.feed.follow(since, project):
+            face.who(request)
             yield (
                 b"".join(
                     b"id: %d\nevent: %b\ndata: %b\n\n" % (event.number, event.kind.encode(), event.data)
@@ -98,5 +103,7 @@ async def _frames(face: Face, caller: Caller, since: int) -> AsyncIterator[bytes
                 )
                 or b": \n\n"
             )
+    except Refused:
+        return
     except Gone:
         yield b"event: gone\ndata: {}\n\n"
