@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from continuo.edge.node import NAMESPACE, NodeIdentity
+from continuo.edge.rear.buyer import phases
 from continuo.edge.rear.buyer.contracts import Contracts, Linker
-from continuo.edge.rear.buyer.desk import Desk
+from continuo.edge.rear.buyer.desk import Desk, candidate_of
 from continuo.edge.rear.buyer.discovery import Discoveries
 from continuo.edge.rear.buyer.reservation import Reservations
 from continuo.edge.rear.buyer.solver import Solvers
@@ -68,6 +69,7 @@ class Buyer:
         for kind in (DISCOVERY, RESERVATION):
             desk.on_change(kind, lambda old, new: self.solvers.add(str(_either(old, new)["spec"].get("solverID", ""))))
         desk.on_change(PEERING_CANDIDATE, self._candidate)
+        desk.on_change(RESERVATION, self._reservation)
         desk.on_change(FLUIDOS_CONTRACT, self._contract)
         desk.on_change(ALLOCATION, self._allocation)
         desk.on_change(KNOWN_CLUSTER, lambda old, _new: self._sellers_changed() if old is None else None)
@@ -75,6 +77,14 @@ class Buyer:
     def _candidate(self, old: Object | None, new: Object | None) -> None:
         for solver in _either(old, new)["spec"].get("interestedSolverIDs") or ():
             self.solvers.add(str(solver))
+
+    def _reservation(self, old: Object | None, new: Object | None) -> None:
+        """What one Solver has no more, another one may want."""
+        if new is not None and phases.word(new) != phases.FAILED:
+            return
+        candidate = self.desk.get(PEERING_CANDIDATE, candidate_of(_either(old, new)))
+        if candidate is not None:
+            self._candidate(None, candidate)
 
     def _contract(self, old: Object | None, new: Object | None) -> None:
         for owner in _either(old, new)["metadata"].get("ownerReferences") or ():

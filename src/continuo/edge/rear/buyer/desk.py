@@ -24,18 +24,28 @@ from continuo.resources.kinds import (
     TRANSACTION,
 )
 from continuo.resources.meta import Kind, Object
-from continuo.runtime.cache import Cache
+from continuo.runtime.cache import Cache, Indexer
 from continuo.runtime.informer import Handler, Informer, Watch
 
 ADDRESS = "rear.continuo.dev/address"
 """Annotation of PeeringCandidates, Reservations and Contracts: where the seller answers."""
 FLAVOR = "rear.continuo.dev/flavor"
 """Annotation of Reservations: what is reserved, for their candidates may go before them."""
+CANDIDATE = "candidate"
+"""Index of Reservations by the name of what they reserve."""
 _MINE = f"{SIDE}={BUYER}"
 _FOLLOWED: Mapping[Kind, str | None] = {
     SOLVER: None, DISCOVERY: None, PEERING_CANDIDATE: None, RESERVATION: None, KNOWN_CLUSTER: None,
     FLUIDOS_CONTRACT: _MINE, ALLOCATION: _MINE,
 }  # fmt: skip
+
+
+def candidate_of(reservation: Object) -> str:
+    """The name of the PeeringCandidate that is reserved."""
+    return str((reservation["spec"].get("peeringCandidate") or {}).get("name") or "")
+
+
+_INDEXERS: Mapping[Kind, Mapping[str, Indexer]] = {RESERVATION: {CANDIDATE: lambda found: (candidate_of(found),)}}
 
 
 class Desk:
@@ -44,7 +54,8 @@ class Desk:
     def __init__(self, cluster: Cluster, namespace: str, node: NodeIdentity, clock: Callable[[], float]) -> None:
         self.cluster, self.namespace, self.node, self.clock = cluster, namespace, node, clock
         self._informers = {
-            kind: Informer(cluster, Watch(kind, namespace, labels=labels)) for kind, labels in _FOLLOWED.items()
+            kind: Informer(cluster, Watch(kind, namespace, labels=labels, indexers=_INDEXERS.get(kind, {})))
+            for kind, labels in _FOLLOWED.items()
         }
 
     def on_change(self, kind: Kind, handler: Handler) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from continuo.edge.node import BUYER, SIDE
 from continuo.edge.rear import names, slices
 from continuo.edge.rear.buyer import phases
-from continuo.edge.rear.buyer.desk import ADDRESS, FLAVOR, Desk, owner, reference
+from continuo.edge.rear.buyer.desk import ADDRESS, CANDIDATE, FLAVOR, Desk, owner, reference
 from continuo.edge.rear.buyer.discovery import criteria_of
 from continuo.edge.rear.buyer.solving import Next, View, decide
 from continuo.edge.rear.names import K8SLICE
@@ -31,15 +31,25 @@ class Solvers:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._choosing: dict[str, tuple[str, Object | None]] = {}
+        """What a Solver is about to reserve: the candidate's name and the configuration."""
 
     async def reconcile(self, name: str) -> Result:
         """Take the next step of a Solver."""
+        try:
+            return await self._step(name)
+        finally:
+            self._choosing.pop(name, None)
+
+    async def _step(self, name: str) -> Result:
         desk, solver = self._desk, self._desk.get(SOLVER, name)
         if solver is None or deleting(solver):
             return DONE  # what it made goes with it
         try:
             wanted = decide(self._view(solver))
             configuration = self._configuration(solver, wanted.candidate)
+            if wanted.action == "reserve" and wanted.candidate is not None:
+                self._choosing[name] = wanted.candidate["metadata"]["name"], configuration
         except (BadFilter, BadRequest) as error:
             said = phases.phase(solver, phases.FAILED, str(error), desk.clock(), "solverPhase")
             await desk.say(SOLVER, solver, {"solverPhase": said})
@@ -54,9 +64,8 @@ class Solvers:
         desk, name = self._desk, solver["metadata"]["name"]
         criteria = criteria_of(solver["spec"].get("selector"))
         fitting = [each for each in desk.cache(PEERING_CANDIDATE) if matches_flavor(criteria, _flavor_of(each))]
-        free = sorted(
-            (each for each in fitting if each["spec"].get("available")), key=lambda each: str(each["metadata"]["name"])
-        )
+        known = (each for each in fitting if each["spec"].get("available") and not self._is_ours(solver, each))
+        free = sorted(known, key=lambda each: str(each["metadata"]["name"]))
         reservation = desk.get(RESERVATION, f"reservation-{name}")
         chosen = ((reservation or {}).get("spec") or {}).get("peeringCandidate") or {}
         bought = ((reservation or {}).get("status") or {}).get("contract") or {}
@@ -67,6 +76,20 @@ class Solvers:
             desk.get(ALLOCATION, allocation_of(contract)) if contract is not None else None,
             int(annotations_of(solver).get(ATTEMPTS) or 1), desk.clock(),
         )  # fmt: skip
+
+    def _is_ours(self, solver: Object, candidate: Object) -> bool:
+        """Whether another Solver here has of it what this one would ask for: it would get the same contract, not a second."""
+        name, own = candidate["metadata"]["name"], solver["metadata"]["name"]
+        said: list[Object | None] = [
+            found["spec"].get("configuration")
+            for found in self._desk.cache(RESERVATION).by_index(CANDIDATE, name)
+            if found["spec"].get("solverID") != own and phases.word(found) != phases.FAILED
+        ]
+        said += [terms for who, (what, terms) in self._choosing.items() if who != own and what == name]
+        if not said:
+            return False
+        wanted = self._configuration(solver, candidate)
+        return _excludes(wanted) or any(_excludes(terms) or terms == wanted for terms in said)
 
     async def _act(self, solver: Object, wanted: Next, configuration: Object | None) -> None:
         desk, name = self._desk, solver["metadata"]["name"]
@@ -130,6 +153,12 @@ class Solvers:
         if candidate is not None and candidate["spec"]["flavor"]["spec"]["flavorType"]["typeIdentifier"] == K8SLICE:
             return least(solver["spec"].get("selector") or {}, _flavor_of(candidate))
         return None
+
+
+def _excludes(configuration: Object | None) -> bool:
+    """Whether nobody else can have the flavor on such terms; a K8Slice's part becomes a flavor of its own."""
+    said = configuration or {}
+    return names.type_of(said.get("type")) == K8SLICE or bool((said.get("data") or {}).get("exclusive"))
 
 
 def allocation_of(contract: Object) -> str:
