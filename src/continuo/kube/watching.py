@@ -49,7 +49,7 @@ _decode = msgspec.json.Decoder(_Event).decode
 async def changes(stream: aiohttp.StreamReader) -> AsyncIterator[Change]:
     """The changes of a watch response; raises the API error that an ERROR event carries."""
     pending: list[bytes] = []
-    async for chunk in stream.iter_any():
+    async for chunk in _chunks(stream):
         if b"\n" not in chunk:
             pending.append(chunk)  # joined once, when the line is whole: long lines cost linear time
             continue
@@ -73,3 +73,15 @@ def _change(line: bytes) -> Change:
     if event.type == "ERROR":
         raise from_status(event.object)
     return Change(event.type, event.object)  # type: ignore[arg-type]
+
+
+async def _chunks(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """What comes; a connection that is lost between two chunks is aiohttp's RuntimeError, and here no different."""
+    while True:
+        try:
+            chunk = await stream.readany()
+        except RuntimeError as error:
+            raise aiohttp.ClientConnectionError(str(error)) from error
+        if not chunk:
+            return
+        yield chunk

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from continuo.edge.rear.buyer import phases
@@ -26,6 +26,8 @@ from continuo.runtime.controller import DONE, Result
 
 log = logging.getLogger(__name__)
 DAY = 86400.0
+UNHEARD = 60.0
+"""Seconds after which a contract is asked for of which the seller has said nothing."""
 STATES = ("Active", "Provisioning", "ResourceCreation", "Peering", "Released", "Inactive", "Error")
 
 
@@ -53,6 +55,8 @@ class Ears:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, dict[str, Object | None]] = {}
         self._complete: set[str] = set()
+        self._expected: dict[str, set[str]] = {}
+        """Contracts that were there before a seller was asked: it tells of them, or has them no more."""
         self._backoff = Backoff(base=0.5, cap=30.0)
 
     def listen(self, address: str) -> None:
@@ -65,11 +69,36 @@ class Ears:
         told = self._told.get(address, {})
         if contract in told:
             return True, told[contract]
-        return address in self._complete, None
+        return address in self._complete and contract in self._expected.get(address, ()), None
+
+    def complete(self, address: str) -> bool:
+        """Whether the seller there has told everything that it had, and tells what is new."""
+        return address in self._complete
+
+    async def again(self, address: str) -> None:
+        """Ask the seller anew: it has told everything that it had, and of a contract nothing."""
+        task = self._tasks.pop(address, None)
+        if task is not None and address in self._complete:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._forget(address)
+        elif task is not None:
+            self._tasks[address] = task
+        self.listen(address)
+
+    def _ours(self, address: str) -> Iterator[str]:
+        for contract in self._desk.cache(FLUIDOS_CONTRACT):
+            if annotations_of(contract).get(ADDRESS) == address:
+                yield contract["metadata"]["name"]
+
+    def _forget(self, address: str) -> None:
+        self._complete.discard(address)
+        self._told.pop(address, None)
 
     async def _hear(self, address: str) -> None:
         failures = 0
         while True:
+            self._expected[address] = set(self._ours(address))
             try:
                 async for news in self._sellers.at(address).follow(self._desk.node.node_id):
                     failures = 0
@@ -86,17 +115,15 @@ class Ears:
             except Exception:
                 failures += 1
                 log.exception("seller %s", address)
-            self._complete.discard(address)
-            self._told.pop(address, None)
+            self._forget(address)
             await asyncio.sleep(self._backoff.delay(failures, self._random))
 
     def _take(self, address: str, news: tuple[str, Object | None] | None) -> None:
         if news is None:
             if address not in self._complete:
                 self._complete.add(address)
-                for contract in self._desk.cache(FLUIDOS_CONTRACT):
-                    if annotations_of(contract).get(ADDRESS) == address:
-                        self._look(contract["metadata"]["name"])
+                for contract in self._ours(address):
+                    self._look(contract)
             return
         name, standing = news
         self._told.setdefault(address, {})[name] = standing
@@ -147,7 +174,7 @@ class Contracts:
         if not heard:
             before = phases.word(contract) or phases.RUNNING
             await self._say(contract, before, phases.message(contract) or "bought", None, None)
-            return left
+            return await self._unheard(address, contract, left)
         assert standing is not None
         state = standing.get("allocation") if standing.get("allocation") in STATES else "Provisioning"
         word = {"Active": phases.ACTIVE, "Error": phases.FAILED, "Released": phases.INACTIVE}.get(
@@ -155,6 +182,16 @@ class Contracts:
         )
         text = str(standing.get("message") or "")[:1000]
         await self._say(contract, word, text or f"the seller says: {state}", str(state), standing.get("delivery"))
+        return left
+
+    async def _unheard(self, address: str, contract: Object, left: Result) -> Result:
+        """A contract of which its seller says nothing for long is asked for; it may have ended before it was heard of."""
+        if not self.ears.complete(address):
+            return left
+        age = self._desk.clock() - (seconds(contract["metadata"].get("creationTimestamp")) or 0.0)
+        if age < UNHEARD:
+            return Result(min(left.requeue_after or UNHEARD, UNHEARD))
+        await self.ears.again(address)
         return left
 
     async def _released(self, contract: Object, why: str, left: Result) -> Result:
