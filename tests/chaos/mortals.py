@@ -1,4 +1,4 @@
-"""Processes of the market that are killed at random moments, and start anew each time: see market_nursery.py."""
+"""Processes that are killed at random moments, and start anew each time: forks of a nursery, such as market_nursery.py."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ class Nursery:
         self._process = process
         self._one = asyncio.Lock()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     @classmethod
-    async def open(cls) -> Nursery:
+    async def open(cls, program: str = "market_nursery.py") -> Nursery:
         pipe = asyncio.subprocess.PIPE
-        program = str(Path(__file__).with_name("market_nursery.py"))
+        program = str(Path(__file__).with_name(program))
         return cls(await asyncio.create_subprocess_exec(sys.executable, program, stdin=pipe, stdout=pipe))
 
     async def ask(self, *words: object) -> int:
@@ -54,6 +59,8 @@ class Mortal:
         """Set while it says that it works."""
         self.armed = False
         """Whether it may be killed now."""
+        self.ends_with: int | None = None
+        """The exit code with which it may end by itself."""
         self.allowed = self.kills = self.at_writes = 0
         self._nursery, self._command, self._arguments = nursery, command, list(arguments)
         self._rng, self._span = rng, span
@@ -61,9 +68,14 @@ class Mortal:
         os.mkfifo(self._pipe)
         self._reads = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK)
         self._pid = self._left = 0
-        self._ending = False
+        self._ending = self._spoke = False
         self._died = asyncio.Event()
         self._living: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process now; 0 between two lives."""
+        return self._pid
 
     async def start(self) -> None:
         """Let it live from now on; returns when it works."""
@@ -113,13 +125,24 @@ class Mortal:
         while not self._ending:
             self._left = self._rng.randint(1, self._span)
             self._died.clear()
+            self._spoke = False
             self._pid = pid = await self._nursery.ask(
                 "live", self._command, self._arguments, str(self.log), str(self._pipe)
             )
+            if self._spoke:  # it may work before it is known who it is
+                self.up.set()
             if self._ending:
                 self._kill(pid)
             await self._died.wait()
             await self._bury(pid)
+
+    def kill(self) -> bool:
+        """End this life now, beside those that chance ends; whether there was one."""
+        if not (self.armed and self._pid):
+            return False
+        self.allowed += 1
+        self._kill(self._pid)
+        return True
 
     def _later(self, pid: int) -> None:
         if self.armed:
@@ -136,14 +159,16 @@ class Mortal:
 
     async def _bury(self, pid: int) -> None:
         code = await self._nursery.ask("bury", pid)
-        assert code == -signal.SIGKILL, f"{self.name} ended by itself ({code}): {self.tail()}"
+        assert code in (-signal.SIGKILL, self.ends_with), f"{self.name} ended by itself ({code}): {self.tail()}"
         while self._read():  # what it said before it died
             pass
         self.up.clear()
 
     def _said(self) -> None:
-        if self._read() and self._pid:
-            self.up.set()
+        if self._read():
+            self._spoke = True
+            if self._pid:
+                self.up.set()
 
     def _read(self) -> bytes:
         try:

@@ -21,6 +21,7 @@ class Wish:
     kubeconfig: Path | None
     context: str | None
     poll: float
+    grace: float
     rate: float
     denied: tuple[str, ...]
     lease_namespace: str
@@ -34,6 +35,9 @@ class Wish:
 @click.option("--context", help="The context in it.")
 @click.option("--poll-interval", "poll", type=click.FloatRange(1.0), default=60.0, show_default=True, metavar="SECONDS",
               help="How often what nobody tells of is looked at.")  # fmt: skip
+@click.option("--creation-grace", "grace", type=click.FloatRange(0.1), default=30.0, show_default=True, metavar="SECONDS",
+              help="How long something whose creation was not answered is looked for before it is created anew: longer than "
+              "an endpoint may still be busy with it.")  # fmt: skip
 @click.option("--max-reconcile-rate", "rate", type=click.FloatRange(0.1), default=100.0, show_default=True,
               help="Objects looked at per second in the long run.")  # fmt: skip
 @click.option("--deny-network", "denied", multiple=True, metavar="CIDR",
@@ -45,8 +49,8 @@ class Wish:
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
 def provider(
-    kubeconfig: Path | None, context: str | None, poll: float, rate: float, denied: tuple[str, ...], lease_namespace: str,
-    leader_election: bool, health_port: int | None, verbose: bool, ready_fd: int | None,
+    kubeconfig: Path | None, context: str | None, poll: float, grace: float, rate: float, denied: tuple[str, ...],
+    lease_namespace: str, leader_election: bool, health_port: int | None, verbose: bool, ready_fd: int | None,
 ) -> None:  # fmt: skip
     """Keep Boards, Fleets, Plugins and all that runs on boards as their objects declare them, until stopped.
 
@@ -59,7 +63,7 @@ def provider(
     from continuo.resources.errors import ApiError, BadRequest
 
     wish = Wish(
-        kubeconfig, context, poll, rate, denied, lease_namespace, leader_election, health_port, ready_fd
+        kubeconfig, context, poll, grace, rate, denied, lease_namespace, leader_election, health_port, ready_fd
     )  # fmt: skip
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -87,7 +91,7 @@ async def _run(wish: Wish) -> None:
     except ValueError as error:
         raise BadInput(f"--deny-network: {error}") from error
     cluster = connect(wish.kubeconfig, context=wish.context, name="cluster")
-    settings = Settings(times=Times(poll=wish.poll), rate=wish.rate, denied=wish.denied)
+    settings = Settings(times=Times(grace=wish.grace, poll=wish.poll), rate=wish.rate, denied=wish.denied)
     identity = replica_name()
     worker = Provider(cluster, DRIVERS, instance=identity, settings=settings)
     lease = Lease(cluster, "continuo-boards", wish.lease_namespace) if wish.leader_election else None

@@ -370,6 +370,9 @@ async def test_a_code_is_good_once_for_one_key_and_expires(storage: str) -> None
         code = (await lab.ask("POST", "/v1/boards/one/code")).json["code"]
         await presence.register(code, 5, "cd" * 32)
         assert presence.key_of(board["uuid"]) == "cd" * 32
+        assert presence.was_key_of(board["uuid"], "ab" * 32) and not presence.was_key_of(board["uuid"], "cd" * 32)
+        await lab.ask("DELETE", "/v1/boards/one")
+        assert presence.key_of(board["uuid"]) is None and presence.was_key_of(board["uuid"], "cd" * 32)
 
 
 async def test_events_resume_and_too_old_ones_are_gone(storage: str) -> None:

@@ -1,7 +1,7 @@
 """Many boards in one process, to see what a hub does with a thousand of them.
 
 What is real: each has its own key, its own session over its own connection, takes its whole desired state and reports what it
-has. What is not: its plugins are not run. A plugin that shall run is said to run, and a call is answered by a function here.
+has. What is not: nothing is run. What shall run is said to run, a job to have ended; a call is answered by a function here.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Simulated:
     keeper: Keeper | None = None
     _plugins: dict[str, Plugin] = field(default_factory=dict)
     _refused: dict[str, str] = field(default_factory=dict)
+    _workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def run(self, tls: ssl.SSLContext | None) -> None:
         """Until cancelled; raises Unwelcome where the hub does not know it."""
@@ -58,11 +59,15 @@ class Simulated:
         methods: dict[str, Callable[..., Message]] = {
             "Desire": self._desire, "PluginInject": self._inject, "PluginRemove": self._remove, "PluginStart": self._start,
             "PluginStop": self._stop, "PluginCall": self._call, "PluginStatus": self._status, "DevicePing": self._ping,
+            "DeviceFactoryReset": self._reset,
         }  # fmt: skip
         answers = {name: partial(self._answered, method, reporter.changed) for name, method in methods.items()}
         self.keeper = Keeper(
             identity, self.told.home / "key.pem", tls, answers,
-            lambda: {"lr_version": "0.5.0", "agent": "continuo/simulated", "capabilities": ["desire"], "connectivity": {}},
+            lambda: {
+                "lr_version": "0.5.0", "agent": "continuo/simulated", "capabilities": ["desire", "process"],
+                "connectivity": {},
+            },
             reporter, rng=self.rng,
         )  # fmt: skip
         await self.keeper.run()
@@ -76,7 +81,13 @@ class Simulated:
         refused = {
             uuid: {"state": "refused", "hash": "", "message": why, "since": ""} for uuid, why in self._refused.items()
         }
-        return {"plugins": {**plugins, **refused}, "services": {}, "ports": {}, "workloads": {}, "health": {}}
+        return {
+            "plugins": {**plugins, **refused},
+            "services": {},
+            "ports": {},
+            "workloads": self._workloads,
+            "health": {},
+        }
 
     async def _answered(self, method: Callable[..., Message], changed: Callable[[], None], *arguments: Any) -> str:
         request, *rest = arguments or ({},)
@@ -94,6 +105,7 @@ class Simulated:
         for uuid in self._plugins.keys() - wanted.keys():
             del self._plugins[uuid]
         self._refused = {}
+        self._workloads = {uuid: _ran(workload) for uuid, workload in said.get("workloads", {}).items()}
         for uuid, plugin in wanted.items():
             try:
                 self._have(uuid, spec.read(uuid, plugin))
@@ -136,10 +148,20 @@ class Simulated:
     def _ping(self, *_parameters: Any) -> Message:
         return success(f"{self.told.home.name} @ {now()}")
 
+    def _reset(self, *_parameters: Any) -> Message:
+        self._plugins, self._workloads = {}, {}
+        return success("the board forgets this hub")
+
     def _one(self, uuid: str) -> Plugin:
         if uuid not in self._plugins:
             raise LookupError(f"there is no plugin {uuid} on this board")
         return self._plugins[uuid]
+
+
+def _ran(workload: Mapping[str, Any]) -> dict[str, Any]:
+    job = workload.get("job", False) is not False
+    said = {"phase": "Succeeded" if job else "Running", "generation": workload.get("generation"), "restarts": 0}
+    return {**said, "message": "simulated", "exitCode": 0 if job else None}
 
 
 @dataclass

@@ -188,6 +188,10 @@ class Answered(Record, frozen=True, kw_only=True, omit_defaults=True):
     at: float = 0.0
 
 
+class Former(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A key that was a board's until that was deleted or registered anew; `uuid` is `<board>/<key>`."""
+
+
 class Secret(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A secret of the hub's own; `uuid` is its name."""
 
@@ -198,7 +202,7 @@ KINDS: dict[str, type[Record]] = {
     kind.__name__.lower(): kind
     for kind in (
         Board, Fleet, Plugin, Service, Injection, Exposed, Network, Port, Workload, Request, Result, Token, SigningKey,
-        Report, Answered, Secret,
+        Report, Answered, Former, Secret,
     )
 }  # fmt: skip
 

@@ -48,6 +48,9 @@ class Presence(Protocol):
     def key_of(self, board: str) -> str | None:
         """The public key by which a board's sessions are authenticated."""
 
+    def was_key_of(self, board: str, key: str) -> bool:
+        """Whether it was that until the board was deleted, or registered with another one."""
+
     def board_of_realm(self, realm: str) -> str | None:
         """The board whose secret realm this is: an unmodified Lightning-rod's credential."""
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from continuo.iot.hub import reports, secrets
-from continuo.iot.hub.model import Board, Json, Report
+from continuo.iot.hub.model import Board, Former, Json, Report
 from continuo.iot.hub.ports import Json as Said
 from continuo.iot.hub.records import Change
 from continuo.iot.hub.registry import Registry
@@ -48,6 +48,9 @@ class SessionPresence:
             if not board.code_spent and registry.clock() > board.code_expires:
                 raise LookupError(f"the registration code of board {board.uuid} has expired: ask for a new one")
             realm = registry.setting.realm if key is not None else f"s4t-{secrets.make_token()}"
+            change = Change()
+            if board.key != key:
+                registry.dropping_key(change, board)
             board = registry.stamped(
                 board, registered=True, code_spent=True, key=key,
                 realm_hash=None if key is not None else secrets.digest(realm),
@@ -55,7 +58,7 @@ class SessionPresence:
             log.info("board %s has registered in session %d", board.uuid, session)
             spent = {"state": "spent", "expires_at": int(board.code_expires)}
             now = {"status": registry.status(board), "registration": spent}
-            change = Change().add(board).event(board.project, "board.updated", board=board.uuid, now=now)
+            change.add(board).event(board.project, "board.updated", board=board.uuid, now=now)
             await registry.records.commit(change)
         return bootstrap(registry, board, code, realm)
 
@@ -63,6 +66,10 @@ class SessionPresence:
         """The public key by which a board's sessions are authenticated."""
         found = self._registry.table(Board).get(board)
         return None if found is None else found.key
+
+    def was_key_of(self, board: str, key: str) -> bool:
+        """Whether it was that until the board was deleted, or registered with another one."""
+        return self._registry.table(Former).get(f"{board}/{key}") is not None
 
     def board_of_realm(self, realm: str) -> str | None:
         """The board whose secret realm this is."""

@@ -17,6 +17,7 @@ from continuo.iot.hub.model import (
     Board,
     Exposed,
     Fleet,
+    Former,
     Injection,
     Network,
     Owned,
@@ -38,6 +39,8 @@ R = TypeVar("R", bound=Record)
 N = TypeVar("N", bound=Owned)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PEPPER = "codes"
+_FORMER = 10_000
+"""Keys of boards that are no more, which are remembered."""
 
 
 def is_uuid(text: str) -> bool:
@@ -180,7 +183,15 @@ class Registry:
             change.remove(*self.table(kind).by("board", board.uuid))
         if (report := self.table(Report).get(board.uuid)) is not None:
             change.remove(report)
+        self.dropping_key(change, board)
         return change.remove(board)
+
+    def dropping_key(self, change: Change, board: Board) -> None:
+        """Who comes with this key is told that the board is no longer theirs; the oldest of very many are forgotten."""
+        if board.key is not None:
+            change.add(Former(uuid=f"{board.uuid}/{board.key}", created_at=self.now()))
+            former = self.table(Former)
+            change.remove(*former.all()[: max(0, len(former) - _FORMER)])
 
     # who may sign, who may ask
 

@@ -31,6 +31,7 @@ class Book:
 
     codes: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    former: set[tuple[str, str]] = field(default_factory=set)
     realms: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, int] = field(default_factory=dict)
     spent: dict[str, tuple[str, str | None]] = field(default_factory=dict)
@@ -55,6 +56,9 @@ class Book:
 
     def key_of(self, board: str) -> str | None:
         return self.keys.get(board)
+
+    def was_key_of(self, board: str, key: str) -> bool:
+        return (board, key) in self.former
 
     def board_of_realm(self, realm: str) -> str | None:
         return self.realms.get(realm)

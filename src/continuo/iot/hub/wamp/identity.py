@@ -64,6 +64,7 @@ class Refused:
 
 
 _FAILED = Refused("wamp.error.authentication_failed", "this is not the key of that board", counts=True)
+_REMOVED = Refused("iotronic.close.removed", "the board was deleted, or registered anew, while this agent was away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,11 @@ class Door:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(asked.key)).verify(signed[:64], bytes.fromhex(asked.nonce))
         except (InvalidSignature, ValueError):
             return _FAILED
-        if signed[64:] != bytes.fromhex(asked.nonce) or known is None:
+        if signed[64:] != bytes.fromhex(asked.nonce):
             return _FAILED
-        return Board(asked.board, known) if hmac.compare_digest(known.encode(), asked.key.encode()) else _FAILED
+        if known is not None and hmac.compare_digest(known.encode(), asked.key.encode()):
+            return Board(asked.board, known)
+        return _REMOVED if self.presence.was_key_of(asked.board, asked.key) else _FAILED
 
     def _by_realm(self, realm: str) -> Board | Refused:
         board = self.presence.board_of_realm(realm) if self.lightning_rod else None
