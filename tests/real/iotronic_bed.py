@@ -1,20 +1,24 @@
 """OpenStack's own IoTronic 0.4.17 in an environment of its own, and a line between it and the provider that loses replies.
 
-One process has its REST interface, its conductor and its WAMP agent; SQLite is its database, and it believes who asks.
+One process has its REST interface, its conductor and its WAMP agent; SQLite is its database, and it believes who asks. The
+router and the boards are doubles: crossbar would be 375 MB and half a minute more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -30,6 +34,7 @@ PINS = (
 """It has not been changed since 2019, and runs with no newer versions of these."""
 PATIENCE = 60.0
 PROGRAM = Path(__file__).with_name("iotronic_program.py")
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 LEFT = (
     "boards",
     "locations",
@@ -49,10 +54,10 @@ proxy = nginx
 [database]
 connection = sqlite:///{own}/iotronic.sqlite
 [api]
-host_ip = {host}
+host_ip = 127.0.0.1
 port = 0
 [wamp]
-wamp_transport_url = {wamp}
+wamp_transport_url = ws://127.0.0.1:8181/
 wamp_realm = s4t
 register_agent = True
 [conductor]
@@ -110,6 +115,13 @@ class IoTronic:
         with self._database() as database:
             return database.execute(query, values).fetchall()
 
+    def move(self, what: str, whom: str) -> dict[str, Any]:
+        """A board comes with its code (`register`), again (`come`), goes (`leave`), or is looked at (`have`)."""
+        request = urllib.request.Request(f"{self.url}/lab/{what}", whom.encode(), method="POST")
+        with _DIRECT.open(request, timeout=PATIENCE) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
     def told(self) -> str:
         """The end of its log, for a failure's message."""
         return (self.own / "iotronic.log").read_text(errors="replace")[-6000:]
@@ -124,15 +136,13 @@ class IoTronic:
 
 
 @contextmanager
-def iotronic(
-    own: Path, *, host: str = "127.0.0.1", wamp: str = "ws://127.0.0.1:9/", inside: Sequence[str] = ()
-) -> Iterator[IoTronic]:
-    """It answers. `wamp`: the router of its boards; `inside`: the command by which it gets into a network namespace."""
-    (own / "iotronic.conf").write_text(CONF.format(own=own, host=host, wamp=wamp))
+def iotronic(own: Path) -> Iterator[IoTronic]:
+    """It answers."""
+    (own / "iotronic.conf").write_text(CONF.format(own=own))
     python = installed("iotronic-0.4.17", PINS) / "bin/python"
     with (own / "iotronic.log").open("wb") as log:
         process = subprocess.Popen(
-            [*inside, str(python), str(PROGRAM), "--config-file", str(own / "iotronic.conf")], cwd=own,
+            [str(python), str(PROGRAM), "--config-file", str(own / "iotronic.conf")], cwd=own,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             env={"PATH": os.environ["PATH"], "HOME": str(own), "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
@@ -140,7 +150,7 @@ def iotronic(
         assert process.stdout is not None
         port = process.stdout.readline().decode().strip()
         assert port, (own / "iotronic.log").read_text(errors="replace")[-6000:]
-        yield IoTronic(own, process, f"http://{host}:{port}")
+        yield IoTronic(own, process, f"http://127.0.0.1:{port}")
     finally:
         process.kill()
         process.wait(PATIENCE)

@@ -41,8 +41,8 @@ class Effects:
         return time.time()
 
     def make_code(self) -> str:
-        """160 bits."""
-        return "".join(secrets.choice(ALPHABET) for _ in range(32))
+        """125 bits: IoTronic's table has room for 25 characters."""
+        return "".join(secrets.choice(ALPHABET) for _ in range(25))
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """What a Secret holds."""

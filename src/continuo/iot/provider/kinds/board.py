@@ -12,18 +12,32 @@ from continuo.iot.provider.external import (
     Creation,
     Details,
     Managed,
+    NotSent,
     NotYet,
     Observation,
     Readiness,
     Reference,
     Refused,
+    Unknown,
 )
-from continuo.iot.provider.kinds.common import extra_of, find, lacks, marked, named, path, text, unclaimed, with_extra
+from continuo.iot.provider.kinds.common import (
+    extra_of,
+    find,
+    lacks,
+    marked,
+    named,
+    online,
+    path,
+    text,
+    unclaimed,
+    with_extra,
+)
 from continuo.iot.provider.lists import Row
 from continuo.iot.provider.world import Connection, Driver, World
 from continuo.resources.boards import BOARD, FLEET, BoardObservation, BoardParameters
 
 Board = Managed[BoardParameters]
+_STAYS = "IoTronic resets a board that is online before it deletes it, and its agent may not know how: stop its agent"
 NOWHERE = {"longitude": "0", "latitude": "0", "altitude": "0"}
 
 
@@ -100,6 +114,13 @@ class Boards:
         except Refused as error:
             if error.status != 404:
                 raise
+        except NotSent:
+            raise
+        except Unknown as error:
+            row = None if self._connection.ours else await self._rows.find(managed.external_name)
+            if row is None or not online(row):
+                raise
+            raise Unknown(f"{error}: {_STAYS}") from error
         self._rows.drop(managed.external_name)
 
     def _take(self, body: Any, uuid: str) -> None:
