@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from continuo.cli.demo_ending import end
 from continuo.cli.host import Host
 from continuo.cli.sensors_demo import market, mosquitto, scene
-from continuo.cli.demo_ending import end
 from continuo.cli.sensors_demo.market import Buyer
 from continuo.cli.sensors_demo.receivers import Receivers, receiving
 from continuo.cli.sensors_demo.trust import Trust, trusting

@@ -112,8 +112,8 @@ async def test_a_service_is_exposed_opened_again_and_closed(tmp_path: Path, monk
         await bench.until(EXPOSED_SERVICE, lambda _: count(there, model.Exposed) == 2)
         # a board that is away
         await there.boards.leave(board)
+        await bench.until(EXPOSED_SERVICE, lambda _: "offline" in why(bench, EXPOSED_SERVICE, "ssh"))
         await bench.until_ready(EXPOSED_SERVICE, "ssh", "web", status="False")
-        assert "offline" in why(bench, EXPOSED_SERVICE, "ssh")
         await bench.until_ready(EXPOSED_SERVICE, "ssh", type_="Synced")
         await there.boards.come(board, *CAPABLE)
         await bench.until_ready(EXPOSED_SERVICE, "ssh", "web")
