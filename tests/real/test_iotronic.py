@@ -183,11 +183,13 @@ async def test_services_are_exposed_and_closed(there: bed.IoTronic) -> None:
         await bench.make(BOARD, "pump")
         board = await register(bench, there, "pump")
         await bench.make(SERVICE, "ssh", {"port": 22})
+        await bench.until_ready(SERVICE, "ssh")
         at = {"boardRef": {"name": "pump"}}
         line.lose("POST", "/v1/services")
         await bench.make(EXPOSED_SERVICE, "ssh", {**at, "serviceRef": {"name": "ssh"}})
         await bench.make(EXPOSED_SERVICE, "web", {**at, "port": 80})
         await bench.until_ready(EXPOSED_SERVICE, "ssh", "web")
+        assert there.tables("services", "exposed_services") == {"services": 2, "exposed_services": 2}
         have = (await has(there, board))["services"]
         assert sorted(each["port"] for each in have.values()) == [22, 80]
         told_ports = {obj["status"]["atProvider"]["publicPort"] for obj in bench.api.list(EXPOSED_SERVICE, "default")}
