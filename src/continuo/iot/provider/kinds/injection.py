@@ -228,8 +228,13 @@ class PluginInjections:
         """Whether what we asked is still being done: asking again would do it twice."""
         if not asked.request or self._world.now() - asked.at > PATIENCE:
             return False
-        found = await self._rest.find(path("requests", asked.request))
-        return isinstance(found, dict) and found.get("status") == "PENDING"
+        subject = frozenset({f"request:{asked.request}"})
+        found = await self._connection.looks.get(path("requests", asked.request), lambda _: subject)
+        if isinstance(found, dict) and found.get("status") == "PENDING":
+            return True
+        self._connection.looks.drop(path("requests", asked.request))
+        asked.request = ""
+        return False
 
     def _common(self, managed: Injection, seen: list[Seen], wanted: Wanted, asked: Asked) -> str:
         """The hash that every board has, where the endpoint does not tell; that outlives this process."""

@@ -45,7 +45,11 @@ def boards_router(face: Face) -> APIRouter:
         allow(caller, "iot:board:create")
         said = await face.body(request, bodies.BOARD)
         made = registry.new_board(said, caller.user, caller.project)
-        event = Change().add(made).event(made.project, "board.updated", board=made.uuid)
+        event = (
+            Change()
+            .add(made)
+            .event(made.project, "board.updated", board=made.uuid, now={"status": registry.status(made)})
+        )
         await registry.records.commit(event)
         await hub.workloads.members_changed(made.fleet)
         return answer(views.board(registry, made, said["code"]), 201)
@@ -71,7 +75,10 @@ def boards_router(face: Face) -> APIRouter:
             wanted = said.get("fleet")
             changes["fleet"] = registry.find(Fleet, wanted, before.project).uuid if wanted else None
         after = registry.stamped(before, **changes)
-        await registry.records.commit(Change().add(after).event(after.project, "board.updated", board=after.uuid))
+        now: Json = {"name": after.name, "type": after.type, "mobile": after.mobile, "fleet": after.fleet}
+        news = {"now": {**now, "updated_at": after.updated_at}} if after.extra == before.extra else {}
+        change = Change().add(after).event(after.project, "board.updated", board=after.uuid, **news)
+        await registry.records.commit(change)
         if after.fleet != before.fleet:
             await hub.workloads.members_changed(before.fleet)
             await hub.workloads.members_changed(after.fleet)
