@@ -264,7 +264,7 @@ def free_socket() -> socket.socket:
 @asynccontextmanager
 async def hub(
     storage: str, *, no_auth: bool = False, boards: Boards | None = None, tunnels: Tunnels | None = None,
-    clock: Clock | None = None, keep: int = 20_000, **setting: Any,
+    clock: Clock | None = None, keep: int = 20_000, not_ending_in: str = "", **setting: Any,
 ) -> AsyncIterator[Bench]:  # fmt: skip
     """A hub that is running; what its parts hold may be that of one before."""
     boards, tunnels, networks, clock = boards or Boards(), tunnels or Tunnels(), Networks(), clock or Clock()
@@ -274,6 +274,9 @@ async def hub(
         made = Hub(core, boards, tunnels, networks)
         async with made.running():
             listening = free_socket()
+            while not_ending_in and str(listening.getsockname()[1]).endswith(not_ending_in):
+                listening.close()
+                listening = free_socket()
             config = uvicorn.Config(hub_app(made, no_auth=no_auth), log_level="warning", lifespan="off")
             server = uvicorn.Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listening]))

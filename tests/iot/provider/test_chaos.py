@@ -8,6 +8,7 @@ import pytest
 
 from broker.mortal import Life
 from continuo.resources.boards import BOARD, FLEET, PLUGIN, PLUGIN_INJECTION
+from continuo.resources.meta import Object
 
 from .bench import Bench, external, provider_world, said
 
@@ -61,7 +62,13 @@ async def test_whatever_dies_there_is_exactly_one_of_each(seed: int, events: boo
         assert (len(fake.rows["boards"]), len(fake.rows["fleets"]), len(fake.rows["plugins"])) == (3, 1, 1)
         assert len(fake.created) == 5
         plugin = bench.external(PLUGIN, "meter")
-        assert all(fake.boards_plugins[board][plugin].running for board in fake.rows["boards"])
+
+        def running(found: list[Object]) -> bool:
+            has = [fake.boards_plugins[board].get(plugin) for board in fake.rows["boards"]]
+            return said(found, ["all"], "Ready", "True") and all(each is not None and each.running for each in has)
+
+        # it may have been ready when no board was there
+        await bench.until(PLUGIN_INJECTION, running, timeout=30)
         for kind, names in EVERYTHING:
             for name in names:
                 await bench.cluster.delete(kind, name, "default")
