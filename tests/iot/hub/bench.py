@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -225,6 +226,8 @@ class Bench:
     http: aiohttp.ClientSession
     url: str
     clock: Clock
+    asked: Counter[tuple[str, str]]
+    """How often each method and route of its REST interface was."""
 
     @property
     def anybody(self) -> Client:
@@ -277,7 +280,8 @@ async def hub(
             while not_ending_in and str(listening.getsockname()[1]).endswith(not_ending_in):
                 listening.close()
                 listening = free_socket()
-            config = uvicorn.Config(hub_app(made, no_auth=no_auth), log_level="warning", lifespan="off")
+            app = hub_app(made, no_auth=no_auth)
+            config = uvicorn.Config(app, log_level="warning", lifespan="off")
             server = uvicorn.Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -285,7 +289,9 @@ async def hub(
             host, port = listening.getsockname()
             try:
                 async with aiohttp.ClientSession() as http:
-                    yield Bench(made, core, boards, tunnels, networks, http, f"http://{host}:{port}", clock)
+                    yield Bench(
+                        made, core, boards, tunnels, networks, http, f"http://{host}:{port}", clock, app.state.asked
+                    )
             finally:
                 core.feed.close()
                 server.should_exit = True

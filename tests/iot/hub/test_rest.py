@@ -438,3 +438,13 @@ async def test_a_stream_ends_with_its_token(storage: str) -> None:
             await bench.core.registry.remove_token(token.id)
             await other.board("after")
             assert await stream.content.read() == b""
+
+
+async def test_what_is_asked_is_counted_by_its_route(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        board = await lab.board("one")
+        await lab.get(f"/v1/boards/{board['uuid']}/")
+        await lab.get("/v1/boards/none")
+        await lab.get("/elsewhere")
+        assert bench.asked == {("POST", "/v1/boards"): 1, ("GET", "/v1/boards/{board}"): 2, ("GET", "none"): 1}
