@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from continuo.iot.agent.files import Store
 from continuo.iot.wire import Outcome
 from iot.agent.bed import LOOP, UUID, Hub, hub, source, wanted
 
@@ -171,3 +172,16 @@ async def test_it_ends_when_told_and_says_why_when_it_cannot_begin(tmp_path: Pat
         stranger = await here.agent("--code", "WRONG")
         _, said = await stranger.communicate()
         assert (stranger.returncode, b"does not take this code" in said) == (1, True)
+
+
+async def test_a_board_that_its_hub_removed_ends_and_has_nothing_left(tmp_path: Path) -> None:
+    async with hub(tmp_path / "home") as here:
+        plugin = {"name": "loop", "code": source(LOOP), "state": "running", "onboot": True}
+        here.book.wanted[UUID] = wanted(p1=plugin)
+        process = await begun(here)
+        await here.reported(running("p1"))
+        await here.router.close(UUID)
+        with anyio.fail_after(30):
+            assert await process.wait() == 1
+        kept = Store(tmp_path / "home" / "state")
+        assert not list(kept.each("plugin-"))

@@ -107,6 +107,13 @@ class Board:
             "health": dict(self._health()),
         }
 
+    async def forget(self) -> None:
+        """End everything for good: after the next start nothing of it is there."""
+        self.desire({"policy": {}})
+        await self.plugins.set({}, Policy())
+        for name, part in self.parts.items():
+            await self._tell(name, part, {})
+
     async def close(self) -> None:
         """End everything that runs; it shall run again after the next start."""
         await asyncio.gather(self.plugins.close(), *(part.close() for part in self.parts.values()))

@@ -27,7 +27,7 @@ from continuo.iot.agent.confinement.places import overlaps
 from continuo.iot.agent.device import Device, now
 from continuo.iot.agent.exposing import Exposing
 from continuo.iot.agent.files import Store
-from continuo.iot.agent.keeping import Keeper, registered
+from continuo.iot.agent.keeping import Keeper, Unwelcome, registered
 from continuo.iot.agent.parts import Json, Part
 from continuo.iot.agent.plugins.manager import Plugins
 from continuo.iot.agent.reporting import Reporter
@@ -124,6 +124,14 @@ class Agent:
             who.append(identity)
             self.board = board
             services.board = identity.uuid
+        try:
+            await self._follow(board, identity, reporter)
+        except Unwelcome:  # nobody may tell this board anything any more, so nothing of what it was told goes on
+            await board.forget()
+            raise
+
+    async def _follow(self, board: Board, identity: Identity, reporter: Reporter) -> None:
+        """Bring about what the hub says, until it removes the board."""
         working = asyncio.create_task(board.work())
         try:
             await self._keep(board, identity, reporter)
