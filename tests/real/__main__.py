@@ -34,7 +34,7 @@ class Suite:
     title: str
     tests: tuple[str, ...]
     """Arguments of pytest."""
-    lacking: str | None | Callable[[], str | None]
+    lacking: str | Callable[[], str | None] | None
     """Why this machine cannot run it; asked only where it is wanted, if that has to be tried."""
     bed: tuple[str, ...] | None = None
     """Options of `continuo up --engine kubernetes`; None when the tests start what they need."""
