@@ -26,13 +26,22 @@ def demo(data: Path, *before: str) -> Iterator[subprocess.Popen[str]]:
     command = [*before, sys.executable, "-m", "continuo.cli.main", "demo", "boards", "--data", str(data)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1"}, preexec_fn=_heeding,
     )  # fmt: skip
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # it takes along what it started
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _heeding() -> None:
+    """Ctrl-C is heeded, also where tests run in the background, who ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
