@@ -7,9 +7,6 @@ its own with three bare clusters, whose provider has the nodes; the ways are tak
 `broker` two in a chain, with the broker's selector in between, which asks a policy while the copy is created; for `bound`
 it binds the copy afterwards. All reflections and the selector run in one process. CPU is what other users of the machine
 change least.
-
-A shared machine may be twice as fast in one minute as in the next. So a fixed piece of work is timed right before and after
-each wave, and growth and ratios are of times in its unit; the table shows seconds as they were, and that work's time.
 """
 
 from __future__ import annotations
@@ -24,7 +21,6 @@ from itertools import product
 from statistics import fmean, median
 from typing import Any, TypeAlias
 
-import msgspec
 import uvloop
 
 from benchmarks import processes
@@ -45,7 +41,6 @@ WARM_UP = 100
 AROUND = 2
 """Waves of each smaller size before the largest, and as many after it."""
 IN_FLIGHT = 32
-PACES, PODS_OF_PACE = 3, 20_000
 MOST_GROWTH, MOST_OF_LINK = 11.0, 1.3
 SPACE = "shop"
 SCHEDULER, LABEL = "continuo-broker", "continuo.dev/provider"
@@ -62,8 +57,6 @@ class Cost:
     """CPU seconds of the reflections, and of the selector."""
     calls: int
     """Requests of the fleet."""
-    pace: float
-    """Seconds that the fixed piece of work took around it."""
 
 
 Found: TypeAlias = list[dict[str, dict[int, list[Cost]]]]
@@ -116,25 +109,12 @@ class Lane:
 
     async def measure(self, name: str, size: int) -> Cost:
         """The cost of one wave; it is removed again."""
-        first = pace()
         before, asked = self.engine.usage().cpu, self.fleet.usage()
         seconds = await wave(self.home, self.way, name, size)
         used = self.fleet.usage() - asked
-        cost = Cost(seconds, self.engine.usage().cpu - before, used.cpu, used.calls, fmean((first, pace())))
+        cost = Cost(seconds, self.engine.usage().cpu - before, used.cpu, used.calls)
         await remove(self.home, name, size)
         return cost
-
-
-def pace() -> float:
-    """Seconds for reading and writing pods as JSON, a fixed number of times: how slow the machine is now."""
-    body = msgspec.json.encode(pod(LINK, "wave-00000"))
-    taken = []
-    for _ in range(PACES):
-        began = time.perf_counter()
-        for _ in range(PODS_OF_PACE):
-            body = msgspec.json.encode(msgspec.json.decode(body))
-        taken.append(time.perf_counter() - began)
-    return median(taken)
 
 
 @asynccontextmanager
@@ -244,13 +224,13 @@ def main(arguments: list[str]) -> int:
 
 
 def seconds_of(cost: Cost) -> float:
-    """What a user waits, in units of the pace."""
-    return cost.seconds / cost.pace
+    """What a user waits."""
+    return cost.seconds
 
 
 def cpu_of(cost: Cost) -> float:
-    """What it costs, all processes together, in units of the pace."""
-    return (cost.engine + cost.fleet) / cost.pace
+    """What it costs, all processes together."""
+    return cost.engine + cost.fleet
 
 
 def waves(found: Found, way: str, size: int) -> list[Cost]:
@@ -261,7 +241,7 @@ def waves(found: Found, way: str, size: int) -> list[Cost]:
 def report(sizes: list[int], found: Found) -> int:
     """Print what was measured, and the bars."""
     paper = Report("scheduling", "from the first request until the last pod is Ready, in one run")
-    paper.head("pods", "way", "seconds", "ms/pod", "clusters CPU ms", "fleet CPU ms", "requests/pod", "pace ms")
+    paper.head("pods", "way", "seconds", "ms/pod", "clusters CPU ms", "fleet CPU ms", "requests/pod")
     for size in sizes:
         for way in WAYS:
             costs = waves(found, way, size)
@@ -270,7 +250,6 @@ def report(sizes: list[int], found: Found) -> int:
             paper.row(
                 f"{size:,}", way, f"{seconds:.2f}", f"{1000 * seconds / size:.2f}", f"{1000 * engine / size:.2f}",
                 f"{1000 * fleet / size:.2f}", f"{costs[0].calls / size:.1f}",
-                f"{1000 * fmean(cost.pace for cost in costs):.0f}",
             )  # fmt: skip
     first, last = sizes[0], sizes[-1]
     measures: tuple[tuple[str, Callable[[Cost], float]], ...] = (("time", seconds_of), ("CPU", cpu_of))
