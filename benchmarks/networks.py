@@ -33,7 +33,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the boards are the 
 from iot.networks.bed import Bed, Board, Process, bed, impossible, network
 
 WAYS = ("plain pump", "switch, no TLS", "switch, TLS")
-THROUGHPUT, LATENCY = 0.3, 5.0
+THROUGHPUT, LATENCY = 0.4, 3.5
 CLEAR, PUMP = 8444, 9000
 TICKS = os.sysconf("SC_CLK_TCK")
 
