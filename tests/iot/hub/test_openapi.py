@@ -5,28 +5,21 @@ CONTINUO_EXAMPLES says how many for each operation; with more than a few it take
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-import requests
 import schemathesis
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
+from documents import CHECKS, begins_as_described, described, in_a_thread, same_examples
 from iot.hub.bench import hub
 
 EXAMPLES = int(os.environ.get("CONTINUO_EXAMPLES", "2"))
-CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 _UNCONFIGURED = "/webservices"
 """501 is a server's error, and what these are for."""
 
@@ -34,10 +27,9 @@ _UNCONFIGURED = "/webservices"
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A hub in a thread of its own, with a board that is online; its URL, and names of what is there."""
-    ready, over = threading.Event(), threading.Event()
-    made: dict[str, Any] = {}
 
-    async def serve() -> None:
+    @asynccontextmanager
+    async def serve() -> AsyncIterator[tuple[str, dict[str, str]]]:
         async with hub(str(tmp_path / "h.sqlite"), no_auth=True, patience=0.2) as bench:
             lab = bench.anybody
             fleet = await lab.made("fleets", name="all")
@@ -50,30 +42,19 @@ def served(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             await lab.made("networks", name="lan", cidr="10.1.0.0/24")
             port = await lab.ask("PUT", "/v1/boards/one/ports", {"network": "lan"})
             await lab.ask("POST", "/v1/boards/one/workloads", {"name": "web", "command": ["serve"]})
-            made.update(url=bench.url, names={
+            yield bench.url, {
                 "board": "one", "fleet": fleet["uuid"], "plugin": "hello", "service": "ssh", "network": "lan",
                 "port": port.headers["Iotronic-Object-Uuid"], "workload": "web", "where": board["uuid"],
                 "asked": port.headers["Iotronic-Request-Uuid"], "name": "key", "token": "none", "webservice": "none",
-            })  # fmt: skip
-            ready.set()
-            while not over.is_set():  # noqa: ASYNC110 - the test is another thread
-                await asyncio.sleep(0.02)
+            }  # fmt: skip
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(60)
-    yield made["url"], made["names"]
-    over.set()
-    thread.join()
+    with in_a_thread(serve()) as thing:
+        yield thing
 
 
 def test_the_document_holds(served: tuple[str, dict[str, str]]) -> None:
     url, names = served
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    quick = hypothesis.settings(
-        max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
-        suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate],
-    )  # fmt: skip
     tried, operations = 0, 0
     statuses: set[int] = set()
     found = sorted((result.ok() for result in schema.get_all_operations()), key=lambda each: each.method == "delete")
@@ -81,7 +62,7 @@ def test_the_document_holds(served: tuple[str, dict[str, str]]) -> None:
         operations += 1
 
         @hypothesis.given(case=operation.as_strategy(), there=hypothesis.strategies.booleans())
-        @quick
+        @same_examples(EXAMPLES)
         def holds(case: Any, there: bool) -> None:
             nonlocal tried
             tried += 1
@@ -94,16 +75,6 @@ def test_the_document_holds(served: tuple[str, dict[str, str]]) -> None:
             statuses.add(case.call_and_validate(checks=checks).status_code)
 
         holds()
-    described = sum(len(each) for each in requests.get(f"{url}/openapi.json", timeout=10).json()["paths"].values())
-    assert operations == described, "all of them"
+    assert operations == described(url), "all of them"
     assert tried >= 2 * operations
     assert {200, 201, 204, 400, 404} <= statuses, "it got further than to the door"
-
-
-def begins_as_described(case: Any) -> None:
-    """Of a stream there is only a beginning to look at."""
-    with requests.request(**case.as_transport_kwargs(), stream=True, timeout=10) as answer:
-        described = case.operation.definition.raw["responses"]
-        assert str(answer.status_code) in described, (case.path, answer.status_code)
-        kinds = described[str(answer.status_code)]["content"]
-        assert answer.headers["Content-Type"].partition(";")[0] in kinds, case.path
