@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import random
+import secrets
 import socket
 import subprocess
 from collections import Counter
@@ -131,8 +132,8 @@ class Line:
 class Space:
     """A network namespace for the agent that has a port, wired to this one; none where that is not possible."""
 
-    def __init__(self, rng: random.Random) -> None:
-        number = rng.randrange(1, 16_000)
+    def __init__(self) -> None:
+        number = secrets.randbelow(16_000)  # not of the seed: the same test may run beside this one, or have been killed
         self.name = f"ct{number}"
         self.inside, self.here = (
             f"10.{98 + number // 8192}.{number // 64 % 128}.{number % 64 * 4 + at}" for at in (2, 1)
@@ -145,7 +146,8 @@ class Space:
             f"ip -n {self.name} addr add {self.inside}/30 dev eth0", f"ip -n {self.name} link set eth0 up",
             f"ip -n {self.name} link set lo up",
         ):  # fmt: skip
-            subprocess.run(words.split(), check=True, capture_output=True)
+            done = subprocess.run(words.split(), capture_output=True, text=True)
+            assert done.returncode == 0, f"{words}: {done.stderr}"
 
     def taps(self) -> list[str]:
         said = subprocess.run(["ip", "-n", self.name, "-j", "link"], check=True, capture_output=True).stdout
@@ -163,7 +165,7 @@ class World:
         self.engine = EmbeddedEngine()
         self.mortals: dict[str, Mortal] = {}
         self.witness = Witness(self._changed.set)
-        self.space = Space(rng) if impossible() is None else None
+        self.space = Space() if impossible() is None else None
         self.address = self.space.here if self.space else "127.0.0.1"
         self._ports: list[int] = []
 

@@ -9,13 +9,13 @@ import pytest
 
 from continuo.embedded.machinery.cel import CompiledRules
 from continuo.embedded.machinery.schema import apply_defaults, check_structural, prune, validate
-from continuo.resources.crd import low_level_orchestration_crd, open_api_schema
+from continuo.resources.crd import low_level_orchestration_crd
 from continuo.resources.crds import edge_crds, management_crds, workload_crds
 from continuo.resources.orchestration import LowLevelOrchestration, decode, encode
 
 from .bad_orchestrations import CASES, GOOD, Case
 
-SCHEMA = open_api_schema()
+SCHEMA = low_level_orchestration_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 RULES = CompiledRules.compile(SCHEMA)
 
 

@@ -36,8 +36,8 @@ from continuo.resources.broker_policy import (
     Running,
 )
 from continuo.resources.broker_types import Measured, Operator, PodSelector, Requirement, SecretRef, Selector
+from continuo.resources.definitions import Column, definition
 from continuo.resources.errors import Invalid
-from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration_rules import Rule
 from continuo.resources.schema import struct_schema
@@ -78,7 +78,6 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=Struct)
-Column = tuple[str, str, str, int]
 _READY: tuple[Column, ...] = (
     ("READY", "string", ".status.conditions[?(@.type=='Ready')].status", 0),
     ("REASON", "string", ".status.conditions[?(@.type=='Ready')].reason", 0),
@@ -164,43 +163,7 @@ def broker_crds() -> list[Object]:
 
 
 def _crd(of: BrokerKind) -> Object:
-    kind = of.kind
-    schema: Object = {
-        "type": "object",
-        "description": of.about,
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": struct_schema(of.spec, _RULES),
-            "status": struct_schema(of.status, {}),
-        },
-    }
-    version = {
-        "name": kind.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": [_column(*column) for column in of.columns],
-    }
-    names = {
-        "kind": kind.kind,
-        "listKind": f"{kind.kind}List",
-        "plural": kind.plural,
-        "singular": kind.kind.lower(),
-        "shortNames": list(kind.short_names),
-        "categories": ["continuo"],
-    }
-    return CUSTOM_RESOURCE_DEFINITION.new(
-        kind.resource, spec={"group": kind.group, "scope": "Cluster", "names": names, "versions": [version]}
-    )
-
-
-def _column(name: str, type_: str, path: str, priority: int) -> Object:
-    column: Object = {"name": name, "type": type_, "jsonPath": path}
-    return column | {"priority": priority} if priority else column
+    return definition(of.kind, of.about, struct_schema(of.spec, _RULES), struct_schema(of.status, {}), of.columns)
 
 
 def decode_spec(obj: Object, to: type[S]) -> S:

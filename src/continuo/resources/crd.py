@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
+from continuo.resources.definitions import Column, definition
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, Spec, Status
 from continuo.resources.orchestration_rules import RULES
 from continuo.resources.schema import struct_schema
 
-_COLUMNS: tuple[tuple[str, str, str, int], ...] = (
+_COLUMNS: tuple[Column, ...] = (
     ("PHASE", "string", ".status.phase", 0),
     ("CLUSTERS", "string", ".status.summary.clusters", 0),
     ("LINKS", "string", ".status.summary.links", 0),
@@ -46,53 +46,9 @@ _DOTS_RULE = {
 }
 
 
-def open_api_schema() -> Object:
-    """The `openAPIV3Schema` of the kind."""
-    return {
-        "x-kubernetes-validations": [_NAMES_RULE, _DOTS_RULE],
-        "type": "object",
-        "description": DESCRIPTION,
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": struct_schema(Spec, RULES),
-            "status": struct_schema(Status, {}),
-        },
-    }
-
-
 def low_level_orchestration_crd() -> Object:
     """The CustomResourceDefinition, ready to be applied."""
-    kind = LOW_LEVEL_ORCHESTRATION
-    return CUSTOM_RESOURCE_DEFINITION.new(
-        kind.resource,
-        spec={
-            "group": kind.group,
-            "scope": "Namespaced",
-            "names": {
-                "kind": kind.kind,
-                "listKind": f"{kind.kind}List",
-                "plural": kind.plural,
-                "singular": kind.kind.lower(),
-                "shortNames": list(kind.short_names),
-                "categories": ["continuo"],
-            },
-            "versions": [
-                {
-                    "name": kind.version,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": open_api_schema()},
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
-                }
-            ],
-        },
-    )
-
-
-def _column(name: str, type_: str, path: str, priority: int) -> Object:
-    column: Object = {"name": name, "type": type_, "jsonPath": path}
-    return column | {"priority": priority} if priority else column
+    return definition(
+        LOW_LEVEL_ORCHESTRATION, DESCRIPTION, struct_schema(Spec, RULES), struct_schema(Status, {}), _COLUMNS,
+        rules=(_NAMES_RULE, _DOTS_RULE),
+    )  # fmt: skip

@@ -25,15 +25,17 @@ from continuo.resources.orchestration_apps import (
     Env,
     EnvVariable,
     Expose,
-    Geolocation,
     LinkRequirement,
     RegistryRef,
     Resources,
+    RollbackPolicy,
     SecretKeyRef,
     StorageSpec,
     TlsRef,
 )
-from continuo.resources.orchestration_clusters import CloudSpec, ClusterSpec
+from continuo.resources.orchestration_clusters import CloudSpec, ClusterCost, ClusterSpec
+from continuo.resources.orchestration_places import ComponentPlacement, Geolocation
+from continuo.resources.orchestration_policies import PlacementSpec, Policies, Policy
 from continuo.resources.orchestration_status import (
     AppPhase,
     AppStatus,
@@ -43,6 +45,8 @@ from continuo.resources.orchestration_status import (
     Condition,
     LinkPhase,
     LinkStatus,
+    LoopStage,
+    LoopStatus,
     PackagePhase,
     PackageStatus,
     Phase,
@@ -65,6 +69,7 @@ from continuo.resources.orchestration_types import (
     StorageKind,
     Tier,
     by_name,
+    doc,
     many,
 )
 
@@ -76,10 +81,12 @@ __all__ = [
     "AppStatus",
     "Bootstrap",
     "CloudSpec",
+    "ClusterCost",
     "ClusterPhase",
     "ClusterSpec",
     "ClusterStatus",
     "Cni",
+    "ComponentPlacement",
     "ComponentSpec",
     "ComponentStatus",
     "Condition",
@@ -90,16 +97,22 @@ __all__ = [
     "LinkPhase",
     "LinkRequirement",
     "LinkStatus",
+    "LoopStage",
+    "LoopStatus",
     "LowLevelOrchestration",
     "Package",
     "PackagePhase",
     "PackageStatus",
     "Phase",
     "PlacementHint",
+    "PlacementSpec",
+    "Policies",
+    "Policy",
     "Protocol",
     "Provider",
     "RegistryRef",
     "Resources",
+    "RollbackPolicy",
     "SecretKeyRef",
     "Spec",
     "Status",
@@ -135,6 +148,13 @@ class Spec(Struct, frozen=True, kw_only=True, rename="kebab"):
         tuple[AppSpec, ...],
         by_name("The applications. Each may have its own writer: server-side apply by `name`.", MAX_APPS),
     ] = ()
+    placement: Annotated[
+        PlacementSpec | None, doc("How components are placed that leave the choice with their own `placement`.")
+    ] = None
+    policies: Policies = ()
+    paused: Annotated[
+        bool, doc("Only look: no loop acts, no scheduler places, and nothing is changed or repaired.")
+    ] = False
 
 
 class LowLevelOrchestration(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from continuo.resources.orchestration_places import ComponentPlacement, Geolocation
 from continuo.resources.orchestration_types import (
     MAX_ARGS,
     MAX_COMPONENTS,
@@ -21,7 +23,6 @@ from continuo.resources.orchestration_types import (
     ClusterRef,
     ComponentName,
     ComponentRef,
-    Degrees,
     EnvName,
     EnvValue,
     HostName,
@@ -118,17 +119,6 @@ class StorageSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     )
 
 
-class Geolocation(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """Where on Earth a component should run."""
-
-    exact: Annotated[bool | None, doc("Whether the place is meant exactly.")] = None
-    latitude: Annotated[Degrees | None, doc("Degrees north.")] = None
-    longitude: Annotated[Degrees | None, doc("Degrees east.")] = None
-    city: Annotated[Word | None, doc("City.")] = None
-    region: Annotated[Word | None, doc("Region.")] = None
-    country: Annotated[Word | None, doc("Country.")] = None
-
-
 class ComponentSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     """One component of an application: one Deployment on one cluster, and the Service in front of it."""
 
@@ -152,6 +142,13 @@ class ComponentSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     storage: Annotated[tuple[StorageSpec, ...], by_name("Volumes.", MAX_STORAGE)] = ()
     placement_hint: Annotated[PlacementHint | None, doc("The tier that it would like.")] = None
     geolocation: Annotated[Geolocation | None, doc("Where it should run.")] = None
+    placement: Annotated[
+        ComponentPlacement | None,
+        doc(
+            "Lets the scheduler choose the cluster, within these bounds and `placement-hint`; `placement: {}` sets none. "
+            "Not together with `cluster-selector`."
+        ),
+    ] = None
 
 
 class LinkRequirement(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -173,6 +170,14 @@ class LinkRequirement(Struct, frozen=True, kw_only=True, rename="kebab"):
     )
 
 
+class RollbackPolicy(StrEnum):
+    """What becomes of a deployment that failed."""
+
+    NONE = "none"
+    APP = "app"
+    COMPONENT = "component"
+
+
 class AppSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     """One application: components that share one namespace across the clusters they run on."""
 
@@ -185,3 +190,13 @@ class AppSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
         tuple[LinkRequirement, ...],
         by_name("What the network between components must give.", MAX_REQUIREMENTS),
     ] = ()
+    rollback_policy: Annotated[
+        RollbackPolicy,
+        doc(
+            "What returns to how it last ran when a deployment fails: nothing, the whole application, or the component."
+        ),
+    ] = RollbackPolicy.NONE
+    deploy_within: Annotated[
+        Annotated[int, Meta(ge=1, le=86_400, extra={"format": "int32"})],
+        doc("Seconds after which a component that does not run counts as failed."),
+    ] = 300

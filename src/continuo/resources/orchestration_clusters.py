@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from continuo.resources.orchestration_places import Geolocation
 from continuo.resources.orchestration_types import (
     CANONICAL_PACKAGE,
     DEFAULT_PACKAGES,
@@ -23,6 +24,9 @@ from continuo.resources.orchestration_types import (
     doc,
     many,
 )
+from continuo.resources.selectors import MAX_LABELS, LabelKey, LabelValue
+
+Price = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class CloudSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -32,6 +36,15 @@ class CloudSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
         "openstack-cloud-config"
     )
     name: Annotated[Word, doc("The cloud's name inside `clouds.yaml`.")] = "openstack"
+
+
+class ClusterCost(Struct, frozen=True, kw_only=True, rename="kebab"):
+    """What running there costs per hour, in whatever unit all clusters and budgets share."""
+
+    cpu: Annotated[Price, doc("Of one CPU.")] = 0.0
+    memory: Annotated[Price, doc("Of one GiB of memory.")] = 0.0
+    gpu: Annotated[Price, doc("Of one GPU.")] = 0.0
+    carbon: Annotated[Price, doc("Grams of CO2 equivalent of one CPU.")] = 0.0
 
 
 class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -81,6 +94,11 @@ class ClusterSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     ] = None
     datacenter: Annotated[Word | None, doc("The data centre that the cluster stands in.")] = None
     tier: Annotated[Tier | None, doc("Where in the continuum the cluster sits; `placement-hint` chooses by it.")] = None
+    labels: Annotated[
+        dict[LabelKey, LabelValue], many('What `placement` may ask for, such as `iso27001: "true"`.', MAX_LABELS)
+    ] = {}
+    location: Annotated[Geolocation | None, doc("Where on Earth it stands.")] = None
+    cost: Annotated[ClusterCost | None, doc("What running there costs.")] = None
     packages: (
         Annotated[
             tuple[Package, ...],

@@ -18,6 +18,8 @@ from continuo.resources.meta import Object
 from continuo.resources.orchestration import Spec
 from continuo.resources.orchestration_apps import AppSpec, ComponentSpec, EnvVariable, Expose, StorageSpec
 from continuo.resources.orchestration_clusters import ClusterSpec
+from continuo.resources.orchestration_policies import Metric, Policy, ScaleCluster, ScaleComponent
+from continuo.resources.selectors import Requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,13 @@ def _cel(expression: str) -> str:
     """Field names with their dashes escaped: `self.is-public` becomes `self.is__dash__public`."""
     return re.sub(r"(?<=\.)[a-z]+(-[a-z]+)+", lambda name: name.group().replace("-", "__dash__"), expression)
 
+
+COMPARED = Rule(
+    "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+    "must be given with operator In or NotIn, and left out with Exists or DoesNotExist",
+    "values",
+)
+"""Of a selector's requirement."""
 
 _CANNOT_CHANGE = "cannot change once the cluster is declared: declare another cluster and move the components"
 
@@ -177,6 +186,25 @@ _COMPONENT_RULES = (
         "mounts two volumes at one mountPath: give each its own",
         "storage",
     ),
+    Rule(
+        "!has(self.placement) || !has(self.cluster-selector)",
+        "leaves the choice of the cluster that cluster-selector makes: leave one of them out",
+        "placement",
+    ),
+)
+
+_POLICY_RULES = (
+    Rule(
+        "[has(self.scale-component), has(self.scale-cluster), has(self.provision-cluster), has(self.failover)]"
+        ".exists_one(x, x)",
+        "must have exactly one of scale-component, scale-cluster, provision-cluster and failover",
+    ),
+)
+_BOUNDS = Rule("self.min <= self.max", "must not be above max", "min")
+_QUERY = Rule(
+    "(self.source == 'Prometheus') == has(self.query)",
+    "must be given with source Prometheus, and left out with source Resource",
+    "query",
 )
 
 _APP_RULES = (
@@ -242,6 +270,11 @@ RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
     ),
     ComponentSpec: _COMPONENT_RULES,
     AppSpec: _APP_RULES,
+    Policy: _POLICY_RULES,
+    ScaleComponent: (_BOUNDS,),
+    ScaleCluster: (_BOUNDS,),
+    Metric: (_QUERY,),
+    Requirement: (COMPARED,),
     Spec: _SPEC_RULES,
     (Spec, "links"): (
         Rule(

@@ -131,6 +131,16 @@ class ClusterStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     control_plane_desired: Annotated[Count, Meta(description="Control-plane machines that are wanted.")] = None
     workers_ready: Annotated[Count, Meta(description="Worker machines that are ready.")] = None
     workers_desired: Annotated[Count, Meta(description="Worker machines that are wanted.")] = None
+    allocatable: Annotated[
+        dict[str, Annotated[str, Meta(max_length=32)]],
+        Meta(max_length=16, description="What its nodes can take in all: `cpu`, `memory`, GPUs."),
+    ] = {}
+    requested: Annotated[
+        dict[str, Annotated[str, Meta(max_length=32)]],
+        Meta(max_length=16, description="What its pods asked for."),
+    ] = {}
+    cordoned: Annotated[bool, Meta(description="Whether none of its nodes takes pods.")] = False
+    lost_since: Annotated[Text, Meta(description="Since when it has not answered.")] = None
     packages: Annotated[
         tuple[PackageStatus, ...],
         Meta(max_length=16, description="The add-ons.", extra={"list_type": "map", "keys": ["name"]}),
@@ -188,6 +198,33 @@ class AppStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     ] = ()
 
 
+class LoopStage(StrEnum):
+    """Where a closed loop is in its round, or what holds it up."""
+
+    OBSERVE = "Observe"
+    ORIENT = "Orient"
+    DECIDE = "Decide"
+    ACT = "Act"
+    HELD = "Held"
+    WAITING = "WaitingForApproval"
+    COOLING = "CoolingDown"
+    STALLED = "Stalled"
+
+
+class LoopStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How one closed loop is."""
+
+    name: Annotated[ItemName, Meta(description="The policy.")]
+    stage: Annotated[LoopStage, Meta(description="Where it is in its round, or what holds it up.")]
+    observation: Annotated[Text, Meta(description="What it saw last, such as `cpu 0.93 of 0.70 on 2 pods`.")] = None
+    observed_at: Annotated[Text, Meta(description="When.")] = None
+    decision: Annotated[Text, Meta(description="Its last Decision.")] = None
+    decided_at: Annotated[Text, Meta(description="When.")] = None
+    outcome: Annotated[Text, Meta(description="What became of it.")] = None
+    message: Message = None
+    next_look: Annotated[Text, Meta(description="When it looks again if nothing changes.")] = None
+
+
 class Summary(Struct, frozen=True, kw_only=True, rename="camel"):
     """Ready items of all items, such as `2/2`."""
 
@@ -225,4 +262,8 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
             description="One entry per application.",
             extra={"list_type": "map", "keys": ["name"]},
         ),
+    ] = ()
+    loops: Annotated[
+        tuple[LoopStatus, ...],
+        Meta(max_length=64, description="One entry per policy.", extra={"list_type": "map", "keys": ["name"]}),
     ] = ()

@@ -82,12 +82,13 @@ def _message(text: Any) -> Message:
 
 
 class Keeper:
-    """One board's sessions, one after another. `info` is what the hub is told of the agent at each."""
+    """One board's sessions, one after another. `info` is what the hub is told of the agent at each; `arrived` is set once it
+    has taken the first."""
 
     def __init__(
         self, identity: Identity, key: Path, tls: ssl.SSLContext | None, methods: Mapping[str, Answer],
         info: Callable[[], Mapping[str, Any]], reporter: Reporter, *, rng: random.Random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, arrived: asyncio.Event | None = None,
     ) -> None:  # fmt: skip
         self.identity = identity
         self.sessions = 0
@@ -95,6 +96,7 @@ class Keeper:
         self._key = Key(identity.uuid, public_hex(own), private_hex(own))
         self._tls, self._methods, self._info, self._reporter = tls, methods, info, reporter
         self._rng, self._sleep = rng, sleep
+        self._arrived = arrived or asyncio.Event()
         self._session: Session | None = None
         self._unsaid: dict[str, Message] = {}
 
@@ -156,6 +158,7 @@ class Keeper:
             raise Refused(f"the hub does not take the connection: {welcome.message}")
         self._session = session
         self.sessions += 1
+        self._arrived.set()
         log.info("online: session %d", session.id)
         await self._say_ends(session)
         await _first(self._reporter.run(lambda report: self._report(session, report)), self._alive(session))

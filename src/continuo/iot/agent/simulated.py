@@ -47,6 +47,8 @@ class Simulated:
     injected: int = 0
     """How often a plugin's code came that was not there."""
     keeper: Keeper | None = None
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it was online."""
     _plugins: dict[str, Plugin] = field(default_factory=dict)
     _refused: dict[str, str] = field(default_factory=dict)
     _workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Simulated:
                 "lr_version": "0.5.0", "agent": "continuo/simulated", "capabilities": ["desire", "process"],
                 "connectivity": {},
             },
-            reporter, rng=self.rng,
+            reporter, rng=self.rng, arrived=self.arrived,
         )  # fmt: skip
         await self.keeper.run()
 
@@ -192,10 +194,11 @@ class Crowd:
         async with turn:
             task = asyncio.create_task(board.run(tls))
             self._tasks.append(task)
-            while not (board.keeper and board.keeper.online):
-                if task.done():
-                    task.result()
-                await asyncio.sleep(0.02)
+            arrived = asyncio.create_task(board.arrived.wait())
+            await asyncio.wait({task, arrived}, return_when=asyncio.FIRST_COMPLETED)
+            if not arrived.done():
+                arrived.cancel()
+                task.result()
 
     def online(self) -> int:
         """How many have a session now."""

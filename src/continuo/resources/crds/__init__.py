@@ -16,6 +16,7 @@ from continuo.resources.crds.kubeedge import kubeedge_crds
 from continuo.resources.crds.liqo import liqo_crds
 from continuo.resources.crds.liqo_network import liqo_network_crds
 from continuo.resources.crds.providers import provider_crds
+from continuo.resources.loop import loop_crds
 from continuo.resources.meta import Object
 
 __all__ = ["edge_crds", "fluidos_crds", "management_crds", "own_crds", "workload_crds"]
@@ -23,7 +24,7 @@ __all__ = ["edge_crds", "fluidos_crds", "management_crds", "own_crds", "workload
 
 def own_crds() -> list[Object]:
     """The definitions that Continuo itself owns: what `install` prints."""
-    return [low_level_orchestration_crd(), *broker_crds()]
+    return [low_level_orchestration_crd(), *loop_crds(), *broker_crds()]
 
 
 def management_crds() -> list[Object]:

@@ -1,0 +1,1 @@
+"""Which component goes where: pure functions over frozen data, and an exact solver in a process of its own."""

@@ -1,0 +1,1 @@
+"""Metrics and traces: a leaf that everything may import."""
