@@ -83,7 +83,8 @@ def _message(text: Any) -> Message:
 
 class Keeper:
     """One board's sessions, one after another. `info` is what the hub is told of the agent at each; `arrived` is set once it
-    has taken the first."""
+    has taken the first.
+    """
 
     def __init__(
         self, identity: Identity, key: Path, tls: ssl.SSLContext | None, methods: Mapping[str, Answer],
