@@ -7,7 +7,6 @@ caches, so the process may be killed at any line; what it keeps in memory (faile
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
 import json
 import logging
@@ -19,30 +18,22 @@ from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts, act
 from continuo.orchestrator.assess import assess
-from continuo.orchestrator.caches import CLUSTER_NAME, management_watches, workload_watches
+from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
 from continuo.orchestrator.decide import decide
 from continuo.orchestrator.decisions.removal import left_clusters
+from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
-from continuo.orchestrator.observe import Snapshot, adopted_secrets, observe, secret_names
+from continuo.orchestrator.observe import Snapshot, adopted_secrets, observe
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
-from continuo.orchestrator.states import initialized
 from continuo.orchestrator.status import derive_status
 from continuo.orchestrator.transitions import transitions
-from continuo.orchestrator.world import (
-    LiveWorld,
-    Register,
-    declare,
-    followed,
-    kubeconfig_text,
-    member_name,
-    replace_items,
-)
+from continuo.orchestrator.world import LiveWorld, member_name
 from continuo.resources import kinds
-from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
+from continuo.resources.errors import Conflict, Invalid, NotFound
 from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
-from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
-from continuo.runtime.clusterset import ClusterSet, Connect, Member, member_of
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode
+from continuo.runtime.clusterset import Connect, member_of
 from continuo.runtime.controller import Controller, Result
 from continuo.runtime.events import EventRecorder
 
@@ -71,22 +62,18 @@ class Operator:
         self._clock = clock
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
-        self.fleet = ClusterSet(workload_watches(), connect)
-        self._register = Register(self._wake)
-        self.world = LiveWorld(self._hub, self.fleet, self._register, self._loop_time, self.settings.lost_after)
+        self._membership = Membership(connect, self.informers, self._wake)
+        self.fleet = self._membership.fleet
+        self.world = LiveWorld(
+            self._hub, self.fleet, self._membership.register, self._loop_time, self.settings.lost_after
+        )
         self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
         self.events = EventRecorder(management, "continuo", instance)
         self._memory: dict[Key, Memory] = {}
-        self._users: dict[str, set[Key]] = {}
-        """Followed workload cluster -> the orchestrations that use it."""
-        self._uses: dict[Key, set[str]] = {}
-        self._secret_users: dict[Key, set[Key]] = {}
-        self._secret_uses: dict[Key, set[Key]] = {}
         self._queued: set[Key] = set()
         """Orchestrations that wait for a free place to create a cluster."""
         self._lost: set[str] = set()
         self._running = False
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @staticmethod
     def _loop_time() -> float:
@@ -104,13 +91,13 @@ class Operator:
         for kind, informer in self.informers.items():
             informer.on_change(self._management_changed(kind))
         self.fleet.on_change(self._workload_changed)
-        self.fleet.on_membership(lambda name, _: self._retry(self._users.get(name, ())))
+        self.fleet.on_membership(lambda name, _: self._retry(self._membership.users(name)))
         self._hub.on_recovery = lambda: self._retry(self._memory)
         self._hub.start()
         health = asyncio.create_task(self._watch_health(), name="health")
         try:
             await self._hub.wait_synced()
-            self._register_all()
+            self._membership.register_all(self.world.management())
             log.info("the management cluster is read; working")
             self.events.start()
             await self.controller.run()
@@ -118,18 +105,10 @@ class Operator:
             health.cancel()
             await self._close()
 
-    def _register_all(self) -> None:
-        """Know what every orchestration declares before the first one is acted on: others may rest on what it drops."""
-        for obj in self.informers[LOW_LEVEL_ORCHESTRATION].cache:
-            with contextlib.suppress(Invalid):  # said in its status when its turn comes
-                declare(self._register, obj, decode(obj), self.world.management())
-
     async def _close(self) -> None:
         await self.controller.stop(grace=2.0)
-        for task in self._tasks:
-            task.cancel()
         await asyncio.gather(*(informer.stop() for informer in self._hub.informers))
-        await self.fleet.close()
+        await self._membership.close()
         await self.events.stop()
 
     # --- what a change means ---------------------------------------------------------------------------------------
@@ -137,8 +116,8 @@ class Operator:
     def _add(self, key: Key) -> None:
         self.controller.queue.add_after(key, COALESCE)
 
-    def _wake(self, keys: object) -> None:
-        for key in list(keys):  # type: ignore[call-overload]
+    def _wake(self, keys: Iterable[Key]) -> None:
+        for key in list(keys):
             self._add(key)
 
     def _retry(self, keys: Iterable[Key]) -> None:
@@ -158,7 +137,7 @@ class Operator:
             elif kind is kinds.CUSTOM_RESOURCE_DEFINITION:
                 return
             elif kind is kinds.SECRET:
-                self._wake(self._secret_users.get(key_of(obj), ()))
+                self._wake(self._membership.secret_users(key_of(obj)))
             elif (owner := naming.owner(obj)) is not None:
                 self._add(owner)
                 if kind is kinds.CLUSTER:
@@ -175,7 +154,7 @@ class Operator:
         """A Cluster is gone: others may have waited for its name."""
         if new is None:
             namespace, name = key_of(obj)
-            self._wake(self._users.get(member_name(namespace, f"{name}-kubeconfig"), ()))
+            self._wake(self._membership.users(member_name(namespace, f"{name}-kubeconfig")))
 
     def _orchestration_changed(self, old: Object | None, new: Object | None) -> None:
         """Our own status writes are no reason to look again."""
@@ -199,7 +178,7 @@ class Operator:
         if owner is not None:
             self._add(owner)
         if owner is None or (kind is kinds.NAMESPACE and new is None):  # what goes may be what others wait for
-            self._wake(self._users.get(cluster, ()))
+            self._wake(self._membership.users(cluster))
 
     async def _watch_health(self) -> None:
         """Notice workload clusters that fell silent, or answer again."""
@@ -209,7 +188,7 @@ class Operator:
             for name in lost - self._lost:
                 log.warning("workload cluster %s does not answer", name)
             for name in lost | self._lost:
-                self._wake(self._users.get(name, ()))
+                self._wake(self._membership.users(name))
             self._lost = lost
 
     # --- one round --------------------------------------------------------------------------------------------------
@@ -228,7 +207,7 @@ class Operator:
             return Result()
         if not deleting(obj):
             obj = await self._hold(obj, adopted_secrets(obj, orchestration))
-        await self._follow(key, obj, orchestration)
+        await self._membership.follow(key, obj, orchestration, self.world.management())
         snapshot = observe(obj, self.world, orchestration)
         plan, status = await self._round(snapshot, memory)
         if snapshot.deleting and not plan.steps and not plan.refusals:
@@ -284,59 +263,11 @@ class Operator:
         if informer is not None and naming.owner(answer) is not None:
             informer.learn(answer)
 
-    async def _follow(self, key: Key, obj: Object, orchestration: LowLevelOrchestration) -> None:
-        """Follow the workload clusters whose credentials are there, and remember who uses which."""
-        namespace, _ = key
-        secrets = declare(self._register, obj, orchestration, self.world.management())
-        await self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
-        wanted = {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}}
-        replace_items(self._secret_users, self._secret_uses, key, wanted)
-        for secret in followed(secrets, orchestration, self.world.management()).values():
-            await self._follow_one(namespace, secret)
-
-    async def _follow_one(self, namespace: str, secret: str) -> None:
-        found = self.informers[kinds.SECRET].cache.get((namespace, secret))
-        name = member_name(namespace, secret)
-        text = kubeconfig_text(found) if found is not None else None
-        cluster_name = labels_of(found).get(CLUSTER_NAME) if found is not None else None
-        if cluster_name:
-            cluster = self.informers[kinds.CLUSTER].cache.get((namespace, cluster_name))
-            if cluster is not None and not initialized(cluster):
-                return
-        if text is None:
-            if name in self.fleet:
-                await self.fleet.remove(name)
-            return
-        try:
-            known = self.fleet.get(name)
-            member = await self.fleet.put(name, text)
-        except ApiError as error:
-            log.warning("Secret %s holds no usable kubeconfig: %s", name, error)
-            return
-        if member is not known:
-            task = asyncio.create_task(self._await_synced(member), name=f"sync {name}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _await_synced(self, member: Member) -> None:
-        """A newly followed cluster counts from the moment all of it was read once."""
-        await member.wait_synced()
-        self._wake(self._users.get(member.name, ()))
-
-    async def _use(self, key: Key, members: set[str]) -> None:
-        for name in replace_items(self._users, self._uses, key, members):
-            if name in self._users:
-                self._wake(self._users[name])  # one of them may want to delete the cluster
-            else:
-                await self.fleet.remove(name)
-
     async def _forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self._memory.pop(key, None)
         self._queued.discard(key)
-        self._register.put(key)
-        replace_items(self._secret_users, self._secret_uses, key, set())
-        await self._use(key, set())
+        await self._membership.forget(key)
 
     # --- writes to the orchestration itself -------------------------------------------------------------------------
 
