@@ -178,6 +178,10 @@ class DecidedAction(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     app: Annotated[AppName | None, doc("The application.")] = None
     cluster: Annotated[ClusterRef | None, doc("The cluster; where a component goes to.")] = None
     other: Annotated[ClusterRef | None, doc("The other end of a link; where a component comes from.")] = None
+    home: Annotated[
+        ClusterRef | None,
+        doc("What a component or application that fails over returns to; absent where it stays for good."),
+    ] = None
     replicas: Annotated[Annotated[int, Meta(ge=0, le=100)] | None, doc("How many pods.", format="int32")] = None
     workers: Annotated[Annotated[int, Meta(ge=0, le=1000)] | None, doc("How many workers.", format="int32")] = None
     template: Annotated[ClusterSpec | None, doc("The cluster to create.")] = None
@@ -225,7 +229,8 @@ def decode_adjustment(obj: Object | None) -> AdjustmentSpec:
 
 def decode_decision(obj: Object) -> DecisionSpec:
     """Its spec; raises Invalid with a sentence."""
-    return _decode(obj, DecisionSpec)
+    decoded: DecisionSpec = _decode(obj, DecisionSpec)
+    return decoded
 
 
 def _decode(obj: Object, to: Any) -> Any:

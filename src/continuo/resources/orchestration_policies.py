@@ -145,6 +145,9 @@ class ProvisionCluster(Struct, frozen=True, kw_only=True, rename="kebab"):
         many("What one such cluster can take, such as `cpu: 8`: known only once the first is there.", 8),
     ] = {}
     remove_after: Annotated[Seconds, doc("Seconds for which one must be empty before it goes.")] = 600
+    consolidate: Annotated[
+        bool, doc("Whether one is also emptied, when everything on it has had room elsewhere for `remove-after`.")
+    ] = False
 
 
 class Failover(Struct, frozen=True, kw_only=True, rename="kebab"):

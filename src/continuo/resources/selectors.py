@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -39,3 +40,18 @@ class LabelSelector(Struct, frozen=True, kw_only=True, rename="camel"):
     match_expressions: Annotated[
         tuple[Requirement, ...], many("Demands on labels, all of which must be fulfilled.", MAX_TERMS)
     ] = ()
+
+
+def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Whether labels fulfil everything that a selector says."""
+    same = all(labels.get(key) == value for key, value in selector.match_labels.items())
+    return same and all(_holds(term, labels) for term in selector.match_expressions)
+
+
+def _holds(term: Requirement, labels: Mapping[str, str]) -> bool:
+    if term.operator is Operator.EXISTS:
+        return term.key in labels
+    if term.operator is Operator.DOES_NOT_EXIST:
+        return term.key not in labels
+    held = term.key in labels and labels[term.key] in term.values
+    return held if term.operator is Operator.IN else not held

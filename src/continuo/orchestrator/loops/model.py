@@ -7,6 +7,8 @@ says only what it would do; whether that may be done now is the frame's to judge
 `Memory` is what a policy wants to find again at its next look. The frame keeps the last one for each policy in the
 process, passes it back untouched, and passes an empty one after a restart; policies see to it that what was lost makes
 them act later, never earlier.
+
+`views.py` makes the views of clusters and components out of what a round has observed.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class Capacity:
     allocatable: Amounts = Amounts()
     requested: Amounts = Amounts()
     """By pods that are bound to a node and not finished."""
+    pending: Amounts = Amounts()
+    """By pods that wait for a node."""
     nodes: int = 0
     """All of them."""
     usable_nodes: int = 0
@@ -107,6 +111,8 @@ class ComponentView:
     """The cluster that it was moved off, and that it returns to."""
     ready: int = 0
     """Pods that are ready."""
+    settled: bool = True
+    """What is declared runs, and nothing of it is left where it was before."""
     needs: Amounts = Amounts()
     """What one pod asks for."""
 
@@ -193,7 +199,7 @@ Placer = Callable[[Sequence[str], frozenset[str]], Found]
 """Finds room for components (paths), with nothing else moved; the clusters of the second argument are not asked. Pure."""
 
 
-def nowhere(paths: Sequence[str], avoid: frozenset[str]) -> Found:
+def nowhere(paths: Sequence[str], _avoid: frozenset[str]) -> Found:
     """A placer for orchestrations in which nothing can be placed."""
     return Found({}, {path: "no other cluster can be asked" for path in paths})
 
@@ -208,7 +214,7 @@ class LoopInput:
     clusters: Mapping[str, ClusterView]
     components: Mapping[str, ComponentView]
     """By path."""
-    adjustment: AdjustmentSpec = AdjustmentSpec()
+    adjustment: AdjustmentSpec = field(default_factory=AdjustmentSpec)
     figure: Figure | None = None
     """The metric of this policy; none while none was taken yet."""
     history: tuple[Past, ...] = ()
