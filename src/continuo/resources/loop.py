@@ -62,6 +62,10 @@ class ReplicasAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit
 
     component: Annotated[ComponentPath, doc("The component: APPLICATION/COMPONENT.")]
     replicas: Annotated[int, Meta(ge=0, le=100), doc("How many.", format="int32")]
+    declared: Annotated[
+        Annotated[int, Meta(ge=0, le=100)] | None,
+        doc("What the declaration said then: once it says something else, that counts.", format="int32"),
+    ] = None
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
 
@@ -71,6 +75,10 @@ class WorkersAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_
 
     cluster: Annotated[ClusterRef, doc("The cluster.")]
     workers: Annotated[int, Meta(ge=0, le=1000), doc("How many.", format="int32")]
+    declared: Annotated[
+        Annotated[int, Meta(ge=0, le=1000)] | None,
+        doc("What the declaration said then: once it says something else, that counts.", format="int32"),
+    ] = None
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
 
@@ -98,6 +106,7 @@ class LinkAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     """A link that a scheduler asked for, or one of the declared that it asked to be without."""
 
     clusters: Annotated[tuple[ClusterRef, ClusterRef], doc("The two ends.", list_type="atomic")]
+    removed: Annotated[bool, doc("Whether the link is to go, although it is declared.")] = False
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
 

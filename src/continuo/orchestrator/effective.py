@@ -1,0 +1,155 @@
+"""What is carried out: the declaration with its Adjustment laid over it.
+
+Pure. Nobody writes a declaration but its writer, and that one wins: what an Adjustment says of something that is no longer
+declared, or that was declared anew since, does not count. Without an Adjustment the result is the declaration itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from continuo.orchestrator import naming
+from continuo.resources.loop import AdjustmentSpec, PlaceAdjustment, RollbackAdjustment
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec, Spec, encode
+
+Revisions = Mapping[str, AppSpec]
+"""How applications last ran well: by the name of the ControllerRevision that holds it."""
+
+
+def effective(spec: Spec, adjustment: AdjustmentSpec, revisions: Revisions | None = None) -> Spec:
+    """The declaration as it is carried out."""
+    if adjustment == AdjustmentSpec():
+        return spec
+    clusters = _clusters(spec, adjustment)
+    names = {cluster.name for cluster in clusters}
+    apps = tuple(_app(app, adjustment, revisions or {}, clusters, names) for app in spec.apps)
+    return replace(spec, clusters=clusters, links=_links(spec, adjustment, names), apps=apps)
+
+
+def default_place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, ClusterSpec]) -> str | None:
+    """The cluster that a declaration means: its selector, else a cluster of the hinted tier, else the home cluster.
+
+    Among several clusters of the tier the home cluster comes first, then the alphabetical order. None: the scheduler chooses.
+    """
+    if component.cluster_selector:
+        return component.cluster_selector
+    if component.placement is not None:
+        return None
+    if component.placement_hint:
+        tier = str(component.placement_hint).lower()
+        fitting = sorted(n for n, spec in declared.items() if str(spec.tier or "") == tier and not spec.simulated)
+        if fitting and app.cluster not in fitting:
+            return fitting[0]
+    return app.cluster
+
+
+def declaration_digest(item: AppSpec | ComponentSpec) -> str:
+    """What tells one declaration of an application (or component) from another; replicas that loops change included."""
+    return naming.digest(encode(item), 16)
+
+
+def revision_app(revision: Object) -> AppSpec | None:
+    """The application that a ControllerRevision holds; None where it holds none that can be read."""
+    try:
+        return msgspec.convert(revision.get("data"), AppSpec)
+    except msgspec.ValidationError:
+        return None
+
+
+# --- clusters and links ------------------------------------------------------------------------------------------------
+
+
+def _clusters(spec: Spec, adjustment: AdjustmentSpec) -> tuple[ClusterSpec, ...]:
+    declared = {cluster.name for cluster in spec.clusters}
+    demanded = [entry.cluster for entry in adjustment.clusters if entry.cluster.name not in declared]
+    found = {cluster.name: cluster for cluster in (*spec.clusters, *demanded)}
+    for entry in adjustment.workers:
+        cluster = found.get(entry.cluster)
+        if cluster is None or cluster.existing:
+            continue
+        if entry.declared is None or entry.declared == cluster.worker_machine_count:
+            found[entry.cluster] = replace(cluster, worker_machine_count=entry.workers)
+    return tuple(found.values())
+
+
+def _links(spec: Spec, adjustment: AdjustmentSpec, names: set[str]) -> tuple[tuple[str, str], ...]:
+    removed = {naming.pair(*entry.clusters) for entry in adjustment.links if entry.removed}
+    declared = {naming.pair(*link) for link in spec.links}
+    added = dict.fromkeys(
+        naming.pair(*entry.clusters)
+        for entry in adjustment.links
+        if not entry.removed and set(entry.clusters) <= names and naming.pair(*entry.clusters) not in declared
+    )
+    return (*(link for link in spec.links if naming.pair(*link) not in removed), *added)
+
+
+# --- applications ------------------------------------------------------------------------------------------------------
+
+
+def _app(
+    app: AppSpec, adjustment: AdjustmentSpec, revisions: Revisions, clusters: tuple[ClusterSpec, ...], names: set[str]
+) -> AppSpec:
+    app = _rolled_back(app, [entry for entry in adjustment.rollbacks if entry.app == app.name], revisions)
+    by_name = {cluster.name: cluster for cluster in clusters}
+    places = {entry.component: entry for entry in adjustment.places if entry.cluster in names}
+    counts = {entry.component: entry for entry in adjustment.replicas}
+    components = []
+    for component in app.components:
+        path = f"{app.name}/{component.name}"
+        entry, count = places.get(path), counts.get(path)
+        if entry is not None and _counts(entry, app, component, by_name):
+            component = replace(component, cluster_selector=entry.cluster)
+        if count is not None and count.declared in (None, component.replicas):
+            component = replace(component, replicas=count.replicas)
+        components.append(component)
+    home = next(
+        (e for e in adjustment.homes if e.app == app.name and e.home == app.cluster and e.cluster in names), None
+    )
+    if home is not None:
+        components = [_stay(app, component, by_name) for component in components]
+    return replace(app, components=tuple(components), cluster=home.cluster if home is not None else app.cluster)
+
+
+def _stay(app: AppSpec, component: ComponentSpec, clusters: Mapping[str, ClusterSpec]) -> ComponentSpec:
+    """A component whose place followed from its tier keeps it when the home moves; those at home move with it."""
+    place = default_place(app, component, clusters)
+    if component.cluster_selector or place is None or place == app.cluster:
+        return component
+    return replace(component, cluster_selector=place)
+
+
+def _counts(
+    entry: PlaceAdjustment, app: AppSpec, component: ComponentSpec, clusters: Mapping[str, ClusterSpec]
+) -> bool:
+    """Whether a place still counts: a component whose declaration says where it is may only be away from there."""
+    declared = default_place(app, component, clusters)
+    return declared is None or (entry.home is not None and entry.home == declared)
+
+
+def _rolled_back(app: AppSpec, entries: Iterable[RollbackAdjustment], revisions: Revisions) -> AppSpec:
+    """The application, or components of it, as they last ran well, while the declaration is still the one that failed."""
+    for entry in entries:
+        before = revisions.get(entry.revision)
+        if before is None or before.name != app.name:
+            continue
+        if entry.component is None:
+            if entry.failed == declaration_digest(app):
+                return replace(before, cluster=app.cluster, owner=app.owner, rollback_policy=app.rollback_policy)
+            continue
+        app = _with_component(app, entry, before)
+    return app
+
+
+def _with_component(app: AppSpec, entry: RollbackAdjustment, before: AppSpec) -> AppSpec:
+    well: dict[str | None, Any] = {component.name: component for component in before.components}
+    old = well.get(entry.component)
+    components = tuple(
+        old if old is not None and c.name == entry.component and declaration_digest(c) == entry.failed else c
+        for c in app.components
+    )
+    return replace(app, components=components)
