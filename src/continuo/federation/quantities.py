@@ -7,27 +7,9 @@ from fractions import Fraction
 
 from continuo.federation import names
 from continuo.resources.meta import Object, labels_of
+from continuo.resources.quantities import SUFFIXES, quantity
 
-_SUFFIXES: dict[str, Fraction] = {
-    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1),
-    "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12),
-    "P": Fraction(10**15), "E": Fraction(10**18),
-    "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40),
-    "Pi": Fraction(2**50), "Ei": Fraction(2**60),
-}  # fmt: skip
-
-
-def quantity(text: str | int | float) -> Fraction:
-    """The exact value of `500m`, `8Gi`, `1e3` or a plain number; ValueError when it is none."""
-    value = str(text).strip()
-    number = value.rstrip("numkKMGTPEi") or value
-    suffix = value[len(number) :]
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"quantity {value!r} ends in an unknown suffix {suffix!r}; use one of m, k, M, G, Ki, Mi, Gi")
-    try:
-        return Fraction(number) * _SUFFIXES[suffix]
-    except ValueError as problem:
-        raise ValueError(f"quantity {value!r} does not start with a number") from problem
+__all__ = ["canonical", "capacity", "quantity", "same_quantity"]
 
 
 def canonical(resource: str, value: Fraction) -> str:
@@ -35,8 +17,8 @@ def canonical(resource: str, value: Fraction) -> str:
     if resource == "memory":
         whole = int(value)
         for suffix in ("Ti", "Gi", "Mi", "Ki"):
-            if whole and whole % _SUFFIXES[suffix] == 0:
-                return f"{whole // int(_SUFFIXES[suffix])}{suffix}"
+            if whole and whole % SUFFIXES[suffix] == 0:
+                return f"{whole // int(SUFFIXES[suffix])}{suffix}"
         return str(whole)
     return str(value.numerator) if value.denominator == 1 else f"{int(value * 1000)}m"
 

@@ -7,6 +7,7 @@ a backoff. Nothing that one key does can stop another.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
@@ -16,6 +17,7 @@ from typing import Generic
 
 from continuo.resources.errors import ApiError
 from continuo.runtime.backoff import Backoff
+from continuo.runtime.observing import Observer, Outcome
 from continuo.runtime.queue import Closed, K, WorkQueue
 
 log = logging.getLogger(__name__)
@@ -52,10 +54,13 @@ class Controller(Generic[K]):
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
+        observer: Observer | None = None,
     ) -> None:
         self.name = name
         self.stats = Stats()
-        self.queue: WorkQueue[K] = WorkQueue(backoff, rng)
+        self._observer = observer
+        waited = functools.partial(observer.waited, name) if observer is not None else None
+        self.queue: WorkQueue[K] = WorkQueue(backoff, rng, clock, waited)
         self._reconcile, self._workers, self._clock = reconcile, workers, clock
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -104,17 +109,24 @@ class Controller(Generic[K]):
     async def _one(self, key: K) -> None:
         stats, started = self.stats, self._clock()
         stats.reconciles += 1
+        outcome: Outcome | None = None  # stays so when it is cut off
         try:
             result = await self._reconcile(key)
         except Exception as error:
             stats.errors += 1
+            outcome = "failed"
             self._failed(key, error)
         else:
+            outcome = "done"
             self.queue.forget(key)
             if result.requeue_after is not None:
+                outcome = "again"
                 self.queue.add_after(key, result.requeue_after)
         finally:
-            stats.seconds += self._clock() - started
+            took = self._clock() - started
+            stats.seconds += took
+            if self._observer is not None and outcome is not None:
+                self._observer.reconciled(self.name, outcome, took)
 
     def _failed(self, key: K, error: Exception) -> None:
         delay = self.queue.retry(key)

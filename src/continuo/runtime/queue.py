@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from continuo.runtime.backoff import Backoff
@@ -20,9 +21,18 @@ class Closed(Exception):
 class WorkQueue(Generic[K]):
     """Keys in order of arrival. What is added while its key is worked on runs again right after."""
 
-    def __init__(self, backoff: Backoff | None = None, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        waited: Callable[[float], None] | None = None,
+    ) -> None:
         self._backoff = backoff or Backoff()
         self._random = rng or random.Random()
+        self._clock, self._waited = clock, waited
+        self._since: dict[K, float] = {}
+        """Since when each queued key waits; `waited` is told how long when a worker takes it."""
         self._ready: deque[K] = deque()
         self._queued: set[K] = set()
         self._active: set[K] = set()
@@ -49,6 +59,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
             return
         self._queued.add(key)
+        self._since[key] = self._clock()
         self._ready.append(key)
         self._wake()
 
@@ -95,6 +106,9 @@ class WorkQueue(Generic[K]):
         key = self._ready.popleft()
         self._queued.discard(key)
         self._active.add(key)
+        since = self._since.pop(key)
+        if self._waited is not None:
+            self._waited(self._clock() - since)
         return key
 
     def done(self, key: K) -> None:
@@ -109,7 +123,7 @@ class WorkQueue(Generic[K]):
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
-        for keys in (self._ready, self._queued, self._again, self._timers, self._failures):
+        for keys in (self._ready, self._queued, self._since, self._again, self._timers, self._failures):
             keys.clear()
         while self._waiting:
             self._wake()

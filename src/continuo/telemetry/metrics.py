@@ -1,0 +1,125 @@
+"""One registry of metrics for each process, handed to its parts; nothing registers itself anywhere by being imported.
+
+A family is data, so that the reference page, the dashboards' tests and the code speak of the same names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+log = logging.getLogger(__name__)
+
+Labels = tuple[str, ...]
+Exemplar = Mapping[str, str]
+Source = Callable[[], Iterable[Metric]]
+"""Asked at every scrape; must be quick, since it holds up the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What one metric is called and says. Counters' names end in `_total`; units are seconds, bytes and ratios."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    help: str
+    labels: Labels = ()
+    buckets: tuple[float, ...] = ()
+    legacy: bool = False
+    """One of the names of before, exported only where they are asked for."""
+
+
+_M = TypeVar("_M", Counter, Gauge, Histogram)
+
+
+class Metrics:
+    """The figures of one process: what is counted as it happens, and sources that are asked when somebody scrapes."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each series, which nothing of ours asks for
+        self.registry = CollectorRegistry()
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
+
+    def counter(self, family: Family) -> Counter:
+        """The counter of that family, made at the first call."""
+        return self._get(Counter, family, lambda: Counter(*_said(family), registry=self.registry))
+
+    def gauge(self, family: Family) -> Gauge:
+        """The gauge of that family, made at the first call."""
+        return self._get(Gauge, family, lambda: Gauge(*_said(family), registry=self.registry))
+
+    def histogram(self, family: Family) -> Histogram:
+        """The histogram of that family, made at the first call."""
+        return self._get(
+            Histogram, family, lambda: Histogram(*_said(family), buckets=family.buckets, registry=self.registry)
+        )
+
+    def collect(self, name: str, source: Source) -> None:
+        """Ask that source at every scrape. One that fails is logged and left out; the others are still told."""
+        self.registry.register(_Collected(name, source))
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Everything as text, and its content type: OpenMetrics, with exemplars, where `Accept` asks for it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _get(self, type_: type[_M], family: Family, make: Callable[[], _M]) -> _M:
+        made = self._made.get(family.name)
+        if made is None:
+            made = self._made[family.name] = make()
+        if not isinstance(made, type_):
+            raise TypeError(f"{family.name} is a {type(made).__name__} already, not a {type_.__name__}")
+        return made
+
+
+def _said(family: Family) -> tuple[str, str, Labels]:
+    return family.name, family.help, family.labels
+
+
+class _Collected(Collector):
+    def __init__(self, name: str, source: Source) -> None:
+        self._name, self._source = name, source
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # what there is to tell is not known before it is asked for
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            yield from list(self._source())
+        except Exception:
+            log.exception("the metrics of %s cannot be collected", self._name)
+
+
+class Tally:
+    """Samples of gauges (or of counters that somebody else counts) for one scrape, added up by their labels."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._rows: dict[str, tuple[Family, dict[Labels, float]]] = {f.name: (f, {}) for f in families}
+
+    def add(self, family: Family, labels: Labels = (), value: float = 1.0) -> None:
+        """Add to what there is under these labels; zero makes the series appear."""
+        rows = self._rows[family.name][1]
+        rows[labels] = rows.get(labels, 0.0) + value
+
+    def put(self, family: Family, labels: Labels, value: float) -> None:
+        """Say what is under these labels."""
+        self._rows[family.name][1][labels] = value
+
+    def metrics(self) -> Iterator[Metric]:
+        """As the exposition wants them, in the families' order."""
+        for family, rows in self._rows.values():
+            made: GaugeMetricFamily | CounterMetricFamily
+            if family.kind == "gauge":
+                made = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+            else:
+                made = CounterMetricFamily(family.name, family.help, labels=family.labels)
+            for labels, value in rows.items():
+                made.add_metric(labels, value)
+            yield made
