@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import json
 import logging
 import time
@@ -16,11 +17,12 @@ from collections.abc import Callable, Iterable
 from continuo.federation.model import LinkSettings
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
-from continuo.orchestrator.act import Attempts, act
+from continuo.orchestrator.act import Attempts
 from continuo.orchestrator.assess import assess
 from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
 from continuo.orchestrator.decide import decide
 from continuo.orchestrator.decisions.removal import left_clusters
+from continuo.orchestrator.executor import Executor, InProcess, Round
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, observe
@@ -56,10 +58,12 @@ class Operator:
         workers: int = 8,
         instance: str = "continuo",
         clock: Callable[[], float] = time.time,
+        executor: Executor | None = None,
     ) -> None:
         self.management, self.settings = management, settings or Settings()
         self.link_settings = link_settings or LinkSettings()
         self._clock = clock
+        self.executor: Executor = executor or InProcess(self._loop_time, self.settings.write_concurrency)
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self._membership = Membership(connect, self.informers, self._wake)
@@ -230,10 +234,8 @@ class Operator:
             for name, seen in snapshot.clusters.items()
             if (member := self.fleet.get(member_name(snapshot.key[0], seen.secret))) is not None
         }
-        await act(
-            plan, clients, memory.attempts, lambda write, answer: self._learn(snapshot, memory, write, answer),
-            now=self._loop_time, concurrency=self.settings.write_concurrency,
-        )  # fmt: skip
+        learn = functools.partial(self._learn, snapshot, memory)
+        await self.executor.run(Round(plan, snapshot, memory.attempts, clients, learn, self.world.management()))
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
         return plan, status
@@ -266,6 +268,7 @@ class Operator:
     async def _forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self._memory.pop(key, None)
+        self.executor.forget(key)
         self._queued.discard(key)
         await self._membership.forget(key)
 
