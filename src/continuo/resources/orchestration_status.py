@@ -11,6 +11,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from continuo.resources.orchestration_tasks import MAX_OUTBOX, MAX_TASKS, OutboxEntry, TaskStatus
+
 
 class ClusterPhase(StrEnum):
     """How far a cluster is."""
@@ -267,3 +269,14 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
         tuple[LoopStatus, ...],
         Meta(max_length=64, description="One entry per policy.", extra={"list_type": "map", "keys": ["name"]}),
     ] = ()
+    tasks: Annotated[
+        tuple[TaskStatus, ...],
+        Meta(max_length=MAX_TASKS, description="What is under way, and what failed and is not made good yet.",
+             extra={"list_type": "atomic"}),
+    ] = ()  # fmt: skip
+    task_counter: Annotated[Count, Meta(description="How many tasks there ever were.")] = None
+    outbox: Annotated[
+        tuple[OutboxEntry, ...],
+        Meta(max_length=MAX_OUTBOX, description="The last events; older ones are with whoever keeps events.",
+             extra={"list_type": "atomic"}),
+    ] = ()  # fmt: skip
