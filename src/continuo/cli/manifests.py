@@ -32,6 +32,7 @@ from continuo.orchestrator.observe import MANAGEMENT_KINDS
 from continuo.resources import broker, kinds
 from continuo.resources.boards import boards_crds
 from continuo.resources.crds import edge_crds, fluidos_crds, own_crds
+from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.tokens import TOKEN_REVIEW
@@ -164,6 +165,8 @@ def application_rules() -> list[Object]:
     return [
         rule([LOW_LEVEL_ORCHESTRATION], "get", "list", "patch", "watch"),
         rule([kinds.SECRET], "create", "delete", "get", "list", "update"),
+        rule([ADJUSTMENT], "list", "watch"),
+        rule([DECISION], "create", "get", "list", "watch"),
     ]
 
 

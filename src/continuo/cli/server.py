@@ -43,6 +43,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--admin-group", "admin_groups", multiple=True, default=("system:masters",), show_default=True,
     help="Members see and manage everybody's applications.",
 )  # fmt: skip
+@click.option(
+    "--scheduler-group", "schedulers", multiple=True, default=("continuo:schedulers",), show_default=True,
+    help="Members read the infrastructure and send decisions (`/scheduler/v1`).",
+)  # fmt: skip
 @click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
 @running_options("--catalog", help="Serve the catalog too: an SQLite file, or postgresql://...", beside=True)
 @target_options
@@ -59,6 +63,7 @@ async def server(
     audiences: tuple[str, ...],
     groups: tuple[str, ...],
     admin_groups: tuple[str, ...],
+    schedulers: tuple[str, ...],
     orchestration: str | None,
     wish: Wish,
     target: Target,
@@ -76,7 +81,9 @@ async def server(
         cluster = await stack.enter_async_context(connected(target))
         gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
         namespace = namespace_of(target, cluster)
-        parts = make_parts(cluster, gate, namespace=namespace, orchestration=orchestration)
+        parts = make_parts(
+            cluster, gate, namespace=namespace, orchestration=orchestration, schedulers=frozenset(schedulers)
+        )
         offers, sockets = await _catalog(stack, wish, gate)
         app = create_app(parts, offers)
         await serve(app, host, port, tls, f"the orchestrations of namespace {namespace}", sockets=sockets)

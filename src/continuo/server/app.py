@@ -18,6 +18,8 @@ from continuo.server.orchestrations import Orchestrations
 from continuo.server.routes.applications import applications_router
 from continuo.server.routes.blueprints import blueprints_router
 from continuo.server.routes.health import health_router
+from continuo.server.routes.scheduler import scheduler_router
+from continuo.server.scheduler.parts import SCHEDULERS, SchedulerParts, make_scheduler
 from continuo.server.subjects import Gate, Subject
 
 if TYPE_CHECKING:
@@ -29,14 +31,22 @@ class Parts:
     """What the application serves, made once per process."""
 
     applications: Applications
+    scheduler: SchedulerParts
     gate: Gate
 
 
-def make_parts(cluster: Cluster, gate: Gate, *, namespace: str, orchestration: str | None = None) -> Parts:
-    """The services over one management cluster's namespace."""
+def make_parts(
+    cluster: Cluster,
+    gate: Gate,
+    *,
+    namespace: str,
+    orchestration: str | None = None,
+    schedulers: frozenset[str] = frozenset((SCHEDULERS,)),
+) -> Parts:
+    """The services over one management cluster's namespace; members of `schedulers` may decide where things run."""
     store = Orchestrations(cluster, namespace)
     applications = Applications(store, AppSecrets(cluster, namespace), gate.policy, orchestration)
-    return Parts(applications, gate)
+    return Parts(applications, make_scheduler(cluster, store, gate, groups=schedulers), gate)
 
 
 def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
@@ -48,7 +58,9 @@ def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         parts.applications.start()
+        parts.scheduler.infrastructure.start()
         yield
+        await parts.scheduler.infrastructure.stop()
         await parts.applications.stop()
 
     def trouble() -> str:
@@ -65,6 +77,7 @@ def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
     app.include_router(health_router(trouble))
     app.include_router(applications_router(parts.applications, admit))
     app.include_router(blueprints_router(parts.applications, admit))
+    app.include_router(scheduler_router(parts.scheduler))
     if catalog is not None:
         from continuo.server.catalog_app import include_catalog
 

@@ -15,7 +15,8 @@ from continuo.kube.port import Cluster
 from continuo.resources.errors import Conflict, Invalid, NotFound
 from continuo.resources.meta import Object, key_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from continuo.runtime.informer import Informer, Watch
+from continuo.runtime.informer import Watch
+from continuo.runtime.sharing import SharedInformer
 from continuo.server.entries import GOING, Entry, entries, handles, owners
 from continuo.server.problems import busy
 
@@ -35,7 +36,7 @@ class Orchestrations:
         self.namespace = namespace
         self._cluster = cluster
         watch = Watch(LOW_LEVEL_ORCHESTRATION, namespace, indexers={"owner": owners, "handle": handles})
-        self.informer = Informer(cluster, watch)
+        self.informer = SharedInformer(cluster, watch)
         self.informer.on_change(self._caught_up)
         self._ahead: dict[str, Object] = {}
         """Answers to our own writes that the watch has not brought yet."""

@@ -64,6 +64,10 @@ class Gate:
         self.policy = policy
         self._authenticators = tuple(authenticators)
 
+    def narrowed(self, groups: frozenset[str]) -> Gate:
+        """The same tokens for another part of the API, which only members of these groups may use, and administrators."""
+        return Gate(self._authenticators, Policy(groups, self.policy.admin_groups))
+
     async def admit(self, authorization: str | None) -> Subject:
         """The caller; raises the problem (401, 403, or 503 when tokens cannot be checked now)."""
         scheme, _, token = (authorization or "").partition(" ")

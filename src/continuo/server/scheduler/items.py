@@ -1,0 +1,281 @@
+"""What a scheduler is told of one orchestration, as items of plain JSON. Pure.
+
+An item says what is wanted and what was seen, and never how old that is in seconds: times are told as times, so that an
+item changes only when something about it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+
+from continuo.federation.quantities import quantity
+from continuo.orchestrator.orient import place
+from continuo.resources.loop import AdjustmentSpec, PlaceAdjustment
+from continuo.resources.meta import Object, deleting
+from continuo.resources.orchestration import (
+    AppSpec,
+    ClusterSpec,
+    ClusterStatus,
+    ComponentSpec,
+    ComponentStatus,
+    LinkStatus,
+    LowLevelOrchestration,
+    encode,
+)
+from continuo.resources.orchestration_policies import PlacementSpec, Scheduler
+
+ItemKey: TypeAlias = tuple[str, str]
+"""(collection, id)."""
+Items: TypeAlias = dict[ItemKey, Object]
+
+DATACENTERS, CLUSTERS, LINKS, WORKLOADS, PENDING = "datacenters", "clusters", "links", "workloads", "pending"
+COLLECTIONS = (DATACENTERS, CLUSTERS, LINKS, WORKLOADS, PENDING)
+_MILLIS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+def items_of(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Items:
+    """Everything about one orchestration but its data centres, which it may share with others."""
+    found: Items = {}
+    for collection, made in (
+        (CLUSTERS, _clusters(orchestration, adjustment)),
+        (LINKS, _links(orchestration, adjustment)),
+        (WORKLOADS, _workloads(orchestration, adjustment)),
+        (PENDING, _pending(orchestration, adjustment)),
+    ):
+        found.update({(collection, item["id"]): item for item in made})
+    return found
+
+
+def datacenters_of(clusters: Iterable[Object]) -> Items:
+    """The data centres that clusters name, each with what stands in it."""
+    found: Items = {}
+    for cluster in sorted(clusters, key=lambda item: str(item["id"])):
+        name = cluster["datacenter"]
+        if not name:
+            continue
+        item = found.setdefault(
+            (DATACENTERS, name), {"id": name, "name": name, "location": None, "providers": [], "clusters": []}
+        )
+        item["clusters"].append(cluster["id"])
+        item["location"] = item["location"] or cluster["location"]
+        if cluster["provider"] not in item["providers"]:
+            item["providers"].append(cluster["provider"])
+    return found
+
+
+# --- clusters ---------------------------------------------------------------------------------------------------------
+def declared_clusters(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> dict[str, ClusterSpec]:
+    """Those of the declaration, then those on demand."""
+    found = {spec.name: spec for spec in orchestration.spec.clusters}
+    for made in adjustment.clusters:
+        found.setdefault(made.cluster.name, made.cluster)
+    return found
+
+
+def _clusters(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+    seen = {status.name: status for status in orchestration.status.clusters}
+    on_demand = {made.cluster.name: made.policy for made in adjustment.clusters}
+    on_demand = {name: on_demand[name] for name in on_demand if not _names(orchestration, name)}
+    workers = {entry.cluster: entry.workers for entry in adjustment.workers}
+    for name, spec in declared_clusters(orchestration, adjustment).items():
+        wanted = workers.get(name, spec.worker_machine_count)
+        yield _cluster(orchestration.name, spec, seen.get(name), on_demand.get(name), wanted)
+
+
+def _names(orchestration: LowLevelOrchestration, cluster: str) -> bool:
+    return any(spec.name == cluster for spec in orchestration.spec.clusters)
+
+
+def _cluster(owner: str, spec: ClusterSpec, status: ClusterStatus | None, policy: str | None, workers: int) -> Object:
+    phase = status.phase.value if status is not None else "Pending"
+    return {
+        "id": f"{owner}/{spec.name}",
+        "orchestration": owner,
+        "name": spec.name,
+        "provider": spec.provider.value,
+        "simulated": spec.simulated,
+        "onDemand": policy,
+        "kubernetesVersion": (status.version if status is not None else None) or spec.kubernetes_version,
+        "datacenter": spec.datacenter,
+        "tier": spec.tier.value if spec.tier is not None else None,
+        "location": encode(spec.location) if spec.location is not None else None,
+        "labels": dict(sorted(spec.labels.items())),
+        "cost": msgspec.to_builtins(spec.cost) if spec.cost is not None else None,
+        "phase": phase,
+        "reason": status.reason if status is not None else "NotSeenYet",
+        "workers": workers,
+        "nodes": _nodes(status),
+        "allocatable": room(status.allocatable) if status is not None else None,
+        "requested": room(status.requested) if status is not None else None,
+        "packages": [{"name": p.name, "phase": p.phase.value} for p in status.packages] if status is not None else [],
+        "cordoned": status.cordoned if status is not None else False,
+        "lostSince": status.lost_since if status is not None else None,
+    }
+
+
+def _nodes(status: ClusterStatus | None) -> Object | None:
+    if status is None or (status.control_plane_desired is None and status.workers_desired is None):
+        return None
+    return {
+        "controlPlaneReady": status.control_plane_ready or 0,
+        "controlPlaneDesired": status.control_plane_desired or 0,
+        "workersReady": status.workers_ready or 0,
+        "workersDesired": status.workers_desired or 0,
+    }
+
+
+def room(amounts: Mapping[str, str | int]) -> Object | None:
+    """`cpuMillis`, `memoryBytes`, `gpus`; None where nothing is said."""
+    if not amounts:
+        return None
+    gpus = sum(int(quantity(amount)) for name, amount in amounts.items() if name.rpartition("/")[2] == "gpu")
+    return {
+        "cpuMillis": -int(-quantity(amounts.get("cpu", 0)) * 1000 // 1),
+        "memoryBytes": -int(-quantity(amounts.get("memory", 0)) // 1),
+        "gpus": gpus,
+    }
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+def _links(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+    seen = {pair(*status.clusters): status for status in orchestration.status.links}
+    declared = {pair(*link) for link in orchestration.spec.links}
+    asked = {pair(*link.clusters) for link in adjustment.links}
+    for ends in sorted(declared | asked | set(seen)):
+        yield _link(orchestration.name, ends, seen.get(ends), ends in declared)
+
+
+def pair(one: str, other: str) -> tuple[str, str]:
+    """A link's identity: its two ends in alphabetical order."""
+    return (one, other) if one <= other else (other, one)
+
+
+def _link(owner: str, ends: tuple[str, str], status: LinkStatus | None, declared: bool) -> Object:
+    latency = millis(status.latency) if status is not None else None
+    return {
+        "id": f"{owner}/{ends[0]}/{ends[1]}",
+        "orchestration": owner,
+        "clusters": list(ends),
+        "declared": declared,
+        "phase": status.phase.value if status is not None else "Pending",
+        "reason": status.reason if status is not None else "NotSeenYet",
+        "measured": latency is not None,
+        "latencyMs": latency,
+        "jitterMs": None,
+        "throughputBps": None,
+    }
+
+
+def millis(text: str | None) -> float | None:
+    """`1.9ms` as a number of milliseconds; None where it is no duration."""
+    for unit in sorted(_MILLIS, key=len, reverse=True):
+        number = (text or "").removesuffix(unit)
+        if number != (text or ""):
+            try:
+                return round(float(number) * _MILLIS[unit], 6)
+            except ValueError:
+                return None
+    return None
+
+
+# --- workloads --------------------------------------------------------------------------------------------------------
+def components(orchestration: LowLevelOrchestration) -> Iterator[tuple[str, AppSpec, ComponentSpec]]:
+    """(APPLICATION/COMPONENT, its application, itself)."""
+    for app in orchestration.spec.apps:
+        for component in app.components:
+            yield f"{app.name}/{component.name}", app, component
+
+
+def where(
+    app: AppSpec, component: ComponentSpec, adjusted: PlaceAdjustment | None, clusters: Mapping[str, ClusterSpec]
+) -> str | None:
+    """The cluster that a component is to run on; None while nobody has placed it."""
+    if component.placement is not None and component.cluster_selector is None:
+        return adjusted.cluster if adjusted is not None else None
+    natural = place(app, component, clusters)
+    return adjusted.cluster if adjusted is not None and adjusted.home == natural else natural
+
+
+def _workloads(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+    clusters = declared_clusters(orchestration, adjustment)
+    placed = {entry.component: entry for entry in adjustment.places}
+    replicas = {entry.component: entry.replicas for entry in adjustment.replicas}
+    told = statuses(orchestration)
+    for path, app, component in components(orchestration):
+        item = _workload(orchestration.name, path, app, component, told.get(path))
+        adjusted = placed.get(path)
+        item["cluster"] = cluster = where(app, component, adjusted, clusters)
+        item["home"] = adjusted.home if adjusted is not None and adjusted.cluster == cluster else None
+        item["replicas"] = replicas.get(path, component.replicas)
+        item["heldBy"] = [policy.name for policy in orchestration.spec.policies if policy.hold and (
+            policy.scale_component is not None and policy.scale_component.component == path
+        )]  # fmt: skip
+        yield item
+
+
+def statuses(orchestration: LowLevelOrchestration) -> dict[str, ComponentStatus]:
+    """What was told of components, by APPLICATION/COMPONENT."""
+    return {f"{app.name}/{one.name}": one for app in orchestration.status.apps for one in app.components}
+
+
+def _workload(owner: str, path: str, app: AppSpec, component: ComponentSpec, status: ComponentStatus | None) -> Object:
+    links = [encode(link) for link in app.link_requirements if component.name in link.members]
+    requests = component.resources.requests if component.resources is not None else {}
+    return {
+        "id": f"{owner}/{path}",
+        "orchestration": owner,
+        "app": app.name,
+        "component": component.name,
+        "owner": app.owner,
+        "appHome": app.cluster,
+        "requests": room(requests),
+        "hint": component.placement_hint.value if component.placement_hint is not None else None,
+        "placement": encode(component.placement) if component.placement is not None else None,
+        "pinned": component.cluster_selector,
+        "linkRequirements": links,
+        "phase": status.phase.value if status is not None else "Pending",
+        "reason": status.reason if status is not None else "NotSeenYet",
+        "ready": status.ready if status is not None else None,
+    }
+
+
+# --- what waits -------------------------------------------------------------------------------------------------------
+def _pending(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+    if deleting({"metadata": orchestration.metadata}):
+        return
+    clusters = declared_clusters(orchestration, adjustment)
+    placed = {entry.component: entry for entry in adjustment.places}
+    rules, told = orchestration.spec.placement or PlacementSpec(), statuses(orchestration)
+    external = rules.scheduler is Scheduler.EXTERNAL
+    for path, app, component in components(orchestration):
+        if where(app, component, placed.get(path), clusters) is not None:
+            continue
+        status = told.get(path)
+        since = status.last_transition_time if status is not None else None
+        yield {
+            "id": f"{orchestration.name}/{path}",
+            "orchestration": orchestration.name,
+            "app": app.name,
+            "component": component.name,
+            "owner": app.owner,
+            "scheduler": rules.scheduler.value,
+            "since": since,
+            "decideBy": _later(since, rules.decide_within) if external else None,
+            "reason": status.reason if status is not None else "NotSeenYet",
+            "message": status.message if status is not None else None,
+        }
+
+
+def _later(since: str | None, seconds: int) -> str | None:
+    if since is None:
+        return None
+    return stamp(datetime.fromisoformat(since) + timedelta(seconds=seconds))
+
+
+def stamp(when: datetime) -> str:
+    """RFC 3339 in UTC, to the second where it is whole."""
+    return when.isoformat(timespec="milliseconds" if when.microsecond else "seconds").replace("+00:00", "Z")
