@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import ssl
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -35,6 +36,7 @@ from continuo.resources.errors import (
     from_status,
 )
 from continuo.resources.meta import Kind, Object
+from continuo.telemetry.tracing import span, traceparent
 
 PAGE = 500
 _Objects: TypeAlias = list[Object]
@@ -283,7 +285,22 @@ class KubeCluster:
         repeatable: bool = True,
     ) -> bytes:
         """One request with its repetitions; the body of the success, or one of the API errors."""
-        url = self._url(path, query)
+        calls, started, reason = self._transports.calls, time.perf_counter(), None
+        with span(f"kubernetes {verb}", {"k8s.cluster.name": self.name, "url.path": path}) as step:
+            try:
+                return await self._repeated(verb, method, self._url(path, query), body, content_type, repeatable)
+            except ApiError as error:
+                reason = error.reason
+                if step is not None:
+                    step.set(error_type=reason)
+                raise
+            finally:
+                if calls is not None:
+                    calls.ended(self.name, verb, time.perf_counter() - started, reason)
+
+    async def _repeated(
+        self, verb: str, method: str, url: URL, body: bytes | None, content_type: str | None, repeatable: bool
+    ) -> bytes:
         attempt = 0
         while True:
             attempt += 1
@@ -360,6 +377,8 @@ class KubeCluster:
         if self._session is None:
             raise Unreachable(f"the client of cluster {self.name} was closed")
         headers = {**self._headers, "Content-Type": content_type} if content_type else self._headers
+        if (trace := traceparent()) is not None:
+            headers = {**headers, "traceparent": trace}
         return self._session.request(
             method,
             url,

@@ -6,6 +6,8 @@ namespaces): they share one keep-alive pool here, made when first needed and clo
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import aiohttp
 
 from continuo.kube.access import Tls
@@ -13,10 +15,18 @@ from continuo.kube.access import Tls
 _HEADERS = {"User-Agent": "continuo", "Accept": "application/json"}
 
 
+class CallObserver(Protocol):
+    """Who wants to know of every call; must be quick and not raise."""
+
+    def ended(self, client: str, verb: str, seconds: float, error: str | None) -> None:
+        """A call ended, its repetitions included; `error` is the reason why it failed."""
+
+
 class Transports:
     """The sessions of one process part (usually: of one ClusterSet or one command), by TLS setup."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: CallObserver | None = None) -> None:
+        self.calls = calls
         self._sessions: dict[Tls, aiohttp.ClientSession] = {}
         self._users: dict[Tls, int] = {}
 

@@ -1,14 +1,16 @@
 """Every metric that Continuo's own processes export, by what it tells of.
 
 Labels are bounded by what is declared (clusters, applications) or by the code (phases, verbs, routes); no label ever holds
-an id, an owner or a user's text. Names of applications are on gauges alone.
+an id, an owner or a user's text. Names of applications are on gauges alone. `orchestration` is NAMESPACE/NAME in one label:
+a label `namespace` would be the scraped pod's own where Prometheus finds its targets in Kubernetes. `server` is an API
+server: `management`, or NAMESPACE/CLUSTER as Cluster API calls it.
 """
 
 from __future__ import annotations
 
 from continuo.telemetry.metrics import Family
 
-_OBJECT = ("namespace", "orchestration")
+_OBJECT = ("orchestration",)
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds of what should take milliseconds."""
 REMOTE = (0.01, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0)
@@ -99,16 +101,18 @@ ESCALATIONS = Family(
 )
 STALE_SECONDS = Family(
     "continuo_snapshot_age_seconds", "gauge",
-    "For how long a cluster cannot be followed; 0 while it can, so that what is known of it is fresh.", ("cluster",),
+    "For how long a cluster cannot be followed; 0 while it can, so that what is known of it is fresh.", ("server",),
 )  # fmt: skip
-CACHED = Family("continuo_cached_objects", "gauge", "Objects in memory, by what cluster they are of.", ("cluster",))
+CACHED = Family(
+    "continuo_cached_objects", "gauge", "Objects in memory, by the API server that they are of.", ("server",)
+)
 API_SECONDS = Family(
-    "continuo_api_request_duration_seconds", "histogram", "How long calls to API servers take.", ("cluster", "verb"),
+    "continuo_api_request_duration_seconds", "histogram", "How long calls to API servers take.", ("server", "verb"),
     REMOTE,
 )  # fmt: skip
 API_ERRORS = Family(
     "continuo_api_request_errors_total", "counter", "Calls that were refused or not answered, by the error's reason.",
-    ("cluster", "verb", "reason"),
+    ("server", "verb", "reason"),
 )  # fmt: skip
 PHASE_SECONDS = Family(
     "continuo_phase_duration_seconds", "histogram", "How long clusters, links and applications were in a phase.",

@@ -24,8 +24,8 @@ class Measured:
     jitter: float
 
 
-Measurements = Mapping[tuple[str, str, str, str], Measured]
-"""By namespace, orchestration and the two clusters in the order of the link."""
+Measurements = Mapping[tuple[str, str, str], Measured]
+"""By orchestration (NAMESPACE/NAME) and the two clusters in the order of the link."""
 
 
 def tally(objects: Iterable[Object], measurements: Measurements) -> Tally:
@@ -36,8 +36,9 @@ def tally(objects: Iterable[Object], measurements: Measurements) -> Tally:
     for obj in objects:
         status = obj.get("status") or {}
         told.add(f.ORCHESTRATIONS, (status.get("phase") or Phase.PENDING.value,))
-        where = (obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
-        _clusters(told, where, obj.get("spec") or {}, status, clouds)
+        namespace = obj["metadata"].get("namespace") or ""
+        where = f"{namespace}/{obj['metadata']['name']}"
+        _clusters(told, where, namespace, obj.get("spec") or {}, status, clouds)
         latencies = _links(told, where, status, measurements)
         _apps(told, where, obj.get("spec") or {}, status, latencies)
         for loop in status.get("loops") or ():
@@ -69,7 +70,7 @@ def _zeros(told: Tally) -> None:
 
 
 def _clusters(
-    told: Tally, where: tuple[str, str], spec: Object, status: Object, clouds: set[tuple[str, str, str]]
+    told: Tally, where: str, namespace: str, spec: Object, status: Object, clouds: set[tuple[str, str, str]]
 ) -> None:
     declared = {entry.get("name"): entry for entry in spec.get("clusters") or ()}
     known = {entry["name"]: entry for entry in status.get("clusters") or ()}
@@ -82,11 +83,11 @@ def _clusters(
         )  # fmt: skip
         told.add(f.LEGACY[0])
         if provider:
-            cloud = _cloud(where[0], provider, wish)
+            cloud = _cloud(namespace, provider, wish)
             if cloud not in clouds:
                 clouds.add(cloud)
                 told.add(f.LEGACY[1])
-        _cluster(told, (*where, name), seen, phase)
+        _cluster(told, (where, name), seen, phase)
 
 
 def _cloud(namespace: str, provider: str, wish: Object) -> tuple[str, str, str]:
@@ -96,7 +97,7 @@ def _cloud(namespace: str, provider: str, wish: Object) -> tuple[str, str, str]:
     return provider, namespace if entry else "", entry
 
 
-def _cluster(told: Tally, labels: tuple[str, str, str], seen: Object, phase: str) -> None:
+def _cluster(told: Tally, labels: tuple[str, str], seen: Object, phase: str) -> None:
     told.put(f.CLUSTER_READY, labels, float(phase == ClusterPhase.READY.value))
     told.put(f.CLUSTER_LOST, labels, float(bool(seen.get("lostSince"))))
     for role, ready, desired in (
@@ -122,13 +123,13 @@ def _number(text: object) -> float | None:
 
 
 def _links(
-    told: Tally, where: tuple[str, str], status: Object, measurements: Measurements
+    told: Tally, where: str, status: Object, measurements: Measurements
 ) -> dict[frozenset[str], Measured | None]:
     found: dict[frozenset[str], Measured | None] = {}
     for link in status.get("links") or ():
         source, target = link["clusters"]
         told.add(f.LINKS, (link.get("phase") or LinkPhase.PENDING.value,))
-        labels = (*where, source, target)
+        labels = (where, source, target)
         connected = link.get("phase") == LinkPhase.CONNECTED.value
         told.put(f.LINK_CONNECTED, labels, float(connected))
         measured = measurements.get(labels) if connected else None
@@ -144,7 +145,7 @@ def _links(
 
 def _apps(
     told: Tally,
-    where: tuple[str, str],
+    where: str,
     spec: Object,
     status: Object,
     latencies: Mapping[frozenset[str], Measured | None],
@@ -154,17 +155,17 @@ def _apps(
         phase = app.get("phase") or AppPhase.PENDING.value
         told.add(f.APPLICATIONS, (phase,))
         told.add(f.LEGACY[2])
-        told.put(f.APPLICATION_READY, (*where, app["name"]), float(phase == AppPhase.RUNNING.value))
+        told.put(f.APPLICATION_READY, (where, app["name"]), float(phase == AppPhase.RUNNING.value))
         for component in app.get("components") or ():
             told.add(f.COMPONENTS, (component.get("phase") or AppPhase.PENDING.value, component.get("cluster") or ""))
             told.add(f.LEGACY[3])
         places = {entry["name"]: entry.get("cluster") for entry in app.get("components") or ()}
         for wanted in (wishes.get(app["name"]) or {}).get("link-requirements") or ():
-            _requirement(told, (*where, app["name"]), wanted, places, latencies)
+            _requirement(told, (where, app["name"]), wanted, places, latencies)
 
 
 def _requirement(
-    told: Tally, labels: tuple[str, str, str], wanted: Object, places: Mapping[str, str | None],
+    told: Tally, labels: tuple[str, str], wanted: Object, places: Mapping[str, str | None],
     latencies: Mapping[frozenset[str], Measured | None],
 ) -> None:  # fmt: skip
     """Told only where every pair of clusters that the requirement spans was measured."""
