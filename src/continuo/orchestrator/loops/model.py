@@ -219,7 +219,7 @@ class LoopInput:
     """The metric of this policy; none while none was taken yet."""
     history: tuple[Past, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
     place: Placer = nowhere
 
 
@@ -239,4 +239,4 @@ class LoopOutput:
     message: str = ""
     explanation: Mapping[str, object] = field(default_factory=dict)
     """The figures behind it, as JSON; the Decision's."""
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
