@@ -96,13 +96,12 @@ def _entries(found: Any, of: Any) -> tuple[list[Any], int]:
 
 
 def written(ledger: Ledger, outbox: Sequence[OutboxEntry]) -> Object:
-    """The status fields that hold both."""
-    found: Object = {"taskCounter": ledger.counter} if ledger.counter else {}
-    if ledger.tasks:
-        found["tasks"] = [to_builtins(task) for task in ledger.tasks]
-    if outbox:
-        found["outbox"] = [to_builtins(entry) for entry in outbox]
-    return found
+    """The status fields that hold both; empty lists too, for a merge patch leaves what it does not name."""
+    return {
+        "taskCounter": ledger.counter,
+        "tasks": [to_builtins(task) for task in ledger.tasks],
+        "outbox": [to_builtins(entry) for entry in outbox],
+    }
 
 
 def source_of(obj: Object) -> str:

@@ -68,6 +68,10 @@ class Attempts:
         """Step id -> why its last try failed."""
         return {step: entry.message for step, entry in self._tries.items()}
 
+    def tried(self) -> dict[str, tuple[int, str]]:
+        """Step id -> how often in a row it failed, and why the last time."""
+        return {step: (entry.failures, entry.message) for step, entry in self._tries.items()}
+
     def next_retry(self, plan: Plan, now: float) -> float | None:
         """Seconds until the first failed step may be tried again.
 

@@ -278,7 +278,7 @@ def _components(
 
 def moved_from(deployment: Object | None, cluster: str) -> str | None:
     """The cluster where the live Deployment still places its pods, if that is another one."""
-    if deployment is None:
+    if deployment is None or not cluster:
         return None
     live = labels_of(deployment).get(naming.CLUSTER)
     return live if live and live != cluster else None

@@ -9,16 +9,17 @@ from continuo.federation import names
 from continuo.federation import names as federation_names
 from continuo.federation import watches as federation_watches
 from continuo.kube.port import Cluster
-from continuo.orchestrator import naming, states
+from continuo.orchestrator import capacity, naming, states
 from continuo.orchestrator.observe import APPLICATION_KINDS, GATEWAY_KINDS, MANAGEMENT_KINDS, POOL_KINDS
 from continuo.orchestrator.render import exposure
 from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
+from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.cache import Cache, Indexer
-from continuo.runtime.informer import Watch
+from continuo.runtime.informer import Watch, without_managed_fields
 
 CLUSTER_NAME = "cluster.x-k8s.io/cluster-name"
 
@@ -59,19 +60,20 @@ def _workload_indexers(kind: Kind) -> Mapping[str, Indexer]:
     return {**INDEXERS, "tenant": _by_tenant} if kind is kinds.NAMESPACE else INDEXERS
 
 
-def _pod_summary(obj: Object) -> Object:
-    """A pod that does not run, reduced to what explains it; thousands may be pending at once."""
-    metadata, status = obj["metadata"], obj.get("status") or {}
-    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "resourceVersion") if key in metadata}
-    told = {key: status[key] for key in ("phase", "conditions", "containerStatuses") if key in status}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "status": told}
+def _waiting_by_namespace(obj: Object) -> Iterable[Hashable]:
+    """Of pods only ours that do not run are looked for: they say why."""
+    return _by_namespace(obj) if capacity.waits(obj) else ()
 
 
-def _node_summary(obj: Object) -> Object:
-    """Of a real node only what it can take: what the cluster may lend over a link."""
-    metadata = {key: obj["metadata"][key] for key in ("name", "resourceVersion")}
-    allocatable = (obj.get("status") or {}).get("allocatable") or {}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"allocatable": allocatable}}
+def _by_declared(obj: Object) -> Iterable[Hashable]:
+    """Decisions, by the orchestration that they are about."""
+    return ((obj["metadata"].get("namespace") or "", (obj.get("spec") or {}).get("orchestration") or ""),)
+
+
+def _decision_summary(obj: Object) -> Object:
+    """A decision without what it was made of, which is large and which only people ask for."""
+    spec = {key: value for key, value in (obj.get("spec") or {}).items() if key not in ("explanation", "replay")}
+    return {**without_managed_fields(obj), "spec": spec}
 
 
 def management_watches() -> tuple[Watch, ...]:
@@ -88,6 +90,10 @@ def management_watches() -> tuple[Watch, ...]:
     ]
     return (
         Watch(LOW_LEVEL_ORCHESTRATION),
+        # An older installation may not have the definitions of these two yet: then there are no loops.
+        Watch(ADJUSTMENT, optional=True),
+        Watch(DECISION, indexers={"about": _by_declared}, trim=_decision_summary, optional=True),
+        Watch(kinds.CONTROLLER_REVISION, labels=naming.SELECT_MANAGED, indexers=INDEXERS),
         *ours,
         Watch(kinds.MACHINE, indexers=INDEXERS, optional=True),
         Watch(kinds.MACHINE_SET, indexers=INDEXERS, optional=True),
@@ -97,7 +103,7 @@ def management_watches() -> tuple[Watch, ...]:
 
 
 def workload_watches() -> tuple[Watch, ...]:
-    """What the operator follows in every workload cluster: its own objects, links, entrances, pods that do not run."""
+    """What the operator follows in every workload cluster: its own objects, links, entrances, nodes, pods."""
     managed = naming.SELECT_MANAGED
     # All namespaces: an application must not take over, and one day delete, one that somebody else made.
     ours = [
@@ -110,8 +116,10 @@ def workload_watches() -> tuple[Watch, ...]:
         for watch in federation_watches.WATCHES
         if watch.kind is not kinds.NAMESPACE
     ]
-    pods = Watch(kinds.POD, None, managed, "status.phase!=Running", INDEXERS, _pod_summary)
-    nodes = Watch(kinds.NODE, labels=f"{names.TYPE}!={names.VIRTUAL_NODE_TYPE}", indexers=INDEXERS, trim=_node_summary)
+    unfinished = "status.phase!=Succeeded,status.phase!=Failed"
+    pods = Watch(kinds.POD, None, None, unfinished, {"namespace": _waiting_by_namespace}, capacity.pod_summary)
+    real = f"{names.TYPE}!={names.VIRTUAL_NODE_TYPE}"
+    nodes = Watch(kinds.NODE, labels=real, indexers=INDEXERS, trim=capacity.node_summary)
     entrances = [Watch(kinds.INGRESS_CLASS), Watch(kinds.GATEWAY_CLASS, optional=True)]
     return (*ours, *optional, *links, nodes, pods, *entrances)
 
@@ -149,6 +157,10 @@ class CachedCluster:
         """Add an object that is about to be there, to caches that follow nothing."""
         for cache in self._caches.get(kind, ())[:1]:
             cache.put(key_of(obj), obj)
+
+    def about(self, orchestration: Key) -> Iterable[Object]:
+        """The Decisions about an orchestration."""
+        return self._indexed(DECISION, "about", orchestration)
 
     def provisioning(self) -> Iterable[Object]:
         """The Cluster API clusters that have no control plane yet."""

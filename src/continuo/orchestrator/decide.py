@@ -25,7 +25,7 @@ def decide(
     decide_clusters(draft, snapshot, wanted, assessment, settings, compare)
     decide_links(draft, snapshot, wanted, assessment)
     decide_undeploying(draft, snapshot, wanted)
-    decide_applications(draft, wanted, assessment, compare, unseen=snapshot.unseen)
+    decide_applications(draft, wanted, assessment, compare, unseen=snapshot.unseen, waiting=snapshot.waiting)
     decide_unlinking(draft, snapshot, wanted, assessment)
     decide_deleting(draft, snapshot, wanted, assessment)
     return draft.done()

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from continuo.orchestrator.caches import CLUSTER_NAME, workload_watches
-from continuo.orchestrator.observe import Caches, secret_names
+from continuo.orchestrator.capacity import Tally
+from continuo.orchestrator.observe import Caches, carried_out, secret_names
 from continuo.orchestrator.states import initialized
 from continuo.orchestrator.world import Register, declare, followed, kubeconfig_text, member_name, replace_items
 from continuo.resources import kinds
@@ -16,6 +17,7 @@ from continuo.resources.errors import ApiError, Invalid
 from continuo.resources.meta import Key, Kind, Object, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
 from continuo.runtime.clusterset import ClusterSet, Connect, Member
+from continuo.runtime.clusterset import Membership as MemberChange
 from continuo.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ class Membership:
         self._secret_users: dict[Key, set[Key]] = {}
         self._secret_uses: dict[Key, set[Key]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tallies: dict[str, Tally] = {}
+        self.fleet.on_membership(self._member_changed)
 
     def users(self, member: str) -> Iterable[Key]:
         """The orchestrations that use a followed cluster."""
@@ -45,11 +49,25 @@ class Membership:
         """The orchestrations that refer to a Secret."""
         return self._secret_users.get(secret, ())
 
+    def tally(self, member: str) -> Tally:
+        """The sums of a followed cluster's nodes and pods."""
+        return self._tallies.setdefault(member, Tally())
+
+    def _member_changed(self, name: str, what: MemberChange) -> None:
+        if what == "removed":
+            self._tallies.pop(name, None)
+
+    def count(self, member: str, kind: Kind, old: Object | None, new: Object | None) -> bool:
+        """Take a change of a node or pod into the sums; whether they are another picture since."""
+        tally = self.tally(member)
+        (tally.node if kind is kinds.NODE else tally.pod)(old, new)
+        return tally.worth_telling()
+
     def register_all(self, management: Caches) -> None:
         """Know what every orchestration declares before the first one is acted on: others may rest on what it drops."""
         for obj in self._informers[LOW_LEVEL_ORCHESTRATION].cache:
             with contextlib.suppress(Invalid):  # said in its status when its turn comes
-                declare(self.register, obj, decode(obj), management)
+                declare(self.register, obj, carried_out(decode(obj), management), management)
 
     async def follow(self, key: Key, obj: Object, orchestration: LowLevelOrchestration, management: Caches) -> None:
         """Follow the workload clusters whose credentials are there, and remember who uses which."""

@@ -88,7 +88,7 @@ def _facts(snapshot: Snapshot) -> object:
     secrets = tuple(sorted((name, obj["metadata"].get("resourceVersion")) for name, obj in snapshot.secrets.items()))
     return (
         metadata.get("uid"),
-        metadata.get("generation"),
+        snapshot.orchestration.spec,
         snapshot.deleting,
         tuple(clusters),
         secrets,

@@ -6,20 +6,25 @@ here scans a cluster: objects are found by key or by the index of their orchestr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from continuo.orchestrator import naming
+from continuo.orchestrator.capacity import NOTHING
+from continuo.orchestrator.effective import default_place, effective, revision_app
+from continuo.orchestrator.loops.model import Amounts, Capacity
 from continuo.orchestrator.render.applications import secrets_used
 from continuo.orchestrator.render.clusters import INFRASTRUCTURES
 from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
+from continuo.resources.loop import ADJUSTMENT, AdjustmentSpec, decode_adjustment
 from continuo.resources.meta import Key, Kind, Object, annotations_of, labels_of
-from continuo.resources.orchestration import LowLevelOrchestration, decode
+from continuo.resources.orchestration import LowLevelOrchestration, Spec, decode
 
 MANAGEMENT_KINDS: tuple[Kind, ...] = (
     kinds.CLUSTER, kinds.KUBEADM_CONTROL_PLANE, kinds.KTHREES_CONTROL_PLANE, kinds.MICROK8S_CONTROL_PLANE,
@@ -77,6 +82,10 @@ class Workload:
     message: str = ""
     caches: Caches | None = None
     entrance: Entrance = field(default_factory=Entrance)
+    capacity: Capacity | None = None
+    """What its nodes can take and its pods asked for; None while that is not known."""
+    ours: Callable[[Key], Amounts] = lambda _: NOTHING
+    """What of it the bound pods of one orchestration's components asked for."""
 
 
 class World(Protocol):
@@ -146,10 +155,19 @@ class ClusterSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a component has no place."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One orchestration and everything that is seen of it."""
 
     orchestration: LowLevelOrchestration
+    """As it is carried out: the declaration with the Adjustment laid over it."""
     object: Object
     clusters: Mapping[str, ClusterSeen]
     secrets: Mapping[str, Object]
@@ -160,6 +178,11 @@ class Snapshot:
     """Kinds that no installed provider serves."""
     shared_links: frozenset[tuple[str, str]] = frozenset()
     """Pairs (declared names) that another orchestration needs as well."""
+    declared: Spec = field(default_factory=Spec)
+    """The declaration itself."""
+    adjustment: AdjustmentSpec = field(default_factory=AdjustmentSpec)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    """By component (APPLICATION/COMPONENT): those that have no place, and why."""
 
     @property
     def key(self) -> Key:
@@ -193,15 +216,36 @@ def adopted_secrets(obj: Object, orchestration: LowLevelOrchestration) -> dict[s
     return {**{name: secret for name, secret in before.items() if name not in made}, **declared}
 
 
+def adjustment_of(key: Key, management: Caches) -> AdjustmentSpec:
+    """What loops laid over an orchestration; raises Invalid where somebody wrote what cannot be read."""
+    return decode_adjustment(management.get(ADJUSTMENT, key[1], key[0]))
+
+
+def carried_out(
+    declared: LowLevelOrchestration, management: Caches, adjustment: AdjustmentSpec | None = None
+) -> LowLevelOrchestration:
+    """An orchestration as it is carried out: with its Adjustment laid over it."""
+    key = (declared.namespace, declared.name)
+    laid = adjustment if adjustment is not None else adjustment_of(key, management)
+    found = {
+        entry.revision: management.get(kinds.CONTROLLER_REVISION, entry.revision, key[0]) for entry in laid.rollbacks
+    }
+    apps = {name: app for name, held in found.items() if held is not None and (app := revision_app(held)) is not None}
+    spec = effective(declared.spec, laid, apps)
+    return declared if spec is declared.spec else replace(declared, spec=spec)
+
+
 def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = None) -> Snapshot:
-    """The picture of one orchestration.
+    """The picture of one orchestration; `decoded` is its declaration.
 
     Raises:
         Invalid: the object does not fit the model (an API server with our CRD never stores such a one).
     """
-    orchestration = decoded if decoded is not None else decode(obj)
-    key = (orchestration.namespace, orchestration.name)
+    declared = decoded if decoded is not None else decode(obj)
+    key = (declared.namespace, declared.name)
     management = world.management()
+    adjustment = adjustment_of(key, management)
+    orchestration = _staying(carried_out(declared, management, adjustment), world)
     made = _made_by_cluster(management, key, [spec.name for spec in orchestration.spec.clusters])
     adopted = adopted_secrets(obj, orchestration)
     names = dict.fromkeys([spec.name for spec in orchestration.spec.clusters] + sorted({*made, *adopted}))
@@ -221,7 +265,37 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
         provisioning=world.provisioning(),
         missing=world.missing(),
         shared_links=_shared_links(world, key, clusters),
+        declared=declared.spec,
+        adjustment=adjustment,
     )
+
+
+def _staying(orchestration: LowLevelOrchestration, world: World) -> LowLevelOrchestration:
+    """Components whose place nobody says (any more), but that run somewhere, stay there until somebody does."""
+    spec = orchestration.spec
+    if all(c.placement is None for app in spec.apps for c in app.components):
+        return orchestration
+    names = {cluster.name for cluster in spec.clusters}
+    apps = []
+    for app in spec.apps:
+        components = []
+        for component in app.components:
+            if default_place(app, component, {}) is None:
+                live = _runs_on(orchestration, world, app.cluster, app.name, component.name)
+                component = replace(component, cluster_selector=live) if live in names else component
+            components.append(component)
+        apps.append(replace(app, components=tuple(components)))
+    return replace(orchestration, spec=replace(spec, apps=tuple(apps)))
+
+
+def _runs_on(orchestration: LowLevelOrchestration, world: World, home: str, app: str, component: str) -> str | None:
+    """The cluster that the live Deployment of a component names."""
+    adopted = {spec.name: spec.kubeconfig or "" for spec in orchestration.spec.clusters if spec.existing}
+    secret = adopted.get(home) or f"{naming.cluster_name(orchestration.name, home)}-kubeconfig"
+    caches = world.workload(orchestration.namespace, secret).caches
+    live = caches.get(kinds.DEPLOYMENT, component, app) if caches is not None else None
+    key = (orchestration.namespace, orchestration.name)
+    return labels_of(live).get(naming.CLUSTER) if live is not None and naming.owner(live) == key else None
 
 
 def _made_by_cluster(management: Caches, key: Key, declared: Sequence[str]) -> dict[str, dict[tuple[str, str], Object]]:

@@ -20,12 +20,13 @@ from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
 from continuo.orchestrator.assess import assess
 from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
+from continuo.orchestrator.capacity import waits
 from continuo.orchestrator.decide import decide
 from continuo.orchestrator.decisions.removal import left_clusters
 from continuo.orchestrator.executor import Executor, InProcess, Round
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
-from continuo.orchestrator.observe import Snapshot, adopted_secrets, observe
+from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import derive_status
@@ -33,6 +34,7 @@ from continuo.orchestrator.transitions import transitions
 from continuo.orchestrator.world import LiveWorld, member_name
 from continuo.resources import kinds
 from continuo.resources.errors import Conflict, Invalid, NotFound
+from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode
 from continuo.runtime.clusterset import Connect, member_of
@@ -69,8 +71,9 @@ class Operator:
         self._membership = Membership(connect, self.informers, self._wake)
         self.fleet = self._membership.fleet
         self.world = LiveWorld(
-            self._hub, self.fleet, self._membership.register, self._loop_time, self.settings.lost_after
-        )
+            self._hub, self.fleet, self._membership.register, self._loop_time, self.settings.lost_after,
+            self._membership.tally,
+        )  # fmt: skip
         self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
         self.events = EventRecorder(management, "continuo", instance)
         self._memory: dict[Key, Memory] = {}
@@ -138,6 +141,10 @@ class Operator:
                 return
             if kind is LOW_LEVEL_ORCHESTRATION:
                 self._orchestration_changed(old, new)
+            elif kind is ADJUSTMENT:
+                self._add(key_of(obj))
+            elif kind is DECISION:
+                self._decision_changed(old, new)
             elif kind is kinds.CUSTOM_RESOURCE_DEFINITION:
                 return
             elif kind is kinds.SECRET:
@@ -168,6 +175,12 @@ class Operator:
                 return
         self._add(key_of(new if new is not None else old))  # type: ignore[arg-type]
 
+    def _decision_changed(self, old: Object | None, new: Object | None) -> None:
+        """What others decide, approve or deny; our own writes of how far one is are no reason to look again."""
+        if old is None or new is None or old["spec"].get("verdict") != new["spec"].get("verdict"):
+            obj: Object = new or old or {}
+            self._add((key_of(obj)[0], str(obj["spec"].get("orchestration"))))
+
     def _machine_changed(self, obj: Object) -> None:
         """Machines and releases carry the cluster's name; the cluster says whose it is."""
         name = labels_of(obj).get(CLUSTER_NAME)
@@ -178,6 +191,11 @@ class Operator:
 
     def _workload_changed(self, cluster: str, kind: Kind, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
+        if kind is kinds.NODE or kind is kinds.POD:
+            if self._membership.count(cluster, kind, old, new):
+                self._wake(self._membership.users(cluster))
+            if kind is kinds.NODE or obj is None or not waits(obj):
+                return
         owner = naming.owner(obj) if obj is not None else None
         if owner is not None:
             self._add(owner)
@@ -211,7 +229,13 @@ class Operator:
             return Result()
         if not deleting(obj):
             obj = await self._hold(obj, adopted_secrets(obj, orchestration))
-        await self._membership.follow(key, obj, orchestration, self.world.management())
+        management = self.world.management()
+        try:
+            wanted = carried_out(orchestration, management)
+        except Invalid as error:
+            await self._report_invalid(obj, error)
+            return Result()
+        await self._membership.follow(key, obj, wanted, management)
         snapshot = observe(obj, self.world, orchestration)
         plan, status = await self._round(snapshot, memory)
         if snapshot.deleting and not plan.steps and not plan.refusals:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from continuo.federation import offloading, state
 from continuo.orchestrator import naming
 from continuo.orchestrator.drift import differences
+from continuo.orchestrator.effective import default_place
 from continuo.orchestrator.observe import ClusterSeen, Snapshot
 from continuo.orchestrator.render import applications, clusters, exposure, packages
 from continuo.orchestrator.settings import RESERVED_PORTS, Settings
@@ -52,6 +53,7 @@ class ComponentWanted:
 
     spec: ComponentSpec
     cluster: str
+    """Empty while it has no place."""
     objects: tuple[Object, ...]
     problem: Problem | None = None
 
@@ -149,19 +151,8 @@ def _differs(declared: object, made: Object, field: str) -> bool:
     return declared is None or field not in made or bool(tuple(differences(declared, made[field])))
 
 
-def place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, ClusterSpec]) -> str:
-    """The declared cluster of a component: its selector, else a cluster of the hinted tier, else the home cluster.
-
-    Among several clusters of the tier the home cluster comes first, then the alphabetical order.
-    """
-    if component.cluster_selector:
-        return component.cluster_selector
-    if component.placement_hint:
-        tier = str(component.placement_hint).lower()
-        fitting = sorted(n for n, spec in declared.items() if str(spec.tier or "") == tier and not spec.simulated)
-        if fitting and app.cluster not in fitting:
-            return fitting[0]
-    return app.cluster
+place = default_place
+"""The cluster of a component as it is carried out; None while the scheduler has not said."""
 
 
 class _PublicPlan:
@@ -212,8 +203,8 @@ def _app(
 ) -> AppWanted:
     namespace, orchestration = snapshot.key
     declared = {name: cluster.spec for name, cluster in wanted.items()}
-    places = {component.name: place(app, component, declared) for component in app.components}
-    ids = {name: _liqo_id(snapshot.clusters.get(name)) for name in {*places.values(), app.cluster}}
+    places = {component.name: place(app, component, declared) or "" for component in app.components}
+    ids = {name: _liqo_id(snapshot.clusters.get(name)) for name in {*places.values(), app.cluster} if name}
     components = {
         component.name: _component(
             snapshot, app, component, places[component.name], ids, wanted.get(app.cluster), taken, settings
@@ -221,7 +212,7 @@ def _app(
         for component in app.components
     }
     shared = _shared(snapshot, app)
-    remotes = tuple(sorted({cluster for cluster in places.values() if cluster != app.cluster}))
+    remotes = tuple(sorted({cluster for cluster in places.values() if cluster and cluster != app.cluster}))
     remote_ids = [ids[name] for name in remotes]
     home_id = ids[app.cluster]
     offload = None
@@ -326,6 +317,8 @@ def _component(
     settings: Settings,
 ) -> ComponentWanted:
     namespace, orchestration = snapshot.key
+    if not cluster:
+        return ComponentWanted(component, "", ())
     problem = _component_problem(snapshot, app, component, cluster) or taken.claim(app.cluster, app, component)
     remote = cluster != app.cluster
     remote_id = ids[cluster] if remote else None

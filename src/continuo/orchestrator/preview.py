@@ -16,8 +16,9 @@ from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.assess import assess
 from continuo.orchestrator.caches import CachedCluster, entrance, list_once, management_watches, workload_watches
+from continuo.orchestrator.capacity import tally
 from continuo.orchestrator.decide import decide
-from continuo.orchestrator.observe import Caches, Reach, Workload, observe
+from continuo.orchestrator.observe import Caches, Reach, Workload, carried_out, observe
 from continuo.orchestrator.orient import orient
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
@@ -76,7 +77,7 @@ async def preview(
     caches = await list_once(management, management_watches())
     for secret in secrets:
         caches.put(kinds.SECRET, _stored(secret, namespace))
-    orchestration = decode(accepted)
+    orchestration = carried_out(decode(accepted), caches)
     secrets_of = cluster_secrets(accepted, orchestration, caches)
     wanted = sorted(set(followed(secrets_of, orchestration, caches).values()))
     found = await asyncio.gather(*(_look(caches, namespace, secret) for secret in wanted))
@@ -92,7 +93,7 @@ def _registered(caches: CachedCluster) -> Register:
     register = Register()
     for obj in caches.list(LOW_LEVEL_ORCHESTRATION):
         with contextlib.suppress(Invalid):
-            declare(register, obj, decode(obj), caches)
+            declare(register, obj, carried_out(decode(obj), caches), caches)
     return register
 
 
@@ -126,4 +127,5 @@ async def _look(management: CachedCluster, namespace: str, secret: str) -> Workl
         return Workload(Reach.LOST, str(error))
     finally:
         await cluster.close()
-    return Workload(Reach.OK, "", caches, entrance(caches))
+    sums = tally(caches.list(kinds.NODE), caches.list(kinds.POD))
+    return Workload(Reach.OK, "", caches, entrance(caches), sums.capacity(), sums.of)

@@ -64,3 +64,8 @@ class Settings:
     retry_first: float = 1.0
     retry_limit: float = 300.0
     """Seconds: the first and the longest wait between two tries of one failing item."""
+    cluster_within: float = 1200.0
+    package_within: float = 300.0
+    link_within: float = 180.0
+    undeploy_within: float = 600.0
+    """Seconds after which a task counts as failed; it goes on being tried. Applications say `deploy-within` themselves."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Set
+from dataclasses import replace
 from typing import TypeVar
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.caches import CachedCluster, entrance
+from continuo.orchestrator.capacity import Tally
 from continuo.orchestrator.observe import Caches, Reach, Workload, adopted_secrets, simulated
 from continuo.orchestrator.orient import place
 from continuo.resources import kinds
@@ -41,10 +43,12 @@ class LiveWorld:
         declared: Register,
         clock: Callable[[], float],
         lost_after: float,
+        tally: Callable[[str], Tally] = lambda _: Tally(),
     ) -> None:
         self._hub = hub
         self._management = CachedCluster(hub.caches())
         self._fleet, self._declared, self._clock, self._grace = fleet, declared, clock, lost_after
+        self._tally = tally
         self._views: dict[str, tuple[Member, CachedCluster]] = {}
         self.started: set[Key] = set()
         """Clusters whose creation was written but not seen yet: they count as being provisioned."""
@@ -61,9 +65,11 @@ class LiveWorld:
         view = self._view(name, member)
         if not member.synced:
             return Workload(Reach.LOST if self._lost(member) else Reach.CONNECTING, member.trouble, None)
+        tally = self._tally(name)
+        seen = Workload(Reach.OK, "", view, entrance(view), tally.capacity(), tally.of)
         if self._lost(member):
-            return Workload(Reach.LOST, f"its API does not answer: {member.trouble}", view, entrance(view))
-        return Workload(Reach.OK, "", view, entrance(view))
+            return replace(seen, reach=Reach.LOST, message=f"its API does not answer: {member.trouble}")
+        return seen
 
     def _view(self, name: str, member: Member) -> CachedCluster:
         known = self._views.get(name)
@@ -169,7 +175,8 @@ def declare(
     if not deleting(obj):
         declared = {spec.name: spec for spec in orchestration.spec.clusters}
         pairs += [(a, b) for a, b in orchestration.spec.links]
-        pairs += [(app.cluster, place(app, c, declared)) for app in orchestration.spec.apps for c in app.components]
+        places = [(app.cluster, place(app, c, declared)) for app in orchestration.spec.apps for c in app.components]
+        pairs += [(home, found) for home, found in places if found is not None]
     links = [((key[0], secrets[a]), (key[0], secrets[b])) for a, b in pairs if a != b and a in secrets and b in secrets]
     register.put(key, ((key[0], secret) for secret in secrets.values()), links)
     return secrets

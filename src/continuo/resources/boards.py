@@ -7,9 +7,7 @@ Import from here; the parts are `boards_*`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from continuo.resources.boards_config import (
@@ -56,8 +54,8 @@ from continuo.resources.boards_things import (
 )
 from continuo.resources.boards_types import CATEGORIES, Conditions, ManagedSpec
 from continuo.resources.boards_workloads import WORKLOAD, WorkloadObservation, WorkloadParameters
-from continuo.resources.errors import Invalid
-from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
+from continuo.resources.decoding import decode_at
+from continuo.resources.definitions import Column, definition, definition_of_fields
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration_rules import Rule
 from continuo.resources.schema import struct_schema
@@ -111,8 +109,6 @@ __all__ = [
     "decode_at",
 ]
 
-S = TypeVar("S", bound=Struct)
-Column = tuple[str, str, str, int]
 
 EXTERNAL_NAME = "crossplane.io/external-name"
 READY: Column = ("READY", "string", ".status.conditions[?(@.type=='Ready')].status", 0)
@@ -191,6 +187,7 @@ CONFIG_KINDS: tuple[ConfigKindOf, ...] = (
     ),
 )
 
+_CONFIG_CATEGORIES = ("crossplane", "provider", "iot")
 USAGE_ABOUT = "That an object uses a ProviderConfig, which is kept until nobody does."
 
 
@@ -221,16 +218,17 @@ def _managed_crd(of: ManagedKind) -> Object:
             },
         },
     }  # fmt: skip
-    return _crd(of.kind, of.about, {"spec": spec, "status": status}, ["spec"], (READY, SYNCED, *of.columns, NAMED, AGE))
+    columns = (READY, SYNCED, *of.columns, NAMED, AGE)
+    return definition(of.kind, of.about, spec, status, columns, categories=CATEGORIES)
 
 
 def _config_crd(of: ConfigKindOf) -> Object:
     spec = struct_schema(ProviderConfigSpec, {**RULES, ProviderConfigSpec: (*RULES[ProviderConfigSpec], *of.rules)})
-    fields = {"spec": spec, "status": struct_schema(ProviderConfigStatus, {})}
+    status = struct_schema(ProviderConfigStatus, {})
     columns: tuple[Column, ...] = (
         ("ENDPOINT", "string", ".spec.endpoint", 0), READY, ("USERS", "integer", ".status.users", 0), AGE,
     )  # fmt: skip
-    return _crd(of.kind, of.about, fields, ["spec"], columns)
+    return definition(of.kind, of.about, spec, status, columns, categories=_CONFIG_CATEGORIES)
 
 
 def _usage_crd() -> Object:
@@ -241,7 +239,10 @@ def _usage_crd() -> Object:
         ("RESOURCE-NAME", "string", ".resourceRef.name", 0),
         AGE,
     )
-    return _crd(PROVIDER_CONFIG_USAGE, USAGE_ABOUT, schema["properties"], schema["required"], columns)
+    return definition_of_fields(
+        PROVIDER_CONFIG_USAGE, USAGE_ABOUT, schema["properties"], schema["required"], columns,
+        categories=_CONFIG_CATEGORIES,
+    )  # fmt: skip
 
 
 def _conditions() -> Object:
@@ -250,57 +251,3 @@ def _conditions() -> Object:
 
     schema: Object = struct_schema(Holder, {})["properties"]["conditions"]
     return schema
-
-
-def _crd(kind: Kind, about: str, fields: Object, required: list[str], columns: tuple[Column, ...]) -> Object:
-    schema: Object = {
-        "type": "object",
-        "description": about,
-        "required": required,
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            **fields,
-        },
-    }
-    version: Object = {
-        "name": kind.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "additionalPrinterColumns": [_column(*column) for column in columns],
-    }
-    if "status" in fields:
-        version["subresources"] = {"status": {}}
-    names: Object = {
-        "kind": kind.kind,
-        "listKind": f"{kind.kind}List",
-        "plural": kind.plural,
-        "singular": kind.kind.lower(),
-        "categories": list(CATEGORIES if NAMED in columns else ("crossplane", "provider", "iot")),
-    }
-    if kind.short_names:
-        names["shortNames"] = list(kind.short_names)
-    scope = "Namespaced" if kind.namespaced else "Cluster"
-    return CUSTOM_RESOURCE_DEFINITION.new(
-        kind.resource, spec={"group": kind.group, "scope": scope, "names": names, "versions": [version]}
-    )
-
-
-def _column(name: str, type_: str, path: str, priority: int) -> Object:
-    column: Object = {"name": name, "type": type_, "jsonPath": path}
-    return column | {"priority": priority} if priority else column
-
-
-def decode_at(obj: Object, path: str, to: type[S]) -> S:
-    """What is at a dotted path of the object, as structs, defaults filled in; raises Invalid with a sentence."""
-    found: Any = obj
-    for part in path.split("."):
-        found = (found or {}).get(part)
-    try:
-        return msgspec.convert(found or {}, to)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        named = f"{obj.get('kind')} {obj['metadata']['name']}: {path}{where.rstrip('`')}"
-        raise Invalid(f"{named}: {what}") from None

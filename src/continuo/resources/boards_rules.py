@@ -29,9 +29,9 @@ from continuo.resources.boards_plugins import (
     PluginInjectionParameters,
     PluginParameters,
 )
-from continuo.resources.boards_types import Requirement
 from continuo.resources.boards_workloads import WorkloadParameters
-from continuo.resources.orchestration_rules import Rule
+from continuo.resources.orchestration_rules import COMPARED, Rule
+from continuo.resources.selectors import Requirement
 
 _WRITES = "!has(self.managementPolicies) || self.managementPolicies.exists(p, p in ['*', 'Create', 'Update'])"
 
@@ -86,13 +86,7 @@ SPEC_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
 """Rules about `spec`."""
 
 RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
-    Requirement: (
-        Rule(
-            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-            "must be given with operator In or NotIn, and left out with Exists or DoesNotExist",
-            "values",
-        ),
-    ),
+    Requirement: (COMPARED,),
     CodeSource: (
         Rule("has(self.configMapKeyRef) != has(self.url)", "must name either configMapKeyRef or url", "url"),
         Rule("has(self.url) == has(self.sha256)", "belongs to url, and url needs it", "sha256"),

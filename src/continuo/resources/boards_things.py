@@ -9,13 +9,11 @@ from msgspec import Meta, Struct
 from continuo.resources.boards_types import (
     GROUP,
     MAX_EXTRA,
-    MAX_LABELS,
     VERSION,
     Coordinate,
     Count,
     Extra,
     Id,
-    LabelSelector,
     Name36,
     Name255,
     Ref,
@@ -26,6 +24,7 @@ from continuo.resources.boards_types import (
 )
 from continuo.resources.meta import Kind
 from continuo.resources.orchestration_types import doc, many
+from continuo.resources.selectors import MAX_LABELS, LabelSelector
 
 BOARD = Kind(GROUP, VERSION, "Board", "boards")
 FLEET = Kind(GROUP, VERSION, "Fleet", "fleets")

@@ -9,13 +9,12 @@ from msgspec import Meta, Struct
 
 from continuo.resources.orchestration_status import Condition
 from continuo.resources.orchestration_types import ObjectName, doc, many
+from continuo.resources.selectors import MAX_LABELS, LabelKey, LabelValue
 
 GROUP, VERSION = "iot.continuo.dev", "v1alpha1"
 CATEGORIES = ("crossplane", "managed", "iot")
-MAX_LABELS, MAX_EXTRA, MAX_LISTED = 64, 64, 200
+MAX_EXTRA, MAX_LISTED = 64, 200
 
-LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Meta(max_length=63)]
 Id = Annotated[str, Meta(min_length=1, max_length=73)]
 Name36 = Annotated[str, Meta(min_length=1, max_length=36)]
 Name255 = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -86,30 +85,6 @@ class RefSelector(Struct, frozen=True, kw_only=True, rename="camel"):
     match_labels: Annotated[dict[LabelKey, LabelValue], many("Labels that it has.", MAX_LABELS)] = {}
     match_controller_ref: Annotated[bool, doc("Only objects that the same composite resource controls.")] = False
     policy: Annotated[ReferencePolicy | None, doc("How it is resolved.")] = None
-
-
-class Operator(StrEnum):
-    """How a selector compares a label."""
-
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
-
-
-class Requirement(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One demand on a label."""
-
-    key: Annotated[LabelKey, doc("The label.")]
-    operator: Annotated[Operator, doc("How it is compared.")]
-    values: Annotated[tuple[LabelValue, ...], many("What it may be, or may not be.", MAX_LABELS)] = ()
-
-
-class LabelSelector(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Objects whose labels fulfil everything that is said here; an empty selector means all."""
-
-    match_labels: Annotated[dict[LabelKey, LabelValue], many("Labels and their values.", MAX_LABELS)] = {}
-    match_expressions: Annotated[tuple[Requirement, ...], many("Demands on labels, all of which must hold.", 16)] = ()
 
 
 class SecretKeyRef(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -10,14 +10,11 @@ from msgspec import Meta, Struct
 from continuo.resources.boards_types import (
     GROUP,
     MAX_EXTRA,
-    MAX_LABELS,
     MAX_LISTED,
     VERSION,
     Count,
     Extra,
     Id,
-    LabelKey,
-    LabelValue,
     Name36,
     Ref,
     RefSelector,
@@ -27,6 +24,7 @@ from continuo.resources.boards_types import (
 )
 from continuo.resources.meta import Kind
 from continuo.resources.orchestration_types import Argument, EnvName, EnvValue, Image, Quantity, doc, many
+from continuo.resources.selectors import MAX_LABELS, LabelKey, LabelValue
 
 WORKLOAD = Kind(GROUP, VERSION, "Workload", "workloads", short_names=("bwl",))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from continuo.resources.broker_contracts import CONTRACT, ContractSpec, ContractStatus, Mode
@@ -35,12 +34,13 @@ from continuo.resources.broker_policy import (
     RuleSpec,
     Running,
 )
-from continuo.resources.broker_types import Measured, Operator, PodSelector, Requirement, SecretRef, Selector
+from continuo.resources.broker_types import Measured, SecretRef, Selector
+from continuo.resources.decoding import decode_at
 from continuo.resources.definitions import Column, definition
-from continuo.resources.errors import Invalid
 from continuo.resources.meta import Kind, Object
-from continuo.resources.orchestration_rules import Rule
+from continuo.resources.orchestration_rules import COMPARED, Rule
 from continuo.resources.schema import struct_schema
+from continuo.resources.selectors import Requirement
 
 __all__ = [
     "AGGREGATE",
@@ -63,11 +63,8 @@ __all__ = [
     "Mode",
     "MovesSpec",
     "Moving",
-    "Operator",
-    "PodSelector",
     "ProviderSpec",
     "ProviderStatus",
-    "Requirement",
     "RuleSpec",
     "Running",
     "SecretRef",
@@ -125,13 +122,8 @@ BROKER_KINDS: tuple[BrokerKind, ...] = (
     ),
 )  # fmt: skip
 
-_COMPARED = Rule(
-    "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-    "must be given with operator In or NotIn, and left out with Exists or DoesNotExist",
-    "values",
-)
 _RULES: dict[type[Struct] | tuple[type[Struct], str], tuple[Rule, ...]] = {
-    Requirement: (_COMPARED,),
+    Requirement: (COMPARED,),
     ProviderSpec: (
         Rule(
             "!has(self.claims) || self.claims.all(name, name.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,62}$'))",
@@ -168,18 +160,9 @@ def _crd(of: BrokerKind) -> Object:
 
 def decode_spec(obj: Object, to: type[S]) -> S:
     """The object's spec as structs, defaults filled in; raises Invalid with a sentence."""
-    return _decode(obj, "spec", to)
+    return decode_at(obj, "spec", to)
 
 
 def decode_status(obj: Object, to: type[S]) -> S:
     """The object's status as structs; raises Invalid with a sentence."""
-    return _decode(obj, "status", to)
-
-
-def _decode(obj: Object, part: str, to: type[S]) -> S:
-    try:
-        return msgspec.convert(obj.get(part) or {}, to)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        named = f"{obj.get('kind')} {obj['metadata']['name']}: {part}{where.rstrip('`')}"
-        raise Invalid(f"{named}: {what}") from None
+    return decode_at(obj, "status", to)

@@ -8,9 +8,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from continuo.resources.broker_parties import GROUP, VERSION, Conditions
-from continuo.resources.broker_types import LabelKey
 from continuo.resources.meta import Kind
 from continuo.resources.orchestration_types import ObjectName, Quantity, Word, doc, many
+from continuo.resources.selectors import LabelKey
 
 CONTRACT = Kind(GROUP, VERSION, "Contract", "contracts", namespaced=False, short_names=("bcon",))
 NodeName = Annotated[

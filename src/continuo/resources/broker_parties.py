@@ -11,7 +11,6 @@ from continuo.resources.broker_types import (
     MAX_NUMBERS,
     MAX_STANDARDS,
     Attribute,
-    LabelKey,
     Measured,
     MetricName,
     SecretRef,
@@ -21,6 +20,7 @@ from continuo.resources.broker_types import (
 from continuo.resources.meta import Kind
 from continuo.resources.orchestration_status import Condition
 from continuo.resources.orchestration_types import ObjectName, Quantity, ResourceName, Word, doc, many
+from continuo.resources.selectors import LabelKey
 
 GROUP, VERSION = "continuo.dev", "v1alpha1"
 PROVIDER = Kind(GROUP, VERSION, "Provider", "providers", namespaced=False, short_names=("bprov",))

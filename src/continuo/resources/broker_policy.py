@@ -12,13 +12,13 @@ from continuo.resources.broker_types import (
     LONGEST_EXPRESSION,
     MAX_RULES,
     Expression,
-    PodSelector,
     RuleName,
     Seconds,
     Selector,
 )
 from continuo.resources.meta import Kind
 from continuo.resources.orchestration_types import by_name, doc
+from continuo.resources.selectors import LabelSelector
 
 BROKER_POLICY = Kind(GROUP, VERSION, "BrokerPolicy", "brokerpolicies", namespaced=False, short_names=("bpol",))
 _RULE = (
@@ -96,7 +96,7 @@ class BrokerPolicySpec(Struct, frozen=True, kw_only=True, rename="camel"):
 
     consumers: Annotated[Selector, doc("The Consumers that it is about; all where absent.")] = Selector()
     providers: Annotated[Selector, doc("The Providers that it is about; all where absent.")] = Selector()
-    pods: Annotated[PodSelector, doc("The pods that it is about; all where absent.")] = PodSelector()
+    pods: Annotated[LabelSelector, doc("The pods that it is about; all where absent.")] = LabelSelector()
     authorization: Annotated[tuple[RuleSpec, ...], by_name("The providers' side: who may come.", MAX_RULES)] = ()
     compliance: Annotated[
         tuple[RuleSpec, ...], by_name("The consumers' side: what a provider must be.", MAX_RULES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
 from continuo.resources.orchestration_types import ObjectName, Word, doc, many
+from continuo.resources.selectors import LabelSelector
 
 MAX_RULES, MAX_STANDARDS, MAX_NUMBERS, MAX_NAMES, MAX_TERMS, MAX_MOVING = 32, 32, 64, 256, 16, 200
 LONGEST_EXPRESSION = 2048
@@ -28,8 +28,6 @@ MetricName = Annotated[
     ),
 ]  # fmt: skip
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000, extra={"format": "int32"})]
-LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Meta(max_length=63)]
 Attribute = Annotated[str, Meta(max_length=1024)]
 Time = Annotated[str, Meta(max_length=40, extra={"format": "date-time"})]
 Names: TypeAlias = tuple[ObjectName, ...]
@@ -43,40 +41,10 @@ class SecretRef(Struct, frozen=True, kw_only=True, rename="camel"):
     key: Annotated[Word, doc("The key in it that holds the kubeconfig.")] = "value"
 
 
-class Operator(StrEnum):
-    """How a selector compares a label."""
-
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
-
-
-class Requirement(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One demand on a label."""
-
-    key: Annotated[LabelKey, doc("The label.")]
-    operator: Annotated[Operator, doc("How it is compared.")]
-    values: Annotated[tuple[LabelValue, ...], many("What it may be, or may not be.", MAX_NAMES)] = ()
-
-
-class Selector(Struct, frozen=True, kw_only=True, rename="camel"):
+class Selector(LabelSelector, frozen=True, kw_only=True, rename="camel"):
     """Which objects are meant: those that fulfil everything that is said here; an empty selector means all."""
 
     names: Annotated[Names, many("Only objects of these names.", MAX_NAMES, list_type="set")] = ()
-    match_labels: Annotated[dict[LabelKey, LabelValue], many("Labels and their values.", MAX_NUMBERS)] = {}
-    match_expressions: Annotated[
-        tuple[Requirement, ...], many("Demands on labels, all of which must be fulfilled.", MAX_TERMS)
-    ] = ()
-
-
-class PodSelector(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Which pods are meant, by their labels; an empty selector means all."""
-
-    match_labels: Annotated[dict[LabelKey, LabelValue], many("Labels and their values.", MAX_NUMBERS)] = {}
-    match_expressions: Annotated[
-        tuple[Requirement, ...], many("Demands on labels, all of which must be fulfilled.", MAX_TERMS)
-    ] = ()
 
 
 class Measured(Struct, frozen=True, kw_only=True, rename="camel"):

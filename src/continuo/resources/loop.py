@@ -12,11 +12,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
+from continuo.resources.decoding import decode_at
 from continuo.resources.definitions import Column, definition
-from continuo.resources.errors import Invalid
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration_clusters import ClusterSpec
 from continuo.resources.orchestration_policies import MAX_ON_DEMAND, ComponentPath
@@ -233,21 +232,12 @@ class DecisionStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 def decode_adjustment(obj: Object | None) -> AdjustmentSpec:
     """Its spec; an empty one where there is none. Raises Invalid with a sentence."""
-    return AdjustmentSpec() if obj is None else _decode(obj, AdjustmentSpec)
+    return AdjustmentSpec() if obj is None else decode_at(obj, "spec", AdjustmentSpec)
 
 
 def decode_decision(obj: Object) -> DecisionSpec:
     """Its spec; raises Invalid with a sentence."""
-    decoded: DecisionSpec = _decode(obj, DecisionSpec)
-    return decoded
-
-
-def _decode(obj: Object, to: Any) -> Any:
-    try:
-        return msgspec.convert(obj.get("spec") or {}, to)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        raise Invalid(f"{obj.get('kind')} {obj['metadata']['name']}: spec{where.rstrip('`')}: {what}") from None
+    return decode_at(obj, "spec", DecisionSpec)
 
 
 _ADJUSTMENT_COLUMNS: tuple[Column, ...] = (

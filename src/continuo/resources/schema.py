@@ -8,6 +8,7 @@ sentence for a pattern that does not fit, which turns the pattern into a CEL rul
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
@@ -30,6 +31,7 @@ def struct_schema(cls: type[Struct], rules: Rules) -> Object:
     return _Builder(rules).struct(_struct_info(cls))
 
 
+@cache
 def _struct_info(cls: type[Struct]) -> inspect.StructType:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from continuo.broker.aggregate.decide import decide
 from continuo.broker.aggregate.model import Offer, Picture, Pool, Want, selected, want_of
 from continuo.broker.readers.amounts import parse, spell
-from continuo.resources.broker import AGGREGATE, PROVIDER, Operator, Requirement, Selector
+from continuo.resources.broker import AGGREGATE, PROVIDER, Selector
+from continuo.resources.selectors import Operator, Requirement
 
 ALL = ("milan", "turin")
 

@@ -13,15 +13,14 @@ from continuo.resources.broker import (
     BrokerPolicySpec,
     Missing,
     MovesSpec,
-    Operator,
-    PodSelector,
-    Requirement,
     RuleSpec,
     Selector,
     decode_spec,
 )
 from continuo.resources.errors import Invalid
 from continuo.resources.meta import Object
+from continuo.resources.selectors import LabelSelector
+from continuo.resources.selectors import selects as labels_fit
 
 AUTHORIZATION, COMPLIANCE, PERFORMANCE = "authorization", "compliance", "performance"
 _STATIC = ("consumer", "provider", "pod")
@@ -73,13 +72,13 @@ class Policy:
 
     def covers_pod(self, pod: PodFacts) -> bool:
         """Whether the pod is in its scope."""
-        return selects_pod(self.spec.pods, dict(pod.labels))
+        return labels_fit(self.spec.pods, dict(pod.labels))
 
     @property
     def asks_for_pods(self) -> bool:
         """Whether its answer may depend on the pod."""
         rules = (*self.rules, *((self.rank,) if self.rank else ()))
-        return self.spec.pods != PodSelector() or any("pod" in rule.asks for rule in rules)
+        return self.spec.pods != LabelSelector() or any("pod" in rule.asks for rule in rules)
 
 
 def compile_policy(obj: Object) -> Policy:
@@ -137,23 +136,4 @@ def selects(selector: Selector, name: str, labels: Mapping[str, str]) -> bool:
     """Whether an object of that name with these labels is meant."""
     if selector.names and name not in selector.names:
         return False
-    return _labels_fit(selector.match_labels, selector.match_expressions, labels)
-
-
-def selects_pod(selector: PodSelector, labels: Mapping[str, str]) -> bool:
-    """Whether a pod with these labels is meant."""
-    return _labels_fit(selector.match_labels, selector.match_expressions, labels)
-
-
-def _labels_fit(wanted: Mapping[str, str], demands: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
-    return wanted.items() <= labels.items() and all(_fulfilled(demand, labels) for demand in demands)
-
-
-def _fulfilled(demand: Requirement, labels: Mapping[str, str]) -> bool:
-    if demand.operator is Operator.EXISTS:
-        return demand.key in labels
-    if demand.operator is Operator.DOES_NOT_EXIST:
-        return demand.key not in labels
-    if demand.operator is Operator.IN:
-        return labels.get(demand.key) in demand.values
-    return labels.get(demand.key) not in demand.values
+    return labels_fit(selector, labels)

@@ -56,6 +56,8 @@ class PodReflector:
         """By pod: copies of it that are not where they belong, since what its cluster is called has changed."""
         self._ended: set[str] = set()
         """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
+        self._answer: Object | None = None
+        """The copy whose creation is being answered: where nothing was added to it, there is nothing more to do about it."""
         self._tally = Tally(pair.bought, self.controller.add) if pair.bought is not None else None
 
     def start(self) -> None:
@@ -101,7 +103,8 @@ class PodReflector:
             key = self._pair.twin.key_here(obj)
             if self._pair.twin.key_there(key) != key_of(obj):
                 note_stray(self._strays, key, obj, there=new is not None)
-            self.controller.add(key)
+            if self._answer is None or not pods.as_sent(self._answer, obj):
+                self.controller.add(key)
             if old is not None or new is None or not pods.only_scheduled(new.get("status") or {}):
                 self._pass_on(key)
 
@@ -223,7 +226,7 @@ class PodReflector:
             if self._tally is not None and (why := self._tally.hold(key_of(copy), copy["spec"], key)) is not None:
                 return await self._beyond(key, why)
             copy = self._pair.place(copy)
-            self.copies.learn(await self._remote.create(copy, manager=MANAGER))
+            created = await self._remote.create(copy, manager=MANAGER)
         except AlreadyExists:
             return await self._taken(key, key_of(copy))
         except ApiError as error:
@@ -232,6 +235,11 @@ class PodReflector:
             elif self._tally is not None and error.code < 500:  # else it may be there, and nobody has heard of it
                 self._give_back(self._tally, key_of(copy))
             return await self._not_created(key, key_of(copy), error)
+        self._answer = copy
+        try:
+            self.copies.learn(created)
+        finally:
+            self._answer = None
         return DONE
 
     async def _not_created(self, key: Key, there: Key, error: ApiError) -> Result:

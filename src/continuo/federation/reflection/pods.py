@@ -169,6 +169,16 @@ def only_scheduled(status: Object) -> bool:
     return all(entry["type"] == "PodScheduled" and entry["status"] == "True" for entry in entries)
 
 
+def as_sent(sent: Object, created: Object) -> bool:
+    """Whether a created copy has what it was sent with, and nobody there has looked at it yet."""
+    return (
+        labels_of(created) == labels_of(sent)
+        and annotations_of(created).get(TWIN_UID) == annotations_of(sent).get(TWIN_UID)
+        and only_scheduled(created.get("status") or {})
+        and not deleting(created)
+    )
+
+
 def _difference(before: Object, wanted: Object) -> Object:
     """The merge patch from one status to the other."""
     changed: Object = {name: value for name, value in wanted.items() if before.get(name) != value}

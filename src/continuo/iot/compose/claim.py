@@ -15,13 +15,10 @@ from continuo.resources.boards_networks import Encryption, SecurityGroup
 from continuo.resources.boards_plugins import LONGEST_CODE, CodeSource, Grants, RunState, Signature
 from continuo.resources.boards_types import (
     MAX_EXTRA,
-    MAX_LABELS,
     MAX_LISTED,
     ConfigRef,
     Count,
     Extra,
-    LabelKey,
-    LabelValue,
     SecretKeyRef,
     Short,
 )
@@ -44,6 +41,7 @@ from continuo.resources.orchestration_types import (
     doc,
     many,
 )
+from continuo.resources.selectors import MAX_LABELS, LabelKey, LabelValue
 
 CONTINUUM_SLICE = Kind(
     "platform.continuo.dev", "v1alpha1", "ContinuumSlice", "continuumslices", short_names=("cslice",)

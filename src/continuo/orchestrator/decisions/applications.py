@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.assess import AppSeen, Assessment, moved_from
 from continuo.orchestrator.decisions.clusters import Compare, apply, delete, step_id
 from continuo.orchestrator.decisions.links import link_id
+from continuo.orchestrator.observe import Waiting
 from continuo.orchestrator.orient import AppWanted, ComponentWanted, Wanted
 from continuo.orchestrator.plan import Action, Draft, Step, Target, Write
 from continuo.orchestrator.render.applications import claim_name
@@ -24,7 +25,8 @@ def component_id(app: str, component: str) -> str:
 
 
 def decide_applications(
-    draft: Draft, wanted: Wanted, assessment: Assessment, compare: Compare, *, unseen: Sequence[str] = ()
+    draft: Draft, wanted: Wanted, assessment: Assessment, compare: Compare, *, unseen: Sequence[str] = (),
+    waiting: Mapping[str, Waiting] | None = None,
 ) -> None:
     """Deploy, update, move and recall; a problem of one item leaves the others alone.
 
@@ -44,7 +46,10 @@ def decide_applications(
         _shared(draft, app, seen, compare)
         _offloading(draft, app, seen, assessment, compare)
         for component in app.components.values():
-            _component(draft, app, component, seen, assessment, compare)
+            if component.cluster:
+                _component(draft, app, component, seen, assessment, compare)
+            else:
+                _unplaced(draft, app, component, seen, waiting or {})
         _dropped_components(draft, app, seen)
 
 
@@ -186,6 +191,16 @@ def _component(
     state = assessment.components[(app.spec.name, name)]
     if state.phase is not AppPhase.RUNNING:
         draft.add(Step(identity, Action.WAIT, target, waits_for=state.message))
+
+
+def _unplaced(
+    draft: Draft, app: AppWanted, component: ComponentWanted, seen: AppSeen, waiting: Mapping[str, Waiting]
+) -> None:
+    """A component without a place waits; where it still runs, its cluster waits with it."""
+    path = f"{app.spec.name}/{component.spec.name}"
+    told = waiting[path].message if path in waiting else "a place"
+    action = Action.MOVE if component.spec.name in seen.deployments else Action.WAIT
+    draft.add(Step(component_id(app.spec.name, component.spec.name), action, Target("component", path), waits_for=told))
 
 
 def _action(

@@ -12,9 +12,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from continuo.federation.quantities import quantity
-from continuo.orchestrator.orient import place
-from continuo.resources.loop import AdjustmentSpec, PlaceAdjustment
+from continuo.orchestrator.capacity import amounts
+from continuo.orchestrator.effective import default_place, effective
+from continuo.orchestrator.naming import pair
+from continuo.resources.loop import AdjustmentSpec
 from continuo.resources.meta import Object, deleting
 from continuo.resources.orchestration import (
     AppSpec,
@@ -24,6 +25,8 @@ from continuo.resources.orchestration import (
     ComponentStatus,
     LinkStatus,
     LowLevelOrchestration,
+    Policy,
+    Spec,
     encode,
 )
 from continuo.resources.orchestration_policies import PlacementSpec, Scheduler
@@ -40,11 +43,12 @@ _MILLIS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 def items_of(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Items:
     """Everything about one orchestration but its data centres, which it may share with others."""
     found: Items = {}
+    carried = effective(orchestration.spec, adjustment)
     for collection, made in (
-        (CLUSTERS, _clusters(orchestration, adjustment)),
-        (LINKS, _links(orchestration, adjustment)),
-        (WORKLOADS, _workloads(orchestration, adjustment)),
-        (PENDING, _pending(orchestration, adjustment)),
+        (CLUSTERS, _clusters(orchestration, carried, adjustment)),
+        (LINKS, _links(orchestration, carried)),
+        (WORKLOADS, _workloads(orchestration, carried, adjustment)),
+        (PENDING, _pending(orchestration, carried)),
     ):
         found.update({(collection, item["id"]): item for item in made})
     return found
@@ -68,29 +72,15 @@ def datacenters_of(clusters: Iterable[Object]) -> Items:
 
 
 # --- clusters ---------------------------------------------------------------------------------------------------------
-def declared_clusters(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> dict[str, ClusterSpec]:
-    """Those of the declaration, then those on demand."""
-    found = {spec.name: spec for spec in orchestration.spec.clusters}
-    for made in adjustment.clusters:
-        found.setdefault(made.cluster.name, made.cluster)
-    return found
-
-
-def _clusters(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+def _clusters(orchestration: LowLevelOrchestration, carried: Spec, adjustment: AdjustmentSpec) -> Iterator[Object]:
     seen = {status.name: status for status in orchestration.status.clusters}
-    on_demand = {made.cluster.name: made.policy for made in adjustment.clusters}
-    on_demand = {name: on_demand[name] for name in on_demand if not _names(orchestration, name)}
-    workers = {entry.cluster: entry.workers for entry in adjustment.workers}
-    for name, spec in declared_clusters(orchestration, adjustment).items():
-        wanted = workers.get(name, spec.worker_machine_count)
-        yield _cluster(orchestration.name, spec, seen.get(name), on_demand.get(name), wanted)
+    declared = {spec.name for spec in orchestration.spec.clusters}
+    made = {entry.cluster.name: entry.policy for entry in adjustment.clusters if entry.cluster.name not in declared}
+    for spec in carried.clusters:
+        yield _cluster(orchestration.name, spec, seen.get(spec.name), made.get(spec.name))
 
 
-def _names(orchestration: LowLevelOrchestration, cluster: str) -> bool:
-    return any(spec.name == cluster for spec in orchestration.spec.clusters)
-
-
-def _cluster(owner: str, spec: ClusterSpec, status: ClusterStatus | None, policy: str | None, workers: int) -> Object:
+def _cluster(owner: str, spec: ClusterSpec, status: ClusterStatus | None, policy: str | None) -> Object:
     phase = status.phase.value if status is not None else "Pending"
     return {
         "id": f"{owner}/{spec.name}",
@@ -107,7 +97,7 @@ def _cluster(owner: str, spec: ClusterSpec, status: ClusterStatus | None, policy
         "cost": msgspec.to_builtins(spec.cost) if spec.cost is not None else None,
         "phase": phase,
         "reason": status.reason if status is not None else "NotSeenYet",
-        "workers": workers,
+        "workers": spec.worker_machine_count,
         "nodes": _nodes(status),
         "allocatable": room(status.allocatable) if status is not None else None,
         "requested": room(status.requested) if status is not None else None,
@@ -128,30 +118,20 @@ def _nodes(status: ClusterStatus | None) -> Object | None:
     }
 
 
-def room(amounts: Mapping[str, str | int]) -> Object | None:
+def room(asked: Mapping[str, str | int]) -> Object | None:
     """`cpuMillis`, `memoryBytes`, `gpus`; None where nothing is said."""
-    if not amounts:
+    if not asked:
         return None
-    gpus = sum(int(quantity(amount)) for name, amount in amounts.items() if name.rpartition("/")[2] == "gpu")
-    return {
-        "cpuMillis": -int(-quantity(amounts.get("cpu", 0)) * 1000 // 1),
-        "memoryBytes": -int(-quantity(amounts.get("memory", 0)) // 1),
-        "gpus": gpus,
-    }
+    found = amounts(asked)
+    return {"cpuMillis": found.cpu_millis, "memoryBytes": found.memory_bytes, "gpus": found.gpus}
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
-def _links(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+def _links(orchestration: LowLevelOrchestration, carried: Spec) -> Iterator[Object]:
     seen = {pair(*status.clusters): status for status in orchestration.status.links}
     declared = {pair(*link) for link in orchestration.spec.links}
-    asked = {pair(*link.clusters) for link in adjustment.links}
-    for ends in sorted(declared | asked | set(seen)):
+    for ends in sorted({pair(*link) for link in carried.links} | set(seen)):
         yield _link(orchestration.name, ends, seen.get(ends), ends in declared)
-
-
-def pair(one: str, other: str) -> tuple[str, str]:
-    """A link's identity: its two ends in alphabetical order."""
-    return (one, other) if one <= other else (other, one)
 
 
 def _link(owner: str, ends: tuple[str, str], status: LinkStatus | None, declared: bool) -> Object:
@@ -183,38 +163,29 @@ def millis(text: str | None) -> float | None:
 
 
 # --- workloads --------------------------------------------------------------------------------------------------------
-def components(orchestration: LowLevelOrchestration) -> Iterator[tuple[str, AppSpec, ComponentSpec]]:
+def components(spec: Spec) -> Iterator[tuple[str, AppSpec, ComponentSpec]]:
     """(APPLICATION/COMPONENT, its application, itself)."""
-    for app in orchestration.spec.apps:
+    for app in spec.apps:
         for component in app.components:
             yield f"{app.name}/{component.name}", app, component
 
 
-def where(
-    app: AppSpec, component: ComponentSpec, adjusted: PlaceAdjustment | None, clusters: Mapping[str, ClusterSpec]
-) -> str | None:
-    """The cluster that a component is to run on; None while nobody has placed it."""
-    if component.placement is not None and component.cluster_selector is None:
-        return adjusted.cluster if adjusted is not None else None
-    natural = place(app, component, clusters)
-    return adjusted.cluster if adjusted is not None and adjusted.home == natural else natural
-
-
-def _workloads(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
-    clusters = declared_clusters(orchestration, adjustment)
-    placed = {entry.component: entry for entry in adjustment.places}
-    replicas = {entry.component: entry.replicas for entry in adjustment.replicas}
-    told = statuses(orchestration)
-    for path, app, component in components(orchestration):
+def _workloads(orchestration: LowLevelOrchestration, carried: Spec, adjustment: AdjustmentSpec) -> Iterator[Object]:
+    clusters = {cluster.name: cluster for cluster in carried.clusters}
+    homes = {(entry.component, entry.cluster): entry.home for entry in adjustment.places}
+    pins = {path: component.cluster_selector for path, _, component in components(orchestration.spec)}
+    told, policies = statuses(orchestration), orchestration.spec.policies
+    for path, app, component in components(carried):
         item = _workload(orchestration.name, path, app, component, told.get(path))
-        adjusted = placed.get(path)
-        item["cluster"] = cluster = where(app, component, adjusted, clusters)
-        item["home"] = adjusted.home if adjusted is not None and adjusted.cluster == cluster else None
-        item["replicas"] = replicas.get(path, component.replicas)
-        item["heldBy"] = [policy.name for policy in orchestration.spec.policies if policy.hold and (
-            policy.scale_component is not None and policy.scale_component.component == path
-        )]  # fmt: skip
+        item["cluster"] = cluster = default_place(app, component, clusters)
+        item["home"] = homes.get((path, cluster or ""))
+        item["pinned"] = pins.get(path)
+        item["heldBy"] = [policy.name for policy in policies if policy.hold and _scales(policy) == path]
         yield item
+
+
+def _scales(policy: Policy) -> str | None:
+    return policy.scale_component.component if policy.scale_component is not None else None
 
 
 def statuses(orchestration: LowLevelOrchestration) -> dict[str, ComponentStatus]:
@@ -235,7 +206,7 @@ def _workload(owner: str, path: str, app: AppSpec, component: ComponentSpec, sta
         "requests": room(requests),
         "hint": component.placement_hint.value if component.placement_hint is not None else None,
         "placement": encode(component.placement) if component.placement is not None else None,
-        "pinned": component.cluster_selector,
+        "replicas": component.replicas,
         "linkRequirements": links,
         "phase": status.phase.value if status is not None else "Pending",
         "reason": status.reason if status is not None else "NotSeenYet",
@@ -244,15 +215,13 @@ def _workload(owner: str, path: str, app: AppSpec, component: ComponentSpec, sta
 
 
 # --- what waits -------------------------------------------------------------------------------------------------------
-def _pending(orchestration: LowLevelOrchestration, adjustment: AdjustmentSpec) -> Iterator[Object]:
+def _pending(orchestration: LowLevelOrchestration, carried: Spec) -> Iterator[Object]:
     if deleting({"metadata": orchestration.metadata}):
         return
-    clusters = declared_clusters(orchestration, adjustment)
-    placed = {entry.component: entry for entry in adjustment.places}
     rules, told = orchestration.spec.placement or PlacementSpec(), statuses(orchestration)
     external = rules.scheduler is Scheduler.EXTERNAL
-    for path, app, component in components(orchestration):
-        if where(app, component, placed.get(path), clusters) is not None:
+    for path, app, component in components(carried):
+        if component.cluster_selector is not None or component.placement is None:
             continue
         status = told.get(path)
         since = status.last_transition_time if status is not None else None

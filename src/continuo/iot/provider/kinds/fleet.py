@@ -13,8 +13,8 @@ from continuo.iot.provider.lists import Row
 from continuo.iot.provider.references import external_name, for_provider
 from continuo.iot.provider.world import Connection, Driver, World
 from continuo.resources.boards import BOARD, FLEET, FleetObservation, FleetParameters
-from continuo.resources.boards_types import LabelSelector, Operator
 from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
+from continuo.resources.selectors import LabelSelector, selects
 
 Fleet = Managed[FleetParameters]
 
@@ -113,7 +113,7 @@ class Fleets:
             row = boards.get(external_name(obj))
             if row is None or for_provider(obj).get("fleetId"):
                 continue
-            wanted = not deleting(obj) and fits(managed.parameters.member_selector, labels_of(obj))
+            wanted = not deleting(obj) and selects(managed.parameters.member_selector, labels_of(obj))
             owner = self._owner(managed, obj) if wanted else None
             if owner is not None:
                 taken.append(f"{obj['metadata']['name']} ({owner})")
@@ -160,31 +160,13 @@ def _changes(managed: Fleet, row: Row) -> dict[str, Any]:
     return changes
 
 
-def fits(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Whether labels fulfil everything that a selector says."""
-    if not selector.match_labels.items() <= labels.items():
-        return False
-    for term in selector.match_expressions:
-        value = labels.get(term.key)
-        match term.operator:
-            case Operator.IN if value not in term.values:
-                return False
-            case Operator.NOT_IN if value in term.values:
-                return False
-            case Operator.EXISTS if value is None:
-                return False
-            case Operator.DOES_NOT_EXIST if value is not None:
-                return False
-    return True
-
-
 def wants(fleet: Object, board: Object) -> bool:
     """Whether a Fleet's selector finds a Board."""
     said = for_provider(fleet).get("memberSelector")
     if said is None:
         return False
     try:
-        return fits(msgspec.convert(said, LabelSelector), labels_of(board))
+        return selects(msgspec.convert(said, LabelSelector), labels_of(board))
     except msgspec.ValidationError:
         return False
 
