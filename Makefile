@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing Continuo into $(VENV) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[embedded,server,broker,edge,hub,agent,dev]'
+	@$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[embedded,server,broker,edge,hub,agent,solver,kafka,tracing,dev]'
 	@touch $@
 
 demo: $(STAMP)

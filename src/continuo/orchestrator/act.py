@@ -17,6 +17,7 @@ from continuo.orchestrator import naming
 from continuo.orchestrator.plan import Plan, Step, Write
 from continuo.resources.errors import ApiError, NotFound
 from continuo.resources.meta import Object, key_of
+from continuo.telemetry.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ async def act(
 
     async def one(step: Step) -> Step | None:
         async with gate:
-            return step if await _run(step, clusters, attempts, learn, now) else None
+            with span(f"{step.action} {step.target.kind}", {"continuo.step": step.id}):
+                return step if await _run(step, clusters, attempts, learn, now) else None
 
     steps = [step for step in plan.runnable() if attempts.may_run(step, now())]
     done = await asyncio.gather(*(one(step) for step in steps))

@@ -30,6 +30,7 @@ from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import derive_status
+from continuo.orchestrator.telling import Telling
 from continuo.orchestrator.transitions import transitions
 from continuo.orchestrator.world import LiveWorld, member_name
 from continuo.resources import kinds
@@ -61,6 +62,7 @@ class Operator:
         instance: str = "continuo",
         clock: Callable[[], float] = time.time,
         executor: Executor | None = None,
+        telling: Telling | None = None,
     ) -> None:
         self.management, self.settings = management, settings or Settings()
         self.link_settings = link_settings or LinkSettings()
@@ -74,7 +76,12 @@ class Operator:
             self._hub, self.fleet, self._membership.register, self._loop_time, self.settings.lost_after,
             self._membership.tally,
         )  # fmt: skip
-        self.controller: Controller[Key] = Controller("orchestrator", self.reconcile, workers=workers)
+        self.telling = telling or Telling()
+        look = self.telling.looking(self.reconcile, self.informers[LOW_LEVEL_ORCHESTRATION].cache.get)
+        self.controller: Controller[Key] = Controller(
+            "orchestrator", look, workers=workers, observer=self.telling.controllers
+        )
+        self.telling.follow(self._hub, self.fleet, self.controller)
         self.events = EventRecorder(management, "continuo", instance)
         self._memory: dict[Key, Memory] = {}
         self._queued: set[Key] = set()
@@ -236,7 +243,8 @@ class Operator:
             await self._report_invalid(obj, error)
             return Result()
         await self._membership.follow(key, obj, wanted, management)
-        snapshot = observe(obj, self.world, orchestration)
+        with self.telling.stage("observe"):
+            snapshot = observe(obj, self.world, orchestration)
         plan, status = await self._round(snapshot, memory)
         if snapshot.deleting and not plan.steps and not plan.refusals:
             await self._release(obj)
@@ -249,9 +257,13 @@ class Operator:
         return Result(memory.attempts.next_retry(plan, self._loop_time()))
 
     async def _round(self, snapshot: Snapshot, memory: Memory) -> tuple[Plan, Object]:
-        wanted = memory.oriented(snapshot, self.settings)
-        assessment = assess(snapshot, wanted, self.link_settings)
-        plan = decide(snapshot, wanted, assessment, self.settings, memory.compare)
+        with self.telling.stage("orient"):
+            wanted = memory.oriented(snapshot, self.settings)
+        with self.telling.stage("assess"):
+            assessment = assess(snapshot, wanted, self.link_settings)
+            self.telling.measured(snapshot.key, assessment.latencies)
+        with self.telling.stage("decide"):
+            plan = decide(snapshot, wanted, assessment, self.settings, memory.compare)
         self._reserve(snapshot, plan)
         clients = {"": self.management} | {
             name: member.cluster
@@ -259,7 +271,8 @@ class Operator:
             if (member := self.fleet.get(member_name(snapshot.key[0], seen.secret))) is not None
         }
         learn = functools.partial(self._learn, snapshot, memory)
-        await self.executor.run(Round(plan, snapshot, memory.attempts, clients, learn, self.world.management()))
+        with self.telling.stage("act"):
+            await self.executor.run(Round(plan, snapshot, memory.attempts, clients, learn, self.world.management()))
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
         return plan, status
