@@ -1,0 +1,144 @@
+"""What the operator tells of itself: metrics and traces, out of the caches and changes that it works on anyway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+
+from prometheus_client.core import Metric
+
+from continuo.resources.loop import DECISION
+from continuo.resources.meta import Key, Object, annotations_of, is_true, key_of
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from continuo.runtime.clusterset import ClusterSet, Member, Membership
+from continuo.runtime.controller import Controller, Result
+from continuo.telemetry import families as f
+from continuo.telemetry.calls import Calls, server_label
+from continuo.telemetry.changes import decided, escalated, phases_left, tasks_ended
+from continuo.telemetry.latency import Jitter, seconds
+from continuo.telemetry.metrics import Metrics, Tally
+from continuo.telemetry.orchestrations import Measured, tally
+from continuo.telemetry.tracing import ANNOTATION, Tracing, root
+from continuo.telemetry.working import Controllers, Stages
+
+
+class Telling:
+    """The operator's metrics and traces. `legacy`: the four names of before as well."""
+
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        *,
+        tracing: Tracing | None = None,
+        calls: Calls | None = None,
+        legacy: bool = False,
+    ) -> None:
+        self.metrics = metrics or Metrics()
+        self.tracing, self._calls, self._legacy = tracing, calls, legacy
+        self.stage: Callable[[str], AbstractContextManager[None]] = Stages(self.metrics)
+        self.controllers = Controllers(self.metrics, lambda: {c.name: len(c.queue) for c in self._followed})
+        self._followed: list[Controller[Key]] = []
+        self._members: Callable[[], Iterable[Member]] = lambda: ()
+        self._jitters: dict[tuple[str, str, str], Jitter] = {}
+        self._told: dict[Key, str] = {}
+        """The trace that each orchestration was last settled under: what comes later is no part of it."""
+        self._phases = self.metrics.histogram(f.PHASE_SECONDS)
+        self._tasks, self._task_seconds = self.metrics.counter(f.TASKS), self.metrics.histogram(f.TASK_SECONDS)
+        self._escalations, self._decisions = self.metrics.counter(f.ESCALATIONS), self.metrics.counter(f.DECISIONS)
+
+    def follow(self, hub: Member, fleet: ClusterSet, controller: Controller[Key]) -> None:
+        """Tell of what these hold, from now on. Call it once, before they are started."""
+        self._followed.append(controller)
+        self._members = lambda: (hub, *fleet)
+        orchestrations = hub.cache(LOW_LEVEL_ORCHESTRATION)
+        self.metrics.collect("the orchestrations", lambda: self._state(orchestrations))
+        self.metrics.collect("the caches", lambda: self._caches().metrics())
+        fleet.on_membership(self._membership)
+        for informer in hub.informers:
+            if informer.watch.kind is LOW_LEVEL_ORCHESTRATION:
+                informer.on_change(self._changed)
+            elif informer.watch.kind is DECISION:
+                informer.on_change(self._decided(informer.synced))
+
+    def looking(
+        self, reconcile: Callable[[Key], Awaitable[Result]], get: Callable[[Key], Object | None]
+    ) -> Callable[[Key], Awaitable[Result]]:
+        """The same reconcile function, each look a step of the trace that the object names, or a trace of its own."""
+        if self.tracing is None:
+            return reconcile
+
+        async def traced(key: Key) -> Result:
+            said = annotations_of(found).get(ANNOTATION) if (found := get(key)) is not None else None
+            over = said is not None and self._told.get(key) == said
+            name = {"continuo.orchestration": "/".join(key)}
+            with root(
+                self.tracing, "reconcile", name, parent=None if over else said, linked=said if over else None
+            ):  # fmt: skip
+                result = await reconcile(key)
+            if said is not None and (after := get(key)) is not None and _settled(after):
+                self._told[key] = said
+            return result
+
+        return traced
+
+    def measured(self, key: Key, latencies: Mapping[tuple[str, str], str]) -> None:
+        """What the tunnels of an orchestration's links said in this round."""
+        where = "/".join(key)
+        for (source, target), text in latencies.items():
+            if (latency := seconds(text)) is not None:
+                jitter = self._jitters.setdefault((where, source, target), Jitter())
+                if jitter.last != latency:  # a round without a new measurement is none
+                    jitter.take(latency)
+
+    # --- what is told when somebody asks ---
+
+    def _state(self, orchestrations: Iterable[Object]) -> Iterator[Metric]:
+        measurements = {link: Measured(j.last, j.value) for link, j in self._jitters.items() if j.last is not None}
+        legacy = {family.name for family in f.LEGACY}
+        for metric in tally(orchestrations, measurements).metrics():
+            if self._legacy or metric.name not in legacy:
+                yield metric
+
+    def _caches(self) -> Tally:
+        told, now = Tally((f.STALE_SECONDS, f.CACHED)), asyncio.get_running_loop().time()
+        for member in self._members():
+            server = server_label(member.name)
+            told.put(f.STALE_SECONDS, (server,), now - since if (since := member.stale_since) is not None else 0.0)
+            told.put(f.CACHED, (server,), sum(len(informer.cache) for informer in member.informers))
+        return told
+
+    # --- what happened ---
+
+    def _changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None and old is not None:
+            key = key_of(old)
+            self._told.pop(key, None)
+            for link in [link for link in self._jitters if link[0] == "/".join(key)]:
+                del self._jitters[link]
+        if old is None or new is None:
+            return
+        for item, phase, lasted in phases_left(old, new):
+            self._phases.labels(item, phase).observe(lasted)
+        for operation, outcome, lasted in tasks_ended(old, new):
+            self._tasks.labels(operation, outcome).inc()
+            self._task_seconds.labels(operation).observe(lasted)
+        for reason in escalated(old, new):
+            self._escalations.labels(reason).inc()
+
+    def _decided(self, synced: asyncio.Event) -> Callable[[Object | None, Object | None], None]:
+        def changed(old: Object | None, new: Object | None) -> None:
+            if new is not None and synced.is_set():  # those of before were counted when they were made
+                for labels in decided(old, new):
+                    self._decisions.labels(*labels).inc()
+
+        return changed
+
+    def _membership(self, name: str, what: Membership) -> None:
+        if what == "removed" and self._calls is not None:
+            self._calls.forget(name)
+
+
+def _settled(obj: Object) -> bool:
+    status = obj.get("status") or {}
+    return is_true(obj, "Ready") and status.get("observedGeneration") == obj["metadata"].get("generation")
