@@ -55,7 +55,7 @@ def from_message(value: bytes | None, headers: Headers) -> Event:
     attributes: dict[str, Any] = {
         name.removeprefix(_ATTRIBUTE): text for name, text in found.items() if name.startswith(_ATTRIBUTE)
     }
-    if content:
+    if content and content != JSON:  # which is what data is where nothing else is said
         attributes["datacontenttype"] = found[_TYPE]
     return from_attributes(attributes, _data(content, value))
 
