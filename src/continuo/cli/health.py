@@ -1,45 +1,63 @@
-"""A long-running command's health, for kubelet probes: `/healthz` while its loop turns, `/readyz` once it can work."""
+"""A long-running command's probes and metrics: `/healthz` while its loop turns, `/readyz` once it can work, `/metrics`."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-
-from aiohttp import web
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from continuo.cli.failures import Failed
 
+if TYPE_CHECKING:
+    from continuo.telemetry.metrics import Metrics
+    from continuo.telemetry.tracing import Tracing
+
 
 @asynccontextmanager
-async def health_served(port: int | None, trouble: Callable[[], str]) -> AsyncIterator[None]:
-    """Serve probes on that port while the block runs; nothing when it is None.
+async def health_served(
+    port: int | None, trouble: Callable[[], str], metrics: Metrics | None = None, *, metrics_port: int | None = None
+) -> AsyncIterator[None]:
+    """Serve while the block runs; nothing when no port is given. With `metrics_port` metrics are there alone.
 
     `trouble` says in one sentence why the process cannot work, or nothing.
     """
-    if port is None:
+    async with AsyncExitStack() as stack:
+        beside = metrics_port if metrics_port != port else None
+        if port is not None:
+            told = metrics if beside is None else None
+            await stack.enter_async_context(listening("--health-port", "0.0.0.0", port, trouble, told))
+        if beside is not None:
+            opened = listening("--metrics-port", "0.0.0.0", beside, trouble, metrics, probes=port is None)
+            await stack.enter_async_context(opened)
         yield
-        return
-    runner = web.AppRunner(_application(trouble), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "0.0.0.0", port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise Failed(f"--health-port {port} cannot be used: {error.strerror}; choose another") from error
-    try:
+
+
+@asynccontextmanager
+async def listening(
+    option: str, host: str, port: int, trouble: Callable[[], str], metrics: Metrics | None, *, probes: bool = True
+) -> AsyncIterator[None]:
+    """Serve on one address while the block runs; raises Failed, naming the option, when it cannot be used."""
+    from continuo.telemetry.served import served
+
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(served(host, port, trouble, metrics, probes=probes))
+        except OSError as error:
+            where = port if host == "0.0.0.0" else f"{host}:{port}"
+            raise Failed(f"{option} {where} cannot be used: {error.strerror}; choose another") from error
         yield
+
+
+@asynccontextmanager
+async def traced(service: str) -> AsyncIterator[Tracing | None]:
+    """Traces as the OTEL_* variables ask for them, while the block runs; what is left is sent at its end."""
+    from continuo.telemetry.tracing import tracing_from
+
+    tracing = tracing_from(os.environ, service)
+    try:
+        yield tracing
     finally:
-        await runner.cleanup()
-
-
-def _application(trouble: Callable[[], str]) -> web.Application:
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def readyz(_: web.Request) -> web.Response:
-        said = trouble()
-        return web.Response(text=f"{said or 'ok'}\n", status=503 if said else 200)
-
-    application = web.Application()
-    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
-    return application
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)

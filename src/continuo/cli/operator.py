@@ -21,7 +21,11 @@ from continuo.cli.failures import BadInput, Failed
 @click.option(
     "--max-provisioning", type=click.IntRange(1), default=10, show_default=True, help="Clusters created at once."
 )
-@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz, /readyz and /metrics there.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve /metrics there instead.")
+@click.option(
+    "--legacy-metrics", is_flag=True, help="Export clusters_num, providers_num, apps_num, components_num too."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def operator(
     kubeconfig: Path | None,
@@ -31,18 +35,24 @@ def operator(
     base_domain: str,
     max_provisioning: int,
     health_port: int | None,
+    metrics_port: int | None,
+    legacy_metrics: bool,
     verbose: bool,
 ) -> None:
     """Run the controllers against a management cluster until stopped."""
     import uvloop
 
     from continuo.cli import tuning
+    from continuo.cli.health import traced
     from continuo.cli.working import Lease, replica_name, work_until_stopped
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
     from continuo.orchestrator.operator import Operator
     from continuo.orchestrator.settings import Settings
+    from continuo.orchestrator.telling import Telling
     from continuo.resources.errors import ApiError, BadRequest
+    from continuo.telemetry.calls import Calls
+    from continuo.telemetry.process import process_metrics
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -50,20 +60,24 @@ def operator(
     settings = Settings(base_domain=base_domain, provisioning_limit=max_provisioning)
 
     async def main() -> None:
-        transports = Transports()
-        management = connect(kubeconfig, context=context, name="management", transports=transports)
-        identity = replica_name()
-        controllers = Operator(
-            management,
-            lambda text, *, name: connect(text, name=name, transports=transports),
-            settings,
-            instance=identity,
-        )
-        lease = Lease(management, "continuo-operator", lease_namespace) if leader_election else None
-        try:
-            await work_until_stopped(controllers, identity, lease, health_port)
-        finally:
-            await management.close()
+        async with traced("continuo-operator") as tracing:
+            metrics = process_metrics("operator")
+            calls = Calls(metrics)
+            transports = Transports(calls)
+            management = connect(kubeconfig, context=context, name="management", transports=transports)
+            identity = replica_name()
+            controllers = Operator(
+                management,
+                lambda text, *, name: connect(text, name=name, transports=transports),
+                settings,
+                instance=identity,
+                telling=Telling(metrics, tracing=tracing, calls=calls, legacy=legacy_metrics),
+            )
+            lease = Lease(management, "continuo-operator", lease_namespace) if leader_election else None
+            try:
+                await work_until_stopped(controllers, identity, lease, health_port, metrics, metrics_port=metrics_port)
+            finally:
+                await management.close()
 
     tuning.settle()
     try:

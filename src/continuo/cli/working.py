@@ -9,12 +9,15 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from continuo.cli.failures import Failed
 from continuo.cli.health import health_served
 from continuo.kube.port import Cluster
 from continuo.runtime.leases import LeaderElection
+
+if TYPE_CHECKING:
+    from continuo.telemetry.metrics import Metrics
 
 
 class Worker(Protocol):
@@ -41,7 +44,10 @@ def replica_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
 
-async def work_until_stopped(worker: Worker, identity: str, lease: Lease | None, health_port: int | None) -> None:
+async def work_until_stopped(
+    worker: Worker, identity: str, lease: Lease | None, health_port: int | None, metrics: Metrics | None = None,
+    *, metrics_port: int | None = None,
+) -> None:  # fmt: skip
     """Run until SIGTERM or SIGINT; raises Failed when the lease goes to another replica."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +55,7 @@ async def work_until_stopped(worker: Worker, identity: str, lease: Lease | None,
     work = asyncio.ensure_future(_led(worker.run, identity, lease))
     waiting = asyncio.create_task(stop.wait())
     try:
-        async with health_served(health_port, worker.trouble):
+        async with health_served(health_port, worker.trouble, metrics, metrics_port=metrics_port):
             await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if work.done() and not stop.is_set():
             work.result()
