@@ -1,0 +1,7 @@
+"""Guards: what every decision has to pass, whoever made it, when it comes in and again when it is carried out. Pure."""
+
+from continuo.placement.guards.judging import judge, judge_all, touched
+from continuo.placement.guards.model import Basis, Code, History, Limits, Rejection, State
+from continuo.placement.guards.reading import read_action
+
+__all__ = ["Basis", "Code", "History", "Limits", "Rejection", "State", "judge", "judge_all", "read_action", "touched"]
