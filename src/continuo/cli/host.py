@@ -8,9 +8,12 @@ import logging
 import os
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from continuo.cli import places
+from continuo.cli.failures import Failed
+from continuo.cli.health import listening, traced
 from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.embedded.standins import all_standins, bare, prepare_management
@@ -20,7 +23,11 @@ from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.orchestrator.operator import Operator
 from continuo.orchestrator.settings import Settings
+from continuo.orchestrator.telling import Telling
 from continuo.resources.meta import Object
+from continuo.telemetry.calls import Calls
+from continuo.telemetry.process import process_metrics
+from continuo.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -89,20 +96,23 @@ class Host:
             file.write(self.kubeconfig())
         temporary.replace(path)
 
-    def operator(self, settings: Settings | None = None) -> Operator:
+    def operator(self, settings: Settings | None = None, tracing: Tracing | None = None) -> Operator:
         """The orchestrator of this engine's management cluster, speaking to it as to any other."""
-        return local_operator(self.engine.kubeconfig("management"), settings)
+        return local_operator(self.engine.kubeconfig("management"), settings, tracing)
 
 
-def local_operator(kubeconfig: str, settings: Settings | None = None) -> Operator:
-    """An operator for the management cluster of that kubeconfig (text)."""
-    transports = Transports()
+def local_operator(kubeconfig: str, settings: Settings | None = None, tracing: Tracing | None = None) -> Operator:
+    """An operator for the management cluster of that kubeconfig (text); its metrics are in `telling.metrics`."""
+    metrics = process_metrics("operator")
+    calls = Calls(metrics)
+    transports = Transports(calls)
     management = connect(kubeconfig, name="management", transports=transports)
 
     def workload(text: str, *, name: str) -> object:
         return connect(text, name=name, transports=transports)
 
-    return Operator(management, workload, settings)  # type: ignore[arg-type]
+    telling = Telling(metrics, tracing=tracing, calls=calls)
+    return Operator(management, workload, settings, telling=telling)  # type: ignore[arg-type]
 
 
 def _remembered_port(data: Path | None) -> int | None:
@@ -143,10 +153,27 @@ def merge_kubeconfigs(documents: list[str], names: list[str]) -> str:
     return yaml.safe_dump(merged, sort_keys=False)
 
 
-async def serve(host: Host, *, with_operator: bool, ready: Callable[[], None], stop: asyncio.Event) -> None:
-    """Run the engine until told to stop."""
-    await host.start()
-    operator = host.operator() if with_operator else None
+async def serve(
+    host: Host, *, with_operator: bool, ready: Callable[[], None], stop: asyncio.Event, metrics_port: int | None = None
+) -> None:
+    """Run the engine until told to stop. Metrics and probes are the operator's, on this machine alone."""
+    async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(traced("continuo-operator"))
+        await host.start()
+        operator = host.operator(tracing=tracing) if with_operator else None
+        try:
+            if operator is not None and metrics_port is not None:
+                told = listening(
+                    "--metrics-port", "127.0.0.1", metrics_port, operator.trouble, operator.telling.metrics
+                )
+                await stack.enter_async_context(told)
+        except Failed:
+            await host.stop()
+            raise
+        await _run(host, operator, ready, stop)
+
+
+async def _run(host: Host, operator: Operator | None, ready: Callable[[], None], stop: asyncio.Event) -> None:
     task = asyncio.create_task(operator.run(), name="operator") if operator is not None else None
     waiting = asyncio.create_task(stop.wait())
     try:

@@ -20,7 +20,7 @@ import click
 from continuo.cli import places
 from continuo.cli.bare import bare_clusters
 from continuo.cli.beds import EMBEDDED, KUBERNETES, Beds, bed_options
-from continuo.cli.failures import Failed
+from continuo.cli.failures import BadInput, Failed
 
 if TYPE_CHECKING:
     from continuo.embedded.standins.bare import Bare
@@ -38,6 +38,10 @@ _DATA = click.option(
 @click.option("--cluster", "bare", multiple=True, metavar="NAME[:NODES]", help="Embedded: a bare cluster; repeatable.")
 @bed_options
 @click.option("--operator/--no-operator", default=True, help="Run the controllers in the same process.")
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65535),
+    help="Embedded: serve the controllers' /metrics there, on this machine alone.",
+)  # fmt: skip
 @click.option("--speed", type=click.FloatRange(0.01, 100), help="How fast simulated machines come up; 1 where absent.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -47,6 +51,7 @@ def up(
     port: int | None,
     engine: str,
     operator: bool,
+    metrics_port: int | None,
     speed: float | None,
     bare: tuple[str, ...],
     ready_fd: int | None,
@@ -65,8 +70,11 @@ def up(
         )
     if engine == KUBERNETES:
         beds = beds.chosen(data, lambda line: click.echo(line, err=True))
+    if metrics_port is not None and (engine == KUBERNETES or not operator):
+        raise BadInput("--metrics-port is for the embedded engine with its controllers; others: continuo operator")
     if detach:
         named = [part for text in bare for part in ("--cluster", text)]
+        named += ["--metrics-port", str(metrics_port)] if metrics_port is not None else []
         start_detached(
             data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.arguments(), *named]
         )
@@ -80,7 +88,7 @@ def up(
     if engine == KUBERNETES:
         _real(data, beds, port, operator, ready_fd)
     else:
-        _foreground(data, port, operator, speed or 1.0, ready_fd, wanted)
+        _foreground(data, port, operator, speed or 1.0, ready_fd, wanted, metrics_port)
 
 
 def start_detached(
@@ -113,8 +121,9 @@ def start_detached(
 
 
 def _foreground(
-    data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None, bare: tuple[Bare, ...]
-) -> None:
+    data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None, bare: tuple[Bare, ...],
+    metrics_port: int | None,
+) -> None:  # fmt: skip
     import uvloop
 
     from continuo.cli import tuning
@@ -133,7 +142,10 @@ def _foreground(
 
         try:
             announce = functools.partial(_announce, data, ready_fd)
-            await serve(host, with_operator=operator, ready=lambda: announce(host.server.base_url), stop=stop)
+            await serve(
+                host, with_operator=operator, ready=lambda: announce(host.server.base_url), stop=stop,
+                metrics_port=metrics_port,
+            )  # fmt: skip
         except OSError as error:
             raise Failed(str(error.strerror or error)) from error
         finally:
