@@ -61,10 +61,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The tasks of one orchestration that are under way or failed, and how many there ever were."""
+    """The tasks of one orchestration that are under way or failed, and how many tasks there ever were."""
 
     uid: str
     counter: int = 0
+    events: int = 0
+    """How many events there ever were: the position of the last one."""
     tasks: tuple[TaskStatus, ...] = ()
 
 
@@ -102,7 +104,7 @@ def advance(
             book.begin(work, 1)
     if not book.entries and tuple(book.tasks) == ledger.tasks:
         return ledger, ()
-    return Ledger(ledger.uid, book.counter, tuple(book.tasks)), tuple(book.entries)
+    return Ledger(ledger.uid, book.counter, ledger.events + len(book.entries), tuple(book.tasks)), tuple(book.entries)
 
 
 def unbegun(ledger: Ledger, observed: Iterable[Work]) -> frozenset[tuple[str, str]]:
@@ -240,7 +242,8 @@ class _Book:
         self.entries.append(
             OutboxEntry(
                 id=f"{task.id}/{task.sequence:06d}", type=type_of(task.operation, outcome), subject=task.target,
-                time=stamp(self.now), generation=self.generation, attempt=task.attempt,
+                position=self.ledger.events + len(self.entries) + 1, time=stamp(self.now), generation=self.generation,
+                attempt=task.attempt,
                 percent=100 if outcome is Outcome.SUCCEEDED else task.percent,
                 done=work.done if work is not None else 0, steps=work.steps if work is not None else 0,
                 tries=task.tries, message=_cut(message, WORDS), error=_cut(error, SENTENCE),

@@ -78,9 +78,12 @@ def read(obj: Object) -> tuple[Ledger, tuple[OutboxEntry, ...]]:
     status = obj.get("status") or {}
     tasks, lost = _entries(status.get("tasks"), TaskStatus)
     outbox, _ = _entries(status.get("outbox"), OutboxEntry)
-    counter = status.get("taskCounter")
-    counter = counter if isinstance(counter, int) and counter >= 0 else 0
-    return Ledger(str(obj["metadata"].get("uid") or ""), counter + lost, tuple(tasks)), tuple(outbox)
+    counter, events = (_number(status.get(name)) for name in ("taskCounter", "eventCounter"))
+    return Ledger(str(obj["metadata"].get("uid") or ""), counter + lost, events, tuple(tasks)), tuple(outbox)
+
+
+def _number(found: Any) -> int:
+    return found if isinstance(found, int) and found >= 0 else 0
 
 
 def _entries(found: Any, of: Any) -> tuple[list[Any], int]:
@@ -99,6 +102,7 @@ def written(ledger: Ledger, outbox: Sequence[OutboxEntry]) -> Object:
     """The status fields that hold both; empty lists too, for a merge patch leaves what it does not name."""
     return {
         "taskCounter": ledger.counter,
+        "eventCounter": ledger.events,
         "tasks": [to_builtins(task) for task in ledger.tasks],
         "outbox": [to_builtins(entry) for entry in outbox],
     }

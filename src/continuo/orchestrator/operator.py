@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from continuo.events.publisher import Publisher
 from continuo.federation.model import LinkSettings
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
@@ -30,6 +31,7 @@ from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import derive_status
+from continuo.orchestrator.tasks import Booked, book
 from continuo.orchestrator.telling import Telling
 from continuo.orchestrator.transitions import transitions
 from continuo.orchestrator.world import LiveWorld, member_name
@@ -62,12 +64,14 @@ class Operator:
         instance: str = "continuo",
         clock: Callable[[], float] = time.time,
         executor: Executor | None = None,
+        publisher: Publisher | None = None,
         telling: Telling | None = None,
     ) -> None:
         self.management, self.settings = management, settings or Settings()
         self.link_settings = link_settings or LinkSettings()
         self._clock = clock
         self.executor: Executor = executor or InProcess(self._loop_time, self.settings.write_concurrency)
+        self.publisher = publisher or Publisher()
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self._membership = Membership(connect, self.informers, self._wake)
@@ -114,6 +118,8 @@ class Operator:
             self._membership.register_all(self.world.management())
             log.info("the management cluster is read; working")
             self.events.start()
+            self.publisher.on_confirmed = lambda obj, _worth: self._add(key_of(obj))
+            self.publisher.start()
             await self.controller.run()
         finally:
             health.cancel()
@@ -123,6 +129,7 @@ class Operator:
         await self.controller.stop(grace=2.0)
         await asyncio.gather(*(informer.stop() for informer in self._hub.informers))
         await self._membership.close()
+        await self.publisher.stop()
         await self.events.stop()
 
     # --- what a change means ---------------------------------------------------------------------------------------
@@ -245,18 +252,29 @@ class Operator:
         await self._membership.follow(key, obj, wanted, management)
         with self.telling.stage("observe"):
             snapshot = observe(obj, self.world, orchestration)
-        plan, status = await self._round(snapshot, memory)
-        if snapshot.deleting and not plan.steps and not plan.refusals:
-            await self._release(obj)
+        round_, booked = self._look(snapshot, memory)
+        plan = round_.plan
+        written = await self._write_status(obj, booked.status)
+        if written is None:
+            self._add(key)  # somebody wrote meanwhile: nothing is begun that is not written down
             return Result()
+        self.publisher.take(written)
+        if snapshot.deleting and not plan.steps and not plan.refusals:
+            return await self._leave(written)
+        known = memory.attempts.tried()
+        with self.telling.stage("act"):
+            await self.executor.run(round_)
+        if booked.waiting or memory.attempts.tried() != known:
+            self._add(key)
         if left := left_clusters(snapshot, plan):
             secrets = adopted_secrets(obj, orchestration)
             await self._hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
             self._add(key)
-        await self._write_status(obj, status)
-        return Result(memory.attempts.next_retry(plan, self._loop_time()))
+        waits = (memory.attempts.next_retry(plan, self._loop_time()), booked.next_look)
+        return Result(min((seconds for seconds in waits if seconds is not None), default=None))
 
-    async def _round(self, snapshot: Snapshot, memory: Memory) -> tuple[Plan, Object]:
+    def _look(self, snapshot: Snapshot, memory: Memory) -> tuple[Round, Booked]:
+        """What there is to do, and the status that says so before any of it is done."""
         with self.telling.stage("orient"):
             wanted = memory.oriented(snapshot, self.settings)
         with self.telling.stage("assess"):
@@ -270,12 +288,24 @@ class Operator:
             for name, seen in snapshot.clusters.items()
             if (member := self.fleet.get(member_name(snapshot.key[0], seen.secret))) is not None
         }
-        learn = functools.partial(self._learn, snapshot, memory)
-        with self.telling.stage("act"):
-            await self.executor.run(Round(plan, snapshot, memory.attempts, clients, learn, self.world.management()))
-        now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        memory.attempts.keep_only(plan)
         status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
-        return plan, status
+        uid = str(snapshot.object["metadata"].get("uid"))
+        booked = book(
+            snapshot,
+            wanted,
+            assessment,
+            plan,
+            memory.attempts,
+            status,
+            self.settings,
+            at,
+            self.publisher.confirmed(uid),
+        )
+        learn = functools.partial(self._learn, snapshot, memory)
+        return Round(booked.plan, snapshot, memory.attempts, clients, learn, self.world.management()), booked
 
     def _reserve(self, snapshot: Snapshot, plan: Plan) -> None:
         """Count clusters as being provisioned from the moment they are written, and remember who has to wait."""
@@ -338,20 +368,29 @@ class Operator:
         except Conflict:
             self._add((namespace, name))  # somebody wrote meanwhile: look again with the newer object
 
-    async def _write_status(self, obj: Object, status: Object) -> None:
+    async def _write_status(self, obj: Object, status: Object) -> Object | None:
+        """The object with that status; None where somebody else wrote it, or it went, since we saw it."""
         if status == obj.get("status"):
-            return
+            return obj
         namespace, name = key_of(obj)
+        patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": status}
         try:
             written = await self.management.patch(
-                LOW_LEVEL_ORCHESTRATION, name, {"status": status}, namespace, subresource="status",
-                manager=naming.MANAGER,
-            )  # fmt: skip
-        except NotFound:
-            return
+                LOW_LEVEL_ORCHESTRATION, name, patch, namespace, subresource="status", manager=naming.MANAGER
+            )
+        except (NotFound, Conflict):
+            return None
         self.informers[LOW_LEVEL_ORCHESTRATION].learn(written)
         for event in transitions(obj.get("status") or {}, status):
             self.events.record(obj, event.type, event.reason, event.note)
+        return written
+
+    async def _leave(self, obj: Object) -> Result:
+        """Let go of an orchestration of which nothing is left, once everybody has its last events."""
+        if (wait := self.publisher.pending(obj)) is not None:
+            return Result(wait)
+        await self._release(obj)
+        return Result()
 
     async def _report_invalid(self, obj: Object, error: Invalid) -> None:
         """An object that came in before our CRD: say so and wait for a change."""

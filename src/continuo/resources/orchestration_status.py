@@ -275,6 +275,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
              extra={"list_type": "atomic"}),
     ] = ()  # fmt: skip
     task_counter: Annotated[Count, Meta(description="How many tasks there ever were.")] = None
+    event_counter: Annotated[Count, Meta(description="How many events there ever were.")] = None
     outbox: Annotated[
         tuple[OutboxEntry, ...],
         Meta(max_length=MAX_OUTBOX, description="The last events; older ones are with whoever keeps events.",

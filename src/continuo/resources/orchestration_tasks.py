@@ -53,6 +53,7 @@ class OutboxEntry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     """One event that tells of a change of this status; kept until everybody who asked for events has it."""
 
     id: Annotated[Word, Meta(description="The event's id: TASK/SEQUENCE.")]
+    position: Annotated[Number, Meta(description="Its place among all events of this orchestration, without a gap.")]
     type: Annotated[Word, Meta(description="Its type, such as `dev.continuo.cluster.create.started.v1`.")]
     subject: Annotated[Annotated[str, Meta(max_length=253)], Meta(description="What it is about: `cluster/green`.")]
     time: Annotated[Moment, Meta(description="When it happened.")]
