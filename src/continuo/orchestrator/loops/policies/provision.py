@@ -14,7 +14,7 @@ import msgspec
 
 from continuo.orchestrator.loops.model import Amounts, ClusterView, ComponentView, LoopInput, LoopOutput, Memory
 from continuo.orchestrator.loops.policies import room
-from continuo.orchestrator.loops.policies.removal import Removal, removal
+from continuo.orchestrator.loops.policies.removal import Busy, Removal, removal
 from continuo.orchestrator.loops.policies.suits import unsuitable
 from continuo.resources.loop import DecidedAction, Operation
 from continuo.resources.orchestration import ClusterPhase, LoopStage
@@ -54,7 +54,7 @@ def provision(given: LoopInput, loop: ProvisionCluster) -> LoopOutput:
     bins = _bins(own, given, size)
     told, created = _fill(asking, bins, size, loop, given)
     offered = _offered(given, bins)
-    going = removal(given, loop, own, _busy(bins, offered, given.now - timedelta(seconds=loop.remove_after)))
+    going = removal(given, loop, own, _busy(bins, offered, given.now, timedelta(seconds=loop.remove_after)))
     memory = _memory(given.memory, given.now, going, offered)
     text = _observation(len(given.unplaced), len(own), loop)
     if created:
@@ -202,8 +202,9 @@ def _why(created: list[Bin]) -> str:
     parts = []
     for bin_ in created:
         paths = [component.path for component in bin_.taken]
-        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-        parts.append(f"{', '.join(paths[:3])}{more} fit{'s' if len(paths) == 1 else ''} nowhere: {bin_.name} for it")
+        named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+        verb, them = ("fits", "it") if len(paths) == 1 else ("fit", "them")
+        parts.append(f"{named} {verb} nowhere: {bin_.name} for {them}")
     return "; ".join(parts)
 
 
@@ -213,11 +214,17 @@ def _offered(given: LoopInput, bins: list[Bin]) -> dict[str, datetime]:
     return {path: given.memory.since.get(f"{OFFERED}{path}", given.now) for path in paths}
 
 
-def _busy(bins: list[Bin], offered: dict[str, datetime], long_ago: datetime) -> frozenset[str]:
+def _busy(bins: list[Bin], offered: dict[str, datetime], now: datetime, patience: timedelta) -> Busy:
     """The clusters that are still to be taken by somebody; not for ever, if nobody does."""
-    return frozenset(
-        bin_.name for bin_ in bins if any(bin_.coming or offered[c.path] > long_ago for c in bin_.taken)
-    )  # fmt: skip
+    ends = {
+        bin_.name: max(offered[c.path] for c in bin_.taken) + patience
+        for bin_ in bins
+        if bin_.taken and not bin_.coming
+    }
+    return Busy(
+        frozenset(bin_.name for bin_ in bins if bin_.coming and bin_.taken),
+        {name: end for name, end in ends.items() if end > now},
+    )
 
 
 def _memory(memory: Memory, now: datetime, going: Removal, offered: dict[str, datetime]) -> Memory:

@@ -29,20 +29,32 @@ class Removal:
         return any(action.op is Operation.DELETE_CLUSTER for action in self.actions)
 
 
-def removal(given: LoopInput, loop: ProvisionCluster, own: list[ClusterView], busy: frozenset[str]) -> Removal:
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Clusters that have to stay although they are empty."""
+
+    reserved: frozenset[str]
+    """On their way for a component: they do not even count as empty."""
+    offered: Mapping[str, datetime]
+    """There for a component that placement may still put on them: until when."""
+
+
+def removal(given: LoopInput, loop: ProvisionCluster, own: list[ClusterView], busy: Busy) -> Removal:
     """Clusters that have been empty for `remove-after`, else the components of one that could be."""
     since = _moving(given)
     idle: dict[str, list[DecidedAction]] = {}
     for cluster in own:
-        if cluster.spec is None or cluster.name in busy:
+        if cluster.spec is None or cluster.name in busy.reserved:
             continue
         emptied = _emptied(given, loop, cluster, own)
         if emptied is not None:
             idle[cluster.name] = emptied
             since[f"{IDLE}{cluster.name}"] = given.memory.since.get(f"{IDLE}{cluster.name}", given.now)
     wait = timedelta(seconds=loop.remove_after)
-    due = {name: moves for name, moves in idle.items() if given.now - since[f"{IDLE}{name}"] >= wait}
-    later = [since[f"{IDLE}{name}"] + wait for name in idle if name not in due]
+    over = {name for name in idle if given.now - since[f"{IDLE}{name}"] >= wait}
+    due = {name: moves for name, moves in idle.items() if name in over and name not in busy.offered}
+    later = [since[f"{IDLE}{name}"] + wait for name in idle if name not in over]
+    later += [busy.offered[name] for name in over & busy.offered.keys()]
     found = _due(given, due, loop.remove_after, since)
     return Removal(found.actions, found.reason, found.message, min(later, default=None), since)
 
