@@ -1,0 +1,195 @@
+"""An orchestration as a placement problem: its clusters are the sites, all of its components the parts. Pure.
+
+Pinned components are parts too: others want to be beside them, near them or away from them, and they take room.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from continuo.orchestrator import naming
+from continuo.orchestrator.capacity import NOTHING, amounts
+from continuo.orchestrator.effective import default_place
+from continuo.orchestrator.loops.model import Amounts
+from continuo.placement.model import Budget, Part, Path, Problem, Room, Site, Talk
+from continuo.resources.loop import AdjustmentSpec
+from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec, PlacementSpec, Spec
+from continuo.resources.orchestration_places import ComponentPlacement, Domain, Geolocation
+
+if TYPE_CHECKING:
+    from continuo.orchestrator.assess import Assessment
+    from continuo.orchestrator.observe import ClusterSeen, Snapshot
+
+_UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "µs": 0.001}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is known of one cluster."""
+
+    size: Amounts = NOTHING
+    free: Amounts = NOTHING
+    """Without what the orchestration's own components asked for."""
+    reason: str = ""
+    """Why it takes nothing; empty where it does."""
+
+
+def part_id(key: tuple[str, str], path: str) -> str:
+    """The part of a component (APPLICATION/COMPONENT) of the orchestration (namespace, name)."""
+    return f"{key[0]}/{key[1]}/{path}"
+
+
+def path_of(part: str) -> str:
+    """The component of a part: APPLICATION/COMPONENT."""
+    return "/".join(part.split("/")[2:])
+
+
+def problem_of(
+    key: tuple[str, str],
+    spec: Spec,
+    adjustment: AdjustmentSpec,
+    grounds: Mapping[str, Ground],
+    latencies: Mapping[tuple[str, str], str],
+    *,
+    movable: Iterable[str] | None = None,
+    avoid: frozenset[str] = frozenset(),
+    exact: bool = False,
+) -> Problem:
+    """The problem of an orchestration as it is carried out (`spec`).
+
+    `movable` names the components that may change their place (None: all that leave the choice); those among them that
+    their declaration pins are taken as free, for a while away from home. Clusters of `avoid` take nothing.
+    """
+    how = spec.placement or PlacementSpec()
+    freed = frozenset(movable or ())
+    parts = [_part(key, spec, adjustment, app, component, freed) for app in spec.apps for component in app.components]
+    return Problem(
+        sites=tuple(_site(cluster, grounds.get(cluster.name, Ground(reason="nothing is known of it")), avoid)
+                    for cluster in spec.clusters),
+        parts=tuple(parts),
+        paths=tuple(_paths(latencies)),
+        talks=tuple(_talk(key, app, n) for app in spec.apps for n in range(len(app.link_requirements))),
+        budgets=tuple(Budget(owner=b.owner, cost=b.cost, carbon=b.carbon) for b in how.budgets),
+        weights=how.weights,
+        movable=None if movable is None else frozenset(part_id(key, path) for path in freed),
+        exact_within=float(how.exact_within) if exact else 0.0,
+    )  # fmt: skip
+
+
+def _site(cluster: ClusterSpec, ground: Ground, avoid: frozenset[str]) -> Site:
+    reason = "it is to be left" if cluster.name in avoid and not ground.reason else ground.reason
+    cost, where = cluster.cost, cluster.location or Geolocation()
+    return Site(
+        name=cluster.name, tier=cluster.tier, provider=str(cluster.provider), datacenter=cluster.datacenter,
+        region=where.region, country=where.country, city=where.city,
+        latitude=_degrees(where.latitude), longitude=_degrees(where.longitude), labels=cluster.labels,
+        free=room(ground.free), size=room(ground.size),
+        cost_cpu=cost.cpu if cost else 0.0, cost_memory=cost.memory if cost else 0.0,
+        cost_gpu=cost.gpu if cost else 0.0, carbon_cpu=cost.carbon if cost else 0.0,
+        available=not reason, reason=reason,
+    )  # fmt: skip
+
+
+def room(amount: Amounts) -> Room:
+    """Amounts as placement writes them; what is overdrawn is nothing."""
+    return Room(
+        cpu_millis=max(0, amount.cpu_millis), memory_bytes=max(0, amount.memory_bytes), gpus=max(0, amount.gpus)
+    )
+
+
+def _degrees(text: str | None) -> float | None:
+    return float(text) if text is not None else None
+
+
+def asks(component: ComponentSpec) -> Amounts:
+    """What one pod of a component asks for."""
+    return amounts(component.resources.requests) if component.resources else Amounts()
+
+
+def _part(
+    key: tuple[str, str], spec: Spec, adjustment: AdjustmentSpec, app: AppSpec, component: ComponentSpec,
+    freed: frozenset[str],
+) -> Part:  # fmt: skip
+    path = f"{app.name}/{component.name}"
+    place = default_place(app, component, {cluster.name: cluster for cluster in spec.clusters})
+    moved = next((entry for entry in adjustment.places if entry.component == path), None)
+    bounds = component.placement
+    part = Part(
+        id=part_id(key, path), owner=app.owner, room=room(asks(component).times(component.replicas)),
+        pinned=place if bounds is None and path not in freed else None,
+        current=place, home=moved.home if moved else None,
+    )  # fmt: skip
+    return part if bounds is None else _bounded(part, key, app, component, bounds)
+
+
+def _bounded(
+    part: Part, key: tuple[str, str], app: AppSpec, component: ComponentSpec, bounds: ComponentPlacement
+) -> Part:
+    own = {other.name: part_id(key, f"{app.name}/{other.name}") for other in app.components}
+    spread = bounds.spread
+    return replace(
+        part,
+        hint=component.placement_hint, labels=bounds.clusters, locations=bounds.locations,
+        beside=tuple(own[name] for name in bounds.beside if name in own),
+        apart_from=tuple(own[name] for name in bounds.apart_from if name in own),
+        spread_group=f"{app.name}/{spread.group}" if spread else None,
+        spread_across=spread.across if spread else Domain.CLUSTER,
+        max_skew=spread.max_skew if spread else 1,
+    )  # fmt: skip
+
+
+def _talk(key: tuple[str, str], app: AppSpec, number: int) -> Talk:
+    asked = app.link_requirements[number]
+    return Talk(
+        name=f"{app.name}/{asked.name}", members=tuple(part_id(key, f"{app.name}/{m}") for m in asked.members),
+        latency_ms=asked.latency_ms, jitter_ms=asked.jitter_ms, bandwidth_bps=asked.bandwidth_bps,
+    )  # fmt: skip
+
+
+def milliseconds(text: str) -> float | None:
+    """`1.9ms` as a number; None where it is no duration."""
+    found = re.fullmatch(r"([0-9.]+)\s*(ms|µs|us|s)", text)
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+def _paths(latencies: Mapping[tuple[str, str], str]) -> Iterable[Path]:
+    for pair, text in sorted(latencies.items()):
+        first, second = naming.pair(*pair)
+        if (latency := milliseconds(text)) is not None:
+            yield Path(a=first, b=second, latency_ms=latency, measured=True)
+
+
+# --- from a round ------------------------------------------------------------------------------------------------------
+
+
+def grounds_of(snapshot: Snapshot, assessment: Assessment) -> dict[str, Ground]:
+    """What a round shows of every cluster."""
+    return {
+        spec.name: _ground(snapshot, spec, snapshot.clusters.get(spec.name), assessment)
+        for spec in snapshot.orchestration.spec.clusters
+    }
+
+
+def _ground(snapshot: Snapshot, spec: ClusterSpec, seen: ClusterSeen | None, assessment: Assessment) -> Ground:
+    if spec.simulated:
+        return Ground(reason="its machines are simulated, nothing runs there")
+    state = assessment.clusters.get(spec.name)
+    if seen is None or state is None:
+        return Ground(reason="it does not exist yet")
+    capacity = seen.workload.capacity
+    if capacity is None or not state.usable:
+        return Ground(reason=f"it is {state.phase}" + (f" ({state.message})" if state.message else ""))
+    ours = seen.workload.ours(snapshot.key)
+    ground = Ground(capacity.allocatable, capacity.allocatable - capacity.requested + ours)
+    if capacity.cordoned:
+        return Ground(ground.size, ground.free, "all of its nodes are cordoned")
+    if not capacity.usable_nodes:
+        return Ground(ground.size, ground.free, "none of its nodes is ready and takes pods")
+    if str(state.phase) == "InstallingPackages":
+        return Ground(ground.size, ground.free, f"its packages are being installed ({state.message})")
+    return ground
