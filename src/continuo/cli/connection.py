@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from continuo.cli import places
+
+if TYPE_CHECKING:
+    from continuo.kube.transport import CallObserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,17 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[Any]:
-    """The management cluster's client, closed at the end."""
+async def connected(target: Target, calls: CallObserver | None = None) -> AsyncIterator[Any]:
+    """The management cluster's client, closed at the end. `calls`: told of every call."""
     from continuo.kube.config import connect
+    from continuo.kube.transport import Transports
 
     source = target.source()
     if source is not None and not source.exists():
         from continuo.cli.failures import BadInput
 
         raise BadInput(f"kubeconfig {source} does not exist")
-    cluster = connect(source, context=target.context, name="management")
+    cluster = connect(source, context=target.context, name="management", transports=Transports(calls))
     try:
         yield cluster
     finally:

@@ -17,6 +17,7 @@ import click
 from continuo.cli.catalog_running import Wish, catalog_running, running_options
 from continuo.cli.connection import Target, connected, namespace_of, target_options
 from continuo.cli.failures import BadInput, Failed, run_server
+from continuo.cli.health import traced
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -72,20 +73,23 @@ async def server(
     """Serve the HTTP API (AMF) until stopped: TOSCA blueprints in, applications of an orchestration out."""
     from continuo.server.app import create_app, make_parts
     from continuo.server.subjects import Policy
+    from continuo.telemetry.calls import Calls
+    from continuo.telemetry.process import process_metrics
 
     tls = tls_context(host, tls_cert, tls_key, insecure)
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it tells every step of its start
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(connected(target))
+        metrics, tracing = process_metrics("server"), await stack.enter_async_context(traced("continuo-server"))
+        cluster = await stack.enter_async_context(connected(target, Calls(metrics)))
         gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
         namespace = namespace_of(target, cluster)
         parts = make_parts(
             cluster, gate, namespace=namespace, orchestration=orchestration, schedulers=frozenset(schedulers)
         )
         offers, sockets = await _catalog(stack, wish, gate)
-        app = create_app(parts, offers)
+        app = create_app(parts, offers, metrics, tracing)
         await serve(app, host, port, tls, f"the orchestrations of namespace {namespace}", sockets=sockets)
 
 

@@ -85,7 +85,7 @@ class Operator:
         self.controller: Controller[Key] = Controller(
             "orchestrator", look, workers=workers, observer=self.telling.controllers
         )
-        self.telling.follow(self._hub, self.fleet, self.controller)
+        self.telling.follow(self._hub, self.fleet, self.controller, self.publisher)
         self.events = EventRecorder(management, "continuo", instance)
         self._memory: dict[Key, Memory] = {}
         self._queued: set[Key] = set()

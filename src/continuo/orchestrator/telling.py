@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from prometheus_client.core import Metric
 
+from continuo.events.publisher import Publisher
 from continuo.resources.loop import DECISION
 from continuo.resources.meta import Key, Object, annotations_of, is_true, key_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -15,7 +16,7 @@ from continuo.runtime.clusterset import ClusterSet, Member, Membership
 from continuo.runtime.controller import Controller, Result
 from continuo.telemetry import families as f
 from continuo.telemetry.calls import Calls, server_label
-from continuo.telemetry.changes import decided, escalated, phases_left, tasks_ended
+from continuo.telemetry.changes import decided, escalated, parts_of, phases_left, tasks_ended
 from continuo.telemetry.latency import Jitter, seconds
 from continuo.telemetry.metrics import Metrics, Tally
 from continuo.telemetry.orchestrations import Measured, tally
@@ -45,11 +46,15 @@ class Telling:
         """The trace that each orchestration was last settled under: what comes later is no part of it."""
         self._phases = self.metrics.histogram(f.PHASE_SECONDS)
         self._tasks, self._task_seconds = self.metrics.counter(f.TASKS), self.metrics.histogram(f.TASK_SECONDS)
+        self._publisher: Publisher | None = None
+        self._dropped = self.metrics.counter(f.EVENTS_DROPPED)
         self._escalations, self._decisions = self.metrics.counter(f.ESCALATIONS), self.metrics.counter(f.DECISIONS)
 
-    def follow(self, hub: Member, fleet: ClusterSet, controller: Controller[Key]) -> None:
+    def follow(self, hub: Member, fleet: ClusterSet, controller: Controller[Key], publisher: Publisher) -> None:
         """Tell of what these hold, from now on. Call it once, before they are started."""
         self._followed.append(controller)
+        self._publisher = publisher
+        self.metrics.collect("the events", lambda: self._events(publisher).metrics())
         self._members = lambda: (hub, *fleet)
         orchestrations = hub.cache(LOW_LEVEL_ORCHESTRATION)
         self.metrics.collect("the orchestrations", lambda: self._state(orchestrations))
@@ -108,6 +113,15 @@ class Telling:
             told.put(f.CACHED, (server,), sum(len(informer.cache) for informer in member.informers))
         return told
 
+    @staticmethod
+    def _events(publisher: Publisher) -> Tally:
+        told = Tally((f.EVENTS_PUBLISHED, f.EVENTS_BACKLOG))
+        for sink, count in publisher.published().items():
+            told.put(f.EVENTS_PUBLISHED, (sink,), count)
+        for sink, count in publisher.backlog().items():
+            told.put(f.EVENTS_BACKLOG, (sink,), count)
+        return told
+
     # --- what happened ---
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
@@ -125,6 +139,17 @@ class Telling:
             self._task_seconds.labels(operation).observe(lasted)
         for reason in escalated(old, new):
             self._escalations.labels(reason).inc()
+        for operation in self._lost(old, new):
+            self._dropped.labels(operation).inc()
+
+    def _lost(self, old: Object, new: Object) -> Iterator[str]:
+        """The operations of events that left the outbox before every sink had them."""
+        kept = {entry["id"] for entry in (new.get("status") or {}).get("outbox") or ()}
+        left = [entry for entry in (old.get("status") or {}).get("outbox") or () if entry["id"] not in kept]
+        had = self._publisher.confirmed(str(old["metadata"].get("uid"))) if left and self._publisher is not None else ()
+        for entry in left:
+            if entry["id"] not in had:
+                yield parts_of(entry.get("type") or "")[0]
 
     def _decided(self, synced: asyncio.Event) -> Callable[[Object | None, Object | None], None]:
         def changed(old: Object | None, new: Object | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,9 +18,14 @@ from continuo.server.orchestrations import Orchestrations
 from continuo.server.routes.applications import applications_router
 from continuo.server.routes.blueprints import blueprints_router
 from continuo.server.routes.health import health_router
+from continuo.server.routes.metrics import metrics_router
 from continuo.server.routes.scheduler import scheduler_router
 from continuo.server.scheduler.parts import SCHEDULERS, SchedulerParts, make_scheduler
 from continuo.server.subjects import Gate, Subject
+from continuo.telemetry.asgi import Watched
+from continuo.telemetry.families import BLUEPRINT_PROBLEMS
+from continuo.telemetry.metrics import Metrics
+from continuo.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from continuo.server.catalog_face import CatalogParts
@@ -49,9 +54,12 @@ def make_parts(
     return Parts(applications, make_scheduler(cluster, store, gate, groups=schedulers), gate)
 
 
-def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
+def create_app(
+    parts: Parts, catalog: CatalogParts | None = None, metrics: Metrics | None = None, tracing: Tracing | None = None
+) -> FastAPI:
     """The whole face, with the catalog where there is one, which somebody else keeps running.
 
+    Requests are measured in `metrics`, which administrators may read at `/metrics`.
     Its lifespan follows the management cluster.
     """
 
@@ -82,6 +90,21 @@ def create_app(parts: Parts, catalog: CatalogParts | None = None) -> FastAPI:
         from continuo.server.catalog_app import include_catalog
 
         include_catalog(app, catalog)
+    told = metrics or Metrics()
+    app.include_router(metrics_router(told, parts.gate))
+    parts.applications.on_problems = _counting(told)
     handle_failures(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Watched, metrics=told, tracing=tracing)
     return app
+
+
+def _counting(metrics: Metrics) -> Callable[[Iterable[str]], None]:
+    """Count what is wrong with blueprints, by code."""
+    found = metrics.counter(BLUEPRINT_PROBLEMS)
+
+    def count(codes: Iterable[str]) -> None:
+        for code in codes:
+            found.labels(code).inc()
+
+    return count

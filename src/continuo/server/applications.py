@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
@@ -19,6 +19,7 @@ from continuo.server.orchestrations import Orchestrations
 from continuo.server.preconditions import IfMatch
 from continuo.server.problems import Problem
 from continuo.server.subjects import Policy, Subject
+from continuo.telemetry.tracing import span
 from continuo.tosca.clusters import targets
 from continuo.tosca.convert import Conversion, Options, convert_text
 
@@ -49,6 +50,8 @@ class Applications:
         self._converting = asyncio.Semaphore(self.CONVERSIONS)
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._sweeper: Controller[Key] = Controller("amf-sweeper", self._sweep, workers=1)
+        self.on_problems: Callable[[Iterable[str]], None] = lambda _: None
+        """Told the codes of what is found in each blueprint."""
 
     # --- life ---------------------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -271,7 +274,10 @@ class Applications:
             prefix=f"{obj['metadata']['name']}-",
         )
         async with self._converting:
-            return await asyncio.to_thread(convert_text, submission.blueprint, options, file="blueprint")
+            with span("convert blueprint"):
+                converted = await asyncio.to_thread(convert_text, submission.blueprint, options, file="blueprint")
+        self.on_problems(problem.code for problem in converted.problems)
+        return converted
 
     def _lock(self, orchestration: str, app: str) -> asyncio.Lock:
         """One change of an application at a time: its Secrets and its entry belong together."""

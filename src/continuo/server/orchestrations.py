@@ -19,6 +19,7 @@ from continuo.runtime.informer import Watch
 from continuo.runtime.sharing import SharedInformer
 from continuo.server.entries import GOING, Entry, entries, handles, owners
 from continuo.server.problems import busy
+from continuo.telemetry.tracing import ANNOTATION, traceparent
 
 ATTEMPTS = 24
 """How often a write is decided anew; each time somebody else's write succeeded."""
@@ -97,7 +98,7 @@ class Orchestrations:
                 entry = decide(current)
                 if entry is None:
                     return current
-                body = self._body(current, spec={"apps": [entry]})
+                body = self._body(current, annotations=_trace(), spec={"apps": [entry]})
                 try:
                     written = await self._cluster.apply(body, manager=manager_of(entry["name"]), dry_run=dry_run)
                 except Conflict:
@@ -187,6 +188,12 @@ class Orchestrations:
     def _lock(self, name: str) -> asyncio.Lock:
         """One writer of this process at a time: they would only make each other decide anew."""
         return self._locks.setdefault(name, asyncio.Lock())
+
+
+def _trace() -> Object | None:
+    """Whoever carries the change out goes on in the trace of the request that asked for it."""
+    trace = traceparent()
+    return {ANNOTATION: trace} if trace is not None else None
 
 
 def _version(obj: Object) -> int:

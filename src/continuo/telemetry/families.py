@@ -92,7 +92,9 @@ QUEUE_DEPTH = Family("continuo_workqueue_depth", "gauge", "Objects that wait to 
 QUEUE_SECONDS = Family(
     "continuo_workqueue_queue_duration_seconds", "histogram", "How long they wait.", ("controller",), QUICK
 )
-QUEUE_RETRIES = Family("continuo_workqueue_retries_total", "counter", "Looks that were put off.", ("controller",))
+QUEUE_RETRIES = Family(
+    "continuo_workqueue_retries_total", "counter", "Looks that are tried again after an error.", ("controller",)
+)
 STAGE_SECONDS = Family(
     "continuo_loop_stage_duration_seconds", "histogram", "How long a stage of the closed loop takes.", ("stage",), QUICK
 )
@@ -127,10 +129,13 @@ DECISIONS = Family(
 )
 
 # --- events ---
-EVENTS_PUBLISHED = Family("continuo_events_published_total", "counter", "Events that sinks took.", ("sink", "type"))
+EVENTS_PUBLISHED = Family("continuo_events_published_total", "counter", "Events that sinks took.", ("sink",))
 EVENTS_BACKLOG = Family("continuo_events_backlog", "gauge", "Events that a sink has not taken yet.", ("sink",))
 EVENTS_DROPPED = Family(
-    "continuo_events_dropped_total", "counter", "Events of progress that made room for others.", ("type",)
+    "continuo_events_dropped_total",
+    "counter",
+    "Events that made room for others before every sink had them.",
+    ("operation",),
 )
 
 # --- HTTP ---

@@ -48,9 +48,9 @@ class Span:
         return self._inner.get_span_context().trace_flags.sampled
 
     def set(self, **attributes: str | int | float | bool) -> None:
-        """Say more about the step; `_` in names becomes `.`."""
+        """Say more about the step; in names `_` becomes `.`, and `__` becomes `_`."""
         for name, value in attributes.items():
-            self._inner.set_attribute(name.replace("_", "."), value)
+            self._inner.set_attribute("_".join(part.replace("_", ".") for part in name.split("__")), value)
 
     def rename(self, name: str) -> None:
         """Call it what is only known afterwards."""

@@ -29,7 +29,7 @@ class Controllers:
         for result in ("done", "again", "failed"):
             self._ended.labels(controller, result).inc(result == outcome)
         self._errors.labels(controller).inc(outcome == "failed")
-        self._retries.labels(controller).inc(outcome != "done")
+        self._retries.labels(controller).inc(outcome == "failed")
 
     def _tally(self) -> Tally:
         told = Tally((f.QUEUE_DEPTH,))
