@@ -25,6 +25,9 @@ AT_ONCE = 128
 MOST_TASKS = 768
 """Tasks in one ledger; what would be more waits until others have ended."""
 
+STRIDE = 10
+"""Percent: how far a task gets between two events that say nothing else."""
+
 SENTENCE, WORDS = 512, 240
 _UID = 12
 
@@ -227,7 +230,7 @@ class _Book:
         known = replace(task, told=work.tries if work.failure else 0, tries=task.tries + failing)
         if failing:
             return self._tell(replace(known, percent=percent), Outcome.PROGRESS, work, error=work.failure)
-        if percent != task.percent:
+        if percent // STRIDE > task.percent // STRIDE:
             return self._tell(replace(known, percent=percent), Outcome.PROGRESS, work, message=work.detail)
         return known
 

@@ -145,10 +145,10 @@ def _clusters(desk: _Desk) -> Iterator[Work]:
         if state.usable and state.nodes_ready and key not in desk.steps and not refused:
             continue
         made = seen.snapshot.clusters[name].cluster is not None
-        done = sum(state.control_plane) and 1 + state.control_plane[0] + state.workers[0]
+        ready, desired = state.control_plane[0] + state.workers[0], state.control_plane[1] + state.workers[1]
         yield desk.work(
             _cluster_operation(desk.steps.get(key, []), made), key[0], within=within, refused=refused,
-            done=done or int(made), steps=1 + wanted.spec.control_plane_count + wanted.spec.worker_machine_count,
+            done=ready if ready < desired else 0, steps=max(1, desired),  # what shrinks, or is replaced, has no measure
             wish=naming.digest(encode(wanted.spec), 16), detail=state.message,
         )  # fmt: skip
     for name, found in seen.snapshot.clusters.items():
@@ -202,7 +202,7 @@ def _links(desk: _Desk) -> Iterator[Work]:
         made = progress.phase in (LinkPhase.CONNECTED, LinkPhase.DEGRADED)
         operation = "link.remove" if not wanted else "link.repair" if made else "link.establish"
         yield desk.work(
-            operation, target, within=within, done=progress.steps_done, steps=progress.steps_total,
+            operation, target, within=within, done=0 if made else progress.steps_done, steps=progress.steps_total,
             detail=progress.message,
         )  # fmt: skip
     for pair, link in seen.wanted.links.items():
@@ -277,11 +277,11 @@ def _components(desk: _Desk) -> Iterator[Work]:
             continue
         if _phases(desk.seen.status, app).get(name) == AppPhase.RUNNING and (target, "") not in desk.steps:
             continue
-        spec = wanted.components[name].spec
+        spec, state = wanted.components[name].spec, desk.seen.assessment.components[(app, name)]
         yield desk.work(
             "component.move" if path in desk.moving else "component.scale", target, within=wanted.spec.deploy_within,
             refused=desk.refused(f"component {path}"), tenant=wanted.spec.owner,
-            done=desk.seen.assessment.components[(app, name)].ready, steps=max(1, spec.replicas),
+            done=state.ready if state.settled else 0, steps=max(1, spec.replicas),
             wish=naming.digest([wanted.components[name].cluster, spec.replicas], 16),
         )  # fmt: skip
 
