@@ -2,6 +2,19 @@
 
 from continuo.placement.guards.judging import judge, judge_all, touched
 from continuo.placement.guards.model import Basis, Code, History, Limits, Rejection, State
+from continuo.placement.guards.policies import needs_approval
 from continuo.placement.guards.reading import read_action
 
-__all__ = ["Basis", "Code", "History", "Limits", "Rejection", "State", "judge", "judge_all", "read_action", "touched"]
+__all__ = [
+    "Basis",
+    "Code",
+    "History",
+    "Limits",
+    "Rejection",
+    "State",
+    "judge",
+    "judge_all",
+    "needs_approval",
+    "read_action",
+    "touched",
+]

@@ -23,9 +23,6 @@ def may_create(state: State, action: DecidedAction, limits: Limits) -> Rejection
     if name in state.told:
         said = f"cluster {name} is still being removed: choose another name, or wait until it is gone"
         return Rejection(Code.NAME_TAKEN, said)
-    held = [policy for policy in state.declared.policies if policy.provision_cluster is not None and policy.hold]
-    if held:
-        return Rejection(Code.HELD, f"policy {held[0].name}, which creates clusters, is on hold: release it")
     extra = len(state.clusters) - len(state.owned)
     if extra >= limits.on_demand:
         said = f"{extra} clusters were created on demand, the most there may be: delete one that is not used"
@@ -79,8 +76,6 @@ def _bounds(state: State, name: str, wanted: int, limits: Limits) -> Rejection |
     bounded = False
     for policy in state.policies(cluster=name):
         scale = policy.scale_cluster
-        if policy.hold:
-            return Rejection(Code.HELD, f"policy {policy.name} is on hold: nobody resizes {name} until it is released")
         if scale is not None and not scale.min <= wanted <= scale.max:
             said = f"policy {policy.name} keeps {name} between {scale.min} and {scale.max} workers, not {wanted}"
             return Rejection(Code.OUT_OF_BOUNDS, said)
@@ -114,10 +109,6 @@ def may_delete(state: State, action: DecidedAction) -> Rejection | None:
             f"{name} was declared, so it is its writer's to delete: only clusters created on demand are a scheduler's"
         )
         return Rejection(Code.CLUSTER_DECLARED, said)
-    made = {entry.cluster.name: entry.policy for entry in state.adjustment.clusters}
-    held = [policy.name for policy in state.declared.policies if policy.hold and policy.name == made.get(name)]
-    if held:
-        return Rejection(Code.HELD, f"policy {held[0]}, which created {name}, is on hold: release it")
     there = [*state.on(name), *(f"application {app.name}" for app in state.carried.apps if app.cluster == name)]
     if there:
         more = f" and {len(there) - 3} more" if len(there) > 3 else ""

@@ -12,8 +12,6 @@ from continuo.placement.reasons import Cause, Refusal
 from continuo.placement.tally import Tally
 from continuo.resources.loop import DecidedAction, Operation
 from continuo.resources.orchestration import ClusterPhase, ClusterSpec, ClusterStatus
-from continuo.resources.orchestration_policies import Failover
-from continuo.resources.selectors import selects
 
 MOST_REPLICAS = 100
 PLACING = (Operation.PLACE_COMPONENT, Operation.MIGRATE_COMPONENT)
@@ -45,14 +43,6 @@ def _movable(state: State, action: DecidedAction, path: str) -> Rejection | None
         return Rejection(Code.UNPLACED, f"{path} has no place that it could leave: give it one with placeComponent")
     if here == action.cluster:
         return Rejection(Code.UNCHANGED, f"{path} is on {here} already")
-    return _failover_holds(state, path, here) if here is not None else None
-
-
-def _failover_holds(state: State, path: str, here: str) -> Rejection | None:
-    labels = state.clusters[here].labels if here in state.clusters else {}
-    for policy in state.declared.policies:
-        if policy.hold and isinstance(policy.failover, Failover) and selects(policy.failover.clusters, labels):
-            return Rejection(Code.HELD, f"policy {policy.name} holds what leaves {here}, where {path} is: release it")
     return None
 
 
@@ -98,8 +88,6 @@ def may_scale(state: State, action: DecidedAction) -> Rejection | None:
         return Rejection(Code.OUT_OF_BOUNDS, f"replicas is {wanted}: a component has at most {MOST_REPLICAS}")
     for policy in state.policies(component=path):
         scale = policy.scale_component
-        if policy.hold:
-            return Rejection(Code.HELD, f"policy {policy.name} is on hold: nobody scales {path} until it is released")
         if scale is not None and not scale.min <= wanted <= scale.max:
             said = (
                 f"policy {policy.name} keeps {path} between {scale.min} and {scale.max} pods, and {wanted} is outside"

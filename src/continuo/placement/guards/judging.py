@@ -9,6 +9,7 @@ from continuo.placement.guards.clusters import may_create, may_delete, may_resiz
 from continuo.placement.guards.components import PLACING, judge_room, may_place, may_scale
 from continuo.placement.guards.links import may_link, may_unlink
 from continuo.placement.guards.model import Basis, Code, History, Judged, Limits, Rejection, State, pair
+from continuo.placement.guards.policies import held
 from continuo.resources.loop import DecidedAction, Operation
 
 Subject: TypeAlias = tuple[str, ...]
@@ -71,7 +72,7 @@ def _alone(judged: Judged, action: DecidedAction) -> Rejection | None:
         return Rejection(Code.DELETING, f"orchestration {state.name} is being deleted: nothing is decided about it")
     if state.declared.paused:
         return Rejection(Code.PAUSED, f"orchestration {state.name} is paused: nothing is changed until it is resumed")
-    return _allowed(judged, action) or _stale(judged, action) or _opened(state, action)
+    return _allowed(judged, action) or held(state, action) or _stale(judged, action) or _opened(state, action)
 
 
 def _allowed(judged: Judged, action: DecidedAction) -> Rejection | None:

@@ -1,0 +1,142 @@
+"""Ruin and recreate: take a few related units out, put them back, keep what is better or not much worse.
+
+The search is bounded by rounds, never by seconds, and its randomness is a seed: the same problem has the same answer on a
+slow machine and a fast one. What fits nowhere comes first: it may push others aside.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from continuo.placement.insertion import insert, place_best
+from continuo.placement.state import State
+
+LOYALTY = 1e6
+"""What it costs that a unit leaves where it is well, unless places may be improved: more than all else together."""
+LARGEST = 10
+"""Units that are taken out at once, at most."""
+WARM, COLD = 0.3, 0.003
+"""How much worse a change may be at first, and at last: as a share of what one unit costs."""
+
+
+class Search:
+    """The places of a state, and how good they are."""
+
+    def __init__(self, state: State, absent: Sequence[int], seed: int) -> None:
+        self.state = state
+        self.absent = sorted(absent)
+        self.random = random.Random(seed)
+        self.total = 0.0
+        """What all placed units cost, less a constant."""
+        self.best = (len(self.absent), 0.0, list(state.place))
+
+    def improve(self, units: Sequence[int], rounds: int) -> None:
+        """Look for cheaper places of these units."""
+        free = [unit for unit in sorted(units) if self.state.place[unit] >= 0]
+        if len(free) < 2 and not self.absent:
+            return
+        scale = self._scale(free)
+        for turn in range(rounds):
+            heat = scale * WARM * (COLD / WARM) ** (turn / rounds)
+            out = self._related(free)
+            self._try(out, list(self.absent), -heat * math.log(1.0 - self.random.random()))
+        self.restore()
+
+    def _scale(self, free: Sequence[int]) -> float:
+        """What one unit costs, roughly."""
+        state = self.state
+        costs = []
+        for unit in free[:64]:
+            site = state.take(unit)
+            cost = state.cost(unit, site)
+            state.put(unit, site)
+            costs.append(cost + (LOYALTY if cost < -LOYALTY / 2 else 0.0))
+        return max(1e-9, sum(costs) / max(1, len(costs)))
+
+    def _related(self, free: Sequence[int]) -> list[int]:
+        """A few units that have to do with each other: they talk, or want the same sites."""
+        count = self.random.randint(2, max(2, min(LARGEST, len(free))))
+        allowed = set(free)
+        seed = self.random.choice(free)
+        chosen = {seed}
+        if self.random.random() < 0.5:
+            self._talking(chosen, seed, count, allowed)
+        if len(chosen) < count:
+            self._rivals(chosen, seed, count, allowed)
+        while len(chosen) < min(count, len(free)):
+            chosen.add(self.random.choice(free))
+        return sorted(unit for unit in chosen if self.state.place[unit] >= 0)
+
+    def _talking(self, chosen: set[int], seed: int, count: int, allowed: set[int]) -> None:
+        edge = [seed]
+        while edge and len(chosen) < count:
+            unit = edge.pop(0)
+            others = [pair.other for pair in self.state.talking.pairs[unit] if pair.other in allowed]
+            self.random.shuffle(others)
+            for other in others:
+                if other not in chosen and len(chosen) < count:
+                    chosen.add(other)
+                    edge.append(other)
+
+    def _rivals(self, chosen: set[int], seed: int, count: int, allowed: set[int]) -> None:
+        """Units on the sites that the first would like best."""
+        base = self.state.units[seed].base
+        sites = np.argsort(base, kind="stable")[: 3 * count].tolist()
+        wanted = {site for site in self.random.sample(sites, min(len(sites), count)) if base[site] < math.inf}
+        rivals = [unit for unit in sorted(allowed) if self.state.place[unit] in wanted and unit not in chosen]
+        chosen.update(self.random.sample(rivals, min(len(rivals), count - len(chosen))))
+
+    def _try(self, out: list[int], first: list[int], tolerance: float) -> bool:
+        """Take units out, place the first and then them; undo it where it is worse by more than tolerated."""
+        state = self.state
+        before = [(unit, state.place[unit]) for unit in out]
+        absent_before, delta = list(self.absent), 0.0
+        for unit, _ in before:
+            site = state.take(unit)
+            delta -= state.cost(unit, site)
+        absent, gained = self._recreate(first, out)
+        delta += gained
+        fewer = len(absent) - len(absent_before)
+        if (fewer < 0 or (fewer == 0 and delta <= tolerance)) and state.spread_well():
+            self.absent, self.total = sorted(absent), self.total + delta
+            if (len(absent), self.total) < (self.best[0], self.best[1] - 1e-9):
+                self.best = (len(absent), self.total, list(state.place))
+            return True
+        for unit in [*first, *out]:
+            if state.place[unit] >= 0:
+                state.take(unit)
+        for unit, site in before:
+            state.put(unit, site)
+        return False
+
+    def _recreate(self, first: list[int], out: list[int]) -> tuple[list[int], float]:
+        absent, total = insert(self.state, first) if first else ([], 0.0)
+        if len(out) <= 4 or self.random.random() < 0.3:
+            more, cost = insert(self.state, out)
+            return absent + more, total + cost
+        order = list(out)
+        self.random.shuffle(order)
+        for unit in order:
+            placed = place_best(self.state, unit)
+            if placed is None:
+                absent.append(unit)
+            else:
+                total += placed
+        return absent, total
+
+    def restore(self) -> None:
+        """Go back to the best that was seen."""
+        state, (_, total, places) = self.state, self.best
+        changed = [unit for unit, site in enumerate(places) if state.place[unit] != site]
+        for unit in changed:
+            if state.place[unit] >= 0:
+                state.take(unit)
+        for unit in changed:
+            if places[unit] >= 0:
+                state.put(unit, places[unit])
+        self.absent = [unit for unit in range(len(places)) if places[unit] < 0]
+        self.total = total

@@ -1,0 +1,135 @@
+"""Where units are during a search: what one more costs on every site, put and take, each in a few array operations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from continuo.placement.compiled import Compiled
+from continuo.placement.talking import Pair
+
+if TYPE_CHECKING:
+    from continuo.placement.terrain import Bools, Floats, Ints
+
+
+class State:
+    """Places of some units."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.units = compiled.units
+        self.talking = compiled.talking
+        self.place = [-1] * len(self.units)
+        self.left = [np.ascontiguousarray(compiled.left[:, resource]) for resource in range(compiled.left.shape[1])]
+        self.slope = compiled.slope.copy()
+        self.used: Ints | None = None if compiled.talking.used is None else compiled.talking.used.copy()
+        self._wanted = [
+            [(resource, wanted, bool(compiled.steep[resource].any())) for resource, wanted in enumerate(unit.room) if wanted]
+            for unit in self.units
+        ]  # fmt: skip
+        self._strict = bool(compiled.apart or compiled.spreads or compiled.purses or self.used is not None)
+
+    def row(self, number: int) -> Floats:
+        """What a unit without a place costs on each site, the others being where they are; infinite where it may not be."""
+        talking, place = self.talking, self.place
+        unit = self.units[number]
+        row = unit.base.copy()
+        for pair in talking.pairs[number]:
+            there = place[pair.other]
+            if there >= 0:
+                self.talking.add(row, unit, pair, there, there == self.units[pair.other].current)
+        for resource, wanted, counts in self._wanted[number]:
+            if counts:
+                row += wanted * self.slope[resource]
+            row[self.left[resource] < wanted] = np.inf
+        if self._strict:
+            self._rule_out(row, number)
+        return row
+
+    def _rule_out(self, row: Floats, number: int) -> None:
+        compiled = self.compiled
+        for other in compiled.apart.get(number, ()):
+            if self.place[other] >= 0:
+                row[self.place[other]] = np.inf
+        for spread in compiled.spreads_of.get(number, ()):
+            row[spread.refused(number, self.units[number].current)] = np.inf
+        for purse in compiled.purses.get(number, ()):
+            row[purse.refused(number)] = np.inf
+        if self.used is not None:
+            for there, bad in self._narrow(number):
+                bad[there] = False
+                row[bad] = np.inf
+
+    def _narrow(self, number: int) -> list[tuple[int, Bools]]:
+        """By site of a partner, the sites from which the path to it is too narrow."""
+        room, used, current = self.talking.wires.room, self.used, self.units[number].current
+        wanted: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        for pair, there in self._partners(number):
+            if pair.bandwidth:
+                stays = pair.lenient and (
+                    pair in self.talking.anchors[number] or there == self.units[pair.other].current
+                )
+                wanted[there][0] += pair.bandwidth
+                wanted[there][1] += 0 if stays else pair.bandwidth
+        found = []
+        assert room is not None and used is not None
+        for there, (bps, strict) in wanted.items():
+            bad = used[there] + bps > room[there]
+            if current >= 0 and room[there, current] < 0 and not strict:
+                bad[current] = False
+            found.append((there, bad))
+        return found
+
+    def _partners(self, number: int) -> list[tuple[Pair, int]]:
+        moving = [(pair, self.place[pair.other]) for pair in self.talking.pairs[number] if self.place[pair.other] >= 0]
+        return moving + [(pair, pair.other) for pair in self.talking.anchors[number] if pair.other >= 0]
+
+    def cost(self, number: int, site: int) -> float:
+        """What a unit without a place costs on one site where it may be."""
+        total = float(self.units[number].base[site])
+        for pair in self.talking.pairs[number]:
+            there = self.place[pair.other]
+            if there >= 0:
+                total += self.talking.cost(pair, site, there)
+        for resource, wanted, counts in self._wanted[number]:
+            if counts:
+                total += wanted * float(self.slope[resource, site])
+        return total
+
+    def put(self, number: int, site: int) -> None:
+        """Place a unit that has no place."""
+        self.place[number] = site
+        self._change(number, site, 1)
+
+    def take(self, number: int) -> int:
+        """Take a unit from its place."""
+        site = self.place[number]
+        self._change(number, site, -1)
+        self.place[number] = -1
+        return site
+
+    def _change(self, number: int, site: int, sign: int) -> None:
+        steep = self.compiled.steep
+        for resource, wanted, counts in self._wanted[number]:
+            self.left[resource][site] -= sign * wanted
+            if counts:
+                self.slope[resource, site] += sign * 2 * wanted * steep[resource, site]
+        if self._strict:
+            self._change_strict(number, site, sign)
+
+    def _change_strict(self, number: int, site: int, sign: int) -> None:
+        for spread in self.compiled.spreads_of.get(number, ()):
+            spread.change(number, site, sign, stays=site == self.units[number].current)
+        for purse in self.compiled.purses.get(number, ()):
+            purse.change(number, site, sign)
+        if self.used is not None:
+            for pair, there in self._partners(number):
+                if pair.bandwidth and there != site:
+                    self.used[site, there] += sign * pair.bandwidth
+                    self.used[there, site] += sign * pair.bandwidth
+
+    def spread_well(self) -> bool:
+        """Whether what was taken elsewhere left the groups well spread."""
+        return all(spread.fine() for spread in self.compiled.spreads)

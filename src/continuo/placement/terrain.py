@@ -1,0 +1,120 @@
+"""Sites as arrays: rooms, prices, the network; and which sites fulfil what parts demand of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from continuo.placement.demands import demands, domain_of
+from continuo.placement.model import Part, Problem, Room
+from continuo.placement.network import Network
+from continuo.placement.tally import GIB
+from continuo.resources.orchestration_places import Domain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+RESOURCES = 3
+CACHED_CELLS = 16_000_000
+"""Of matrices of pairs of sites: beyond, rows are computed when they are asked for."""
+
+
+def vector(room: Room) -> tuple[int, int, int]:
+    """CPU, memory, GPUs."""
+    return room.cpu_millis, room.memory_bytes, room.gpus
+
+
+class Terrain:
+    """The sites of a problem, in the order of their names."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.sites = sorted(problem.sites, key=lambda site: site.name)
+        self.names = [site.name for site in self.sites]
+        self.index = {name: place for place, name in enumerate(self.names)}
+        self.count = len(self.sites)
+        self.free: Ints = np.array([vector(site.free) for site in self.sites], np.int64).reshape(-1, RESOURCES)
+        self.size: Ints = np.array([vector(site.size) for site in self.sites], np.int64).reshape(-1, RESOURCES)
+        prices = [(site.cost_cpu / 1000, site.cost_memory / GIB, site.cost_gpu) for site in self.sites]
+        self.price: Floats = np.array(prices, np.float64).reshape(-1, RESOURCES)
+        self.carbon: Floats = np.array([site.carbon_cpu / 1000 for site in self.sites], np.float64)
+        self._masks: dict[Hashable, Bools] = {}
+        self._domains: dict[Domain, tuple[Ints, list[str]]] = {}
+
+    def mask(self, part: Part) -> Bools:
+        """Sites that fulfil all that the part demands of them."""
+        masks = []
+        for demand in demands(part):
+            if demand.key not in self._masks:
+                self._masks[demand.key] = np.array([demand.test(site) for site in self.sites], bool)
+            masks.append(self._masks[demand.key])
+        fine: Bools = np.stack(masks).all(axis=0)
+        return fine
+
+    def fits(self, room: Ints, free: Ints) -> Bools:
+        """Sites with so much room; who asks for nothing of a resource does not mind how much there is."""
+        fine: Bools = ((room <= 0) | (room <= free)).all(axis=1)
+        return fine
+
+    def domains(self, across: Domain) -> tuple[Ints, list[str]]:
+        """The number of each site's domain (-1: nobody says), and the domains' names."""
+        if across not in self._domains:
+            of = [domain_of(site, across) for site in self.sites]
+            names = sorted({name for name in of if name is not None})
+            numbers = {name: number for number, name in enumerate(names)}
+            self._domains[across] = np.array([-1 if n is None else numbers[n] for n in of], np.int64), names
+        return self._domains[across]
+
+
+class Wires:
+    """The network between sites as matrices; infinite where nobody knows."""
+
+    def __init__(self, terrain: Terrain, network: Network, *, bandwidth: bool, jitter: bool) -> None:
+        shape = (terrain.count, terrain.count)
+        self.latency: Floats = np.full(shape, np.inf)
+        self.jitter: Floats | None = np.full(shape, np.inf) if jitter else None
+        self.room: Ints | None = np.full(shape, -1, np.int64) if bandwidth else None
+        here, there, paths = [], [], []
+        for (a, b), path in network.paths.items():
+            if a in terrain.index and b in terrain.index:
+                here.append(terrain.index[a])
+                there.append(terrain.index[b])
+                paths.append(path)
+        _fill(self.latency, here, there, [np.inf if path.latency_ms is None else path.latency_ms for path in paths], 0)
+        if self.jitter is not None:
+            _fill(self.jitter, here, there, [np.inf if path.jitter_ms is None else path.jitter_ms for path in paths], 0)
+        if self.room is not None:
+            rates = [-1 if path.bandwidth_bps is None else min(path.bandwidth_bps, 2**62) for path in paths]
+            _fill(self.room, here, there, rates, 2**62)
+        self._cached: dict[tuple[float, float, float, float], Floats] = {}
+
+    def row(self, site: int, weight: float, unknown: float, latency: float, jitter: float) -> Floats:
+        """What it costs to be on each site while the other is on this one; infinite where a bound is broken."""
+        key = (weight, unknown, latency, jitter)
+        if key not in self._cached:
+            if (len(self._cached) + 1) * self.latency.size > CACHED_CELLS:
+                return self._costs(self.latency[site], None if self.jitter is None else self.jitter[site], key)
+            self._cached[key] = self._costs(self.latency, self.jitter, key)
+        row: Floats = self._cached[key][site]
+        return row
+
+    @staticmethod
+    def _costs(latency: Floats, jitter: Floats | None, key: tuple[float, float, float, float]) -> Floats:
+        weight, unknown, most, most_jitter = key
+        costs: Floats = np.where(np.isinf(latency), unknown, latency) * weight
+        if most < np.inf:
+            costs[latency > most] = np.inf
+        if jitter is not None and most_jitter < np.inf:
+            costs[jitter > most_jitter] = np.inf
+        return costs
+
+
+def _fill(matrix: Floats | Ints, here: list[int], there: list[int], values: list[float] | list[int], own: int) -> None:
+    matrix[here, there] = values
+    matrix[there, here] = values
+    np.fill_diagonal(matrix, own)
