@@ -6,6 +6,8 @@ from continuo.resources.meta import Kind
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False, short_names=("ns",))
 NODE = Kind("", "v1", "Node", "nodes", namespaced=False, short_names=("no",))
 POD = Kind("", "v1", "Pod", "pods", short_names=("po",))
+POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods")
+NODE_METRICS = Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False)
 SERVICE = Kind("", "v1", "Service", "services", short_names=("svc",))
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", short_names=("quota",))
 LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges", short_names=("limits",))
