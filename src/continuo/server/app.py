@@ -51,7 +51,7 @@ def make_parts(
     """The services over one management cluster's namespace; members of `schedulers` may decide where things run."""
     store = Orchestrations(cluster, namespace)
     applications = Applications(store, AppSecrets(cluster, namespace), gate.policy, orchestration)
-    return Parts(applications, make_scheduler(cluster, store, gate, groups=schedulers), gate)
+    return Parts(applications, make_scheduler(cluster, store, gate, groups=schedulers, default=orchestration), gate)
 
 
 def create_app(

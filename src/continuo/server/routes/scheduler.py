@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from continuo.server.preconditions import tags_in
+from continuo.server.problems import MEDIA_TYPE
 from continuo.server.routes.applications import problems
+from continuo.server.scheduler.bodies import read_decision
 from continuo.server.scheduler.parts import SchedulerParts
-from continuo.server.scheduler.shapes import State
+from continuo.server.scheduler.shapes import DecisionBody, DecisionState, Judged, State
 from continuo.server.subjects import Subject
 
 PREFIX = "/scheduler/v1"
@@ -31,6 +33,18 @@ _STATE: dict[int | str, dict[str, Any]] = {
     }},
     304: {"description": "It is as under that ETag."},
     **problems(401, 403, 503),
+}  # fmt: skip
+
+_JUDGED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "What became of each action.", "content": {
+        "application/json": {"schema": Judged.model_json_schema()},
+    }},
+    **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503),
+}  # fmt: skip
+_BODY = {
+    "requestBody": {
+        "required": True, "content": {"application/json": {"schema": DecisionBody.model_json_schema()}},
+    }
 }  # fmt: skip
 
 
@@ -55,7 +69,29 @@ def scheduler_router(parts: SchedulerParts) -> APIRouter:
             path, state, response_model=None, responses=_STATE, openapi_extra={"parameters": _QUERY},
             operation_id=f"read_{path[1:]}",
         )  # fmt: skip
+    _decision_routes(router, parts, authenticated)
     return router
+
+
+def _decision_routes(router: APIRouter, parts: SchedulerParts, authenticated: Any) -> None:
+    decisions, policy = parts.decisions, parts.gate.policy
+
+    @router.post("/decisions", response_model=None, responses=_JUDGED, openapi_extra=_BODY)
+    async def decide(request: Request, subject: Subject = authenticated) -> Response:
+        """Decide: 200 says of every action whether it is accepted. The same decisionId again gives the same answer.
+
+        Where no action is accepted (or one is not, with `allOrNothing`) the answer is 409 (look again), 429 (later) or 422
+        (never like this), with the same list.
+        """
+        asked = read_decision(request.headers.get("content-type", ""), await request.body(), decisions.limits)
+        status, body = await decisions.decide(subject, asked)
+        headers = {"Retry-After": "60"} if status == 429 else {}
+        return JSONResponse(body, status, headers, "application/json" if status == 200 else MEDIA_TYPE)
+
+    @router.get("/decisions/{handle}", response_model=DecisionState, responses=problems(401, 403, 404, 503))
+    async def decision(handle: str, subject: Subject = authenticated) -> Response:
+        """How far a decision of the caller's is, and what was measured after it; administrators see everybody's."""
+        return JSONResponse(decisions.get(subject, handle, everybody=policy.admin(subject)))
 
 
 def _snapshot(parts: SchedulerParts, request: Request) -> Response:

@@ -98,6 +98,14 @@ class Infrastructure:
         since = [informer.stale_since for informer in self._informers if informer.stale_since is not None]
         return int(asyncio.get_running_loop().time() - min(since)) if since else 0
 
+    def adjustment(self, orchestration: str) -> Object | None:
+        """What is laid over an orchestration."""
+        return self.adjustments.cache.get((self.namespace, orchestration))
+
+    def decisions_of(self, orchestration: str) -> list[Object]:
+        """The Decisions about an orchestration that are kept."""
+        return self.decisions.cache.by_index("orchestration", orchestration)
+
     # --- changes ------------------------------------------------------------------------------------------------------
     def _changed(self, old: Object | None, new: Object | None) -> None:
         self._dirty.add(key_of(new if new is not None else old)[1])  # type: ignore[arg-type]
@@ -127,7 +135,7 @@ class Infrastructure:
         if obj is None:
             return {}
         try:
-            return items_of(decode(obj), decode_adjustment(self.adjustments.cache.get((self.namespace, name))))
+            return items_of(decode(obj), decode_adjustment(self.adjustment(name)))
         except Invalid as error:
             log.warning("orchestration %s cannot be told to schedulers: %s", name, error)
             return self._items.get(name, {})

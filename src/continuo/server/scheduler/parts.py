@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from continuo.kube.port import Cluster
+from continuo.placement.guards import Limits
 from continuo.server.orchestrations import Orchestrations
+from continuo.server.scheduler.decisions import Decisions
 from continuo.server.scheduler.following import Infrastructure
 from continuo.server.scheduler.stream import Streams
 from continuo.server.subjects import Gate
@@ -23,6 +25,7 @@ class SchedulerParts:
 
     infrastructure: Infrastructure
     streams: Streams
+    decisions: Decisions
     gate: Gate
 
 
@@ -32,8 +35,11 @@ def make_scheduler(
     gate: Gate,
     *,
     groups: frozenset[str] = frozenset((SCHEDULERS,)),
+    default: str | None = None,
+    limits: Limits | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> SchedulerParts:
     """The services over one management cluster's namespace; `orchestrations` brings the watch that is shared."""
     infrastructure = Infrastructure(orchestrations.informer, cluster, clock=clock)
-    return SchedulerParts(infrastructure, Streams(infrastructure), gate.narrowed(groups))
+    decisions = Decisions(infrastructure, cluster, limits, default)
+    return SchedulerParts(infrastructure, Streams(infrastructure), decisions, gate.narrowed(groups))
