@@ -267,6 +267,5 @@ def _shown(obj: Object, spec: DecisionSpec) -> Object:
         "decidedAt": status.get("decidedAt") or kept.get("received"),
         "finishedAt": status.get("finishedAt"),
         "effect": status.get("effect") or {},
-        "actions": (kept.get("answer") or {}).get("actions")
-        or [{"op": a.op.value, "result": "accepted"} for a in spec.actions],
+        "actions": actions or [_verdict(action.op.value, None) for action in spec.actions],
     }
