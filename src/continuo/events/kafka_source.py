@@ -24,6 +24,7 @@ from continuo.events.kafka_offsets import Offsets
 from continuo.events.kafka_producer import KafkaProducer, Letter
 from continuo.events.kafka_settings import KafkaSettings
 from continuo.events.kafka_topics import ensure_topics
+from continuo.events.refused import Refused
 from continuo.events.sink import SinkUnavailable
 from continuo.resources.errors import BadRequest
 from continuo.trust.backoff import Backoff
@@ -35,10 +36,6 @@ AT_ONCE = 256
 REMEMBERED = 10_000
 _POLL = 1.0
 _ENDING = 3.0
-
-
-class Refused(Exception):
-    """A handler does not carry a message out, for good; `str()` is the sentence that goes to the dead letters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,10 @@ from continuo.kube.port import Cluster
 from continuo.orchestrator.act import Attempts, Learn, act
 from continuo.orchestrator.observe import Caches, Snapshot
 from continuo.orchestrator.plan import MANAGEMENT, Plan, Step, Write
-from continuo.resources.meta import Object, key_of
+from continuo.resources.meta import Key, Object, key_of
+
+Ask = Callable[[Key, float], None]
+"""Have an orchestration looked at again after some seconds; negative: at once, and what failed may be tried at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,12 @@ class Executor(Protocol):
         """Begin, or do, what can be done; returns the steps that are done. Failures go into the round's attempts."""
         ...
 
-    def forget(self, key: tuple[str, str]) -> None:
-        """The orchestration (namespace, name) is gone."""
+    def attach(self, ask: Ask) -> None:
+        """Once, before the first round: whom to ask for another look."""
+        ...
+
+    def forget(self, key: Key) -> None:
+        """The orchestration is gone."""
         ...
 
 
@@ -61,5 +68,8 @@ class InProcess:
             round_.plan, round_.clusters, round_.attempts, round_.learn, now=self._now, concurrency=self._concurrency
         )
 
-    def forget(self, key: tuple[str, str]) -> None:
+    def attach(self, ask: Ask) -> None:
+        """It needs none: when it returns, all is done."""
+
+    def forget(self, key: Key) -> None:
         """It remembers nothing."""

@@ -19,7 +19,7 @@ from continuo.federation.model import LinkSettings
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
-from continuo.orchestrator.assess import assess
+from continuo.orchestrator.assess import Assessment, assess
 from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
 from continuo.orchestrator.capacity import waits
 from continuo.orchestrator.decide import decide
@@ -28,6 +28,7 @@ from continuo.orchestrator.executor import Executor, InProcess, Round
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
+from continuo.orchestrator.orient import Wanted
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import derive_status
@@ -88,6 +89,7 @@ class Operator:
         self.telling.follow(self._hub, self.fleet, self.controller, self.publisher)
         self.events = EventRecorder(management, "continuo", instance)
         self._memory: dict[Key, Memory] = {}
+        self.executor.attach(self._ask)
         self._queued: set[Key] = set()
         """Orchestrations that wait for a free place to create a cluster."""
         self._lost: set[str] = set()
@@ -136,6 +138,13 @@ class Operator:
 
     def _add(self, key: Key) -> None:
         self.controller.queue.add_after(key, COALESCE)
+
+    def _ask(self, key: Key, seconds: float) -> None:
+        """The executor wants a look; see `Ask`."""
+        if seconds < 0:
+            self._retry([key])
+        else:
+            self.controller.queue.add_after(key, seconds)
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in list(keys):
@@ -275,6 +284,20 @@ class Operator:
 
     def _look(self, snapshot: Snapshot, memory: Memory) -> tuple[Round, Booked]:
         """What there is to do, and the status that says so before any of it is done."""
+        wanted, assessment, plan = self._plan(snapshot, memory)
+        self._reserve(snapshot, plan)
+        at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        memory.attempts.keep_only(plan)
+        status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
+        confirmed = self.publisher.confirmed(str(snapshot.object["metadata"].get("uid")))
+        booked = book(
+            snapshot, wanted, assessment, plan, memory.attempts, status, self.settings, at, confirmed
+        )  # fmt: skip
+        return self._round(snapshot, memory, booked.plan), booked
+
+    def _plan(self, snapshot: Snapshot, memory: Memory) -> tuple[Wanted, Assessment, Plan]:
+        """All that separates what is from what is wanted."""
         with self.telling.stage("orient"):
             wanted = memory.oriented(snapshot, self.settings)
         with self.telling.stage("assess"):
@@ -282,30 +305,17 @@ class Operator:
             self.telling.measured(snapshot.key, assessment.latencies)
         with self.telling.stage("decide"):
             plan = decide(snapshot, wanted, assessment, self.settings, memory.compare)
-        self._reserve(snapshot, plan)
+        return wanted, assessment, plan
+
+    def _round(self, snapshot: Snapshot, memory: Memory, plan: Plan) -> Round:
+        """A plan with what it takes to run it."""
         clients = {"": self.management} | {
             name: member.cluster
             for name, seen in snapshot.clusters.items()
             if (member := self.fleet.get(member_name(snapshot.key[0], seen.secret))) is not None
         }
-        at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
-        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        memory.attempts.keep_only(plan)
-        status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
-        uid = str(snapshot.object["metadata"].get("uid"))
-        booked = book(
-            snapshot,
-            wanted,
-            assessment,
-            plan,
-            memory.attempts,
-            status,
-            self.settings,
-            at,
-            self.publisher.confirmed(uid),
-        )
         learn = functools.partial(self._learn, snapshot, memory)
-        return Round(booked.plan, snapshot, memory.attempts, clients, learn, self.world.management()), booked
+        return Round(plan, snapshot, memory.attempts, clients, learn, self.world.management())
 
     def _reserve(self, snapshot: Snapshot, plan: Plan) -> None:
         """Count clusters as being provisioned from the moment they are written, and remember who has to wait."""
