@@ -156,6 +156,8 @@ PARTS: tuple[Part, ...] = (
          (OnPath(("--version",)),
           GoBuild("spire", {name: f"github.com/spiffe/spire/cmd/{name}" for name in ("spire-server", "spire-agent")},
                   stamps={"github.com/spiffe/spire/pkg/common/version.gittag": "1.13.3"}, cgo=True, minutes=10))),
+    _debian("prometheus", "prometheus", "expressions of dashboards and rules",
+            {name: f"usr/bin/{name}" for name in ("prometheus", "promtool")}),
     _crossplane("2.4.0"),
     _kubernetes("1.35.4", "version skew", essential=False),
 )  # fmt: skip
