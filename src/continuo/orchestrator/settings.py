@@ -61,6 +61,8 @@ class Settings:
     """Extra Helm values by package name, laid over ours."""
     lost_after: float = 5.0
     """Seconds for which a workload cluster may not answer before it counts as lost."""
+    placing_patience: float = 30.0
+    """Seconds for which, once one cluster is ready, placement waits for others that are being created or connected to."""
     retry_first: float = 1.0
     retry_limit: float = 300.0
     """Seconds: the first and the longest wait between two tries of one failing item."""
