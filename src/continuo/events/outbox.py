@@ -130,6 +130,7 @@ def event_of(entry: OutboxEntry, source: str, uid: str) -> Event:
         "taskId": task,
         "operation": (parts_of(entry.type) or ("", ""))[0],
         "resource": {"kind": kind, "name": name, "generation": entry.generation},
+        "position": entry.position,
         "attempt": entry.attempt,
         "percent": entry.percent,
     }

@@ -63,6 +63,8 @@ class Publisher:
         """Those that are gone, and whose last events somebody has not yet."""
         self._waiting: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._settled = asyncio.Event()
+        self._settled.set()
 
     # --- what there is to tell --------------------------------------------------------------------------------------
 
@@ -80,6 +82,7 @@ class Publisher:
             if len(has) < len(ids):
                 way.dirty[uid] = None
                 way.wake.set()
+                self._settled.clear()
 
     def gone(self, obj: Object) -> None:
         """The orchestration is no more; its last events are still told."""
@@ -126,6 +129,10 @@ class Publisher:
     def backlog(self) -> dict[str, int]:
         """Sink -> events that wait for it."""
         return {way.sink.name: sum(1 for _ in self._lacks(way)) for way in self._ways}
+
+    async def settled(self) -> None:
+        """Return when every sink has all events that were shown."""
+        await self._settled.wait()
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
@@ -204,6 +211,8 @@ class Publisher:
         if not ids <= way.has[uid]:
             return
         way.dirty.pop(uid, None)
+        if not any(other.dirty for other in self._ways):
+            self._settled.set()
         if any(uid in other.dirty for other in self._ways):
             return
         if uid in self._going:

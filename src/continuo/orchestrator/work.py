@@ -184,9 +184,9 @@ def _packages(desk: _Desk) -> Iterator[Work]:
     for cluster, wanted in seen.wanted.clusters.items():
         found = seen.snapshot.clusters.get(cluster)
         for (kind, _), obj in found.made.items() if found is not None else ():
-            package = labels_of(obj).get(naming.PACKAGE)
-            if kind == kinds.HELM_CHART_PROXY.kind and package and package not in wanted.packages:
-                yield desk.work("package.uninstall", f"package/{cluster}/{package}", within=within)
+            label = labels_of(obj).get(naming.PACKAGE)
+            if kind == kinds.HELM_CHART_PROXY.kind and label and label not in wanted.packages:
+                yield desk.work("package.uninstall", f"package/{cluster}/{label}", within=within)
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
