@@ -106,8 +106,8 @@ def _stale(judged: Judged, action: DecidedAction) -> Rejection | None:
 
 
 def _opened(state: State, action: DecidedAction) -> Rejection | None:
-    about = subject(action)
-    if any(subject(other) == about for other in state.opened):
+    about = subject_of(action)
+    if any(subject_of(other) == about for other in state.opened):
         return Rejection(
             Code.BEING_DECIDED, f"{_NOT_TO_BE_MADE_TWICE}, {' '.join(about)}: wait until it is carried out"
         )
@@ -115,7 +115,7 @@ def _opened(state: State, action: DecidedAction) -> Rejection | None:
 
 
 # --- actions of one decision ------------------------------------------------------------------------------------------
-def subject(action: DecidedAction) -> Subject:
+def subject_of(action: DecidedAction) -> Subject:
     """What an action decides: two of one decision must not decide the same."""
     if action.op in PLACING:
         return "place", str(action.component)
@@ -133,7 +133,7 @@ def subject(action: DecidedAction) -> Subject:
 def _against_each_other(judged: Judged) -> None:
     first: dict[Subject, tuple[int, DecidedAction]] = {}
     for number, action in judged.open():
-        about = subject(action)
+        about = subject_of(action)
         if about in first:
             earlier, other = first[about]
             same = other == action

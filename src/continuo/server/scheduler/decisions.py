@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from continuo.kube.port import Cluster
-from continuo.placement.guards import Limits, Rejection, State, judge_all, needs_approval, read_action
+from continuo.placement.guards import Limits, Rejection, State, judge_all, needs_approval, read_action, subject_of
 from continuo.resources.errors import AlreadyExists
 from continuo.resources.loop import DECISION, DecidedAction, DecisionSpec, decode_adjustment, decode_decision
 from continuo.resources.meta import Object
@@ -87,9 +87,10 @@ class Decisions:
         now, decisions = self._infrastructure.clock(), self._infrastructure.decisions_of(name)
         still = list(opened(decisions, now))
         adjustment = decode_adjustment(self._infrastructure.adjustment(name))
-        mine = [action for rank, action in still if rank >= asked.priority]
-        state = state_of(orchestration, adjustment, [action for _, action in still], mine)
         actions = [read_action(msgspec.structs.asdict(action)) for action in asked.actions]
+        ours = {subject_of(action) for action in actions if isinstance(action, DecidedAction)}
+        promised = [action for _, action in still if subject_of(action) not in ours]
+        state = state_of(orchestration, adjustment, promised, [a for rank, a in still if rank >= asked.priority])
         history = self._past.history(name, decisions, now)
         verdicts = judge_all(state, actions, self.limits, history, since)
         accepted = [
