@@ -13,12 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from continuo.placement.insertion import insert, place_best
+from continuo.placement.repair import hopeful, in_the_way
 from continuo.placement.state import State
 
 LOYALTY = 1e6
 """What it costs that a unit leaves where it is well, unless places may be improved: more than all else together."""
 LARGEST = 10
 """Units that are taken out at once, at most."""
+TRIED = 32
+"""Sites for each unit that fits nowhere, on which others are asked to make way."""
 WARM, COLD = 0.3, 0.003
 """How much worse a change may be at first, and at last: as a share of what one unit costs."""
 
@@ -34,16 +37,40 @@ class Search:
         """What all placed units cost, less a constant."""
         self.best = (len(self.absent), 0.0, list(state.place))
 
+    def make_way(self, rounds: int) -> None:
+        """Place what fits nowhere, by moving others: for each the sites first where the least is in the way."""
+        for unit in list(self.absent):
+            for site in hopeful(self.state, unit)[:TRIED]:
+                if unit in self.absent:
+                    self._eject(unit, site)
+        for _ in range(rounds if self.absent else 0):
+            unit = self.random.choice(self.absent)
+            sites = hopeful(self.state, unit)
+            if sites:
+                self._eject(unit, self.random.choice(sites), extra=self.random.randint(0, 3))
+            if not self.absent:
+                break
+
+    def _eject(self, unit: int, site: int, extra: int = 0) -> None:
+        """Let what is in the way on a site make way, and others of the site or that talk to the unit for good measure."""
+        out = in_the_way(self.state, unit, site)
+        if out is None:
+            return
+        near = [other for other, place in enumerate(self.state.place) if place == site and other not in out]
+        out += self.random.sample(near, min(extra, len(near)))
+        self._try(sorted(out), [unit], 0.0)
+
     def improve(self, units: Sequence[int], rounds: int) -> None:
         """Look for cheaper places of these units."""
         free = [unit for unit in sorted(units) if self.state.place[unit] >= 0]
-        if len(free) < 2 and not self.absent:
+        if not free or (len(free) < 2 and not self.absent):
             return
         scale = self._scale(free)
         for turn in range(rounds):
             heat = scale * WARM * (COLD / WARM) ** (turn / rounds)
             out = self._related(free)
-            self._try(out, list(self.absent), -heat * math.log(1.0 - self.random.random()))
+            first = [self.random.choice(self.absent)] if self.absent else []
+            self._try(out, first, -heat * math.log(1.0 - self.random.random()))
         self.restore()
 
     def _scale(self, free: Sequence[int]) -> float:
@@ -94,15 +121,16 @@ class Search:
         """Take units out, place the first and then them; undo it where it is worse by more than tolerated."""
         state = self.state
         before = [(unit, state.place[unit]) for unit in out]
-        absent_before, delta = list(self.absent), 0.0
+        waiting, delta = [unit for unit in self.absent if unit not in first], 0.0
         for unit, _ in before:
             site = state.take(unit)
             delta -= state.cost(unit, site)
         absent, gained = self._recreate(first, out)
         delta += gained
-        fewer = len(absent) - len(absent_before)
+        absent = sorted([*waiting, *absent])
+        fewer = len(absent) - len(self.absent)
         if (fewer < 0 or (fewer == 0 and delta <= tolerance)) and state.spread_well():
-            self.absent, self.total = sorted(absent), self.total + delta
+            self.absent, self.total = absent, self.total + delta
             if (len(absent), self.total) < (self.best[0], self.best[1] - 1e-9):
                 self.best = (len(absent), self.total, list(state.place))
             return True

@@ -53,12 +53,12 @@ class Terrain:
             if demand.key not in self._masks:
                 self._masks[demand.key] = np.array([demand.test(site) for site in self.sites], bool)
             masks.append(self._masks[demand.key])
-        fine: Bools = np.stack(masks).all(axis=0)
+        fine: Bools = np.asarray(np.stack(masks).all(axis=0))
         return fine
 
     def fits(self, room: Ints, free: Ints) -> Bools:
         """Sites with so much room; who asks for nothing of a resource does not mind how much there is."""
-        fine: Bools = ((room <= 0) | (room <= free)).all(axis=1)
+        fine: Bools = np.asarray(((room <= 0) | (room <= free)).all(axis=1))
         return fine
 
     def domains(self, across: Domain) -> tuple[Ints, list[str]]:
