@@ -15,6 +15,7 @@ from continuo.embedded.http.paths import Target
 from continuo.embedded.http.rbac import Authorizer
 from continuo.embedded.http.wire import Request
 from continuo.embedded.port import Api, ResourceType, Write
+from continuo.embedded.standins.workload.usage import Metering
 from continuo.resources.meta import Kind, Object
 
 Logs = Callable[[Api, Object], Iterable[str]]
@@ -33,6 +34,7 @@ class Context:
     hub: Hub
     pages: Pages
     logs: Logs
+    metering: Metering
     now: Callable[[], float]
     random: Random
 

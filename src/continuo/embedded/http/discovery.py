@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from continuo.embedded.http.metrics import metric_types
 from continuo.embedded.http.reviews import review_types
 from continuo.embedded.http.subresources import Gvk, subresources_of
 from continuo.embedded.http.wire import Request, Response, accepted, encode
@@ -54,7 +55,7 @@ class Discovery:
         self._seen: tuple[ResourceType, ...] = ()
         self._groups: dict[str, _Group] = {}
         self._documents: dict[str, Response] = {}
-        self._reviews = review_types()
+        self._reviews = (*review_types(), *metric_types())
 
     def serve(self, request: Request, segments: list[str]) -> Response:
         """GET /api, /apis and everything below that names no resource."""

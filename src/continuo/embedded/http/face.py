@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from random import Random
 
-from continuo.embedded.http import escalation, reads, reviews, subresources, writes
+from continuo.embedded.http import escalation, metrics, reads, reviews, subresources, writes
 from continuo.embedded.http.auth import AUTHENTICATED, Tokens
 from continuo.embedded.http.call import Call, Context, Logs
 from continuo.embedded.http.discovery import Discovery
@@ -17,6 +17,7 @@ from continuo.embedded.http.paths import Target, parse_target
 from continuo.embedded.http.rbac import Attributes, Authorizer
 from continuo.embedded.http.wire import ANONYMOUS, TEXT, Request, Response, Stream, User, json_response, split_path
 from continuo.embedded.port import Api, StoredChange
+from continuo.embedded.standins.workload.usage import Metering
 from continuo.resources.errors import BadRequest, MethodNotAllowed, NotFound, Unauthorized
 from continuo.resources.kinds import CUSTOM_RESOURCE_DEFINITION
 
@@ -44,6 +45,7 @@ class ClusterFace:
         api: Api,
         tokens: Tokens,
         logs: Logs,
+        metering: Metering,
         now: Callable[[], float],
         random: Random,
         version: str,
@@ -53,7 +55,7 @@ class ClusterFace:
         self.hub = Hub(api)
         self._tokens = tokens
         self._authorizer = Authorizer(api)
-        self._context = Context(api, tokens, self._authorizer, self.hub, Pages(api), logs, now, random)
+        self._context = Context(api, tokens, self._authorizer, self.hub, Pages(api), logs, metering, now, random)
         self._discovery = Discovery(api)
         self._openapi = OpenApi(self._discovery, version, documents)
         self._version = _version(version)
@@ -110,12 +112,15 @@ class ClusterFace:
         name = target.name or _one_name(request, verb)
         wanted = Attributes(verb, target.group, target.plural, target.subresource, namespace, name)
         self._authorizer.require(request.user, wanted)
-        resource = self.api.resource(target.group, target.version, target.plural)
+        measured = metrics.metric_type(target)
+        resource = measured or self.api.resource(target.group, target.version, target.plural)
         if bool(target.namespace) > resource.kind.namespaced or _lacks_namespace(
             target, resource.kind.namespaced, verb
         ):
             raise NotFound("the server could not find the requested resource")
         call = Call(self._context, request, target, resource, verb)
+        if measured is not None:
+            return metrics.answer(call)
         if target.subresource:
             return subresources.handle(call)
         if verb not in resource.verbs:

@@ -23,6 +23,7 @@ from continuo.embedded.http.openapi import Documents
 from continuo.embedded.http.protocol import Protocol
 from continuo.embedded.http.tls import Authority
 from continuo.embedded.port import Api, Engine
+from continuo.embedded.standins.workload.usage import Metering
 
 _GRACE_SECONDS = 1
 
@@ -55,7 +56,7 @@ class Server:
         self._host = host
         self._names = tuple(extra_names)
         self._tls = tls
-        self._logs = logs
+        self._logs, self._metering = logs, Metering(engine)
         self._random = random or Random()
         self._documents = Documents()
         self._faces: dict[str, ClusterFace] = {}
@@ -111,7 +112,7 @@ class Server:
         ensure_defaults(api)
         version = str(getattr(api, "kubernetes_version", "v1.34.0"))
         self._faces[api.name] = ClusterFace(
-            api, self.tokens, self._logs, self._engine.now, self._random, version, self._documents
+            api, self.tokens, self._logs, self._metering, self._engine.now, self._random, version, self._documents
         )
 
     # --- access -------------------------------------------------------------------------------------------------------
