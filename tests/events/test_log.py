@@ -137,7 +137,7 @@ async def test_two_logs_in_memory_are_told_apart() -> None:
 
 async def test_readers_are_woken() -> None:
     log = a_log()
-    reader = asyncio.create_task(log.changed(0))
+    reader = asyncio.create_task(log.wait(0, 60))
     await asyncio.sleep(0)
     assert not reader.done()
     await log.publish(events_of(orchestration(tasks=1)))

@@ -49,6 +49,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     help="Members read the infrastructure and send decisions (`/scheduler/v1`).",
 )  # fmt: skip
 @click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
+@click.option(
+    "--events", "events", help="Keep events there: an SQLite file, or postgresql://...; in memory where absent."
+)
+@click.option(
+    "--events-kept", type=click.IntRange(100), default=10_000, show_default=True, help="How many events are kept."
+)
 @running_options("--catalog", help="Serve the catalog too: an SQLite file, or postgresql://...", beside=True)
 @target_options
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -66,11 +72,14 @@ async def server(
     admin_groups: tuple[str, ...],
     schedulers: tuple[str, ...],
     orchestration: str | None,
+    events: str | None,
+    events_kept: int,
     wish: Wish,
     target: Target,
     verbose: bool,
 ) -> None:
     """Serve the HTTP API (AMF) until stopped: TOSCA blueprints in, applications of an orchestration out."""
+    from continuo.events.log import Bounds, EventLog
     from continuo.server.app import create_app, make_parts
     from continuo.server.subjects import Policy
     from continuo.telemetry.calls import Calls
@@ -86,8 +95,9 @@ async def server(
         gate = _gate(cluster, token_file, token_review, audiences, Policy(frozenset(groups), frozenset(admin_groups)))
         namespace = namespace_of(target, cluster)
         parts = make_parts(
-            cluster, gate, namespace=namespace, orchestration=orchestration, schedulers=frozenset(schedulers)
-        )
+            cluster, gate, namespace=namespace, orchestration=orchestration, schedulers=frozenset(schedulers),
+            log=EventLog(events, Bounds(events_kept)),
+        )  # fmt: skip
         offers, sockets = await _catalog(stack, wish, gate)
         app = create_app(parts, offers, metrics, tracing)
         await serve(app, host, port, tls, f"the orchestrations of namespace {namespace}", sockets=sockets)

@@ -49,6 +49,8 @@ class Reading:
     """Where there is nothing to go on from: from the first message, or from now on."""
     lane: Callable[[Event], str] = lambda event: event.partitionkey or ""
     """Events of one lane are handled one after the other."""
+    bury_unreadable: bool = True
+    """Whether what is no event goes to the dead letters; one group for each topic is enough."""
     until_end: bool = False
     """End when all that was there at the beginning is read."""
 
@@ -191,7 +193,8 @@ class KafkaSource:
         if before is not None:
             await asyncio.wait({before})
         if isinstance(event, InvalidEvent):
-            await self._bury(record, str(event))
+            if self.reading.bury_unreadable:
+                await self._bury(record, str(event))
             return
         mark = (event.source, event.id)
         if mark in self._seen:

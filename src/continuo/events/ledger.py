@@ -80,6 +80,11 @@ def family(operation: str) -> str:
             "leave": "leave", "rollback": "rollback"}.get(action, "")  # fmt: skip
 
 
+def task_prefix(uid: str) -> str:
+    """What the ids of an object's tasks begin with."""
+    return uid.replace("-", "")[:_UID]
+
+
 def key_of(task: TaskStatus) -> tuple[str, str]:
     """What a task is found by: its target, and the family of what it does."""
     return task.target, family(task.operation)
@@ -214,9 +219,8 @@ class _Book:
     def _new(self, operation: str, target: str, attempt: int, wish: str, tenant: str) -> TaskStatus:
         self.counter += 1
         self._begun += 1
-        short = self.ledger.uid.replace("-", "")[:_UID]
         return TaskStatus(
-            id=f"{short}-{self.counter}", operation=operation, target=target, attempt=attempt,
+            id=f"{task_prefix(self.ledger.uid)}-{self.counter}", operation=operation, target=target, attempt=attempt,
             started_at=stamp(self.now), wish=wish, tenant=tenant,
         )  # fmt: skip
 

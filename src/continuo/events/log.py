@@ -10,6 +10,7 @@ event of the type `dev.continuo.events.gap.v1` in its place.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import random
 from collections import OrderedDict
@@ -80,6 +81,8 @@ class EventLog:
         self._ids: dict[tuple[str, str], None] = {}
         self._last: OrderedDict[str, tuple[str, int]] = OrderedDict()
         """By source: which object it was (the first part of its tasks' ids), and the position of its last event."""
+        self._tenants: dict[str, frozenset[str]] = {}
+        """By source: whose applications were spoken of."""
         self.epoch = (rng or random.SystemRandom()).getrandbits(40)
         """Which log this is: numbers of another one mean nothing here."""
         self.newest = 0
@@ -133,8 +136,7 @@ class EventLog:
                 self._remember(entry, event)
             if added:
                 await self._prune()
-                changed, self._changed = self._changed, asyncio.Event()
-                changed.set()
+                self.wake()
 
     def _new(self, events: Sequence[Event]) -> list[tuple[Entry, Event]]:
         added: list[tuple[Entry, Event]] = []
@@ -155,11 +157,11 @@ class EventLog:
         if place is None or before is None or before[0] != place[0] or place[1] <= before[1] + 1:
             return
         missing = place[1] - before[1] - 1
-        yield gap(
-            f"{place[0]}-gap/{place[1]:06d}", event.source, self._clock(), tenant=event.tenant,
-            message=f"{missing} event{'' if missing == 1 else 's'} of {event.source} went by while nobody listened",
-            missing=missing,
-        )  # fmt: skip
+        told = f"{missing} event{'' if missing == 1 else 's'} of {event.source} went by while nobody listened"
+        tenants = self._tenants.get(event.source, frozenset()) | ({event.tenant} if event.tenant else set())
+        for tenant in sorted(tenants) or [""]:  # whose they were, nobody knows: everybody is told
+            id_ = f"{place[0]}-gap/{place[1]:06d}{f'/{tenant}' if tenant else ''}"
+            yield gap(id_, event.source, self._clock(), tenant=tenant or None, message=told, missing=missing)
 
     def _remember(self, entry: Entry, event: Event) -> None:
         self._entries[entry.number] = entry
@@ -167,8 +169,10 @@ class EventLog:
         if (place := _place(event)) is not None:
             self._last[entry.source] = place
             self._last.move_to_end(entry.source)
+            if entry.tenant:
+                self._tenants[entry.source] = self._tenants.get(entry.source, frozenset()) | {entry.tenant}
             if len(self._last) > self._bounds.count:
-                self._last.popitem(last=False)
+                self._tenants.pop(self._last.popitem(last=False)[0], None)
 
     async def _prune(self) -> None:
         """Forget what is too much or too old."""
@@ -187,10 +191,18 @@ class EventLog:
         start = max(number + 1, self.oldest)
         return [self._entries[index] for index in range(start, min(start + limit, self.newest + 1))]
 
-    async def changed(self, after: int) -> None:
-        """Return when there is an entry after that number."""
-        while self.newest <= after:
-            await self._changed.wait()
+    async def wait(self, after: int, seconds: float) -> None:
+        """Return when there is an entry after that number, or after so many seconds, or when all are woken."""
+        if self.newest > after:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    def wake(self) -> None:
+        """Let everybody look who waits."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 def gap(

@@ -12,10 +12,10 @@ from typing import Any
 from msgspec import ValidationError, convert, to_builtins
 
 from continuo.events.cloudevent import JSON, Event
-from continuo.events.ledger import Ledger
-from continuo.events.types import Outcome, parts_of
+from continuo.events.ledger import Ledger, task_prefix
+from continuo.events.types import GAP, Outcome, parts_of
 from continuo.resources.meta import Object, key_of
-from continuo.resources.orchestration_tasks import MAX_OUTBOX, OutboxEntry, TaskStatus
+from continuo.resources.orchestration_tasks import MAX_OUTBOX, OutboxEntry, TaskStage, TaskStatus
 
 KEPT = 32
 """Entries that stay after everybody has them."""
@@ -24,6 +24,7 @@ ROOM = 384
 FULL = ROOM // 4
 """Entries that everybody has, from which on a write is worth it only to remove them."""
 
+_CUT_SHORT = "it is gone, and how its last tasks ended is not known"
 _LATER = (Outcome.PROGRESS, Outcome.STARTED)
 
 
@@ -106,6 +107,22 @@ def written(ledger: Ledger, outbox: Sequence[OutboxEntry]) -> Object:
         "tasks": [to_builtins(task) for task in ledger.tasks],
         "outbox": [to_builtins(entry) for entry in outbox],
     }
+
+
+def cut_short(obj: Object, time: str) -> Object:
+    """One that is gone, as last seen; where tasks had not ended, its last events say that their ends are missing."""
+    ledger, entries = read(obj)
+    tenants = sorted({task.tenant for task in ledger.tasks if task.stage is TaskStage.OPEN})
+    if not tenants:
+        return obj
+    last = [
+        OutboxEntry(
+            id=f"{task_prefix(ledger.uid)}-gap/{ledger.events + number:06d}", position=ledger.events + number, type=GAP,
+            subject="orchestration", time=time, tenant=tenant, message=_CUT_SHORT,
+        )
+        for number, tenant in enumerate(tenants, 1)
+    ]  # fmt: skip
+    return {**obj, "status": {**obj["status"], **written(ledger, (*entries, *last))}}
 
 
 def source_of(obj: Object) -> str:

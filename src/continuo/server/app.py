@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 
+from continuo.events.log import EventLog
 from continuo.kube.port import Cluster
 from continuo.server.app_secrets import AppSecrets
 from continuo.server.applications import Applications
+from continuo.server.event_feed import EventFeed
 from continuo.server.failures import handle_failures
 from continuo.server.limits import BodyLimit
 from continuo.server.orchestrations import Orchestrations
 from continuo.server.routes.applications import applications_router
 from continuo.server.routes.blueprints import blueprints_router
+from continuo.server.routes.events import events_router
 from continuo.server.routes.health import health_router
 from continuo.server.routes.metrics import metrics_router
 from continuo.server.routes.scheduler import scheduler_router
@@ -37,6 +40,7 @@ class Parts:
 
     applications: Applications
     scheduler: SchedulerParts
+    events: EventFeed
     gate: Gate
 
 
@@ -47,11 +51,16 @@ def make_parts(
     namespace: str,
     orchestration: str | None = None,
     schedulers: frozenset[str] = frozenset((SCHEDULERS,)),
+    log: EventLog | None = None,
 ) -> Parts:
-    """The services over one management cluster's namespace; members of `schedulers` may decide where things run."""
+    """The services over one management cluster's namespace; members of `schedulers` may decide where things run.
+
+    `log` keeps the events; one in memory where absent.
+    """
     store = Orchestrations(cluster, namespace)
     applications = Applications(store, AppSecrets(cluster, namespace), gate.policy, orchestration)
-    return Parts(applications, make_scheduler(cluster, store, gate, groups=schedulers, default=orchestration), gate)
+    scheduler = make_scheduler(cluster, store, gate, groups=schedulers, default=orchestration)
+    return Parts(applications, scheduler, EventFeed(store.informer, namespace, log), gate)
 
 
 def create_app(
@@ -65,14 +74,20 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await parts.events.start()
         parts.applications.start()
         parts.scheduler.infrastructure.start()
         yield
         await parts.scheduler.infrastructure.stop()
         await parts.applications.stop()
+        await parts.events.stop()
 
     def trouble() -> str:
-        return parts.applications.trouble() or (catalog.database.trouble if catalog is not None else "")
+        return (
+            parts.applications.trouble()
+            or parts.events.trouble()
+            or (catalog.database.trouble if catalog is not None else "")
+        )
 
     async def admit(request: Request) -> Subject:
         return await parts.gate.admit(request.headers.get("authorization"))
@@ -86,6 +101,7 @@ def create_app(
     app.include_router(applications_router(parts.applications, admit))
     app.include_router(blueprints_router(parts.applications, admit))
     app.include_router(scheduler_router(parts.scheduler))
+    app.include_router(events_router(parts.events, parts.gate.policy, admit))
     if catalog is not None:
         from continuo.server.catalog_app import include_catalog
 
