@@ -160,13 +160,27 @@ def find(state: Object, collection: str, identity: str) -> Object:
     return next(item for item in state[collection] if item["id"] == identity)
 
 
+def parts_on(cluster: KubeCluster, clock: Clock) -> SchedulerParts:
+    gate = Gate([TokenFile(TOKENS)], Policy())
+    return make_scheduler(cluster, Orchestrations(cluster, "default"), gate, clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def beside(bench: Bench) -> AsyncIterator[Bench]:
+    """Another server on the same cluster, as after a restart."""
+    parts = parts_on(bench.cluster, bench.clock)
+    async with serving(create_scheduler_app(parts)) as base, aiohttp.ClientSession() as session:
+        again = Bench(bench.cluster, Client(session, base, ""), parts, bench.clock)
+        await again.ready()
+        yield again
+
+
 @contextlib.asynccontextmanager
 async def running() -> AsyncIterator[Bench]:
     async with management() as (engine, _):
         cluster = connect(engine.kubeconfig("management"), name="management")
         clock = Clock()
-        gate = Gate([TokenFile(TOKENS)], Policy())
-        parts = make_scheduler(cluster, Orchestrations(cluster, "default"), gate, clock=clock)
+        parts = parts_on(cluster, clock)
         async with serving(create_scheduler_app(parts)) as base, aiohttp.ClientSession() as session:
             bench = Bench(cluster, Client(session, base, ""), parts, clock)
             await bench.declare(spec())

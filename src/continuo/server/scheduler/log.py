@@ -99,6 +99,11 @@ class StateLog:
         while len(self._log) > self._entries or (self._size > self._limit and len(self._log) > 1):
             self._size -= len(self._log.popleft().body)
 
+    def forget(self) -> None:
+        """Keep no changes: whoever is not at the newest version begins anew."""
+        self._log.clear()
+        self._size = 0
+
     # --- reading ------------------------------------------------------------------------------------------------------
     def text(self, version: int) -> str:
         """A version as it is told."""

@@ -46,6 +46,7 @@ class Streams:
             if version is None or version < log.oldest:
                 version = log.version
                 yield _event("snapshot", log.current, log.snapshot())
+                continue  # while it was being sent, the log may have moved on
             deltas = log.after(version)
             if deltas:
                 version = deltas[-1].version
