@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tosca": ("continuo.cli.tosca:tosca", "Convert or deploy TOSCA blueprints."),
     "fault": ("continuo.cli.fault:fault", "Break something in the embedded engine, or mend it."),
     "operator": ("continuo.cli.operator:operator", "Run the controllers against a management cluster."),
+    "backend": ("continuo.cli.backend:backend", "Carry out what an operator decides, told through Kafka."),
     "server": ("continuo.cli.server:server", "Serve the HTTP API (AMF)."),
     "catalog": ("continuo.cli.catalog:catalog", "Offers and plans: serve, browse, watch, publish and buy."),
     "broker": (

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from continuo.cli.failures import BadInput, Failed
+from continuo.cli.kafka_options import kafka_options
+
+if TYPE_CHECKING:
+    from continuo.cli.kafka_parts import Parts
+    from continuo.events.kafka_settings import KafkaSettings
+    from continuo.kube.port import Cluster
 
 
 @click.command()
@@ -26,7 +33,12 @@ from continuo.cli.failures import BadInput, Failed
 @click.option(
     "--legacy-metrics", is_flag=True, help="Export clusters_num, providers_num, apps_num, components_num too."
 )
+@click.option(
+    "--tasks", type=click.Choice(("in-process", "kafka")), default="in-process", show_default=True,
+    help="Who carries out steps: this process, or backends that are told through Kafka.",
+)  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@kafka_options
 def operator(
     kubeconfig: Path | None,
     context: str | None,
@@ -37,14 +49,20 @@ def operator(
     health_port: int | None,
     metrics_port: int | None,
     legacy_metrics: bool,
+    tasks: str,
     verbose: bool,
+    kafka: KafkaSettings | None,
 ) -> None:
     """Run the controllers against a management cluster until stopped."""
+    if tasks == "kafka" and kafka is None:
+        raise BadInput("--tasks kafka needs brokers: name them with --kafka HOST:PORT")
     import uvloop
 
     from continuo.cli import tuning
     from continuo.cli.health import traced
+    from continuo.cli.together import Together
     from continuo.cli.working import Lease, replica_name, work_until_stopped
+    from continuo.events.publisher import Publisher
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
     from continuo.orchestrator.operator import Operator
@@ -66,17 +84,23 @@ def operator(
             transports = Transports(calls)
             management = connect(kubeconfig, context=context, name="management", transports=transports)
             identity = replica_name()
+            parts = _kafka_parts(kafka, identity, management, tasks == "kafka")
             controllers = Operator(
                 management,
                 lambda text, *, name: connect(text, name=name, transports=transports),
                 settings,
                 instance=identity,
+                executor=parts.remote if parts else None,
+                publisher=Publisher(parts.sinks) if parts else None,
                 telling=Telling(metrics, tracing=tracing, calls=calls, legacy=legacy_metrics),
             )
+            worker = Together(controllers, parts.beside if parts else ())
             lease = Lease(management, "continuo-operator", lease_namespace) if leader_election else None
             try:
-                await work_until_stopped(controllers, identity, lease, health_port, metrics, metrics_port=metrics_port)
+                await work_until_stopped(worker, identity, lease, health_port, metrics, metrics_port=metrics_port)
             finally:
+                if parts:
+                    await parts.close()
                 await management.close()
 
     tuning.settle()
@@ -86,3 +110,12 @@ def operator(
         raise BadInput(str(error)) from error
     except ApiError as error:
         raise Failed(str(error)) from error
+
+
+def _kafka_parts(kafka: KafkaSettings | None, identity: str, management: Cluster, tasks: bool) -> Parts | None:
+    """What goes through Kafka; nothing is imported for it where nothing does."""
+    if kafka is None:
+        return None
+    from continuo.cli.kafka_parts import operator_parts
+
+    return operator_parts(kafka, identity, management, tasks=tasks)

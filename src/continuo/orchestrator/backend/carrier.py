@@ -133,6 +133,8 @@ class Carrier:
             _end(taken, messages.SUPERSEDED, f"it is of generation {command.generation}, and {generation} is declared")
         elif seen.get("uid") != command.uid or generation < command.generation:
             taken.why = f"generation {command.generation} of its orchestration is not seen here"
+        elif round_.snapshot.orchestration.spec.paused:
+            taken.why = "its orchestration is paused"
         elif step is None:
             open_ = any(entry.id == command.step for entry in round_.plan.steps)
             taken.why = "it has to wait for others here" if open_ else "there is nothing left to do of it"

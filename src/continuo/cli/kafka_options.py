@@ -1,0 +1,69 @@
+"""The options by which commands reach Kafka, the same for all of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from continuo.cli.failures import BadInput, Failed
+
+if TYPE_CHECKING:
+    from continuo.events.kafka_settings import KafkaSettings
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_OPTIONS = (
+    click.option("--kafka", metavar="BROKERS", envvar="CONTINUO_KAFKA", help="Kafka's brokers: HOST:PORT[,HOST:PORT]."),
+    click.option("--kafka-prefix", default="continuo", show_default=True, help="What topics' names begin with."),
+    click.option("--kafka-tls", is_flag=True, help="Speak TLS to the brokers."),
+    click.option("--kafka-ca", type=_FILE, help="Who signs the brokers' certificates; the system's, if not given."),
+    click.option("--kafka-certificate", type=_FILE, help="Our certificate, where brokers ask for one."),
+    click.option("--kafka-key", type=_FILE, help="Its key."),
+    click.option("--kafka-sasl", metavar="MECHANISM", default="", help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
+    click.option("--kafka-user", default="", help="Who logs in."),
+    click.option("--kafka-password-file", type=_FILE, help="A file that holds the password."),
+    click.option("--kafka-structured", is_flag=True, help="Events as one JSON value, not as headers and data."),
+)
+
+
+def kafka_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all of them, as one argument `kafka`: the settings, or None where no brokers are named."""
+
+    @functools.wraps(command)
+    def with_settings(*args: Any, **kwargs: Any) -> None:
+        said = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("kafka")}
+        command(*args, **kwargs, kafka=_settings(**said))
+
+    for option in reversed(_OPTIONS):
+        with_settings = option(with_settings)
+    return with_settings
+
+
+def _settings(
+    *, kafka: str | None, kafka_prefix: str, kafka_tls: bool, kafka_ca: Path | None, kafka_certificate: Path | None,
+    kafka_key: Path | None, kafka_sasl: str, kafka_user: str, kafka_password_file: Path | None, kafka_structured: bool,
+) -> KafkaSettings | None:  # fmt: skip
+    from continuo.events.kafka_settings import KafkaSettings, Topics
+    from continuo.resources.errors import BadRequest
+
+    if kafka is None:
+        return None
+    try:
+        import aiokafka  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise Failed(
+            f"Kafka needs the Python package {error.name}; install it with: pip install 'continuo[kafka]'"
+        ) from error
+    brokers = tuple(broker.strip() for broker in kafka.split(",") if broker.strip())
+    try:
+        settings = KafkaSettings(
+            brokers, Topics(kafka_prefix), tls=kafka_tls, ca=kafka_ca, certificate=kafka_certificate, key=kafka_key,
+            mechanism=kafka_sasl, username=kafka_user, password_file=kafka_password_file, structured=kafka_structured,
+        )  # fmt: skip
+        settings.options()  # files that cannot be used are said now, not in an hour
+    except BadRequest as error:
+        raise BadInput(str(error)) from error
+    return settings
