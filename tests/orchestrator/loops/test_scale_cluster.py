@@ -52,6 +52,16 @@ def test_workers_go_when_fewer_were_enough_all_the_time() -> None:
     assert output.reason == "requested cpu 0.19 of 0.75 on 4 workers; 1 was enough for 60 s"
 
 
+def test_what_was_asked_for_until_just_now_holds_however_long_nobody_looked() -> None:
+    """Nothing changes, so nobody looks: the window goes on, and what was needed was needed until it was not."""
+    world = bench(4, 2, 6)
+    assert not world.look(0).actions
+    world.put(cluster("edge", capacity(8, 1.5, nodes=4), **{"worker-machine-count": 4}))
+    output = world.look(5000)
+    assert (output.actions, output.next_look) == ((), at(5060))
+    assert one(world.look(5060)).workers == 2
+
+
 def test_no_worker_goes_whose_pods_would_not_fit_on_the_others() -> None:
     """One CPU in use, but memory for three workers."""
     world = bench(4, 2, 0, loop={"down-after": 0})

@@ -153,7 +153,8 @@ def test_no_window_is_ever_cut_short(
         assert bounds.least <= verdict.count <= bounds.most
         assert abs(verdict.count - count) <= step
         if verdict.count < count:
-            within = [value for when, value in seen if when >= now - down_after]
+            ends = [when for when, _ in seen[1:]] + [now + 1]  # what was wanted was wanted until the next look
+            within = [value for (_, value), end in zip(seen, ends, strict=True) if end > now - down_after]
             assert seen[0][0] <= now - down_after
             assert verdict.count >= max(max(within), least) or verdict.count == count - step
             assert max(within) < count

@@ -29,7 +29,8 @@ def scale_cluster(given: LoopInput, loop: ScaleCluster) -> LoopOutput:
     demand = _demand(given, cluster)
     reading = _steady(_reading(given, loop, cluster, demand), cluster, demand, workers)
     window = timedelta(seconds=loop.down_after)
-    bounds = Bounds(loop.min, max(loop.min, loop.max), loop.step, window, given.policy.every, "workers")
+    every = given.policy.every if loop.metric is not None else None
+    bounds = Bounds(loop.min, max(loop.min, loop.max), loop.step, window, every, "workers")
     return _output(given, cluster.spec, reading, judge(reading, workers, bounds, given.memory, given.now))
 
 

@@ -18,7 +18,8 @@ class Bounds:
     most: int
     step: int
     down_after: timedelta
-    every: int
+    every: int | None
+    """Seconds between two looks at a figure; none where whatever changes is looked at."""
     noun: str
 
 
@@ -37,7 +38,9 @@ class Verdict:
 def judge(reading: Reading, count: int, bounds: Bounds, memory: Memory, now: datetime) -> Verdict:
     """More at once, fewer only when fewer were enough all the time; never beyond the bounds, never by more than a step."""
     wanted = count if reading.want is None else reading.want
-    kept = window.remember(memory, now, wanted, bounds.down_after, stale_after(bounds.every))
+    kept = window.remember(
+        memory, now, wanted, bounds.down_after, None if bounds.every is None else stale_after(bounds.every)
+    )
     if (outside := _outside(count, bounds)) is not None:
         return Verdict(outside[0], outside[1], memory=kept)
     if reading.want is None:
