@@ -17,7 +17,7 @@ from continuo.kube.config import connect
 from continuo.resources.crds import own_crds
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from continuo.server.app import create_app, make_parts
+from continuo.server.app import Parts, create_app, make_parts
 from continuo.server.subjects import Gate, Policy
 from continuo.server.tokens import TokenFile, TokenReviews
 
@@ -88,6 +88,7 @@ class Bench:
         self.engine, self.cluster, self.client, self.app, self._face = engine, cluster, client, app, face
         self.ann, self.bob = client.as_("ann-token"), client.as_("bob-token")
         self.root, self.eve = client.as_("root-token"), client.as_("eve-token")
+        self.parts: Parts
 
     def reviews(self) -> int:
         """How often the face created something in the cluster: TokenReviews, where nothing has Secrets."""
@@ -173,6 +174,7 @@ async def running(policy: Policy | None = None, *, reviews: bool = False) -> Asy
         app = create_app(parts)
         async with serving(app) as base, aiohttp.ClientSession() as session:
             bench = Bench(engine, cluster, Client(session, base, ""), app, face)
+            bench.parts = parts
             if reviews:
                 bench.ann.token = server.tokens.issue("management", "ann", ("dev",))
                 bench.root.token = server.tokens.issue("management", "root", ("system:masters",))

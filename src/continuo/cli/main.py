@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("continuo.cli.plan:plan", "Show what applying a file would change."),
     "apply": ("continuo.cli.apply:apply", "Apply a file, and with --wait follow it until it is ready."),
     "status": ("continuo.cli.status:status", "Show orchestrations as a tree, with reasons."),
+    "events": ("continuo.cli.events:events", "Show what happened to clusters, links and applications, and follow it."),
     "kubeconfig": ("continuo.cli.kubeconfig:kubeconfig", "Print the kubeconfig of a workload cluster."),
     "tosca": ("continuo.cli.tosca:tosca", "Convert or deploy TOSCA blueprints."),
     "fault": ("continuo.cli.fault:fault", "Break something in the embedded engine, or mend it."),
