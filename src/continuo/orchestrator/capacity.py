@@ -14,7 +14,8 @@ from typing import Any
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.loops.model import Amounts, Capacity
-from continuo.resources.meta import Object, is_true
+from continuo.resources import kinds
+from continuo.resources.meta import Kind, Object, is_true
 from continuo.resources.quantities import quantity
 
 NOTHING = Amounts()
@@ -105,6 +106,12 @@ def _whose(labels: Mapping[str, str]) -> Whose:
 def waits(pod: Object) -> bool:
     """Whether a summarised pod is one of ours that does not run."""
     return "status" in pod
+
+
+def counts(kind: Kind, obj: Object) -> bool:
+    """Whether an object is a summary of a pod or of a real node: virtual nodes are followed as they are."""
+    summary = {kinds.POD: "asks", kinds.NODE: "ready"}.get(kind)
+    return summary is not None and summary in (obj.get("spec") or {})
 
 
 def node_summary(obj: Object) -> Object:

@@ -35,6 +35,8 @@ class Membership:
         self._users: dict[str, set[Key]] = {}
         """Followed workload cluster -> the orchestrations that use it."""
         self._uses: dict[Key, set[str]] = {}
+        self._secrets: dict[Key, dict[str, str]] = {}
+        """The kubeconfig Secrets of an orchestration's clusters."""
         self._secret_users: dict[Key, set[Key]] = {}
         self._secret_uses: dict[Key, set[Key]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,6 +50,11 @@ class Membership:
     def secret_users(self, secret: Key) -> Iterable[Key]:
         """The orchestrations that refer to a Secret."""
         return self._secret_users.get(secret, ())
+
+    def member(self, key: Key, cluster: str) -> Member | None:
+        """The followed cluster that an orchestration calls so."""
+        secret = self._secrets.get(key, {}).get(cluster)
+        return self.fleet.get(member_name(key[0], secret)) if secret is not None else None
 
     def tally(self, member: str) -> Tally:
         """The sums of a followed cluster's nodes and pods."""
@@ -72,7 +79,7 @@ class Membership:
     async def follow(self, key: Key, obj: Object, orchestration: LowLevelOrchestration, management: Caches) -> None:
         """Follow the workload clusters whose credentials are there, and remember who uses which."""
         namespace, _ = key
-        secrets = declare(self.register, obj, orchestration, management)
+        secrets = self._secrets[key] = declare(self.register, obj, orchestration, management)
         await self._use(key, {member_name(namespace, secret) for secret in secrets.values()})
         wanted = {(namespace, s) for s in {*secrets.values(), *secret_names(orchestration)}}
         replace_items(self._secret_users, self._secret_uses, key, wanted)
@@ -118,6 +125,7 @@ class Membership:
     async def forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self.register.put(key)
+        self._secrets.pop(key, None)
         replace_items(self._secret_users, self._secret_uses, key, set())
         await self._use(key, set())
 

@@ -7,6 +7,7 @@ caches, so the process may be killed at any line; what it keeps in memory (faile
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import functools
 import json
@@ -21,17 +22,21 @@ from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
 from continuo.orchestrator.assess import Assessment, assess
 from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
-from continuo.orchestrator.capacity import waits
+from continuo.orchestrator.capacity import counts, waits
 from continuo.orchestrator.decide import decide
 from continuo.orchestrator.decisions.removal import left_clusters
 from continuo.orchestrator.executor import Executor, InProcess, Round
+from continuo.orchestrator.loops.enact import Desk
+from continuo.orchestrator.loops.figures import Figures
+from continuo.orchestrator.loops.rounds import Looked, Loops
+from continuo.orchestrator.loops.views import lost_since
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
 from continuo.orchestrator.orient import Wanted
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.settings import Settings
-from continuo.orchestrator.status import derive_status
+from continuo.orchestrator.status import LoopsSeen, derive_status
 from continuo.orchestrator.tasks import Booked, book
 from continuo.orchestrator.telling import Telling
 from continuo.orchestrator.transitions import transitions
@@ -40,13 +45,15 @@ from continuo.resources import kinds
 from continuo.resources.errors import Conflict, Invalid, NotFound
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
-from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
 from continuo.runtime.clusterset import Connect, member_of
 from continuo.runtime.controller import Controller, Result
 from continuo.runtime.events import EventRecorder
 
 log = logging.getLogger(__name__)
 
+MOST_LOOKS = 8
+"""Decisions that are carried out before anything of them is done; others come with the next round."""
 COALESCE = 0.05
 """Seconds to wait for more changes of the same orchestration before looking at it."""
 
@@ -66,6 +73,7 @@ class Operator:
         clock: Callable[[], float] = time.time,
         executor: Executor | None = None,
         publisher: Publisher | None = None,
+        figures: Figures | None = None,
         telling: Telling | None = None,
     ) -> None:
         self.management, self.settings = management, settings or Settings()
@@ -75,6 +83,8 @@ class Operator:
         self.publisher = publisher or Publisher()
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
+        self.figures = figures or Figures(clock=clock, wake=self._wake)
+        self.loops = Loops(Desk(management, self.informers), self.figures, self.settings, self._client)
         self._membership = Membership(connect, self.informers, self._wake)
         self.fleet = self._membership.fleet
         self.world = LiveWorld(
@@ -130,6 +140,7 @@ class Operator:
     async def _close(self) -> None:
         await self.controller.stop(grace=2.0)
         await asyncio.gather(*(informer.stop() for informer in self._hub.informers))
+        await self.figures.close()
         await self._membership.close()
         await self.publisher.stop()
         await self.events.stop()
@@ -214,11 +225,12 @@ class Operator:
 
     def _workload_changed(self, cluster: str, kind: Kind, old: Object | None, new: Object | None) -> None:
         obj = new if new is not None else old
-        if kind is kinds.NODE or kind is kinds.POD:
+        if obj is not None and counts(kind, obj):
             if self._membership.count(cluster, kind, old, new):
                 self._wake(self._membership.users(cluster))
-            if kind is kinds.NODE or obj is None or not waits(obj):
-                return
+            waiting = (pod for pod in (old, new) if pod is not None and waits(pod))
+            self._wake({whose for pod in waiting if (whose := naming.owner(pod)) is not None})
+            return
         owner = naming.owner(obj) if obj is not None else None
         if owner is not None:
             self._add(owner)
@@ -261,7 +273,8 @@ class Operator:
         await self._membership.follow(key, obj, wanted, management)
         with self.telling.stage("observe"):
             snapshot = observe(obj, self.world, orchestration)
-        round_, booked = self._look(snapshot, memory)
+        snapshot, looked = await self._decided(snapshot, orchestration, memory)
+        round_, booked = self._look(snapshot, memory, looked)
         plan = round_.plan
         written = await self._write_status(obj, booked.status)
         if written is None:
@@ -271,25 +284,56 @@ class Operator:
         if snapshot.deleting and not plan.steps and not plan.refusals:
             return await self._leave(written)
         known = memory.attempts.tried()
-        with self.telling.stage("act"):
-            await self.executor.run(round_)
+        if not _paused(snapshot):
+            with self.telling.stage("act"):
+                await self.executor.run(round_)
+        await self.loops.after(snapshot, looked, plan, self._now())
         if booked.waiting or memory.attempts.tried() != known:
             self._add(key)
         if left := left_clusters(snapshot, plan):
             secrets = adopted_secrets(obj, orchestration)
             await self._hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
             self._add(key)
-        waits = (memory.attempts.next_retry(plan, self._loop_time()), booked.next_look)
+        waits = (memory.attempts.next_retry(plan, self._loop_time()), booked.next_look, self._until(looked.again))
         return Result(min((seconds for seconds in waits if seconds is not None), default=None))
 
-    def _look(self, snapshot: Snapshot, memory: Memory) -> tuple[Round, Booked]:
+    async def _decided(
+        self, snapshot: Snapshot, declared: LowLevelOrchestration, memory: Memory
+    ) -> tuple[Snapshot, Looked]:
+        """What placement and the loops decide, and the picture with that laid over the declaration."""
+        if self.loops.idle(snapshot):
+            return snapshot, Looked(lost=lost_since(snapshot, self._now()))
+        for _ in range(MOST_LOOKS):
+            with self.telling.stage("loops"):
+                assessment = assess(snapshot, memory.oriented(snapshot, self.settings), self.link_settings)
+                looked = await self.loops.look(snapshot, assessment, self._now())
+            if not looked.changed:
+                return dataclasses.replace(snapshot, waiting=looked.waiting), looked
+            snapshot = observe(snapshot.object, self.world, declared)
+            self._add(snapshot.key)  # other clusters may have to be followed
+        return snapshot, looked
+
+    def _now(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+
+    def _until(self, at: datetime.datetime | None) -> float | None:
+        """Seconds until then; a little more, so that it is over then."""
+        return max(0.0, (at - self._now()).total_seconds()) + 0.05 if at is not None else None
+
+    def _look(self, snapshot: Snapshot, memory: Memory, looked: Looked) -> tuple[Round, Booked]:
         """What there is to do, and the status that says so before any of it is done."""
         wanted, assessment, plan = self._plan(snapshot, memory)
         self._reserve(snapshot, plan)
-        at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        at = self._now()
         now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
         memory.attempts.keep_only(plan)
-        status = derive_status(snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now)
+        seen = LoopsSeen(looked.loops, looked.lost)
+        status = derive_status(
+            snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now, seen
+        )  # fmt: skip
+        if _paused(snapshot):
+            status = {**(snapshot.object.get("status") or {}), **status}
+            return self._round(snapshot, memory, plan), Booked(status, plan, (), None, False)
         confirmed = self.publisher.confirmed(str(snapshot.object["metadata"].get("uid")))
         booked = book(
             snapshot, wanted, assessment, plan, memory.attempts, status, self.settings, at, confirmed
@@ -316,6 +360,11 @@ class Operator:
         }
         learn = functools.partial(self._learn, snapshot, memory)
         return Round(plan, snapshot, memory.attempts, clients, learn, self.world.management())
+
+    def _client(self, key: Key, cluster: str) -> Cluster | None:
+        """The API of a workload cluster, by the name that the orchestration has for it; None while it is not followed."""
+        member = self._membership.member(key, cluster)
+        return member.cluster if member is not None and member.stale_since is None else None
 
     def _reserve(self, snapshot: Snapshot, plan: Plan) -> None:
         """Count clusters as being provisioned from the moment they are written, and remember who has to wait."""
@@ -347,6 +396,7 @@ class Operator:
         self._memory.pop(key, None)
         self.executor.forget(key)
         self._queued.discard(key)
+        self.loops.forget(key)
         await self._membership.forget(key)
 
     # --- writes to the orchestration itself -------------------------------------------------------------------------
@@ -414,3 +464,8 @@ class Operator:
         status = {"observedGeneration": generation, "phase": "Failed", "conditions": conditions}
         if (obj.get("status") or {}).get("observedGeneration") != generation:
             await self._write_status(obj, status)
+
+
+def _paused(snapshot: Snapshot) -> bool:
+    """Whether nothing is to be changed; what is deleted goes all the same."""
+    return snapshot.declared.paused and not snapshot.deleting

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from continuo.federation.model import LinkPhase as Progress
 from continuo.federation.model import LinkProgress
 from continuo.orchestrator import naming
 from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.capacity import amounts, near, spelled
 from continuo.orchestrator.decisions.applications import app_id, component_id, offload_id
 from continuo.orchestrator.decisions.clusters import package_id, step_id
 from continuo.orchestrator.decisions.links import link_id
-from continuo.orchestrator.observe import Snapshot
-from continuo.orchestrator.orient import AppWanted, ClusterWanted, Wanted
+from continuo.orchestrator.loops.model import Capacity
+from continuo.orchestrator.observe import Snapshot, Waiting
+from continuo.orchestrator.orient import AppWanted, ClusterWanted, ComponentWanted, Wanted
 from continuo.orchestrator.plan import Action, Plan, Step
 from continuo.orchestrator.render import clusters as cluster_render
 from continuo.orchestrator.render.exposure import urls, without_certificate
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.states import ClusterState
 from continuo.resources.meta import Object
-from continuo.resources.orchestration import AppPhase, ClusterPhase, LinkPhase, PackagePhase, Phase
+from continuo.resources.orchestration import AppPhase, ClusterPhase, LinkPhase, LoopStage, PackagePhase, Phase
 
 REASON_LIMIT, MESSAGE_LIMIT, ITEMS_LIMIT = 128, 1024, 128
 """What the schema of the status allows, or less: a status that the API server refuses would never be told."""
@@ -41,14 +44,16 @@ def derive_status(
     failures: Failures,
     settings: Settings,
     now: str,
+    loops: LoopsSeen | None = None,
 ) -> Object:
     """The new `status`. `now` (RFC 3339) becomes the transition time of what changed its phase."""
+    seen = loops or LoopsSeen()
     old = snapshot.object.get("status") or {}
     told = _Told(plan, failures)
-    found = [_cluster(name, snapshot, wanted, assessment, told) for name in snapshot.clusters]
+    found = [_cluster(name, snapshot, wanted, assessment, told, seen.lost) for name in snapshot.clusters]
     clusters = [entry for entry in found if entry is not None]
     links = [_link(pair, progress, wanted, assessment, told) for pair, progress in sorted(assessment.links.items())]
-    apps = [_app(app, assessment, told, settings) for app in wanted.apps.values()] + _leaving(plan, wanted)
+    apps = [_app(app, snapshot, assessment, told, settings) for app in wanted.apps.values()] + _leaving(plan, wanted)
     clusters, links, apps = clusters[:ITEMS_LIMIT], links[: 2 * ITEMS_LIMIT], apps[:ITEMS_LIMIT]
     _shorten(clusters, "packages")
     _shorten(apps, "components")
@@ -73,8 +78,37 @@ def derive_status(
         "links": links,
         "apps": apps,
     }
+    if seen.entries or old.get("loops"):
+        status["loops"] = list(seen.entries)
     _conclude(status, snapshot, plan, failures, old.get("conditions") or [], now)
-    return status
+    return _calm(old, status)
+
+
+def _calm(old: Object, status: Object) -> Object:
+    """The old figures of capacity where nothing else is to be told, and they changed only a little."""
+    kept = [
+        {**entry, "requested": before["requested"]} if before is not None and _fuller(before, entry) else entry
+        for entry, before in _matched(old.get("clusters"), status["clusters"])
+    ]
+    calm = {**status, "clusters": kept}
+    return calm if all(old.get(key) == value for key, value in calm.items()) else status
+
+
+def _fuller(before: Object, entry: Object) -> bool:
+    if "requested" not in before or "requested" not in entry:
+        return False
+    whole = amounts(entry.get("allocatable") or {})
+    return near(amounts(before["requested"]), amounts(entry["requested"]), whole)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopsSeen:
+    """What the loops' look adds to a status."""
+
+    entries: tuple[Object, ...] = ()
+    """One for each policy."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Since when clusters have not answered."""
 
 
 class _Told:
@@ -111,7 +145,9 @@ def _entry(name: str, phase: str, reason: str, message: str, **more: Any) -> Obj
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 
-def _cluster(name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, told: _Told) -> Object | None:
+def _cluster(
+    name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, told: _Told, lost: Mapping[str, str]
+) -> Object | None:
     state, declared = assessment.clusters[name], wanted.clusters.get(name)
     seen = snapshot.clusters[name]
     if declared is None and not seen.made and not (seen.adopted and step_id(name) in told.steps):
@@ -135,8 +171,16 @@ def _cluster(name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessme
         endpoint=state.endpoint, version=state.version or _declared_version(declared, state),
         controlPlaneReady=state.control_plane[0] or None, controlPlaneDesired=state.control_plane[1] or None,
         workersReady=state.workers[0] or None, workersDesired=state.workers[1] or None,
-        packages=_packages(name, assessment, told),
+        **_room(seen.workload.capacity), lostSince=lost.get(name), packages=_packages(name, assessment, told),
     )  # fmt: skip
+
+
+def _room(capacity: Capacity | None) -> Object:
+    """What a cluster can take, and what was asked of it; nothing of one without nodes."""
+    if capacity is None or not capacity.nodes:
+        return {}
+    told = {"allocatable": spelled(capacity.allocatable), "requested": spelled(capacity.requested)}
+    return {**told, "cordoned": True} if capacity.cordoned else told
 
 
 def _declared_version(declared: ClusterWanted | None, state: ClusterState) -> str | None:
@@ -196,9 +240,9 @@ def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, assessm
     return {key: value for key, value in fields.items() if value}
 
 
-def _app(app: AppWanted, assessment: Assessment, told: _Told, settings: Settings) -> Object:
+def _app(app: AppWanted, snapshot: Snapshot, assessment: Assessment, told: _Told, settings: Settings) -> Object:
     name = app.spec.name
-    components = [_component(app, component, assessment, told, settings) for component in app.components]
+    components = [_component(app, component, snapshot, assessment, told, settings) for component in app.components]
     phase, reason, message = _app_phase(app, components, told)
     return _entry(
         name,
@@ -236,7 +280,9 @@ def _app_phase(app: AppWanted, components: list[Object], told: _Told) -> tuple[A
     return AppPhase(worst["phase"]), worst.get("reason", ""), f"{worst['name']}: {worst.get('message', '')}"
 
 
-def _component(app: AppWanted, name: str, assessment: Assessment, told: _Told, settings: Settings) -> Object:
+def _component(
+    app: AppWanted, name: str, snapshot: Snapshot, assessment: Assessment, told: _Told, settings: Settings
+) -> Object:
     component = app.components[name]
     state = assessment.components[(app.spec.name, name)]
     identity = component_id(app.spec.name, name)
@@ -248,17 +294,30 @@ def _component(app: AppWanted, name: str, assessment: Assessment, told: _Told, s
         phase, reason, message = AppPhase.FAILED, "WriteFailed", failure
     elif refusal is not None:
         phase, reason, message = AppPhase.FAILED, refusal.reason, refusal.message
+    elif not component.cluster:
+        waits_for = snapshot.waiting.get(f"{app.spec.name}/{name}", Waiting("Placing", "waiting for a place"))
+        reason, message = waits_for.reason, waits_for.message
     elif phase is AppPhase.PENDING and step is not None and (waits := _waits(step, told)):
         offloading = any(need.startswith("link/") or need.endswith("/offload") for need in step.needs)
         phase = AppPhase.OFFLOADING if offloading else AppPhase.PENDING
         reason, message = "Waiting", waits
     elif phase is AppPhase.RUNNING:
-        message = message or without_certificate(component.spec)
+        message = (
+            message or without_certificate(component.spec) or _away(f"{app.spec.name}/{name}", component, snapshot)
+        )
     found = [{"name": url.name, "url": url.url} for url in urls(app.spec, component.spec, settings)]
     return _entry(
         name, phase, reason, message, cluster=component.cluster, ready=f"{state.ready}/{component.spec.replicas}",
         urls=found,
     )  # fmt: skip
+
+
+def _away(path: str, component: ComponentWanted, snapshot: Snapshot) -> str:
+    """Where a component belongs that is elsewhere for a while."""
+    for entry in snapshot.adjustment.places:
+        if entry.component == path and entry.cluster == component.cluster and entry.home:
+            return f"away from its home {entry.home} since {entry.since}"
+    return ""
 
 
 def _leaving(plan: Plan, wanted: Wanted) -> list[Object]:
@@ -338,7 +397,23 @@ def _conclude(
         _condition(before, "Reconciling", reconciling, "Working" if reconciling else "Settled", working, snapshot, now),
         _condition(before, "Stalled", bool(stuck), "NeedsAttention" if stuck else "None", "; ".join(stuck),
                    snapshot, now),
+        *_of_loops(status, snapshot, before, now),
     ]  # fmt: skip
+
+
+def _of_loops(status: Object, snapshot: Snapshot, before: list[Object], now: str) -> list[Object]:
+    """Conditions that there are only once they were true: whether everything is paused, whether loops are stuck."""
+    known = {entry.get("type") for entry in before}
+    paused, found = snapshot.declared.paused, []
+    if paused or "Paused" in known:
+        told = "nothing is changed or repaired, and no loop acts, until spec.paused is false" if paused else ""
+        found.append(_condition(before, "Paused", paused, "Paused" if paused else "Working", told, snapshot, now))
+    stalled = [entry for entry in status.get("loops") or () if entry["stage"] == LoopStage.STALLED]
+    if stalled or "LoopsStalled" in known:
+        told = "; ".join(f"{entry['name']}: {entry.get('message', '')}" for entry in stalled)
+        reason = "NeedsAttention" if stalled else "None"
+        found.append(_condition(before, "LoopsStalled", bool(stalled), reason, told, snapshot, now))
+    return found
 
 
 def _all_failed(status: Object) -> bool:

@@ -50,3 +50,21 @@ def transitions(old: Object, new: Object) -> Iterator[Transition]:
             yield Transition("Normal", f"{kind}{phase}", f"{kind.lower()} {name} is {phase.lower()}")
     for kind, name in before.keys() - after.keys():
         yield Transition("Normal", f"{kind}Removed", f"{kind.lower()} {name} is gone")
+    yield from _loops(old, new)
+
+
+_WORTH_TELLING = frozenset({"Held", "WaitingForApproval", "Stalled"})
+
+
+def _loops(old: Object, new: Object) -> Iterator[Transition]:
+    """What closed loops decided, and what holds them up."""
+    before = {entry["name"]: entry for entry in old.get("loops") or ()}
+    for loop in new.get("loops") or ():
+        known, name = before.get(loop["name"], {}), loop["name"]
+        if loop.get("decision") and loop.get("decision") != known.get("decision"):
+            yield Transition("Normal", "LoopDecided", f"loop {name}: {loop.get('observation', '')}; {loop['decision']}")
+        if loop.get("outcome") and loop.get("outcome") != known.get("outcome"):
+            yield Transition("Normal", "LoopOutcome", f"loop {name}: {loop['decision']} {loop['outcome']}")
+        if loop["stage"] != known.get("stage") and loop["stage"] in _WORTH_TELLING:
+            kind: Literal["Normal", "Warning"] = "Warning" if loop["stage"] == "Stalled" else "Normal"
+            yield Transition(kind, f"Loop{loop['stage']}", f"loop {name}: {loop.get('message', '')}")

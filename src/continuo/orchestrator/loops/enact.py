@@ -121,20 +121,22 @@ class Desk:
             obj = await self._management.get(DECISION, obj["metadata"]["name"], namespace)
             if made(obj).stage not in OPEN:
                 return made(obj)
-        stage = DecisionStage.WAITING if approval else DecisionStage.RECEIVED
-        return await self.tell(obj, stage, "", decidedAt=told(now))
+        self._decisions.learn(obj)
+        return await self.tell(obj, DecisionStage.WAITING, "", decidedAt=told(now)) if approval else made(obj)
 
-    async def tell(self, decision: Object, stage: DecisionStage, message: str, **more: object) -> Made:
+    async def tell(self, decision: Object, stage: DecisionStage, message: str | None, **more: object) -> Made:
         """Write how far a decision is."""
         namespace, name = key_of(decision)
-        status = {"stage": str(stage), "message": message[:1024] or None, **more}
+        status = {"stage": str(stage), "message": message[:1024] if message else None, **more}
         written = await self._management.patch(
             DECISION, name, {"status": status}, namespace, subresource="status", manager=naming.MANAGER
         )
         self._decisions.learn(written)
         return made(written)
 
-    async def carry_out(self, owner: Object, decision: Made, declared: Spec, now: datetime.datetime) -> bool:
+    async def carry_out(
+        self, owner: Object, decision: Made, declared: Spec, now: datetime.datetime, message: str = ""
+    ) -> bool:
         """Lay a decision's actions over the declaration; False where somebody changed the Adjustment meanwhile."""
         key = key_of(owner)
         known = self._adjustments.cache.get(key)
@@ -146,7 +148,7 @@ class Desk:
             log.info("decision %s has to wait: %s", decision.name, error)
             return False
         self._adjustments.learn(written)
-        await self.tell(decision.object, DecisionStage.APPLIED, decision.message)
+        await self.tell(decision.object, DecisionStage.APPLIED, message or None, decidedAt=told(now))
         return True
 
     async def _write(self, owner: Object, known: Object | None, spec: AdjustmentSpec) -> Object:

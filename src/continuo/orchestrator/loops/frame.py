@@ -121,13 +121,10 @@ def rule(
     if not mine:
         return Ruling(LoopStage.STALLED, f"{' and '.join(sorted(others))} has the say about it; {would}",
                       next_look=output.next_look)  # fmt: skip
-    return _bounded(policy, output, mine, stood, now, would) or _approved(policy, output, mine, stood)
+    return _bounded(policy, stood, now, would) or _approved(policy, output, mine, stood)
 
 
-def _bounded(
-    policy: Policy, output: LoopOutput, actions: tuple[DecidedAction, ...], stood: Standing, now: datetime.datetime,
-    would: str,
-) -> Ruling | None:  # fmt: skip
+def _bounded(policy: Policy, stood: Standing, now: datetime.datetime, would: str) -> Ruling | None:
     """What the clock says against it."""
     last = max((past.at for past in stood.past), default=None)
     calm = last + datetime.timedelta(seconds=policy.cool_down) if last is not None else now

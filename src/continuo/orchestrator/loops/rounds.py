@@ -1,0 +1,257 @@
+"""One round of everything that decides for an orchestration: open decisions, placement, the policies in their order.
+
+Whatever changes the Adjustment ends the look: what comes after it needs a new picture. In memory is only what makes the next
+look better informed (figures, since when something waits); losing it makes loops act later.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from continuo.kube.port import Cluster
+from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.loops.enact import OPEN, Desk, Made, moment, told
+from continuo.orchestrator.loops.figures import Figures, asks_of
+from continuo.orchestrator.loops.frame import (
+    NEVER,
+    Ruling,
+    Standing,
+    claims,
+    loop_status,
+    rule,
+    standing,
+    subject,
+    verdict,
+)
+from continuo.orchestrator.loops.judging import judged
+from continuo.orchestrator.loops.laying import Carried, in_effect
+from continuo.orchestrator.loops.model import LoopInput, LoopOutput, Memory
+from continuo.orchestrator.loops.policies import look
+from continuo.orchestrator.loops.verifying import effect, unfinished
+from continuo.orchestrator.loops.views import cluster_views, component_views, lost_since
+from continuo.orchestrator.observe import Snapshot, Waiting
+from continuo.orchestrator.placing.choose import Choice, choose, placer, places_anything
+from continuo.orchestrator.plan import Plan
+from continuo.orchestrator.settings import Settings
+from continuo.resources.loop import DecisionSpec, DecisionStage
+from continuo.resources.meta import Key, Object
+from continuo.resources.orchestration import LoopStage, Policy
+from continuo.resources.orchestration_policies import Approval
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is kept of one orchestration between two looks."""
+
+    memories: dict[str, Memory] = field(default_factory=dict)
+    first_seen: dict[str, datetime.datetime] = field(default_factory=dict)
+    forgiven: set[str] = field(default_factory=set)
+    """Denied decisions after which something else was wanted, so that the same may be asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look found."""
+
+    changed: bool = False
+    """The Adjustment is another one now: look again before anything is done."""
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    loops: tuple[Object, ...] = ()
+    """status.loops."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Since when clusters have not answered."""
+    again: datetime.datetime | None = None
+    assessment: Assessment | None = None
+    """What it was decided on; none where there was nothing to decide."""
+
+
+class Loops:
+    """The loops of all orchestrations of one operator."""
+
+    def __init__(
+        self, desk: Desk, figures: Figures, settings: Settings, client: Callable[[Key, str], Cluster | None]
+    ) -> None:
+        self.desk, self._figures, self._settings, self._client = desk, figures, settings, client
+        self._kept: dict[Key, Kept] = {}
+
+    def forget(self, key: Key) -> None:
+        """The orchestration is gone."""
+        self._kept.pop(key, None)
+        self._figures.forget(key)
+
+    async def look(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime) -> Looked:
+        """Decide what there is to decide about one orchestration."""
+        lost = lost_since(snapshot, now)
+        kept = self._kept.setdefault(snapshot.key, Kept())
+        if await self._open_decisions(snapshot, assessment, now):
+            return Looked(changed=True, lost=lost)
+        choice = self._choose(snapshot, assessment, kept, now)
+        if choice.decision is not None and await self._decide(snapshot, choice.decision, now):
+            return Looked(changed=True, lost=lost)
+        changed, entries, again = await self._policies(snapshot, assessment, kept, choice, lost, now)
+        times = [at for at in (again, choice.again) if at is not None]
+        return Looked(changed, choice.waiting, entries, lost, min(times, default=None), assessment)
+
+    def idle(self, snapshot: Snapshot) -> bool:
+        """Whether an orchestration leaves nothing to loops: then they cost nothing."""
+        if snapshot.deleting:
+            return True
+        nothing = not snapshot.declared.policies and not places_anything(snapshot)
+        return nothing and not self.desk.decisions(snapshot.key)
+
+    async def _decide(self, snapshot: Snapshot, spec: DecisionSpec, now: datetime.datetime) -> bool:
+        decision = await self.desk.record(snapshot.object, spec, now)
+        if decision.stage not in OPEN:
+            return False
+        await self.desk.carry_out(snapshot.object, decision, snapshot.declared, now)
+        return True
+
+    # --- decisions that are there ----------------------------------------------------------------------------------
+
+    async def _open_decisions(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime) -> bool:
+        """Carry out, or close, what others decided, or one of us who was killed; whether one was carried out."""
+        for decision in self.desk.decisions(snapshot.key):
+            if decision.stage in OPEN and await self._one_open(snapshot, assessment, decision, now):
+                return True
+        return False
+
+    async def _one_open(
+        self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime
+    ) -> bool:
+        carried = Carried(snapshot.declared, decision.name, "", decision.policy)
+        if decision.stage is not DecisionStage.WAITING and in_effect(
+            snapshot.adjustment, decision.spec.actions, carried
+        ):
+            await self.desk.tell(decision.object, DecisionStage.APPLIED, None)
+            return False
+        expires = moment(decision.spec.expires)
+        if decision.stage is DecisionStage.WAITING or decision.spec.approval:
+            said = verdict(decision, now, expires)
+            if said is None:
+                return False
+            if said[0] is not DecisionStage.RECEIVED:
+                await self.desk.tell(decision.object, said[0], said[1])
+                return False
+        elif expires is not None and now >= expires:
+            await self.desk.tell(
+                decision.object, DecisionStage.EXPIRED, f"not carried out before {decision.spec.expires}"
+            )
+            return False
+        if snapshot.declared.paused:
+            return False
+        return await self._judged(snapshot, assessment, decision, now)
+
+    async def _judged(self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime) -> bool:
+        """Carry a decision out if it still holds."""
+        if decision.external:
+            wrong = judged(snapshot, assessment, decision, self.desk.decisions(snapshot.key), now)
+            if wrong:
+                await self.desk.tell(decision.object, DecisionStage.REFUSED, "; ".join(wrong))
+                return False
+        elif not decision.spec.approval and decision.spec.based_on != self.desk.version(snapshot.key):
+            why = f"{NEVER}what was laid over the declaration has changed since"
+            await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why)
+            return False
+        message = "approved" if decision.spec.approval else ""
+        await self.desk.carry_out(snapshot.object, decision, snapshot.declared, now, message)
+        return True
+
+    async def after(self, snapshot: Snapshot, looked: Looked, plan: Plan, now: datetime.datetime) -> None:
+        """Close decisions of which nothing is left to do, and delete those that nobody needs any more."""
+        if looked.assessment is None:
+            return
+        for decision in self.desk.decisions(snapshot.key):
+            if decision.stage is not DecisionStage.APPLIED:
+                continue
+            carried = Carried(snapshot.declared, decision.name, "", decision.policy)
+            if not in_effect(snapshot.adjustment, decision.spec.actions, carried):
+                why = "what it said was changed since, or declared anew"
+                await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why, finishedAt=told(now))
+            elif not unfinished(decision.spec.actions, plan):
+                found = effect(decision, snapshot, looked.assessment, now)
+                await self.desk.tell(
+                    decision.object,
+                    DecisionStage.VERIFIED,
+                    decision.message or None,
+                    finishedAt=told(now),
+                    effect=found,
+                )
+        await self.desk.forget(snapshot.key, snapshot.adjustment, now)
+
+    # --- placement -------------------------------------------------------------------------------------------------
+
+    def _choose(self, snapshot: Snapshot, assessment: Assessment, kept: Kept, now: datetime.datetime) -> Choice:
+        if not places_anything(snapshot):
+            kept.first_seen.clear()
+            return Choice()
+        choice = choose(snapshot, assessment, self._settings, now, kept.first_seen)
+        open_ = {*choice.waiting, *(entry.component for entry in choice.unplaced)}
+        kept.first_seen = {path: kept.first_seen.get(path, now) for path in open_}
+        return choice
+
+    # --- policies --------------------------------------------------------------------------------------------------
+
+    async def _policies(
+        self, snapshot: Snapshot, assessment: Assessment, kept: Kept, choice: Choice, lost: Mapping[str, str],
+        now: datetime.datetime,
+    ) -> tuple[bool, tuple[Object, ...], datetime.datetime | None]:  # fmt: skip
+        policies = snapshot.declared.policies
+        if not policies:
+            kept.memories.clear()
+            return False, (), None
+        clusters, components = cluster_views(snapshot, assessment, lost), component_views(snapshot, assessment)
+        asks = asks_of(snapshot.key, policies, clusters, components, lambda name: self._client(snapshot.key, name))
+        figures = await self._figures.collect(snapshot.key, asks)
+        given = LoopInput(
+            policy=policies[0], now=now, declared=snapshot.declared, clusters=clusters, components=components,
+            adjustment=snapshot.adjustment, unplaced=choice.unplaced, place=placer(snapshot, assessment),
+        )  # fmt: skip
+        decisions = self.desk.decisions(snapshot.key)
+        before = {e["name"]: e for e in (snapshot.object.get("status") or {}).get("loops") or ()}
+        claimed, entries, times = claims(policies), [], []
+        for policy in policies:
+            stood = standing(policy, decisions, frozenset(kept.forgiven))
+            output = self._output(replace(given, policy=policy, figure=figures.get(policy.name)), stood, kept)
+            ruling = rule(policy, output, stood, claimed, now, paused=snapshot.declared.paused)
+            last = await self._done(snapshot, policy, output, ruling, stood.asked, now) or stood.last
+            if ruling.stage is LoopStage.ACT and ruling.actions:
+                return True, (), None
+            claimed = {subject(action): policy.name for action in output.actions} | claimed
+            due = self._figures.next_due(snapshot.key, policy.name)
+            ruling = replace(ruling, next_look=min((t for t in (ruling.next_look, due) if t is not None), default=None))
+            times += [ruling.next_look] if ruling.next_look is not None else []
+            entries.append(loop_status(policy, output, ruling, last, now, before.get(policy.name)))
+        return False, tuple(entries), min(times, default=None)
+
+    @staticmethod
+    def _output(given: LoopInput, stood: Standing, kept: Kept) -> LoopOutput:
+        """What one policy says; what it wants to remember is kept."""
+        name = given.policy.name
+        output = look(replace(given, history=stood.past, memory=kept.memories.get(name, Memory())))
+        kept.memories[name] = output.memory
+        if stood.denied and output.actions != stood.denied and stood.last is not None:
+            kept.forgiven.add(stood.last.name)
+        return output
+
+    async def _done(
+        self, snapshot: Snapshot, policy: Policy, output: LoopOutput, ruling: Ruling, asked: Made | None,
+        now: datetime.datetime,
+    ) -> Made | None:  # fmt: skip
+        """Do what was ruled: ask, act, or close what was asked. The decision that was made."""
+        if ruling.drop and asked is not None:
+            await self.desk.tell(asked.object, DecisionStage.SUPERSEDED, f"{NEVER}{ruling.drop}")
+        if not ruling.actions:
+            return None
+        approval = policy.approval is Approval.REQUIRED
+        within = datetime.timedelta(seconds=policy.approval_within)
+        spec = DecisionSpec(
+            orchestration=snapshot.key[1], source=f"policy/{policy.name}", reason=output.reason[:1024] or policy.name,
+            approval=approval, expires=(now + within).strftime("%Y-%m-%dT%H:%M:%SZ") if approval else None,
+            actions=ruling.actions, explanation={"observation": output.observation, **output.explanation},
+        )  # fmt: skip
+        decision = await self.desk.record(snapshot.object, spec, now, approval=approval)
+        if not approval and decision.stage in OPEN:
+            await self.desk.carry_out(snapshot.object, decision, snapshot.declared, now)
+        return decision

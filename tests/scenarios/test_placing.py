@@ -1,0 +1,59 @@
+"""Components whose place the scheduler chooses."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuo.resources import kinds
+from continuo.resources.loop import ADJUSTMENT, DECISION
+from continuo.resources.meta import Object
+
+from .beds import Bed
+from .specs import PEER, app, cluster, component, item
+
+pytestmark = [pytest.mark.anyio, pytest.mark.links]
+
+GREEN = cluster("green", packages=["liqo"], cost={"cpu": 1.0})
+ROSE = cluster("rose", packages=["liqo"], cost={"cpu": 2.0}, labels={"iso27001": "true"})
+
+
+def asking(cpu: str, **more: object) -> Object:
+    return {"resources": {"requests": {"cpu": cpu}}, "placement": {}, "expose": PEER, **more}
+
+
+async def decisions(bed: Bed) -> list[Object]:
+    found = (await bed.api.list(DECISION, "default")).items
+    return sorted(found, key=lambda obj: (obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]))
+
+
+async def test_a_component_goes_where_it_is_cheapest_and_the_decision_says_why(bed: Bed) -> None:
+    spec = {"clusters": [GREEN, ROSE], "apps": [app("shop", "rose", component("web", **asking("500m")))]}
+    await bed.apply("o", spec)
+    obj = await bed.ready("o")
+    assert item(obj, "component", "shop/web")["cluster"] == "green"
+    (made,) = await decisions(bed)
+    assert made["spec"]["source"] == "placement" and made["spec"]["reason"].startswith("shop/web on green")
+    assert made["spec"]["explanation"]["shop/web"] and made["spec"]["replay"]
+    (place,) = (await bed.api.get(ADJUSTMENT, "o", "default"))["spec"]["places"]
+    assert (place["component"], place["cluster"], place["decision"]) == ("shop/web", "green", made["metadata"]["name"])
+
+
+async def test_what_is_asked_of_clusters_rules_them_out(bed: Bed) -> None:
+    bounds = {"clusters": {"matchLabels": {"iso27001": "true"}}}
+    web = component("web", **asking("500m", placement=bounds))
+    await bed.apply("o", {"clusters": [GREEN, ROSE], "apps": [app("shop", "green", web)]})
+    obj = await bed.ready("o")
+    assert item(obj, "component", "shop/web")["cluster"] == "rose"
+
+
+async def test_what_fits_nowhere_says_why_for_each_cluster_and_comes_when_there_is_room(bed: Bed) -> None:
+    big = component("web", **asking("64"))
+    await bed.apply("o", {"clusters": [GREEN, ROSE], "apps": [app("shop", "green", big)]})
+    obj = await bed.until("o", lambda obj: item(obj, "component", "shop/web").get("reason") == "Unplaceable")
+    message = item(obj, "component", "shop/web")["message"]
+    assert "green: cpu 64 of" in message and "rose: cpu 64 of" in message
+    assert "cluster" not in item(obj, "component", "shop/web")
+    await bed.apply("o", {"clusters": [GREEN, ROSE], "apps": [app("shop", "green", component("web", **asking("1")))]})
+    obj = await bed.ready("o")
+    assert item(obj, "component", "shop/web")["cluster"] == "green"
+    assert (await (await bed.workload("green", "o")).get(kinds.DEPLOYMENT, "web", "shop"))["spec"]["replicas"] == 1
