@@ -277,3 +277,27 @@ async def test_two_orchestrations_are_told_apart(bench: Bench) -> None:
     assert (code, answer["code"]) == (422, "orchestration-required") and "main, other" in answer["detail"]
     code, answer = await decide(bench, [place("shop/late", "green")], orchestration="default/main", name="d-2")
     assert code == 200 and answer["orchestration"] == "main"
+
+
+async def test_what_waits_is_told_with_every_candidate(bench: Bench) -> None:
+    told = status()
+    waits = {
+        "name": "late",
+        "phase": "Pending",
+        "reason": "AwaitingScheduler",
+        "lastTransitionTime": "2026-03-01T09:59:50Z",
+    }
+    told["apps"] = [{"name": "shop", "owner": "ann", "phase": "Pending", "components": [waits]}]
+    await bench.say(told)
+    await bench.until(lambda state: state["pending"][0]["since"])
+    code, body, _ = await bench.ai.call("GET", "/scheduler/v1/placements/pending")
+    (late,) = body["components"]
+    assert code == 200 and body["total"] == 1
+    assert (late["component"], late["scheduler"], late["decideBy"]) == ("late", "external", "2026-03-01T10:00:20Z")
+    assert [(each["cluster"], each["score"] is not None) for each in late["candidates"]] == [
+        ("blue", True), ("green", True), ("rose", False),
+    ]  # fmt: skip
+    assert late["candidates"][2]["refusals"] == [{"cause": "hint", "message": "tier cloud, and edge is wanted"}]
+    await decide(bench, [place("shop/late", "green")])
+    _, body, _ = await bench.ai.call("GET", "/scheduler/v1/placements/pending")
+    assert body["components"] == [], "it is decided, though not carried out yet"

@@ -13,6 +13,7 @@ from continuo.resources.meta import Object
 from continuo.server.applications import Applications
 from continuo.server.entries import Entry, summary, view
 from continuo.server.models import Accepted, ApplicationLine, ApplicationState, ProblemBody, Verdict
+from continuo.server.openapi import inlined
 from continuo.server.preconditions import IfMatch, etag, tags_in
 from continuo.server.routes.blueprints import verdict
 from continuo.server.subjects import Subject
@@ -29,7 +30,7 @@ Admit = Callable[[Request], Awaitable[Subject]]
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of refusals."""
-    content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
+    content = {"application/problem+json": {"schema": inlined(ProblemBody)}}
     return {code: {"description": "Refused; `code` says why.", "content": content} for code in codes}
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from continuo.server.openapi import inlined
 from continuo.server.preconditions import tags_in
 from continuo.server.problems import MEDIA_TYPE
 from continuo.server.routes.applications import problems
 from continuo.server.scheduler.bodies import read_decision
 from continuo.server.scheduler.parts import SchedulerParts
-from continuo.server.scheduler.shapes import DecisionBody, DecisionState, Judged, State
+from continuo.server.scheduler.shapes import DecisionBody, DecisionState, Judged, Pending, State
 from continuo.server.subjects import Subject
 
 PREFIX = "/scheduler/v1"
@@ -27,25 +28,22 @@ _QUERY: list[dict[str, Any]] = [
      "description": "Answer 304 while the state is as under that ETag."},
 ]  # fmt: skip
 _STATE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The state, or the stream of its changes.", "content": {
-        "application/json": {"schema": State.model_json_schema(ref_template="#/components/schemas/{model}")},
+    200: {"model": State, "description": "The state, or the stream of its changes.", "content": {
         "text/event-stream": {"schema": {"type": "string"}},
     }},
     304: {"description": "It is as under that ETag."},
     **problems(401, 403, 503),
 }  # fmt: skip
-
 _JUDGED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "What became of each action.", "content": {
-        "application/json": {"schema": Judged.model_json_schema()},
-    }},
+    200: {"model": Judged, "description": "What became of each action."},
     **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503),
-}  # fmt: skip
+}
 _BODY = {
     "requestBody": {
-        "required": True, "content": {"application/json": {"schema": DecisionBody.model_json_schema()}},
+        "required": True,
+        "content": {"application/json": {"schema": inlined(DecisionBody)}},
     }
-}  # fmt: skip
+}
 
 
 def scheduler_router(parts: SchedulerParts) -> APIRouter:
@@ -69,6 +67,13 @@ def scheduler_router(parts: SchedulerParts) -> APIRouter:
             path, state, response_model=None, responses=_STATE, openapi_extra={"parameters": _QUERY},
             operation_id=f"read_{path[1:]}",
         )  # fmt: skip
+
+    @router.get("/placements/pending", response_model=Pending, responses=problems(401, 403, 503))
+    async def pending(_: Subject = authenticated) -> Response:
+        """Components that wait for a place, each with all clusters: how well it would be there, or why it cannot be."""
+        headers = {"Cache-Control": "private, no-cache"}
+        return Response(await parts.pending.told(), media_type="application/json", headers=headers)
+
     _decision_routes(router, parts, authenticated)
     return router
 

@@ -50,6 +50,8 @@ class Infrastructure:
         )
         self.log = StateLog(epoch or secrets.token_hex(4), clock())
         self.closed = False
+        self.decided = 0
+        """Counts changes of Decisions, which are not part of the state."""
         self._tick = asyncio.Event()
         self._dirty: set[str] = set()
         self._items: dict[str, Items] = {}
@@ -60,6 +62,7 @@ class Infrastructure:
         """Follow, in tasks of the running loop."""
         for informer in (self.orchestrations, self.adjustments):
             informer.on_change(self._changed)
+        self.decisions.on_change(self._decided)
         for informer in self._informers:
             informer.start()
 
@@ -111,6 +114,9 @@ class Infrastructure:
         self._dirty.add(key_of(new if new is not None else old)[1])  # type: ignore[arg-type]
         if self._due is None and not self.closed:
             self._due = asyncio.get_running_loop().call_later(PAUSE, self.flush)
+
+    def _decided(self, _old: Object | None, _new: Object | None) -> None:
+        self.decided += 1
 
     def flush(self) -> None:
         """Take in what has changed since the last version."""

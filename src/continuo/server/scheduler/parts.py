@@ -11,6 +11,7 @@ from continuo.placement.guards import Limits
 from continuo.server.orchestrations import Orchestrations
 from continuo.server.scheduler.decisions import Decisions
 from continuo.server.scheduler.following import Infrastructure
+from continuo.server.scheduler.pending import PendingPlacements
 from continuo.server.scheduler.stream import Streams
 from continuo.server.subjects import Gate
 from continuo.trust.holder import utc_now
@@ -25,6 +26,7 @@ class SchedulerParts:
 
     infrastructure: Infrastructure
     streams: Streams
+    pending: PendingPlacements
     decisions: Decisions
     gate: Gate
 
@@ -42,4 +44,5 @@ def make_scheduler(
     """The services over one management cluster's namespace; `orchestrations` brings the watch that is shared."""
     infrastructure = Infrastructure(orchestrations.informer, cluster, clock=clock)
     decisions = Decisions(infrastructure, cluster, limits, default)
-    return SchedulerParts(infrastructure, Streams(infrastructure), decisions, gate.narrowed(groups))
+    pending = PendingPlacements(infrastructure)
+    return SchedulerParts(infrastructure, Streams(infrastructure), pending, decisions, gate.narrowed(groups))

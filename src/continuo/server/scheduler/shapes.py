@@ -130,24 +130,36 @@ class State(BaseModel):
     pending: list[Waiting]
 
 
+class Refusal(BaseModel):
+    """Why a cluster cannot take a component."""
+
+    cause: str
+    message: str
+
+
 class Candidate(BaseModel):
-    """A cluster, and why it cannot take the component, or how well it would."""
+    """A cluster: how well a component would be there, or why it cannot be."""
 
     cluster: str
-    refused: Annotated[str | None, Field(description="Why not, in one sentence; null where it could.")] = None
-    score: Annotated[float | None, Field(description="Lower is better; null where it is refused.")] = None
+    score: Annotated[
+        float | None, Field(description="What it adds there, lower being better; null where it cannot be.")
+    ]
+    objectives: Annotated[dict[str, float] | None, Field(description="The score by objective.")]
+    refusals: list[Refusal]
 
 
 class PendingComponent(BaseModel):
-    """A component that has no place yet, with its candidates."""
+    """A component that has no place yet, with every cluster, the best first."""
 
     id: str
     orchestration: str
+    app: str
     component: str
     owner: str
     scheduler: Literal["builtin", "external"]
     since: str | None
     decideBy: str | None
+    message: str | None
     candidates: list[Candidate]
 
 
@@ -155,6 +167,7 @@ class Pending(BaseModel):
     """What waits, at one version."""
 
     stateVersion: Version
+    total: Annotated[int, Field(description="How many wait; the most urgent are told.")]
     components: list[PendingComponent]
 
 

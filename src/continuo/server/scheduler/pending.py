@@ -1,0 +1,82 @@
+"""What waits for a place, with every cluster: how well it would be there, or why it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from continuo.placement.explain import Candidate, candidate
+from continuo.placement.guards import State
+from continuo.placement.score import yardstick
+from continuo.placement.tally import Tally
+from continuo.resources.loop import decode_adjustment
+from continuo.resources.meta import Object
+from continuo.resources.orchestration import decode
+from continuo.server.scheduler.following import Infrastructure
+from continuo.server.scheduler.items import PENDING
+from continuo.server.scheduler.past import opened
+from continuo.server.scheduler.problem import state_of
+
+MOST = 64
+"""Components that are told at once, the most urgent first."""
+_FIELDS = ("id", "orchestration", "app", "component", "owner", "scheduler", "since", "decideBy", "message")
+
+
+class PendingPlacements:
+    """The answer, made once for each version of the state."""
+
+    def __init__(self, infrastructure: Infrastructure) -> None:
+        self._infrastructure = infrastructure
+        self._made: tuple[str, int, bytes] | None = None
+        self._lock = asyncio.Lock()
+
+    async def told(self) -> bytes:
+        """The answer as JSON. It is made in a thread: many components and clusters must not hold up others' requests."""
+        self._infrastructure.must_know()
+        async with self._lock:
+            version, decisions = self._infrastructure.log.current, self._infrastructure.decided
+            if self._made is None or self._made[:2] != (version, decisions):
+                waiting = sorted(self._infrastructure.log.items(PENDING), key=_urgency)
+                states = {name: self._state(name) for name in {str(item["orchestration"]) for item in waiting[:MOST]}}
+                body = await asyncio.to_thread(_answer, version, waiting, states)
+                self._made = (version, decisions, body)
+            return self._made[2]
+
+    def _state(self, name: str) -> State:
+        """With what was promised: room that somebody else will take is none."""
+        seen = self._infrastructure
+        orchestration = decode(seen.orchestrations.cache.get((seen.namespace, name)) or {})
+        promised = [action for _, action in opened(seen.decisions_of(name), seen.clock())]
+        return state_of(orchestration, decode_adjustment(seen.adjustment(name)), promised)
+
+
+def _urgency(item: Object) -> tuple[str, str]:
+    return str(item["decideBy"] or "~"), str(item["id"])
+
+
+def _answer(version: str, waiting: list[Object], states: dict[str, State]) -> bytes:
+    told = [entry for name, state in sorted(states.items()) for entry in _entries(waiting[:MOST], name, state)]
+    body = {"stateVersion": version, "total": len(waiting), "components": sorted(told, key=_urgency)}
+    return msgspec.json.encode(body)
+
+
+def _entries(waiting: Iterable[Object], name: str, state: State) -> Iterator[Object]:
+    tally, stick = Tally(state.problem, state.places), yardstick(state.problem)
+    for item in waiting:
+        part = state.part(f"{item['app']}/{item['component']}")
+        if item["orchestration"] != name or part not in tally.parts or part in tally.places:
+            continue
+        found = sorted((candidate(tally, stick, part, site) for site in tally.sites), key=_best_first)
+        yield {field: item[field] for field in _FIELDS} | {"candidates": [_candidate(each) for each in found]}
+
+
+def _best_first(found: Candidate) -> tuple[bool, float, str]:
+    return found.score is None, found.score or 0.0, found.site
+
+
+def _candidate(found: Candidate) -> Object:
+    refusals = [{"cause": refusal.cause.value, "message": refusal.message} for refusal in found.refusals]
+    objectives = msgspec.to_builtins(found.objectives) if found.objectives is not None else None
+    return {"cluster": found.site, "score": found.score, "objectives": objectives, "refusals": refusals}
