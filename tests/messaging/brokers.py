@@ -20,6 +20,8 @@ class Broker(Protocol):
     """One broker; its address stays while it is down."""
 
     address: str
+    shares: bool
+    """Whether a group may have several members."""
 
     def prepare(self, topics: Iterable[str]) -> None:
         """Make topics, if it does not make them on request."""
@@ -57,6 +59,8 @@ def _library() -> Any:
 
 class MockBroker:
     """One broker of librdkafka's mock cluster."""
+
+    shares = False  # its groups refuse members that hear of an assignment after their leader has made it
 
     def __init__(self) -> None:
         self._library = _library()

@@ -37,6 +37,6 @@ def make(broker: Broker) -> Iterator[Callable[..., KafkaSettings]]:
         topics = Topics(prefix or f"test{next(_numbers)}")
         if prefix is None:
             broker.prepare(topics.configs())
-        return KafkaSettings((broker.address,), topics, **{"timeout": 5.0, "partitions": 3, **more})
+        return KafkaSettings((broker.address,), topics, **{"timeout": 5.0, "session": 2.0, "partitions": 3, **more})
 
     yield settings

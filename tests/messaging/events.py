@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+
 from continuo.events.cloudevent import Event
 from continuo.events.kafka_settings import KafkaSettings
 from continuo.events.kafka_source import KafkaSource, Reading
@@ -34,6 +36,10 @@ class Found:
         self.events.append(event)
         self._changed.set()
 
+    async def changed(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
     async def until(self, test: Callable[[list[Event]], bool]) -> list[Event]:
         async with asyncio.timeout(PATIENCE):
             while not test(self.events):
@@ -56,3 +62,14 @@ async def reading(settings: KafkaSettings, *topics: str, handle: Any = None, **m
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def raw(settings: KafkaSettings, topic: str, count: int) -> list[Any]:
+    """The messages of a topic as they are."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=settings.brokers[0], auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()

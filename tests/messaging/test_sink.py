@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from continuo.events.cloudevent import Event
 from continuo.events.kafka import KafkaSink
@@ -14,22 +13,11 @@ from continuo.events.kafka_settings import KafkaSettings
 from continuo.events.sink import SinkUnavailable
 
 from .brokers import Broker
-from .events import PATIENCE, event, reading
+from .events import PATIENCE, event, raw, reading
 
 pytestmark = pytest.mark.anyio
 
 Make = Callable[..., KafkaSettings]
-
-
-async def raw(settings: KafkaSettings, topic: str, count: int) -> list[object]:
-    """The messages of a topic as they are."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=settings.brokers[0], auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return [await consumer.getone() for _ in range(count)]
-    finally:
-        await consumer.stop()
 
 
 async def test_an_event_is_a_binary_cloudevent_under_its_key(make: Make) -> None:

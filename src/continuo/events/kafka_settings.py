@@ -90,6 +90,8 @@ class KafkaSettings:
     """Of topics that are made: so many backends can share the work."""
     timeout: float = 10.0
     """Seconds for one request, and for one batch of events to be safe."""
+    session: float = 10.0
+    """Seconds after which a reader that fell silent is gone, and others get what it had."""
 
     def __post_init__(self) -> None:
         for broker in self.brokers or ("",):

@@ -36,6 +36,8 @@ AT_ONCE = 256
 REMEMBERED = 10_000
 _POLL = 1.0
 _ENDING = 3.0
+_JOINING = 60.0
+"""Seconds in which a group has to agree on who reads what; it waits for members that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,9 @@ class KafkaSource:
                     return
             except (KafkaError, OSError, TimeoutError, BadRequest) as error:
                 if not said:
-                    log.warning("Kafka at %s cannot be read: %s", self.settings.where, error or type(error).__name__)
+                    log.warning(
+                        "Kafka at %s cannot be read: %s", self.settings.where, str(error) or type(error).__name__
+                    )
                 said = True
             finally:
                 self.ready.clear()
@@ -112,14 +116,15 @@ class KafkaSource:
         consumer = AIOKafkaConsumer(
             **options, group_id=self.reading.group, enable_auto_commit=False,
             auto_offset_reset="earliest" if self.reading.from_start else "latest",
-            max_poll_interval_ms=600_000, session_timeout_ms=10_000, heartbeat_interval_ms=2_000,
+            max_poll_interval_ms=600_000, session_timeout_ms=int(self.settings.session * 1000),
+            heartbeat_interval_ms=int(self.settings.session * 200),
         )  # fmt: skip
         self._offsets = Offsets()
         listener = _Listener(self, consumer)
         committing: asyncio.Task[None] | None = None
         try:
             consumer.subscribe(list(self.reading.topics), listener=listener if grouped else None)
-            async with asyncio.timeout(self.settings.timeout * 2):
+            async with asyncio.timeout(self.settings.timeout + _JOINING):
                 await consumer.start()
                 if not grouped:
                     await self._go_on(consumer)
