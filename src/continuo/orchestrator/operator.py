@@ -83,7 +83,8 @@ class Operator:
         self.publisher = publisher or Publisher()
         self._hub = member_of("management", management, management_watches())
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
-        self.figures = figures or Figures(clock=clock, wake=self._wake)
+        self.figures = figures or Figures(clock=clock)
+        self.figures.on_late = self._wake
         self.loops = Loops(Desk(management, self.informers), self.figures, self.settings, self._client)
         self._membership = Membership(connect, self.informers, self._wake)
         self.fleet = self._membership.fleet

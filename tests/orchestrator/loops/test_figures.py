@@ -164,7 +164,8 @@ async def test_a_slow_source_holds_nobody_up_and_wakes_whoever_asked() -> None:
         return [measured("a"), measured("b")]
 
     slow, quick = Api(PodMetrics=slowly), Api(PodMetrics=[measured("a"), measured("b")])
-    source = figures([NOON], first_wait=0.0, wake=lambda keys: woken.release())
+    source = figures([NOON], first_wait=0.0)
+    source.on_late = lambda keys: woken.release()
     asks = [ask(slow), ask(quick, policy="other")]
     assert "loop" not in await source.collect(KEY, asks)
     assert "loop" not in await source.collect(KEY, asks)

@@ -88,11 +88,12 @@ class Figures:
         queries: Queries | None = None,
         *,
         clock: Callable[[], float],
-        wake: Callable[[Iterable[Key]], None] = lambda _: None,
         first_wait: float = FIRST_WAIT,
         longest: float = LONGEST,
     ) -> None:
-        self._queries, self._clock, self._wake = queries, clock, wake
+        self._queries, self._clock = queries, clock
+        self.on_late: Callable[[Iterable[Key]], None] = lambda _: None
+        """Told the orchestrations whose figures came after the round that asked for them."""
         self._first_wait, self._longest = first_wait, longest
         self._kept: dict[AskKey, _Kept] = {}
         self._under_way: dict[AskKey, asyncio.Task[None]] = {}
@@ -159,7 +160,7 @@ class Figures:
             self._kept.pop(min(self._kept, key=lambda key: self._kept[key].due))
         self._kept[ask.key] = _Kept(figure, ask, self._now() + timedelta(seconds=ask.every))
         if asyncio.get_running_loop().time() - began >= self._first_wait:
-            self._wake([ask.orchestration])  # the round that asked is over
+            self.on_late([ask.orchestration])
 
     async def _answer(self, ask: Ask) -> Figure:
         """A figure whatever happens: a source that fails says why."""
