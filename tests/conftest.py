@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from continuo.cli.tuning import settle
+
+settle()  # collecting thousands of tests makes nothing that is garbage
+
 settings.register_profile("continuo", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("continuo")
 
@@ -31,6 +35,11 @@ LONGEST_FIRST = (
     "iot/networks/test_whole.py",
 )
 """Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do."""
+
+
+def pytest_collection_finish() -> None:
+    """All tests and what they import stay: looking at them again and again would be a sixth of what tests cost."""
+    settle()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
