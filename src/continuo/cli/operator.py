@@ -10,11 +10,13 @@ import click
 
 from continuo.cli.failures import BadInput, Failed
 from continuo.cli.kafka_options import kafka_options
+from continuo.cli.prometheus_options import prometheus_options
 
 if TYPE_CHECKING:
     from continuo.cli.kafka_parts import Parts
     from continuo.events.kafka_settings import KafkaSettings
     from continuo.kube.port import Cluster
+    from continuo.orchestrator.loops.figures_prometheus import Prometheus
 
 
 @click.command()
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     help="Who carries out steps: this process, or backends that are told through Kafka.",
 )  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@prometheus_options
 @kafka_options
 def operator(
     kubeconfig: Path | None,
@@ -52,6 +55,7 @@ def operator(
     tasks: str,
     verbose: bool,
     kafka: KafkaSettings | None,
+    prometheus: Prometheus | None,
 ) -> None:
     """Run the controllers against a management cluster until stopped."""
     if tasks == "kafka" and kafka is None:
@@ -65,6 +69,7 @@ def operator(
     from continuo.events.publisher import Publisher
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
+    from continuo.orchestrator.loops.figures import Figures
     from continuo.orchestrator.operator import Operator
     from continuo.orchestrator.settings import Settings
     from continuo.orchestrator.telling import Telling
@@ -92,6 +97,7 @@ def operator(
                 instance=identity,
                 executor=parts.remote if parts else None,
                 publisher=Publisher(parts.sinks) if parts else None,
+                figures=Figures(prometheus),
                 telling=Telling(metrics, tracing=tracing, calls=calls, legacy=legacy_metrics),
             )
             worker = Together(controllers, parts.beside if parts else ())
@@ -101,6 +107,8 @@ def operator(
             finally:
                 if parts:
                     await parts.close()
+                if prometheus:
+                    await prometheus.close()
                 await management.close()
 
     tuning.settle()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -87,7 +88,7 @@ class Figures:
         self,
         queries: Queries | None = None,
         *,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.time,
         first_wait: float = FIRST_WAIT,
         longest: float = LONGEST,
     ) -> None:
