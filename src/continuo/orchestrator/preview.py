@@ -72,8 +72,17 @@ async def preview(
     Raises:
         Invalid: the API server refuses the object; the message names each field.
     """
-    namespace, _ = key_of(obj)
     accepted = await management.apply(obj, manager=manager, dry_run=True)
+    world = await picture(management, accepted, secrets)
+    settings = settings or Settings()
+    snapshot = observe(accepted, world)
+    desired = orient(snapshot, settings)
+    return decide(snapshot, desired, assess(snapshot, desired, LinkSettings()), settings)
+
+
+async def picture(management: Cluster, accepted: Object, secrets: Iterable[Object] = ()) -> ListedWorld:
+    """The world of an orchestration as one look shows it, together with `secrets` that are not there yet."""
+    namespace, _ = key_of(accepted)
     caches = await list_once(management, management_watches())
     for secret in secrets:
         caches.put(kinds.SECRET, _stored(secret, namespace))
@@ -81,11 +90,7 @@ async def preview(
     secrets_of = cluster_secrets(accepted, orchestration, caches)
     wanted = sorted(set(followed(secrets_of, orchestration, caches).values()))
     found = await asyncio.gather(*(_look(caches, namespace, secret) for secret in wanted))
-    world = ListedWorld(caches, dict(zip(((namespace, s) for s in wanted), found, strict=True)), _registered(caches))
-    settings = settings or Settings()
-    snapshot = observe(accepted, world)
-    desired = orient(snapshot, settings)
-    return decide(snapshot, desired, assess(snapshot, desired, LinkSettings()), settings)
+    return ListedWorld(caches, dict(zip(((namespace, s) for s in wanted), found, strict=True)), _registered(caches))
 
 
 def _registered(caches: CachedCluster) -> Register:

@@ -1,0 +1,349 @@
+"""What would happen if a cluster were lost: the operator's own code, on a picture in which it does not answer. Pure.
+
+Rounds are played one after the other on a clock of their own, each decision laid over the declaration as an Adjustment would
+be, until nothing more is decided. Loops that follow figures are left out: nobody knows what those would say.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+
+from msgspec import to_builtins
+from msgspec.structs import replace as with_
+
+from continuo.federation.model import LinkSettings
+from continuo.orchestrator.assess import Assessment, assess
+from continuo.orchestrator.loops.enact import told
+from continuo.orchestrator.loops.frame import Standing, claims, rule
+from continuo.orchestrator.loops.laying import Carried, lay
+from continuo.orchestrator.loops.model import LoopInput, Memory, Past
+from continuo.orchestrator.loops.policies import look
+from continuo.orchestrator.loops.views import cluster_views, component_views
+from continuo.orchestrator.observe import Caches, Reach, Snapshot, Workload, World, observe
+from continuo.orchestrator.orient import Wanted, orient
+from continuo.orchestrator.placing.choose import choose, placer, places_anything, whole_problem
+from continuo.orchestrator.settings import Settings
+from continuo.placement.model import Problem
+from continuo.placement.tally import carbon_of, cost_of
+from continuo.resources.loop import ADJUSTMENT, AdjustmentSpec, DecidedAction, DecisionStage, Operation
+from continuo.resources.meta import Key, Kind, Object
+from continuo.resources.orchestration import LoopStage, Policy
+from continuo.resources.orchestration_policies import Approval
+
+HORIZON = datetime.timedelta(hours=24)
+"""Nothing is looked at that would happen later."""
+MOST_ROUNDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """One decision that would be made."""
+
+    after: int
+    """Seconds after the loss."""
+    source: str
+    """`placement`, or `policy/NAME`."""
+    reason: str
+    actions: tuple[DecidedAction, ...]
+    approval: bool = False
+    """Somebody would have to approve it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What the components that run cost for an hour, and how much carbon that is."""
+
+    cost: float
+    carbon: float
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What would become of an orchestration."""
+
+    lost: str
+    decisions: tuple[Foreseen, ...] = ()
+    moves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """(from, to) by component."""
+    homes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """(from, to) by application."""
+    stays: Mapping[str, str] = field(default_factory=dict)
+    """Why, by component that would not run."""
+    broken: tuple[tuple[str, str], ...] = ()
+    """Links that would carry nothing."""
+    made: tuple[tuple[str, str], ...] = ()
+    """Links that what moves would need."""
+    before: Bill = Bill(0, 0)
+    later: Bill = Bill(0, 0)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything would be decided."""
+        return bool(self.decisions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One picture and what follows from it."""
+
+    snapshot: Snapshot
+    wanted: Wanted
+    assessment: Assessment
+
+
+class _LostWorld:
+    """A world in which one cluster does not answer, and another Adjustment is laid over the declaration."""
+
+    def __init__(self, world: World, key: Key, secret: str, adjustment: AdjustmentSpec) -> None:
+        self._world, self._lost = world, (key[0], secret)
+        self._management = _Laid(world.management(), key, adjustment)
+
+    def management(self) -> Caches:
+        return self._management
+
+    def workload(self, namespace: str, secret: str) -> Workload:
+        if (namespace, secret) == self._lost:
+            return Workload(Reach.LOST, "it is taken as lost")
+        return self._world.workload(namespace, secret)
+
+    def provisioning(self) -> frozenset[Key]:
+        return self._world.provisioning()
+
+    def missing(self) -> frozenset[str]:
+        return self._world.missing()
+
+    def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
+        return self._world.users(secret, besides)
+
+    def partners(self, secret: Key) -> Set[Key]:
+        return self._world.partners(secret)
+
+    def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
+        return self._world.link_holders(a, b, besides)
+
+
+class _Laid:
+    """Caches with another Adjustment."""
+
+    def __init__(self, caches: Caches, key: Key, adjustment: AdjustmentSpec) -> None:
+        self._caches, self._key = caches, key
+        self._object = ADJUSTMENT.new(key[1], key[0], spec=to_builtins(adjustment))
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
+        if kind == ADJUSTMENT and (namespace, name) == self._key:
+            return self._object
+        return self._caches.get(kind, name, namespace)
+
+    def list(self, kind: Kind, namespace: str = "") -> Iterable[Object]:
+        return self._caches.list(kind, namespace)
+
+    def owned(self, kind: Kind, orchestration: Key) -> Iterable[Object]:
+        return self._caches.owned(kind, orchestration)
+
+    def tenants(self) -> Iterable[Object]:
+        return self._caches.tenants()
+
+    def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
+        return self._caches.of_cluster(kind, namespace, cluster)
+
+
+def if_lost(obj: Object, world: World, cluster: str, settings: Settings, now: datetime.datetime) -> WhatIf:
+    """What the loops would do with an orchestration if that cluster of its were lost now.
+
+    Raises:
+        KeyError: the orchestration has no such cluster.
+    """
+    before = _seen(obj, world, settings)
+    secret = before.snapshot.clusters[cluster].secret
+    game = _Game(obj, world, cluster, secret, settings, now, before.snapshot.adjustment)
+    game.play()
+    return _compared(cluster, before, game)
+
+
+def _seen(obj: Object, world: World, settings: Settings) -> _Round:
+    snapshot = observe(obj, world)
+    wanted = orient(snapshot, settings)
+    return _Round(snapshot, wanted, assess(snapshot, wanted, LinkSettings()))
+
+
+class _Game:
+    """The rounds that would follow."""
+
+    def __init__(
+        self, obj: Object, world: World, cluster: str, secret: str, settings: Settings, now: datetime.datetime,
+        adjustment: AdjustmentSpec,
+    ) -> None:  # fmt: skip
+        self._object, self._world, self._cluster, self._secret = obj, world, cluster, secret
+        self._settings, self._began, self._now = settings, now, now
+        self.adjustment = adjustment
+        self.decisions: list[Foreseen] = []
+        self.notes: dict[str, None] = {}
+        self._memories: dict[str, Memory] = {}
+        self._past: dict[str, list[Past]] = {}
+        self._waited: dict[str, datetime.datetime] = {}
+        self.round = self._look()
+
+    def _look(self) -> _Round:
+        key = self._object["metadata"].get("namespace") or "", self._object["metadata"]["name"]
+        world = _LostWorld(self._world, key, self._secret, self.adjustment)
+        return _seen(self._object, world, self._settings)
+
+    def play(self) -> None:
+        """Until nothing more is decided."""
+        if self.round.snapshot.declared.paused:
+            self.notes["the orchestration is paused: nothing would be done until it is resumed"] = None
+            return
+        for _ in range(MOST_ROUNDS):
+            acted, again = self._once()
+            if acted:
+                self.round = self._look()
+            elif again is None or again - self._began > HORIZON:
+                return
+            else:
+                self._now = again
+
+    def _once(self) -> tuple[bool, datetime.datetime | None]:
+        """Whether something was decided, and when to look again."""
+        snapshot, assessment, times = self.round.snapshot, self.round.assessment, list[datetime.datetime]()
+        choice = None
+        if places_anything(snapshot):
+            choice = choose(snapshot, assessment, self._settings, self._now, self._waited)
+            for path in choice.waiting:
+                self._waited.setdefault(path, self._now)
+            if choice.decision is not None:
+                self._decide("placement", choice.decision.reason, choice.decision.actions)
+                return True, None
+            times += [choice.again] if choice.again is not None else []
+        lost = {self._cluster: told(self._began)}
+        given = LoopInput(
+            policy=Policy(name="none"), now=self._now, declared=snapshot.declared,
+            clusters=cluster_views(snapshot, assessment, lost), components=component_views(snapshot, assessment),
+            adjustment=snapshot.adjustment, unplaced=choice.unplaced if choice is not None else (),
+            place=placer(snapshot, assessment),
+        )  # fmt: skip
+        for policy in snapshot.declared.policies:
+            if policy.failover is None and policy.provision_cluster is None:
+                continue
+            acted, again = self._ask(policy, given)
+            if acted:
+                return True, None
+            times += [again] if again is not None else []
+        return False, min((at for at in times if at > self._now), default=None)
+
+    def _ask(self, policy: Policy, given: LoopInput) -> tuple[bool, datetime.datetime | None]:
+        """Whether one loop acts."""
+        stood = Standing(past=tuple(self._past.get(policy.name, ())))
+        memory = self._memories.get(policy.name, Memory())
+        output = look(replace(given, policy=policy, history=stood.past, memory=memory))
+        self._memories[policy.name] = output.memory
+        asked = with_(policy, approval=Approval.NONE)  # whether somebody would approve, nobody knows: it is told
+        ruling = rule(asked, output, stood, claims(given.declared.policies), self._now)
+        if ruling.stage is LoopStage.ACT and ruling.actions:
+            self._decide(f"policy/{policy.name}", output.reason, ruling.actions, policy.approval is Approval.REQUIRED)
+            name = f"foreseen-{len(self.decisions)}"
+            past = Past(name, self._now, DecisionStage.VERIFIED, ruling.actions)
+            self._past.setdefault(policy.name, []).append(past)
+            return True, None
+        if ruling.stage in (LoopStage.HELD, LoopStage.STALLED) and ruling.message:
+            self.notes[f"policy {policy.name}: {ruling.message}"] = None
+        return False, ruling.next_look
+
+    def _decide(self, source: str, reason: str, actions: tuple[DecidedAction, ...], approval: bool = False) -> None:
+        after = int((self._now - self._began).total_seconds())
+        self.decisions.append(Foreseen(after, source, reason, actions, approval))
+        carried = Carried(
+            self.round.snapshot.declared, f"foreseen-{len(self.decisions)}", told(self._now),
+            source.removeprefix("policy/") if source.startswith("policy/") else "",
+        )  # fmt: skip
+        self.adjustment = lay(self.adjustment, actions, carried)
+
+
+# --- what is different ------------------------------------------------------------------------------------------------
+def _compared(cluster: str, before: _Round, game: _Game) -> WhatIf:
+    after = game.round
+    was, is_ = component_views(before.snapshot, before.assessment), component_views(after.snapshot, after.assessment)
+    where = {path: (was[path].cluster, view.cluster) for path, view in is_.items() if path in was}
+    stays = [path for path, (_, here) in where.items() if here == cluster]
+    homes = {name: (before.wanted.apps[name].home, app.home) for name, app in after.wanted.apps.items()
+             if name in before.wanted.apps}  # fmt: skip
+    problem = whole_problem(before.snapshot, before.assessment, ())
+    return WhatIf(
+        lost=cluster,
+        decisions=tuple(game.decisions),
+        moves={path: (a, b) for path, (a, b) in sorted(where.items()) if a is not None and b is not None and a != b},
+        homes={name: pair for name, pair in sorted(homes.items()) if pair[0] != pair[1]},
+        stays=_reasons(cluster, after, stays),
+        broken=tuple(pair for pair in sorted(before.wanted.links) if cluster in pair),
+        made=tuple(sorted(set(after.wanted.links) - set(before.wanted.links))),
+        before=_bill(problem, {path: a for path, (a, _) in where.items() if a is not None}),
+        later=_bill(problem, {path: b for path, (_, b) in where.items() if b is not None and b != cluster}),
+        notes=(*game.notes, *_homeless(cluster, after)),
+    )  # fmt: skip
+
+
+def _reasons(cluster: str, after: _Round, paths: list[str]) -> dict[str, str]:
+    """Why components would not run."""
+    snapshot = after.snapshot
+    if not paths:
+        return {}
+    if not any(policy.failover is not None for policy in snapshot.declared.policies):
+        found = placer(snapshot, after.assessment)(paths, frozenset((cluster,)))
+        return {path: _unguarded(path, found.places.get(path)) for path in sorted(paths)}
+    found = placer(snapshot, after.assessment)(paths, frozenset((cluster,)))
+    return {
+        path: found.unplaced.get(path) or f"no loop moves it, though {found.places.get(path)} has room"
+        for path in sorted(paths)
+    }
+
+
+def _unguarded(path: str, could: str | None) -> str:
+    also = f"; there would be room on {could}" if could is not None else "; nor would there be room for it"
+    return f"no failover policy moves {path}{also}"
+
+
+def _homeless(cluster: str, after: _Round) -> list[str]:
+    kept = sorted(name for name, app in after.wanted.apps.items() if app.home == cluster)
+    return [f"application {name} would keep its home {cluster}: nothing of it could be changed" for name in kept]
+
+
+def _bill(problem: Problem, places: Mapping[str, str]) -> Bill:
+    sites, cost, carbon = {site.name: site for site in problem.sites}, 0.0, 0.0
+    for part in problem.parts:
+        site = sites.get(places.get("/".join(part.id.split("/")[2:]), ""))
+        if site is not None:
+            cost += cost_of(part.room, site)
+            carbon += carbon_of(part.room, site)
+    return Bill(round(cost, 6), round(carbon, 6))
+
+
+def to_json(found: WhatIf) -> Object:
+    """As plain data."""
+    return {
+        "lost": found.lost,
+        "changes": found.changes,
+        "decisions": [
+            {"after": each.after, "source": each.source, "reason": each.reason, "approval": each.approval,
+             "actions": [_action(action) for action in each.actions]}
+            for each in found.decisions
+        ],
+        "moves": [{"component": path, "from": a, "to": b} for path, (a, b) in found.moves.items()],
+        "homes": [{"application": name, "from": a, "to": b} for name, (a, b) in found.homes.items()],
+        "stays": [{"component": path, "reason": why} for path, why in found.stays.items()],
+        "links": {"broken": [list(pair) for pair in found.broken], "made": [list(pair) for pair in found.made]},
+        "perHour": {"before": _spent(found.before), "after": _spent(found.later)},
+        "notes": list(found.notes),
+    }  # fmt: skip
+
+
+def _action(action: DecidedAction) -> Object:
+    plain: Object = to_builtins(action)
+    if action.op is Operation.CREATE_CLUSTER and action.template is not None:
+        plain["template"] = {"name": action.template.name, "provider": action.template.provider.value}
+    return plain
+
+
+def _spent(bill: Bill) -> Object:
+    return {"cost": bill.cost, "carbon": bill.carbon}
