@@ -33,10 +33,10 @@ class Compiled:
         self.terrain = terrain = Terrain(problem)
         self.parts = {part.id: part for part in sorted(problem.parts, key=lambda part: part.id)}
         self.staying = {part.id: part.current or "" for part in self.parts.values() if fixed(problem, part)}
-        self.placed = {part: terrain.index.get(site, -1) for part, site in self.staying.items()}
+        self.placed = {part: terrain.index[site] for part, site in self.staying.items()}
         self.left: Ints = terrain.free - self._load()
         free = [part for part in self.parts if part not in self.staying and part not in dropped]
-        clumps, out = possible(self.parts, free, self._possible)
+        clumps, out = possible(self.parts, free, self.possible)
         self.dropped = dropped.union(out)
         self.unit_of = {part: number for number, clump in enumerate(clumps) for part in clump}
         self.units = [self._unit(clump) for clump in clumps]
@@ -45,14 +45,13 @@ class Compiled:
         self.talking = Talking(problem, terrain, self.stick, self.units, self.unit_of, self.placed)
         self.spreads, self.spreads_of = spreads(problem, terrain, self.unit_of, self.placed)
         rooms = {part: np.array(vector(self.parts[part].room)) for part in self.parts}
-        masks = [np.isfinite(unit.base) for unit in self.units]
+        masks = [np.isfinite(unit.base) & terrain.fits(np.array(unit.room, np.int64), self.left) for unit in self.units]
         self.purses: dict[int, list[Purse]] = purses(problem, terrain, rooms, self.unit_of, self.placed, masks)
 
     def _load(self) -> Ints:
         load: Ints = np.zeros((self.terrain.count, RESOURCES), np.int64)
         for part, site in self.placed.items():
-            if site >= 0:
-                load[site] += vector(self.parts[part].room)
+            load[site] += vector(self.parts[part].room)
         return load
 
     def _room(self, clump: Clump) -> tuple[int, int, int]:
@@ -71,7 +70,8 @@ class Compiled:
                 fine[:] = False
         return np.where(fine, 0.0, np.inf)
 
-    def _possible(self, clump: Clump) -> bool:
+    def possible(self, clump: Clump) -> bool:
+        """Whether parts could be together on some site if nothing else were placed."""
         room = np.array(self._room(clump), np.int64)
         return bool((np.isfinite(self._mask(clump)) & self.terrain.fits(room, self.left)).any())
 
@@ -107,7 +107,7 @@ class Compiled:
                     found[here].add(there)
                     found[there].add(here)
                 for unit, stays in ((here, other), (there, part.id)):
-                    if unit is not None and self.placed.get(stays, -1) >= 0:
+                    if unit is not None and stays in self.placed:
                         self.units[unit].base[self.placed[stays]] = np.inf
         return {unit: sorted(others) for unit, others in found.items()}
 

@@ -28,13 +28,17 @@ def place(problem: Problem) -> Answer:
     A part that runs and is nonetheless `unplaced` keeps its bounds nowhere: whether it is left where it is, the asker knows.
     """
     dropped: frozenset[str] = frozenset()
+    found: dict[str, str] = {}
     for turn in range(TRIES):
         state = _searched(problem, dropped)
+        places = places_of(state)
+        if turn == 0 or len(places) > len(found):
+            found = places
         out = _misfits(state, everybody=turn == TRIES - 2)
-        if not out or turn == TRIES - 1:
+        if not out:
             break
         dropped = dropped.union(state.compiled.dropped, out)
-    return answer(problem, places_of(state))
+    return answer(problem, found)
 
 
 def answer(problem: Problem, places: dict[str, str]) -> Answer:
@@ -89,7 +93,8 @@ def _misfits(state: State, *, everybody: bool) -> list[str]:
     ]
     if everybody:
         return [part for members in whole for part in members if state.compiled.parts[part].current is None]
-    first = (next_out(state.compiled.parts, members) for members in whole)
+    compiled = state.compiled
+    first = (next_out(compiled.parts, members, compiled.possible) for members in whole)
     return [part for part in first if part is not None]
 
 

@@ -27,6 +27,8 @@ class Purse:
         """By unit: what it spends at least."""
         self.waiting = 0.0
         """What those that have no place yet will spend at least."""
+        self.careful = True
+        """Whether that is kept for them: not once it is known that some fit nowhere."""
 
     def enrol(self, unit: int, price: Floats, mask: Bools) -> None:
         """A unit of the owner's that has no place yet."""
@@ -40,7 +42,7 @@ class Purse:
         """Sites that are too dear: what others need at least is kept for them, if there is enough for all."""
         price = self.prices[unit]
         kept = self.waiting - self.least[unit]
-        if self.spent + self.waiting > self.limit:
+        if not self.careful or self.spent + self.waiting > self.limit:
             kept = 0.0
         bad: Bools = (price > 0) & (price + (self.spent + kept) > self.limit)
         return bad

@@ -35,10 +35,14 @@ class Search:
         self.random = random.Random(seed)
         self.total = 0.0
         """What all placed units cost, less a constant."""
-        self.best = (len(self.absent), 0.0, list(state.place))
+        self.best = (self._missing(self.absent), 0.0, list(state.place))
 
     def make_way(self, rounds: int) -> None:
         """Place what fits nowhere, by moving others: for each the sites first where the least is in the way."""
+        if not self.absent:
+            return
+        self.state.spend_freely()
+        self._try([], list(self.absent), 0.0)
         for unit in list(self.absent):
             for site in hopeful(self.state, unit)[:TRIED]:
                 if unit in self.absent:
@@ -72,6 +76,10 @@ class Search:
             first = [self.random.choice(self.absent)] if self.absent else []
             self._try(out, first, -heat * math.log(1.0 - self.random.random()))
         self.restore()
+
+    def _missing(self, absent: Sequence[int]) -> int:
+        """How many parts have no place."""
+        return sum(len(self.state.units[unit].members) for unit in absent)
 
     def _scale(self, free: Sequence[int]) -> float:
         """What one unit costs, roughly."""
@@ -128,11 +136,11 @@ class Search:
         absent, gained = self._recreate(first, out)
         delta += gained
         absent = sorted([*waiting, *absent])
-        fewer = len(absent) - len(self.absent)
+        fewer = self._missing(absent) - self._missing(self.absent)
         if (fewer < 0 or (fewer == 0 and delta <= tolerance)) and state.spread_well():
             self.absent, self.total = absent, self.total + delta
-            if (len(absent), self.total) < (self.best[0], self.best[1] - 1e-9):
-                self.best = (len(absent), self.total, list(state.place))
+            if (self._missing(absent), self.total) < (self.best[0], self.best[1] - 1e-9):
+                self.best = (self._missing(absent), self.total, list(state.place))
             return True
         for unit in [*first, *out]:
             if state.place[unit] >= 0:

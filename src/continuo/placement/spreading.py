@@ -50,6 +50,8 @@ class Spread:
 
     def refused(self, unit: int, current: int) -> Bools:
         """Sites where a unit that has no place may not be."""
+        if not len(self.counts):
+            return np.zeros(len(self.domains), bool)
         more = sum(self.classes[unit].values())
         bad: Bools = np.zeros(len(self.counts), bool)
         own: Bools = np.zeros(len(self.counts), bool)

@@ -84,7 +84,7 @@ class State:
 
     def _partners(self, number: int) -> list[tuple[Pair, int]]:
         moving = [(pair, self.place[pair.other]) for pair in self.talking.pairs[number] if self.place[pair.other] >= 0]
-        return moving + [(pair, pair.other) for pair in self.talking.anchors[number] if pair.other >= 0]
+        return moving + [(pair, pair.other) for pair in self.talking.anchors[number]]
 
     def cost(self, number: int, site: int) -> float:
         """What a unit without a place costs on one site where it may be."""
@@ -129,6 +129,12 @@ class State:
                 if pair.bandwidth and there != site:
                     self.used[site, there] += sign * pair.bandwidth
                     self.used[there, site] += sign * pair.bandwidth
+
+    def spend_freely(self) -> None:
+        """Keep no money any more for what has no place."""
+        for purses in self.compiled.purses.values():
+            for purse in purses:
+                purse.careful = False
 
     def spread_well(self) -> bool:
         """Whether what was taken elsewhere left the groups well spread."""

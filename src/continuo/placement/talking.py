@@ -24,7 +24,7 @@ class Pair:
     """What one unit has to do with another, or with something that stays at a site."""
 
     other: int
-    """The unit; of what stays: the site (-1 where it is none of the problem's)."""
+    """The unit; of what stays: the site."""
     weight: float
     latency: float
     jitter: float
@@ -61,7 +61,7 @@ class Talking:
         for (unit, _, stays), pair in sorted(self._merged().items()):
             (self.anchors if stays else self.pairs)[unit].append(pair)
             if stays:
-                self._anchor(units[unit], pair)
+                self.add(units[unit].base, units[unit], pair, pair.other, True)
 
     def _merged(self) -> dict[tuple[int, int, bool], Pair]:
         """All talks between the same two as one."""
@@ -122,12 +122,6 @@ class Talking:
     def _assumed(self, here: int, there: int) -> float:
         known = float(self.wires.latency[there, here])
         return self.stick.unknown_ms if known == np.inf else known
-
-    def _anchor(self, unit: Unit, pair: Pair) -> None:
-        if pair.other >= 0:
-            self.add(unit.base, unit, pair, pair.other, True)
-        elif min(pair.latency, pair.jitter) < np.inf or pair.bandwidth:
-            unit.base[np.arange(len(unit.base)) != (unit.current if pair.lenient else -1)] = np.inf
 
     def _unmeasured(self, pair: Pair, here: int, there: int) -> bool:
         """Whether the only thing wrong with the pair is that figures are missing."""

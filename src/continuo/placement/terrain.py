@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from continuo.placement.demands import demands, domain_of
-from continuo.placement.model import Part, Problem, Room
+from continuo.placement.model import Part, Problem, Room, Site
 from continuo.placement.network import Network
 from continuo.placement.tally import GIB
 from continuo.resources.orchestration_places import Domain
@@ -31,10 +31,13 @@ def vector(room: Room) -> tuple[int, int, int]:
 
 
 class Terrain:
-    """The sites of a problem, in the order of their names."""
+    """The sites of a problem, in the order of their names, and those that something stays on though they are gone."""
 
     def __init__(self, problem: Problem) -> None:
-        self.sites = sorted(problem.sites, key=lambda site: site.name)
+        known = {site.name for site in problem.sites}
+        gone = {part.current for part in problem.parts if part.current is not None} - known
+        lost = [Site(name=name, available=False) for name in gone]
+        self.sites = sorted([*problem.sites, *lost], key=lambda site: site.name)
         self.names = [site.name for site in self.sites]
         self.index = {name: place for place, name in enumerate(self.names)}
         self.count = len(self.sites)

@@ -53,11 +53,21 @@ def clumps(parts: Mapping[str, Part], ids: Iterable[str]) -> list[Clump]:
     return sorted(tuple(members) for members in found.values())
 
 
-def next_out(parts: Mapping[str, Part], clump: Clump) -> str | None:
-    """Who falls out first of what cannot be together: one whom no other names, rather one that runs nowhere."""
+def next_out(parts: Mapping[str, Part], clump: Clump, can: Callable[[Clump], bool]) -> str | None:
+    """Who falls out first of what cannot be together: one whom no other names.
+
+    Rather one without whom the rest can be together, or who can be nowhere anyway; rather one that runs nowhere, or is large.
+    """
     named = {other for each in clump for other in parts[each].beside if other != each}
     free = [each for each in clump if each not in named]
-    return min(free, key=lambda each: (parts[each].current is not None, each), default=None)
+
+    def keep(each: str) -> tuple[object, ...]:
+        part = parts[each]
+        rest = tuple(other for other in clump if other != each)
+        size = (-part.room.gpus, -part.room.cpu_millis, -part.room.memory_bytes)
+        return not can(rest), can((each,)), part.current is not None, *size, each
+
+    return min(free, key=keep, default=None)
 
 
 def possible(
@@ -72,7 +82,7 @@ def possible(
         if len(clump) == 1 or can(clump):
             fine.append(clump)
             continue
-        gone = next_out(parts, clump)
+        gone = next_out(parts, clump, can)
         out += clump if gone is None else [gone]
         if gone is not None:
             waiting += clumps(parts, [each for each in clump if each != gone])
