@@ -128,10 +128,14 @@ def open_parts(snapshot: Snapshot, problem: Problem) -> Open:
             if c.placement is not None}  # fmt: skip
     places = {part.id: part.current for part in problem.parts if part.current is not None}
     without = tuple(sorted(path_of(part.id) for part in problem.parts if part.current is None))
+    ill = {site.name for site in problem.sites if not site.available}
     misplaced: dict[str, str] = {}
     for wrong in check(replace(problem, movable=None), places):
         path = path_of(wrong.part)
-        if path in free and path not in without and (wrong.cause in _DECLARED or wrong.cause in _ROOM):
+        crowded = (
+            wrong.cause in _ROOM and wrong.site not in ill
+        )  # nobody knows what there is on one that does not answer
+        if path in free and path not in without and (wrong.cause in _DECLARED or crowded):
             misplaced.setdefault(path, f"{wrong.site}: {wrong.message}")
     return Open(without, misplaced)
 
