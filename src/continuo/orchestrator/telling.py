@@ -16,7 +16,17 @@ from continuo.runtime.clusterset import ClusterSet, Member, Membership
 from continuo.runtime.controller import Controller, Result
 from continuo.telemetry import families as f
 from continuo.telemetry.calls import Calls, server_label
-from continuo.telemetry.changes import decided, escalated, parts_of, phases_left, tasks_ended
+from continuo.telemetry.changes import (
+    ENDED,
+    OVER,
+    actions_of,
+    decided,
+    escalated,
+    operations,
+    parts_of,
+    phases_left,
+    tasks_ended,
+)
 from continuo.telemetry.latency import Jitter, seconds
 from continuo.telemetry.metrics import Metrics, Tally
 from continuo.telemetry.orchestrations import Measured, tally
@@ -46,6 +56,7 @@ class Telling:
         """The trace that each orchestration was last settled under: what comes later is no part of it."""
         self._phases = self.metrics.histogram(f.PHASE_SECONDS)
         self._tasks, self._task_seconds = self.metrics.counter(f.TASKS), self.metrics.histogram(f.TASK_SECONDS)
+        self._operations: set[str] = set()
         self._publisher: Publisher | None = None
         self._dropped = self.metrics.counter(f.EVENTS_DROPPED)
         self._escalations, self._decisions = self.metrics.counter(f.ESCALATIONS), self.metrics.counter(f.DECISIONS)
@@ -134,6 +145,10 @@ class Telling:
             return
         for item, phase, lasted in phases_left(old, new):
             self._phases.labels(item, phase).observe(lasted)
+        for operation in operations(new) - self._operations:
+            self._operations.add(operation)
+            for outcome in ENDED:
+                self._tasks.labels(operation, outcome)  # from zero, so that the first one is an increase
         for operation, outcome, lasted in tasks_ended(old, new):
             self._tasks.labels(operation, outcome).inc()
             self._task_seconds.labels(operation).observe(lasted)
@@ -154,6 +169,9 @@ class Telling:
     def _decided(self, synced: asyncio.Event) -> Callable[[Object | None, Object | None], None]:
         def changed(old: Object | None, new: Object | None) -> None:
             if new is not None and synced.is_set():  # those of before were counted when they were made
+                for source, operation in actions_of(new):
+                    for result in OVER:
+                        self._decisions.labels(source, operation, result)
                 for labels in decided(old, new):
                     self._decisions.labels(*labels).inc()
 

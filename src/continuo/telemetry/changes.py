@@ -14,9 +14,10 @@ from continuo.resources.meta import Object
 from continuo.resources.orchestration_status import LoopStage
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
+"""How tasks end."""
 _PREFIX, _VERSION = "dev.continuo.", ".v1"
 _ASKS = {LoopStage.WAITING: "approval", LoopStage.STALLED: "stalled"}
-_OVER = frozenset(DecisionStage) - {DecisionStage.RECEIVED, DecisionStage.WAITING, DecisionStage.APPLIED}
+OVER = frozenset(DecisionStage) - {DecisionStage.RECEIVED, DecisionStage.WAITING, DecisionStage.APPLIED}
 
 
 def phases_left(old: Object, new: Object) -> Iterator[tuple[str, str, float]]:
@@ -42,6 +43,11 @@ def tasks_ended(old: Object, new: Object) -> Iterator[tuple[str, str, float]]:
             yield operation, outcome, float(entry.get("seconds") or 0)
 
 
+def operations(obj: Object) -> set[str]:
+    """The operations that the outbox speaks of."""
+    return {parts_of(entry.get("type") or "")[0] for entry in (obj.get("status") or {}).get("outbox") or ()} - {""}
+
+
 def parts_of(type_: str) -> tuple[str, str]:
     """Operation and outcome of an event's type, such as `cluster.create` and `succeeded`; empty for others."""
     operation, _, outcome = type_.removeprefix(_PREFIX).removesuffix(_VERSION).rpartition(".")
@@ -57,11 +63,18 @@ def escalated(old: Object, new: Object) -> Iterator[str]:
             yield reason
 
 
+def actions_of(decision: Object) -> set[tuple[str, str]]:
+    """(source, operation) of each action of a decision."""
+    spec = decision.get("spec") or {}
+    source = str(spec.get("source") or "").partition("/")[0]
+    return {(source, action.get("op") or "") for action in spec.get("actions") or ()}
+
+
 def decided(old: Object | None, new: Object) -> Iterator[tuple[str, str, str]]:
     """(source, operation, result) of each action of a decision that is over now and was not before."""
     before = ((old or {}).get("status") or {}).get("stage")
     after = (new.get("status") or {}).get("stage")
-    if after == before or after not in _OVER:
+    if after == before or after not in OVER:
         return
     spec = new.get("spec") or {}
     source = str(spec.get("source") or "").partition("/")[0]

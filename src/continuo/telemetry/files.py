@@ -1,4 +1,7 @@
-"""`dashboards/` and docs/reference/metrics.md, made of the code by `python -m continuo.telemetry.files`; `--check` compares."""
+"""`dashboards/` and docs/reference/metrics.md, made of the code.
+
+`python -m continuo.telemetry.files` writes them, `--check` fails where one is stale.
+"""
 
 from __future__ import annotations
 

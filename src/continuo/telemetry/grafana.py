@@ -127,9 +127,9 @@ ROWS = (
         Panel("Tasks", (("sum by (operation, outcome) (increase(continuo_tasks_total[1h]))", "{{operation}} {{outcome}}"),),
               width=12, stacked=True),
         _p95("Tasks take", "continuo:task_duration_seconds:p95_1h", "{{operation}}"),
-        Panel("Time in a phase", (
-            ("sum by (item, phase) (rate(continuo_phase_duration_seconds_sum[1h])) "
-             "/ (sum by (item, phase) (rate(continuo_phase_duration_seconds_count[1h])) > 0)", "{{item}} {{phase}}"),
+        Panel("Mean time in a phase", (
+            ("sum by (item, phase) (continuo_phase_duration_seconds_sum) "
+             "/ sum by (item, phase) (continuo_phase_duration_seconds_count)", "{{item}} {{phase}}"),
         ), "bargauge", "s", width=4),
     )),
     Row("Events", (
