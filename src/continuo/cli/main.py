@@ -15,6 +15,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("continuo.cli.apply:apply", "Apply a file, and with --wait follow it until it is ready."),
     "status": ("continuo.cli.status:status", "Show orchestrations as a tree, with reasons."),
     "events": ("continuo.cli.events:events", "Show what happened to clusters, links and applications, and follow it."),
+    "top": ("continuo.cli.top:top", "Watch clusters, components, links, sensors or boards as they are used."),
+    "monitoring": (
+        "continuo.cli.monitoring:monitoring",
+        "Configure Prometheus and Grafana for the clusters that there are.",
+    ),
     "kubeconfig": ("continuo.cli.kubeconfig:kubeconfig", "Print the kubeconfig of a workload cluster."),
     "tosca": ("continuo.cli.tosca:tosca", "Convert or deploy TOSCA blueprints."),
     "fault": ("continuo.cli.fault:fault", "Break something in the embedded engine, or mend it."),
