@@ -160,6 +160,8 @@ class Waiting:
 
     reason: str
     message: str
+    until: str | None = None
+    """Until when an external scheduler may give it one (RFC 3339)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,7 +286,7 @@ def _component(
     component = app.components[name]
     state = assessment.components[(app.spec.name, name)]
     identity = component_id(app.spec.name, name)
-    phase, reason, message = state.phase, state.reason, state.message
+    phase, reason, message, until = state.phase, state.reason, state.message, None
     refusal = told.refusals.get(f"component {app.spec.name}/{name}")
     failure = told.failed(identity)
     step = told.steps.get(identity)
@@ -296,7 +296,7 @@ def _component(
         phase, reason, message = AppPhase.FAILED, refusal.reason, refusal.message
     elif not component.cluster:
         waits_for = snapshot.waiting.get(f"{app.spec.name}/{name}", Waiting("Placing", "waiting for a place"))
-        reason, message = waits_for.reason, waits_for.message
+        reason, message, until = waits_for.reason, waits_for.message, waits_for.until
     elif phase is AppPhase.PENDING and step is not None and (waits := _waits(step, told)):
         offloading = any(need.startswith("link/") or need.endswith("/offload") for need in step.needs)
         phase = AppPhase.OFFLOADING if offloading else AppPhase.PENDING
@@ -308,7 +308,7 @@ def _component(
     found = [{"name": url.name, "url": url.url} for url in urls(app.spec, component.spec, settings)]
     return _entry(
         name, phase, reason, message, cluster=component.cluster, ready=f"{state.ready}/{component.spec.replicas}",
-        urls=found,
+        decideBy=until, urls=found,
     )  # fmt: skip
 
 

@@ -177,6 +177,7 @@ class ComponentStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_de
     message: Message = None
     last_transition_time: Time = None
     ready: Annotated[Text, Meta(description="Ready pods of wanted pods, such as `1/1`.")] = None
+    decide_by: Annotated[Text, Meta(description="Until when an external scheduler may place it.")] = None
     urls: Annotated[
         tuple[Url, ...], Meta(max_length=64, description="Where its public ports are reached.",
                               extra={"list_type": "atomic"}),

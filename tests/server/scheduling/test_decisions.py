@@ -286,6 +286,7 @@ async def test_what_waits_is_told_with_every_candidate(bench: Bench) -> None:
         "phase": "Pending",
         "reason": "AwaitingScheduler",
         "lastTransitionTime": "2026-03-01T09:59:50Z",
+        "decideBy": "2026-03-01T10:00:20Z",
     }
     told["apps"] = [{"name": "shop", "owner": "ann", "phase": "Pending", "components": [waits]}]
     await bench.say(told)

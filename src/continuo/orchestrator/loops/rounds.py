@@ -32,7 +32,7 @@ from continuo.orchestrator.loops.policies import look
 from continuo.orchestrator.loops.verifying import effect, unfinished
 from continuo.orchestrator.loops.views import cluster_views, component_views, lost_since
 from continuo.orchestrator.observe import Snapshot, Waiting
-from continuo.orchestrator.placing.choose import Choice, choose, placer, places_anything
+from continuo.orchestrator.placing.choose import BEFORE, Choice, choose, placer, places_anything
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
 from continuo.resources.loop import DecisionSpec, DecisionStage
@@ -187,7 +187,8 @@ class Loops:
             kept.first_seen.clear()
             return Choice()
         choice = choose(snapshot, assessment, self._settings, now, kept.first_seen)
-        open_ = {*choice.waiting, *(entry.component for entry in choice.unplaced)}
+        begun = (path for path, why in choice.waiting.items() if why.reason not in BEFORE)
+        open_ = {*begun, *(entry.component for entry in choice.unplaced)}
         kept.first_seen = {path: kept.first_seen.get(path, now) for path in open_}
         return choice
 

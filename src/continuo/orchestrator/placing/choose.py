@@ -32,6 +32,10 @@ _DECLARED = frozenset({Cause.PINNED, Cause.HINT, Cause.LABELS, Cause.LOCATION, C
 _ROOM = frozenset({Cause.CPU, Cause.MEMORY, Cause.GPU})
 TOLD, EXPLAINED = 8, 64
 """So many clusters are named in a reason, and so many components explained in one decision."""
+AWAITING = "AwaitingScheduler"
+"""The reason of components that an external scheduler may still place."""
+BEFORE = frozenset({"Placing", "Paused"})
+"""Reasons of components that nobody may place yet: nobody's time runs."""
 _COMING = frozenset({"Pending", "Provisioning", "InstallingPackages"})
 
 
@@ -198,7 +202,11 @@ def _external(
     within = datetime.timedelta(seconds=how.decide_within)
     due = {path: first_seen.get(path, now) + within for path in found.paths}
     waiting = {
-        path: Waiting("AwaitingScheduler", f"an external scheduler may decide until {at:%H:%M:%S} UTC, then we do")
+        path: Waiting(
+            AWAITING,
+            f"an external scheduler may decide until {at:%H:%M:%S} UTC, then the built-in one does",
+            f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        )
         for path, at in due.items()
         if at > now and path in found.without
     }

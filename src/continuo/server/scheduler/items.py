@@ -7,7 +7,7 @@ item changes only when something about it does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
@@ -29,7 +29,7 @@ from continuo.resources.orchestration import (
     Spec,
     encode,
 )
-from continuo.resources.orchestration_policies import PlacementSpec, Scheduler
+from continuo.resources.orchestration_policies import PlacementSpec
 
 ItemKey: TypeAlias = tuple[str, str]
 """(collection, id)."""
@@ -219,12 +219,10 @@ def _pending(orchestration: LowLevelOrchestration, carried: Spec) -> Iterator[Ob
     if deleting({"metadata": orchestration.metadata}):
         return
     rules, told = orchestration.spec.placement or PlacementSpec(), statuses(orchestration)
-    external = rules.scheduler is Scheduler.EXTERNAL
     for path, app, component in components(carried):
         if component.cluster_selector is not None or component.placement is None:
             continue
         status = told.get(path)
-        since = status.last_transition_time if status is not None else None
         yield {
             "id": f"{orchestration.name}/{path}",
             "orchestration": orchestration.name,
@@ -232,17 +230,11 @@ def _pending(orchestration: LowLevelOrchestration, carried: Spec) -> Iterator[Ob
             "component": component.name,
             "owner": app.owner,
             "scheduler": rules.scheduler.value,
-            "since": since,
-            "decideBy": _later(since, rules.decide_within) if external else None,
+            "since": status.last_transition_time if status is not None else None,
+            "decideBy": status.decide_by if status is not None else None,
             "reason": status.reason if status is not None else "NotSeenYet",
             "message": status.message if status is not None else None,
         }
-
-
-def _later(since: str | None, seconds: int) -> str | None:
-    if since is None:
-        return None
-    return stamp(datetime.fromisoformat(since) + timedelta(seconds=seconds))
 
 
 def stamp(when: datetime) -> str:

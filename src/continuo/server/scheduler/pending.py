@@ -9,6 +9,7 @@ import msgspec
 
 from continuo.placement.explain import Candidate, candidate
 from continuo.placement.guards import State
+from continuo.placement.reasons import Cause
 from continuo.placement.score import yardstick
 from continuo.placement.tally import Tally
 from continuo.resources.loop import decode_adjustment
@@ -77,6 +78,7 @@ def _best_first(found: Candidate) -> tuple[bool, float, str]:
 
 
 def _candidate(found: Candidate) -> Object:
-    refusals = [{"cause": refusal.cause.value, "message": refusal.message} for refusal in found.refusals]
+    told = found.refusals[:1] if found.refusals and found.refusals[0].cause is Cause.UNAVAILABLE else found.refusals
+    refusals = [{"cause": refusal.cause.value, "message": refusal.message} for refusal in told]
     objectives = msgspec.to_builtins(found.objectives) if found.objectives is not None else None
     return {"cluster": found.site, "score": found.score, "objectives": objectives, "refusals": refusals}
