@@ -45,7 +45,7 @@ class Wish:
 @click.option("--lease-namespace", default="continuo-system", show_default=True, callback=kube_name,
               help="Where replicas meet.")  # fmt: skip
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
-@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz, /readyz and /metrics there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
 def provider(
@@ -85,20 +85,26 @@ async def _run(wish: Wish) -> None:
     from continuo.iot.provider.kinds import DRIVERS
     from continuo.iot.provider.provider import Provider, Settings
     from continuo.kube.config import connect
+    from continuo.kube.transport import Transports
+    from continuo.telemetry.calls import Calls
+    from continuo.telemetry.process import process_metrics
 
     try:
         networks(wish.denied)
     except ValueError as error:
         raise BadInput(f"--deny-network: {error}") from error
-    cluster = connect(wish.kubeconfig, context=wish.context, name="cluster")
+    metrics = process_metrics("boards")
+    transports = Transports(Calls(metrics))
+    cluster = connect(wish.kubeconfig, context=wish.context, name="cluster", transports=transports)
     settings = Settings(times=Times(grace=wish.grace, poll=wish.poll), rate=wish.rate, denied=wish.denied)
     identity = replica_name()
     worker = Provider(cluster, DRIVERS, instance=identity, settings=settings)
+    metrics.collect("the boards", worker.figures)
     lease = Lease(cluster, "continuo-boards", wish.lease_namespace) if wish.leader_election else None
     telling = asyncio.create_task(_tell(worker.ready, wish.ready_fd))
     try:
         await check_definitions(cluster)
-        await work_until_stopped(worker, identity, lease, wish.health_port)
+        await work_until_stopped(worker, identity, lease, wish.health_port, metrics)
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)

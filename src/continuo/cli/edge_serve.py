@@ -88,7 +88,7 @@ class Wish:
               help="Make networks to the clusters of slices' partners, where both have Liqo.")  # fmt: skip
 @click.option("--gateway-service", type=click.Choice(["LoadBalancer", "NodePort"]), default="LoadBalancer",
               show_default=True, help="How the tunnels' gateways are reached from there.")  # fmt: skip
-@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz, /readyz and /metrics there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
 def serve(verbose: bool, **options: Any) -> None:
@@ -212,6 +212,10 @@ def _networks(stack: contextlib.AsyncExitStack, wish: Wish, cluster: KubeCluster
 
 async def _work(site: Site, wish: Wish) -> None:
     from continuo.cli.working import replica_name, work_until_stopped
+    from continuo.telemetry.process import process_metrics
+
+    metrics = process_metrics("edge")
+    metrics.collect("the market", site.figures)
 
     async def tell() -> None:
         await site.ready.wait()
@@ -219,7 +223,7 @@ async def _work(site: Site, wish: Wish) -> None:
 
     telling = asyncio.create_task(tell())
     try:
-        await work_until_stopped(site, replica_name(), None, wish.health_port)
+        await work_until_stopped(site, replica_name(), None, wish.health_port, metrics)
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)

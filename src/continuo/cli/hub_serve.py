@@ -19,8 +19,9 @@ import click
 
 from continuo.cli.catalog_client import write_secret
 from continuo.cli.failures import BadInput, Failed, run_server
+from continuo.cli.health import listening
 from continuo.cli.hub_admin import Administration, administered, storage_of
-from continuo.cli.hub_metrics import metrics_served
+from continuo.cli.hub_metrics import figures
 from continuo.cli.hub_tls import Certificates, given, own
 from continuo.cli.relay import is_loopback, place
 
@@ -143,6 +144,7 @@ async def _faced(
 ) -> None:
     from continuo.cli.companions import say_ready
     from continuo.cli.server import serve
+    from continuo.telemetry.process import process_metrics
 
     ended = asyncio.create_task(_taken_over(parts.core))
     told = wish.data / "running.json"
@@ -153,7 +155,12 @@ async def _faced(
         say_ready(wish.ready_fd)
 
     try:
-        async with metrics_served(plan.metrics, parts, app.state.asked, lambda: parts.core.database.trouble):
+        async with AsyncExitStack() as stack:
+            if plan.metrics is not None:
+                metrics = process_metrics("hub")
+                metrics.collect("the hub", lambda: figures(parts, app.state.asked))
+                told_at = listening("--metrics", *_at(plan.metrics), lambda: parts.core.database.trouble, metrics)
+                await stack.enter_async_context(told_at)
             await serve(app, *_at(plan.rest), tls, "the hub's REST API", ready=ready)
     finally:
         ended.cancel()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+
+from prometheus_client.core import Metric
 
 from continuo.edge.discovery.manager import EdgeResourceManager
 from continuo.edge.discovery.settings import Settings as DiscoverySettings
@@ -20,6 +23,7 @@ from continuo.edge.router.desk import Settings as RouterSettings
 from continuo.edge.router.egress import Resolve, pin, resolve
 from continuo.edge.router.manager import RouterManager
 from continuo.edge.router.ports import RelayPort
+from continuo.edge.telling import tally
 from continuo.kube.port import Cluster
 from continuo.resources.errors import BadRequest, NotFound
 from continuo.resources.kinds import CONFIG_MAP, FLAVOR
@@ -95,6 +99,10 @@ class Site:
             if part is not None and (why := part.trouble()):
                 return why
         return "" if self.ready.is_set() else "the cluster is still being read"
+
+    def figures(self) -> Iterable[Metric]:
+        """What is offered and sold, as metrics; nothing where nothing is sold."""
+        return tally(*self.seller.books.seen()).metrics() if self.seller is not None else ()
 
     async def run(self) -> None:
         """Work until cancelled; everything stays as it is then. Raises what ended a part."""

@@ -13,8 +13,9 @@ import pytest
 from continuo.iot.frames import Closing, encode
 from continuo.iot.hub.networks import server as server_module
 from continuo.iot.hub.networks.connection import PATIENCE, SILENCE
-from continuo.iot.hub.networks.metrics import lines
+from continuo.iot.hub.networks.metrics import metrics
 from continuo.iot.hub.networks.server import NetworkServer, serve
+from continuo.telemetry.metrics import Metrics
 from iot.networks.packets import ethernet, ipv4, udp
 
 pytestmark = pytest.mark.anyio
@@ -215,13 +216,15 @@ async def test_what_ports_carried_and_dropped_is_told_as_metrics(hub: Hub) -> No
     one, other = await hub.join(1), await hub.join(2)
     one.send(packet(3, 2, b"forged"), packet(1, 2, b"own"))
     await other.read()
-    said = "".join(lines(hub.networks)).splitlines()
+    told = Metrics()
+    told.collect("ports", lambda: metrics(hub.networks))
+    said = told.exposition()[0].decode().splitlines()
     size = len(packet(1, 2, b"own"))
-    assert 'continuo_hub_port_connected{network="n",port="p1"} 1' in said
-    assert 'continuo_hub_port_connected{network="n",port="p3"} 0' in said
-    assert 'continuo_hub_port_frames_total{network="n",port="p1",direction="in"} 2' in said
-    assert f'continuo_hub_port_bytes_total{{network="n",port="p2",direction="out"}} {size}' in said
-    assert 'continuo_hub_port_dropped_total{network="n",port="p1",reason="foreign mac"} 1' in said
+    assert 'continuo_hub_port_connected{network="n",port="p1"} 1.0' in said
+    assert 'continuo_hub_port_connected{network="n",port="p3"} 0.0' in said
+    assert 'continuo_hub_port_frames_total{direction="in",network="n",port="p1"} 2.0' in said
+    assert f'continuo_hub_port_bytes_total{{direction="out",network="n",port="p2"}} {size}.0' in said
+    assert 'continuo_hub_port_dropped_total{network="n",port="p1",reason="foreign mac"} 1.0' in said
     assert not any("token" in line for line in said)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from prometheus_client.core import Metric
 
 from continuo.iot.provider.addresses import Reach
 from continuo.iot.provider.bucket import Bucket
@@ -21,9 +22,11 @@ from continuo.iot.provider.decide import Times
 from continuo.iot.provider.effects import Effects
 from continuo.iot.provider.objects import Objects, config_of, matters, wake_related
 from continuo.iot.provider.reconciler import Reconciler, Tools
+from continuo.iot.provider.telling import tally
 from continuo.iot.provider.usages import Usages
 from continuo.iot.provider.world import Driver
 from continuo.kube.port import Cluster
+from continuo.resources.boards import BOARD
 from continuo.resources.meta import Kind, Object, key_of
 from continuo.runtime.backoff import Backoff
 from continuo.runtime.controller import Controller, Result
@@ -92,6 +95,12 @@ class Provider:
             if informer.stale_since is not None:
                 return f"{informer.watch.kind.resource} cannot be followed: {informer.last_error}"
         return ""
+
+    def figures(self) -> Iterable[Metric]:
+        """Boards and queues, as metrics."""
+        boards = self.objects.informers.get(BOARD.plural)
+        depths = {controller.name: len(controller.queue) for controller in self._controllers()}
+        return tally(boards.cache if boards is not None else (), depths).metrics()
 
     @property
     def idle(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from continuo.edge.node import SELLER, SIDE
 from continuo.edge.rear import holds
@@ -47,6 +47,10 @@ class Books:
         secrets = Watch(SECRET, namespace, labels=f"{MINE},{TRADE}", trim=without_content)
         self._secrets = Informer(cluster, secrets)
         self._all = (self._flavors, self._transactions, self._contracts, self._allocations, self._secrets)
+
+    def seen(self) -> tuple[Iterable[Object], Iterable[Object]]:
+        """All Flavors, and the Contracts that we sold."""
+        return self._flavors.cache, self._contracts.cache
 
     def on_flavor(self, told: Told) -> None:
         """Call back with (old, new) for each change of a Flavor."""
