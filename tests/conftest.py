@@ -26,6 +26,7 @@ LONGEST_FIRST = (
     "chaos/test_kill.py",
     "broker/station/test_chaos.py",
     "chaos/test_engine_kill.py",
+    "messaging/test_processes.py",
     "broker/station/test_keeper.py",
     "testbed/test_datapath.py",
     "cli/test_catalog_commands.py",

@@ -91,6 +91,10 @@ async def test_a_backend_that_is_still_at_it_gets_more_time(table: Table) -> Non
 async def test_while_the_topic_is_away_that_is_what_the_status_says_and_then_it_goes_on(table: Table) -> None:
     table.topic.away = True
     await table.decide()
+    assert (KEY, 0.0) in table.looks  # look again at once, and say so
+    await table.decide()
+    waits = "it waits to be handed to a backend: the topic takes no messages: it is away"
+    assert table.attempts.failures()["cluster/green"] == waits
     table.time += 61
     await table.decide()
     away = "no backend answered within 60 s; the topic takes no messages: it is away"

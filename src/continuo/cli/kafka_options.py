@@ -25,8 +25,28 @@ _OPTIONS = (
     click.option("--kafka-sasl", metavar="MECHANISM", default="", help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
     click.option("--kafka-user", default="", help="Who logs in."),
     click.option("--kafka-password-file", type=_FILE, help="A file that holds the password."),
+    click.option(
+        "--kafka-timeout",
+        type=click.FloatRange(0.5, 300),
+        default=10.0,
+        show_default=True,
+        help="Seconds for a request, and for a batch of events to be safe.",
+    ),
+    click.option(
+        "--kafka-session",
+        type=click.FloatRange(1, 300),
+        default=10.0,
+        show_default=True,
+        help="Seconds after which a process that fell silent is gone, and others get its messages.",
+    ),
     click.option("--kafka-structured", is_flag=True, help="Events as one JSON value, not as headers and data."),
 )
+
+_FIELDS = {
+    "tls": "tls", "ca": "ca", "certificate": "certificate", "key": "key", "sasl": "mechanism", "user": "username",
+    "password_file": "password_file", "timeout": "timeout", "session": "session", "structured": "structured",
+}  # fmt: skip
+"""Fields of the settings, by option."""
 
 
 def kafka_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -42,10 +62,7 @@ def kafka_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_settings
 
 
-def _settings(
-    *, kafka: str | None, kafka_prefix: str, kafka_tls: bool, kafka_ca: Path | None, kafka_certificate: Path | None,
-    kafka_key: Path | None, kafka_sasl: str, kafka_user: str, kafka_password_file: Path | None, kafka_structured: bool,
-) -> KafkaSettings | None:  # fmt: skip
+def _settings(*, kafka: str | None, kafka_prefix: str, **said: Any) -> KafkaSettings | None:
     from continuo.events.kafka_settings import KafkaSettings, Topics
     from continuo.resources.errors import BadRequest
 
@@ -60,9 +77,8 @@ def _settings(
     brokers = tuple(broker.strip() for broker in kafka.split(",") if broker.strip())
     try:
         settings = KafkaSettings(
-            brokers, Topics(kafka_prefix), tls=kafka_tls, ca=kafka_ca, certificate=kafka_certificate, key=kafka_key,
-            mechanism=kafka_sasl, username=kafka_user, password_file=kafka_password_file, structured=kafka_structured,
-        )  # fmt: skip
+            brokers, Topics(kafka_prefix), **{field: said[f"kafka_{option}"] for option, field in _FIELDS.items()}
+        )
         settings.options()  # files that cannot be used are said now, not in an hour
     except BadRequest as error:
         raise BadInput(str(error)) from error

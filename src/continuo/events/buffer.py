@@ -31,11 +31,10 @@ class Buffer:
         *,
         most: int = MOST,
         rng: random.Random | None = None,
-        on_recovery: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink, self._most, self._random = sink, most, rng or random.Random()
-        self.on_recovery = on_recovery
-        """Called when the sink takes events again."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the sink takes no more events (`trouble` says why), and when it does again."""
         self._row: deque[tuple[Event, asyncio.Future[None]]] = deque()
         self._wake, self._freed = asyncio.Event(), asyncio.Event()
         self.trouble = ""
@@ -71,7 +70,9 @@ class Buffer:
             try:
                 await self._sink.publish([event for event, _ in batch])
             except SinkUnavailable as error:
-                self.trouble = str(error)
+                told, self.trouble = self.trouble, str(error)
+                if not told:
+                    self.on_change()
                 await asyncio.sleep(backoff.next())
                 continue
             backoff.reset()
@@ -86,7 +87,7 @@ class Buffer:
         self._freed.set()
         if self.trouble:
             self.trouble = ""
-            self.on_recovery()
+            self.on_change()
 
     def _make_room(self) -> bool:
         """The oldest progress gives way; nothing else does."""

@@ -54,7 +54,7 @@ class AboutDecision(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     expires_at: Name
 
 
-_PAUSED: Mapping[str, bool | None] = {"pause": True, "resume": None}
+_PAUSED: Mapping[str, bool] = {"pause": True, "resume": False}
 _VERDICTS: Mapping[str, Verdict] = {"approve": Verdict.APPROVED, "deny": Verdict.DENIED}
 
 

@@ -43,6 +43,10 @@ class _Asked:
     until: float
     versions: tuple[str, ...] | None = None
     """Set once it was done."""
+    heard: bool = False
+    """Whether any backend has it."""
+    stuck: bool = False
+    """Whether it is told as a failure that the topic does not take it."""
 
 
 class Remote:
@@ -70,12 +74,17 @@ class Remote:
     def attach(self, ask: Ask) -> None:
         """`ask` has an orchestration looked at again after some seconds; a negative number: and forgives failures."""
         self._ask = ask
-        self._out.on_recovery = self._recovered
+        self._out.on_change = self._topic_changed
 
-    def _recovered(self) -> None:
-        """Messages are taken again: what could not be handed over need not wait for its turn."""
-        for key in list(self._asked):
-            self._ask(key, -1.0)
+    def _topic_changed(self) -> None:
+        """The topic is away, which every status that waits for it has to say; or it is back, and nothing need wait."""
+        back = not self._out.trouble
+        for key, asked in self._asked.items():
+            for entry in asked.values():
+                if back and entry.stuck:
+                    entry.stuck = False
+                    entry.attempts.worked(entry.step)
+            self._ask(key, -1.0 if back else 0.0)
 
     def forget(self, key: Key) -> None:
         for step in self._asked.pop(key, {}):
@@ -114,12 +123,19 @@ class Remote:
         if entry.versions is not None:
             return self._is_settled(asked, entry, round_, now)
         if now < entry.until:
+            self._say_if_stuck(entry, round_, now)
             return False
         del asked[step.id]
         trouble = f"; {self._out.trouble}" if self._out.trouble else ": is `continuo backend` running?"
         round_.attempts.failed(step, f"no backend answered within {self._within:g} s{trouble}", now)
         self._ask(key, AGAIN)
         return False
+
+    def _say_if_stuck(self, entry: _Asked, round_: Round, now: float) -> None:
+        if self._out.trouble and not entry.heard and not entry.stuck:
+            entry.stuck = True
+            round_.attempts.failed(entry.step, f"it waits to be handed to a backend: {self._out.trouble}", now)
+            self._ask(round_.snapshot.key, AGAIN)
 
     def _is_settled(self, asked: dict[str, _Asked], entry: _Asked, round_: Round, now: float) -> bool:
         """It was done, and is planned still: because the watches are behind, or because it is not kept as declared."""
@@ -171,7 +187,7 @@ class Remote:
             self._hear(key, entry, outcome, answer)
 
     def _hear(self, key: Key, entry: _Asked, outcome: str, answer: Answer) -> None:
-        now = self._now()
+        now, entry.heard = self._now(), True
         if outcome in (messages.STARTED, messages.PROGRESS):
             entry.until = now + self._within
             return
