@@ -10,6 +10,7 @@ import base64
 import contextlib
 from collections.abc import Iterable, Set
 
+from continuo.federation import names
 from continuo.federation.model import LinkSettings
 from continuo.kube.config import connect
 from continuo.kube.port import Cluster
@@ -25,7 +26,7 @@ from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.world import Register, cluster_secrets, declare, followed, kubeconfig_text
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Invalid
-from continuo.resources.meta import Key, Object, key_of
+from continuo.resources.meta import Key, Object, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode
 
 
@@ -132,5 +133,6 @@ async def _look(management: CachedCluster, namespace: str, secret: str) -> Workl
         return Workload(Reach.LOST, str(error))
     finally:
         await cluster.close()
-    sums = tally(caches.list(kinds.NODE), caches.list(kinds.POD))
+    real = (node for node in caches.list(kinds.NODE) if labels_of(node).get(names.TYPE) != names.VIRTUAL_NODE_TYPE)
+    sums = tally(real, caches.list(kinds.POD))
     return Workload(Reach.OK, "", caches, entrance(caches), sums.capacity(), sums.of)
