@@ -102,7 +102,7 @@ class _Desk:
     def _of_app(self, app: str, step: Step) -> Key:
         if app not in self.seen.wanted.apps:
             return f"app/{app}", "removal"
-        if "/leave/" in step.id:
+        if "/leave/" in step.id or "/leave-after/" in step.id:
             return f"app/{app}", "leave"
         if step.id.endswith("/offload"):  # the namespace follows a component that moves
             moved = sorted(name for name in self.moving if name.startswith(f"{app}/"))
@@ -169,7 +169,7 @@ def _cluster_operation(steps: list[Step], made: bool) -> str:
 
 def _packages(desk: _Desk) -> Iterator[Work]:
     seen = desk.seen
-    within = seen.settings.package_within
+    settings = seen.settings
     for cluster, states in seen.assessment.packages.items():
         for package, state in states.items():
             key = (f"package/{cluster}/{package}", "")
@@ -178,7 +178,8 @@ def _packages(desk: _Desk) -> Iterator[Work]:
             proxy = seen.wanted.clusters[cluster].packages.get(package)
             installing = state.phase in (PackagePhase.PENDING, PackagePhase.INSTALLING)
             yield desk.work(
-                "package.install" if installing else "package.update", key[0], within=within,
+                "package.install" if installing else "package.update", key[0],
+                within=settings.cluster_within if package == "cni" else settings.package_within,  # it comes with the nodes
                 wish=naming.digest(proxy, 16), detail=state.message,
             )  # fmt: skip
     for cluster, wanted in seen.wanted.clusters.items():
@@ -186,7 +187,7 @@ def _packages(desk: _Desk) -> Iterator[Work]:
         for (kind, _), obj in found.made.items() if found is not None else ():
             label = labels_of(obj).get(naming.PACKAGE)
             if kind == kinds.HELM_CHART_PROXY.kind and label and label not in wanted.packages:
-                yield desk.work("package.uninstall", f"package/{cluster}/{label}", within=within)
+                yield desk.work("package.uninstall", f"package/{cluster}/{label}", within=settings.package_within)
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
