@@ -105,9 +105,10 @@ class _LostWorld:
         return self._management
 
     def workload(self, namespace: str, secret: str) -> Workload:
-        if (namespace, secret) == self._lost:
-            return Workload(Reach.LOST, "it is taken as lost")
-        return self._world.workload(namespace, secret)
+        seen = self._world.workload(namespace, secret)
+        if (namespace, secret) == self._lost:  # what was seen of it before stays known, as to the running operator
+            return replace(seen, reach=Reach.LOST, message="it is taken as lost", capacity=None)
+        return seen
 
     def provisioning(self) -> frozenset[Key]:
         return self._world.provisioning()
@@ -177,7 +178,8 @@ class _Game:
         adjustment: AdjustmentSpec,
     ) -> None:  # fmt: skip
         self._object, self._world, self._cluster, self._secret = obj, world, cluster, secret
-        self._settings, self._began, self._now = settings, now, now
+        self._settings = settings
+        self._began = self._now = now.replace(microsecond=0)  # statuses tell whole seconds
         self.adjustment = adjustment
         self.decisions: list[Foreseen] = []
         self.notes: dict[str, None] = {}
