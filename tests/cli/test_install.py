@@ -34,7 +34,7 @@ SETUPS = [
     Setup("registry.example/continuo:v9", "platform", 3, server=True, applications_namespace="apps"),
     Setup("registry.example/continuo:v9", "platform", 3, True, "apps", "main"),
     Setup("registry.example/continuo:v9", "platform", 3, broker=True, catalog=True),
-    Setup("registry.example/continuo:v9", "platform", 3, catalog=True),
+    Setup("registry.example/continuo:v9", "platform", 3, catalog=True, pod_monitor=True),
     Setup("registry.example/continuo:v9", "platform", 3, edge=Edge(
         "p.example", "market", NodeIdentity("p.example", "p1", "edge.p.example:3004"),
         options=("--admit=spiffe://b.example", "--seller=spiffe://b.example"),
@@ -207,6 +207,7 @@ def values_for(setup: Setup) -> Object:
         "operator": {"enabled": setup.operator, "replicas": setup.replicas},
         "broker": {"enabled": setup.broker, "replicas": setup.replicas},
         "catalog": {"enabled": setup.catalog},
+        "monitoring": {"podMonitor": setup.pod_monitor},
         "server": {**server, "orchestration": setup.orchestration or ""},
         **({"edge": edge_values(setup.edge)} if setup.edge is not None else {}),
         **({"boards": boards_values(setup.boards, setup.replicas)} if setup.boards is not None else {}),

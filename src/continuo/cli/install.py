@@ -30,6 +30,10 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
     "--catalog/--no-catalog", default=False, show_default=True,
     help="An account for `catalog serve --link` too, of which it needs a kubeconfig.",
 )  # fmt: skip
+@click.option(
+    "--pod-monitor/--no-pod-monitor", default=False, show_default=True,
+    help="A PodMonitor too, where the Prometheus operator is there.",
+)  # fmt: skip
 @edge_options
 @boards_options
 @click.option("--crds-only", is_flag=True, help="Only the CustomResourceDefinitions.")
@@ -44,6 +48,7 @@ def install(
     orchestration: str | None,
     broker: bool,
     catalog: bool,
+    pod_monitor: bool,
     crds_only: bool,
     output: str,
     **more: Any,
@@ -66,6 +71,7 @@ def install(
         broker=broker,
         catalog=catalog,
         operator=operator,
+        pod_monitor=pod_monitor,
         boards=boards_of(**{name: more.pop(name) for name in BOARDS}),
         edge=edge_of(**more),
     )

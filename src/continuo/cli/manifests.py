@@ -68,6 +68,8 @@ class Setup:
     """One site of a market for sensors, and its relay."""
     boards: Boards | None = None
     """The provider of the kinds of boards, and a hub."""
+    pod_monitor: bool = False
+    """A PodMonitor, by which the Prometheus operator scrapes all of it."""
 
 
 def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
@@ -81,7 +83,17 @@ def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     found += edge_objects(setup.image, setup.namespace, setup.edge) if setup.edge is not None else []
     if setup.boards is not None:
         found += boards_objects(setup.image, setup.namespace, setup.replicas, setup.boards)
-    return found
+    return [*found, pod_monitor(setup.namespace)] if setup.pod_monitor else found
+
+
+def pod_monitor(namespace: str) -> Object:
+    """All of our pods that have metrics: beside their probes, or on a port of their own."""
+    selector = {"matchLabels": {"app.kubernetes.io/name": "continuo"}}
+    endpoints = [{"port": port, "path": "/metrics", "honorLabels": True} for port in ("health", "metrics")]
+    meta: Object = {"labels": {"app.kubernetes.io/name": "continuo"}}
+    return kinds.POD_MONITOR.new(
+        "continuo", namespace, metadata=meta, spec={"selector": selector, "podMetricsEndpoints": endpoints}
+    )
 
 
 def definitions(setup: Setup) -> list[Object]:

@@ -158,3 +158,5 @@ FLUIDOS_CONTRACT = Kind("reservation.fluidos.eu", "v1alpha1", "Contract", "contr
 KNOWN_CLUSTER = Kind(
     "network.fluidos.eu", "v1alpha1", "KnownCluster", "knownclusters", short_names=("kclust", "kclusts")
 )
+
+POD_MONITOR = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", short_names=("pmon",))
