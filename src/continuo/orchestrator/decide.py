@@ -24,7 +24,7 @@ def decide(
     draft = Draft()
     decide_clusters(draft, snapshot, wanted, assessment, settings, compare)
     decide_links(draft, snapshot, wanted, assessment)
-    decide_undeploying(draft, snapshot, wanted)
+    decide_undeploying(draft, snapshot, wanted, assessment)
     decide_applications(draft, wanted, assessment, compare, unseen=snapshot.unseen, waiting=snapshot.waiting)
     decide_unlinking(draft, snapshot, wanted, assessment)
     decide_deleting(draft, snapshot, wanted, assessment)

@@ -9,14 +9,18 @@ from continuo.orchestrator.decisions.applications import app_id, offload_id
 from continuo.orchestrator.decisions.clusters import delete, step_id
 from continuo.orchestrator.decisions.links import link_id, write_of
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
-from continuo.orchestrator.orient import Wanted
+from continuo.orchestrator.orient import AppWanted, Wanted
 from continuo.orchestrator.plan import MANAGEMENT, Action, Draft, Plan, Step, Target
 from continuo.resources import kinds
 from continuo.resources.meta import Object, deleting, labels_of
+from continuo.resources.orchestration import AppPhase
 
 
-def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted) -> None:
-    """Applications that are no longer declared, or that have another home cluster now."""
+def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: Assessment) -> None:
+    """Applications that are no longer declared, or that have another home cluster now.
+
+    One that has no part elsewhere runs in its new home before it leaves the old one; else its namespace is in the way.
+    """
     for cluster, seen in snapshot.clusters.items():
         if seen.workload.reach is not Reach.OK:
             continue
@@ -27,8 +31,33 @@ def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted) -> None
             declared = wanted.apps.get(app)
             if declared is not None and declared.home == cluster:
                 continue
-            identity = app_id(app) if declared is None else f"{app_id(app)}/leave/{cluster}"
-            _undeploy(draft, seen, app, namespace, identity)
+            if declared is None:
+                _undeploy(draft, seen, app, namespace, app_id(app))
+            elif not _in_the_way(seen, app, namespace, declared):
+                _follow(draft, seen, namespace, declared, assessment)
+            else:
+                _undeploy(draft, seen, app, namespace, f"{app_id(app)}/leave/{cluster}")
+
+
+def _in_the_way(seen: ClusterSeen, app: str, namespace: Object, declared: AppWanted) -> bool:
+    """Whether the namespace in the old home has to go before there can be one in the new home."""
+    caches = seen.workload.caches
+    offloaded = caches is not None and caches.get(kinds.NAMESPACE_OFFLOADING, "offloading", app) is not None
+    return offloaded or bool(declared.remotes) or deleting(namespace)
+
+
+def _follow(
+    draft: Draft, seen: ClusterSeen, namespace: Object, declared: AppWanted, assessment: Assessment
+) -> None:  # fmt: skip
+    """Leave the old home once everything runs in the new one."""
+    app = declared.spec.name
+    identity = f"{app_id(app)}/leave-after/{seen.name}"
+    states = (assessment.components.get((app, name)) for name in declared.components)
+    if all(state is not None and state.phase is AppPhase.RUNNING for state in states):
+        _undeploy(draft, seen, app, namespace, identity)
+    else:
+        told = f"it to run on {declared.home} before it leaves {seen.name}"
+        draft.add(Step(identity, Action.WAIT, Target("application", app), waits_for=told))
 
 
 def _undeploy(draft: Draft, seen: ClusterSeen, app: str, namespace: Object, identity: str) -> None:
@@ -112,7 +141,9 @@ def _rests_on(draft: Draft, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _leaving(snapshot: Snapshot, step: Step) -> bool:
-    return "/leave/" in step.id or (step.target.kind == "application" and not _declared(snapshot, step.target.name))
+    if "/leave/" in step.id or "/leave-after/" in step.id:
+        return True
+    return step.target.kind == "application" and not _declared(snapshot, step.target.name)
 
 
 def _declared(snapshot: Snapshot, app: str) -> bool:
@@ -193,7 +224,7 @@ def _still_on(draft: Draft, snapshot: Snapshot, name: str, assessment: Assessmen
     for step in draft.steps:
         leaving = step.target.kind == "application" and (
             (step.target.name in at_home and not _declared(snapshot, step.target.name))
-            or step.id.endswith((f"/leave/{name}", "/withdraw"))
+            or step.id.endswith((f"/leave/{name}", f"/leave-after/{name}", "/withdraw"))
         )
         moving = step.target.kind in ("component", "application") and (
             step.action in (Action.MOVE, Action.RECALL) or step.id == offload_id(step.target.name)
