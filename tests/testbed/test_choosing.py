@@ -6,7 +6,7 @@ import pytest
 
 from continuo.testbed.choose import Facts, hosts, options
 from continuo.testbed.errors import TestbedError
-from continuo.testbed.parts import Debian, GoBuild, OnPath, Part, Release, Source, Wheel, kind_of
+from continuo.testbed.parts import Debian, GoBuild, Maven, OnPath, Part, Release, Source, Wheel, kind_of
 from continuo.testbed.table import BY_NAME, PARTS, select
 
 RICH = Facts(
@@ -17,6 +17,7 @@ RICH = Facts(
     pip=True,
     apt=True,
     compiler=True,
+    maven=True,
     modules=frozenset({"thing"}),
     reachable={"files.example": True},
 )
@@ -24,7 +25,8 @@ RELEASE = Release({"x86_64": ("https://files.example/thing", "00")}, "thing")
 GO = GoBuild("thing", {"thing": "."})
 WHEEL = Wheel("thing-bin", "1", ("00",), ("x86_64",), {"thing": "thing"})
 DEBIAN = Debian("thing", {"thing": "usr/bin/thing"})
-ALL = (OnPath(), RELEASE, GO, WHEEL, DEBIAN)
+MAVEN = Maven("thing", {"thing": "example.Thing"})
+ALL = (OnPath(), RELEASE, GO, WHEEL, DEBIAN, MAVEN)
 
 
 def part(*sources: Source, unavailable: str = "") -> Part:
@@ -49,6 +51,8 @@ def test_every_source_that_suits_is_tried_in_the_order_of_the_part() -> None:
         (WHEEL, {"pip": False}, "no pip", "ensurepip"),
         (WHEEL, {"machine": "aarch64"}, "no wheel for aarch64", ""),
         (DEBIAN, {"apt": False}, "no apt-get", "Debian calls it thing"),
+        (MAVEN, {"maven": False}, "no mvn", "Debian calls it maven"),
+        (MAVEN, {"modules": frozenset()}, "testbed/thing is not here", "checkout"),
         (OnPath(), {"system": "Darwin"}, "this is Darwin", "Linux"),
     ],
 )
@@ -69,7 +73,7 @@ def test_go_may_come_from_its_wheel(go: tuple[int, int] | None) -> None:
 
 def test_one_refused_source_leaves_the_others() -> None:
     usable, refused = options(part(*ALL), replace(RICH, go=None, wheel_go=False))
-    assert GO not in usable and len(usable) == 4
+    assert GO not in usable and len(usable) == len(ALL) - 1
     assert [refusal.source for refusal in refused] == ["Go build"]
 
 
@@ -109,7 +113,7 @@ def made_by(source: Source) -> set[str]:
             return {source.program}
         case GoBuild():
             return {*source.targets, *source.links}
-        case Wheel() | Debian():
+        case Wheel() | Debian() | Maven():
             return set(source.programs)
         case OnPath():
             return set()

@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from continuo.testbed.parts import GoBuild, Part
+from continuo.testbed.parts import GoBuild, Maven, Part
 
 MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished-"
-_SOURCES = (".go", ".mod", ".sum")
+_SOURCES = (".go", ".mod", ".sum", ".xml", ".sha256")
 _LOCK_SECONDS = 0.2
 
 
@@ -76,7 +76,7 @@ class Cache:
     def _digest(self, part: Part) -> str:
         told = hashlib.sha256(repr((part.sources, part.programs, platform.machine())).encode())
         for source in part.sources:
-            if isinstance(source, GoBuild):
+            if isinstance(source, GoBuild | Maven):
                 for path in sorted((self.modules / source.module).glob("*")):
                     if path.suffix in _SOURCES:
                         told.update(f"{path.name}\0".encode() + path.read_bytes())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from continuo.testbed.parts import Debian, GoBuild, OnPath, Part, Release, Source, Wheel, kind_of
+from continuo.testbed.parts import Debian, GoBuild, Maven, OnPath, Part, Release, Source, Wheel, kind_of
 
 OLDEST_GO = (1, 21)
 """The first Go that fetches the version by itself that a module asks for."""
@@ -25,8 +25,9 @@ class Facts:
     pip: bool = False
     apt: bool = False
     compiler: bool = False
+    maven: bool = False
     modules: frozenset[str] = frozenset()
-    """Go modules of our own that are here."""
+    """Go modules and Maven projects of our own that are here."""
     reachable: Mapping[str, bool] = field(default_factory=dict)
     """Hosts that were tried."""
 
@@ -76,6 +77,8 @@ def _problem(source: Source, facts: Facts) -> tuple[str, str] | None:
             return _go_problem(source, facts)
         case Wheel():
             return _wheel_problem(source, facts)
+        case Maven():
+            return _maven_problem(source, facts)
         case Debian():
             lacking = "there is no apt-get and dpkg here"
             return (
@@ -110,4 +113,15 @@ def _wheel_problem(source: Wheel, facts: Facts) -> tuple[str, str] | None:
         return f"{source.project} has no wheel for {facts.machine}", ""
     if not facts.pip:
         return "this Python has no pip", "run: python -m ensurepip"
+    return None
+
+
+def _maven_problem(source: Maven, facts: Facts) -> tuple[str, str] | None:
+    if source.module not in facts.modules:
+        return (
+            f"the Maven project testbed/{source.module} is not here",
+            "use a checkout or a complete wheel of Continuo",
+        )
+    if not facts.maven:
+        return "there is no mvn here", "install it by your system's packages (Debian calls it maven)"
     return None

@@ -34,13 +34,14 @@ async def look_around(modules: Path, hosts: Iterable[str]) -> Facts:
         pip=pip,
         apt=all(shutil.which(program) for program in ("apt-get", "dpkg-deb")),
         compiler=shutil.which("gcc") is not None or shutil.which("cc") is not None,
+        maven=shutil.which("mvn") is not None,
         modules=_modules_in(modules),
         reachable=dict(zip(names, reached, strict=True)),
     )
 
 
 def _modules_in(folder: Path) -> frozenset[str]:
-    return frozenset(path.parent.name for path in folder.glob("*/go.mod"))
+    return frozenset(path.parent.name for name in ("go.mod", "pom.xml") for path in folder.glob(f"*/{name}"))
 
 
 async def _reaches(host: str) -> bool:

@@ -83,7 +83,18 @@ class Debian:
     """What programs must be told about where they are; `{root}` is where the package is unpacked, `{machine}` the machine."""
 
 
-Source: TypeAlias = OnPath | Release | GoBuild | Wheel | Debian
+@dataclass(frozen=True, slots=True)
+class Maven:
+    """Java programs out of jars that one of our own Maven projects, in `testbed/`, pins. They need a `java`."""
+
+    module: str
+    programs: Mapping[str, str]
+    """Main classes by program."""
+    options: str = ""
+    """What the virtual machine is told, where `JAVA_OPTIONS` does not say it."""
+
+
+Source: TypeAlias = OnPath | Release | GoBuild | Wheel | Debian | Maven
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +126,5 @@ def kind_of(source: Source) -> str:
             return "Python wheel"
         case Debian():
             return "Debian package"
+        case Maven():
+            return "Maven"

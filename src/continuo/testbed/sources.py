@@ -18,7 +18,8 @@ from continuo.testbed.commands import run
 from continuo.testbed.debian import unpack_package
 from continuo.testbed.errors import TestbedError
 from continuo.testbed.golang import build_programs
-from continuo.testbed.parts import Debian, GoBuild, OnPath, Part, Release, Source, Wheel
+from continuo.testbed.jars import gather_jars
+from continuo.testbed.parts import Debian, GoBuild, Maven, OnPath, Part, Release, Source, Wheel
 from continuo.testbed.running import follow
 
 _DOWNLOAD_SECONDS = 900.0
@@ -53,6 +54,9 @@ async def obtain(part: Part, source: Source, place: Workplace) -> str:
             await build_programs(source, place.modules / source.module, place.stage, place.go, place.say)
         case Wheel():
             await _from_wheel(source, place)
+            return source.version
+        case Maven():
+            await gather_jars(source, place.modules / source.module, place.stage, place.home, place.say)
         case Debian():
             return await unpack_package(source, place.stage, place.home, place.say)
     return part.version

