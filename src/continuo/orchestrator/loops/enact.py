@@ -108,10 +108,16 @@ class Desk:
     async def record(
         self, owner: Object, spec: DecisionSpec, now: datetime.datetime, *, approval: bool = False
     ) -> Made:
-        """Write a decision down; one that was written before its writer was killed is the same one."""
+        """Write a decision down; the same decision at the same time is the same object."""
         namespace, name = key_of(owner)
         spec = replace(spec, orchestration=name, based_on=spec.based_on or self.version((namespace, name)))
-        identity = [owner["metadata"].get("uid"), spec.source, spec.based_on, [encode(a) for a in spec.actions]]
+        identity = [
+            owner["metadata"].get("uid"),
+            spec.source,
+            spec.based_on,
+            [encode(a) for a in spec.actions],
+            told(now),
+        ]
         obj = DECISION.new(
             f"{name[:200]}-{naming.digest(identity, 10)}", namespace, metadata=_owned(owner), spec=encode(spec)
         )

@@ -143,13 +143,17 @@ def _approved(policy: Policy, output: LoopOutput, actions: tuple[DecidedAction, 
         return Ruling(LoopStage.ACT, "", actions, next_look=output.next_look)
     asked = stood.asked
     if asked is not None and asked.spec.actions == actions:
-        return Ruling(LoopStage.WAITING, f"decision {asked.name} waits for approval: {output.reason}",
-                      next_look=output.next_look)  # fmt: skip
+        return Ruling(LoopStage.WAITING, waits(asked), next_look=output.next_look)
     if actions == stood.denied:
         said = stood.last.message if stood.last is not None else "denied"
         return Ruling(LoopStage.WAITING, f"not asked for again: {said}", next_look=output.next_look)
     drop = "something else is wanted since" if asked is not None else ""
     return Ruling(LoopStage.WAITING, "", actions, ask=True, drop=drop, next_look=output.next_look)
+
+
+def waits(decision: Made) -> str:
+    """What is said while somebody has to agree."""
+    return f"{decision.name} waits for approval: {summary(decision.spec.actions)}; {decision.spec.reason}"
 
 
 def verdict(

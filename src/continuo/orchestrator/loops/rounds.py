@@ -24,6 +24,7 @@ from continuo.orchestrator.loops.frame import (
     standing,
     subject,
     verdict,
+    waits,
 )
 from continuo.orchestrator.loops.judging import judged
 from continuo.orchestrator.loops.laying import Carried, in_effect
@@ -219,6 +220,8 @@ class Loops:
             last = await self._done(snapshot, policy, output, ruling, stood.asked, now) or stood.last
             if ruling.stage is LoopStage.ACT and ruling.actions:
                 return True, (), None
+            if ruling.ask and last is not None:
+                ruling = replace(ruling, message=waits(last))
             claimed = {subject(action): policy.name for action in output.actions} | claimed
             due = self._figures.next_due(snapshot.key, policy.name)
             ruling = replace(ruling, next_look=min((t for t in (ruling.next_look, due) if t is not None), default=None))

@@ -1,0 +1,177 @@
+"""The frame in which closed loops run: what they decide is written down, held, approved, carried out and verified."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from continuo.embedded.standins import faults
+from continuo.resources import kinds
+from continuo.resources.loop import ADJUSTMENT, DECISION
+from continuo.resources.meta import Object, condition
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+
+from .beds import PATIENCE, Bed
+from .specs import PEER, app, cluster, component, item
+
+pytestmark = [pytest.mark.anyio, pytest.mark.links]
+
+GREEN, ROSE, BLUE = (cluster(name, packages=["liqo"]) for name in ("green", "rose", "blue"))
+SMALL = {"resources": {"requests": {"cpu": "100m"}}, "expose": PEER}
+
+
+def failover(**more: Any) -> Object:
+    return {"name": "away", "failover": {"after": 1, "return-after": 1}, "cool-down": 0, **more}
+
+
+def loop(obj: Object | None, name: str) -> Object:
+    return next((e for e in ((obj or {}).get("status") or {}).get("loops") or () if e["name"] == name), {})
+
+
+def place(obj: Object | None) -> tuple[str, str]:
+    found = item(obj, "component", "shop/web")
+    return found.get("cluster", ""), found.get("phase", "")
+
+
+async def only(bed: Bed, test: Any) -> Object:
+    """The first Decision for which the test holds."""
+    seen: list[Object] = []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                listing = await bed.api.list(DECISION, "default")
+                seen += listing.items
+                if (found := next((d for d in listing.items if test(d)), None)) is not None:
+                    return found
+                async for change in bed.api.watch(DECISION, "default", since=listing.resource_version):
+                    seen.append(change.object)
+                    if change.type != "BOOKMARK" and test(change.object):
+                        return change.object
+    except TimeoutError:
+        told = [(d["metadata"].get("name"), d.get("status")) for d in seen]
+        raise AssertionError(f"no such decision; seen: {told}") from None
+
+
+def staged(stage: str) -> Any:
+    return lambda decision: (decision.get("status") or {}).get("stage") == stage
+
+
+async def spec_of(bed: Bed, **policy: Any) -> Object:
+    web = component("web", "rose", **SMALL)
+    spec = {
+        "clusters": [GREEN, ROSE, BLUE], "apps": [app("shop", "green", web)], "policies": [failover(**policy)],
+    }  # fmt: skip
+    await bed.apply("o", spec)
+    await bed.ready("o")
+    return spec
+
+
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+async def test_a_component_leaves_a_cluster_that_does_not_answer_and_comes_home(bed: Bed) -> None:
+    await spec_of(bed)
+    inject = faults.Faults(bed.host.engine)
+    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    obj = await bed.until("o", lambda obj: place(obj)[0] in ("green", "blue") and place(obj)[1] == "Running")
+    assert "away from its home rose" in item(obj, "component", "shop/web")["message"]
+    assert item(obj, "clusters", "rose")["lostSince"]
+    left = await only(bed, lambda d: d["spec"]["source"] == "policy/away")
+    assert left["spec"]["actions"][0]["home"] == "rose"
+    inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    obj = await bed.until("o", lambda obj: place(obj) == ("rose", "Running"))
+    await bed.until("o", lambda obj: loop(obj, "away").get("outcome", "").startswith("Verified"))
+    assert (await bed.api.get(ADJUSTMENT, "o", "default"))["spec"].get("places", []) == []
+    assert "lostSince" not in item(await bed.ready("o"), "clusters", "rose")
+
+
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+async def test_a_loop_that_is_held_says_what_it_would_do(bed: Bed) -> None:
+    await spec_of(bed, hold=True)
+    faults.Faults(bed.host.engine).inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    obj = await bed.until("o", lambda obj: loop(obj, "away").get("stage") == "Held")
+    assert "held; would move shop/web from rose to" in loop(obj, "away")["message"]
+    assert (await bed.api.list(DECISION, "default")).items == []
+    assert place(obj)[0] == "rose"
+
+
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+async def test_somebody_has_to_approve(bed: Bed) -> None:
+    spec = await spec_of(bed, approval="required")
+    inject = faults.Faults(bed.host.engine)
+    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    obj = await bed.until("o", lambda obj: loop(obj, "away").get("stage") == "WaitingForApproval")
+    asked = await only(bed, staged("WaitingForApproval"))
+    assert asked["metadata"]["name"] in loop(obj, "away")["message"] and place(obj)[0] == "rose"
+    name = asked["metadata"]["name"]
+    await bed.api.patch(DECISION, name, {"spec": {"verdict": "Denied"}}, "default")
+    obj = await bed.until("o", lambda obj: "not asked for again" in loop(obj, "away").get("message", ""))
+    assert (await bed.api.get(DECISION, name, "default"))["status"]["stage"] == "Refused"
+    inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    await bed.ready("o")
+    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    again = await only(bed, staged("WaitingForApproval"))
+    assert again["metadata"]["name"] != name, "it is another outage"
+    await bed.api.patch(DECISION, again["metadata"]["name"], {"spec": {"verdict": "Approved"}}, "default")
+    await bed.until("o", lambda obj: place(obj)[0] != "rose" and place(obj)[1] == "Running")
+    assert spec["policies"]
+
+
+async def test_paused_nothing_is_changed(bed: Bed) -> None:
+    spec = {"clusters": [GREEN], "apps": [app("shop", "green", component("web", **SMALL))]}
+    await bed.apply("o", spec)
+    await bed.ready("o")
+    await bed.apply("o", {**spec, "paused": True})
+    obj = await bed.until("o", lambda obj: condition(obj, "Paused") is not None)
+    assert condition(obj, "Paused")["status"] == "True"  # type: ignore[index]
+    green = await bed.workload("green", "o")
+    await green.delete(kinds.DEPLOYMENT, "web", "shop")
+    obj = await bed.until(
+        "o", lambda obj: "component shop/web" in (condition(obj, "Reconciling") or {}).get("message", "")
+    )
+    assert not await bed.exists(green, kinds.DEPLOYMENT, "web", "shop")
+    await bed.apply("o", {**spec, "paused": False})
+    obj = await bed.until(
+        "o", lambda obj: (condition(obj, "Paused") or {}).get("status") == "False" and place(obj)[1] == "Running"
+    )
+    assert await bed.exists(green, kinds.DEPLOYMENT, "web", "shop")
+
+
+def decision(name: str, **spec: Any) -> Object:
+    actions = [{"op": "migrateComponent", "component": "shop/web", "cluster": "rose", "other": "green"}]
+    fields = {"orchestration": "o", "source": "external/ann", "reason": "it is nearer", "actions": actions, **spec}
+    return DECISION.new(name, "default", spec=fields)
+
+
+async def test_decisions_from_outside_are_judged_again_and_carried_out(bed: Bed) -> None:
+    web = component("web", **SMALL, placement={})
+    await bed.apply("o", {"clusters": [GREEN, ROSE], "apps": [app("shop", "green", web)]})
+    home = place(await bed.ready("o"))[0]
+    other = "rose" if home == "green" else "green"
+    move = {"op": "migrateComponent", "component": "shop/web", "cluster": other, "other": home}
+    await bed.api.create(decision("d1", actions=[move]))
+    await bed.until("o", lambda obj: place(obj) == (other, "Running"))
+    done = await only(bed, lambda d: d["metadata"]["name"] == "d1" and staged("Verified")(d))
+    assert done["status"]["effect"]["shop/web"] == f"1/1 ready on {other}"
+    await bed.api.create(decision("d2", actions=[{**move, "cluster": "violet"}]))
+    refused = await only(bed, lambda d: d["metadata"]["name"] == "d2" and staged("Refused")(d))
+    assert "violet" in refused["status"]["message"]
+    back = {**move, "cluster": home, "other": other}
+    await bed.api.create(decision("d3", actions=[back], expires="2020-01-01T00:00:00Z"))
+    await only(bed, lambda d: d["metadata"]["name"] == "d3" and staged("Expired")(d))
+
+
+async def test_deleting_the_adjustment_is_the_way_back(bed: Bed) -> None:
+    web = component("web", "green", **SMALL)
+    await bed.apply("o", {"clusters": [GREEN, ROSE], "apps": [app("shop", "green", web)]})
+    obj = await bed.ready("o")
+    places = [
+        {"component": "shop/web", "cluster": "rose", "home": "green", "decision": "d", "since": "2026-01-01T00:00:00Z"}
+    ]
+    await bed.api.apply(ADJUSTMENT.new("o", "default", spec={"places": places}), manager="test")
+    await bed.until("o", lambda obj: place(obj) == ("rose", "Running"))
+    await bed.api.delete(ADJUSTMENT, "o", "default")
+    await bed.until("o", lambda obj: place(obj) == ("green", "Running"))
+    assert (await bed.api.get(LOW_LEVEL_ORCHESTRATION, "o", "default"))["metadata"]["generation"] == obj["metadata"][
+        "generation"
+    ]
