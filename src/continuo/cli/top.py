@@ -117,7 +117,7 @@ def _print(view: Table, rows: list[dict[str, Value]], output: str) -> None:
 
 
 def drawn(view: Table, rows: list[dict[str, Value]], title: str) -> Any:
-    """The table for a terminal: what is not as it should be stands out."""
+    """The table for a terminal: what is not as it should be stands out, and columns without anything are left out."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table as Drawing
@@ -125,11 +125,18 @@ def drawn(view: Table, rows: list[dict[str, Value]], title: str) -> Any:
     from continuo.cli.top_tables import cells
 
     made = Drawing(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in view.columns:
-        made.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.field != "message")
+    columns = [
+        column for index, column in enumerate(view.columns)
+        if not index or any(row.get(column.field) not in (None, "") for row in rows)
+    ]  # fmt: skip
+    for column in columns:
+        made.add_column(
+            column.title, justify="right" if column.right else "left", no_wrap=column.field != "message",
+            min_width=len(column.title),
+        )  # fmt: skip
     for row in rows:
-        said = [escape(cell) for cell in cells(view.columns, row)]
-        for index, column in enumerate(view.columns):
+        said = [escape(cell) for cell in cells(columns, row)]
+        for index, column in enumerate(columns):
             if column.field == "phase":
                 said[index] = f"[{'green' if row.get('phase') == view.good else 'yellow'}]{said[index]}[/]"
             elif column.field.endswith("Requested") and isinstance(part := row.get(column.field), float):

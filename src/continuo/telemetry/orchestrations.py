@@ -98,8 +98,9 @@ def _cloud(namespace: str, provider: str, wish: Object) -> tuple[str, str, str]:
 
 
 def _cluster(told: Tally, labels: tuple[str, str], seen: Object, phase: str) -> None:
-    told.put(f.CLUSTER_READY, labels, float(phase == ClusterPhase.READY.value))
-    told.put(f.CLUSTER_LOST, labels, float(bool(seen.get("lostSince"))))
+    if phase != ClusterPhase.DELETING.value:  # what is meant to go is no reason to wake anybody
+        told.put(f.CLUSTER_READY, labels, float(phase == ClusterPhase.READY.value))
+        told.put(f.CLUSTER_LOST, labels, float(bool(seen.get("lostSince"))))
     for role, ready, desired in (
         ("control-plane", "controlPlaneReady", "controlPlaneDesired"), ("worker", "workersReady", "workersDesired"),
     ):  # fmt: skip
@@ -131,7 +132,8 @@ def _links(
         told.add(f.LINKS, (link.get("phase") or LinkPhase.PENDING.value,))
         labels = (where, source, target)
         connected = link.get("phase") == LinkPhase.CONNECTED.value
-        told.put(f.LINK_CONNECTED, labels, float(connected))
+        if link.get("phase") != LinkPhase.UNPEERING.value:
+            told.put(f.LINK_CONNECTED, labels, float(connected))
         measured = measurements.get(labels) if connected else None
         if measured is None and connected and (latency := seconds(link.get("latency"))) is not None:
             told.put(f.LINK_LATENCY, labels, latency)
@@ -155,7 +157,8 @@ def _apps(
         phase = app.get("phase") or AppPhase.PENDING.value
         told.add(f.APPLICATIONS, (phase,))
         told.add(f.LEGACY[2])
-        told.put(f.APPLICATION_READY, (where, app["name"]), float(phase == AppPhase.RUNNING.value))
+        if phase != AppPhase.UNDEPLOYING.value:
+            told.put(f.APPLICATION_READY, (where, app["name"]), float(phase == AppPhase.RUNNING.value))
         for component in app.get("components") or ():
             told.add(f.COMPONENTS, (component.get("phase") or AppPhase.PENDING.value, component.get("cluster") or ""))
             told.add(f.LEGACY[3])
