@@ -245,3 +245,16 @@ def test_a_copied_secret_whose_type_changed_is_deleted_and_made_anew() -> None:
     bench.settle()
     bench.management.put(kinds.SECRET, kinds.SECRET.new("s", "default", type="example.org/s", data={"k": "eQ=="}))
     assert [str(write) for write in bench.steps()["application/shop"].writes] == ["apply Secret shop/s"]
+
+
+def test_an_application_runs_in_its_new_home_before_it_leaves_the_old_one() -> None:
+    clusters = [cluster("green"), cluster("rose")]
+    bench = Bench({"clusters": clusters, "apps": [app("shop", "green", WEB)]})
+    bench.settle()
+    bench.declare({"clusters": clusters, "apps": [app("shop", "rose", WEB)]})
+    leaving = next(step for step in bench.plan.steps if "leave" in step.id)
+    assert (leaving.writes, leaving.waits_for) == ((), "it to run on rose before it leaves green")
+    assert any(step.id == "application/shop" and step.writes for step in bench.plan.steps)
+    bench.settle()
+    assert not any(kept.get(("", "shop")) for kept in bench.workloads["o-green"].caches[kinds.NAMESPACE])
+    assert bench.workloads["o-rose"].get(kinds.DEPLOYMENT, "web", "shop") is not None

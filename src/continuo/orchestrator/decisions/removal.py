@@ -33,17 +33,19 @@ def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessm
                 continue
             if declared is None:
                 _undeploy(draft, seen, app, namespace, app_id(app))
-            elif not _in_the_way(seen, app, namespace, declared):
+            elif not _in_the_way(snapshot, seen, namespace, declared):
                 _follow(draft, seen, namespace, declared, assessment)
             else:
                 _undeploy(draft, seen, app, namespace, f"{app_id(app)}/leave/{cluster}")
 
 
-def _in_the_way(seen: ClusterSeen, app: str, namespace: Object, declared: AppWanted) -> bool:
-    """Whether the namespace in the old home has to go before there can be one in the new home."""
-    caches = seen.workload.caches
+def _in_the_way(snapshot: Snapshot, seen: ClusterSeen, namespace: Object, declared: AppWanted) -> bool:
+    """Whether the namespace in the old home has to go before there can be one in the new home: Liqo makes twins of it."""
+    app, caches, home = declared.spec.name, seen.workload.caches, snapshot.clusters.get(declared.home)
     offloaded = caches is not None and caches.get(kinds.NAMESPACE_OFFLOADING, "offloading", app) is not None
-    return offloaded or bool(declared.remotes) or deleting(namespace)
+    there = home.workload.caches.get(kinds.NAMESPACE, app) if home is not None and home.workload.caches else None
+    twin = there is not None and naming.owner(there) != snapshot.key
+    return offloaded or twin or bool(declared.remotes) or deleting(namespace)
 
 
 def _follow(
