@@ -85,7 +85,7 @@ GOES_ON = work(done=1, steps=4)
         ),
         pytest.param(
             [(0, [work(refused="no", wish="a")]), (1, [work(refused="no", wish="b")])],
-            ["create.started 1", "create.failed 1", "create.started 2", "create.failed 2"],
+            ["create.started 1", "create.failed 1", "create.started 1", "create.failed 1"],
             id="another wish is refused again",
         ),
         pytest.param(

@@ -139,6 +139,11 @@ def _seconds(task: TaskStatus, now: datetime.datetime, *, whole: bool = False) -
     return (now - datetime.datetime.fromisoformat(since)).total_seconds()
 
 
+def _attempt(task: TaskStatus, work: Work) -> int:
+    """Another wish has its first attempt."""
+    return task.attempt + 1 if work.wish == task.wish else 1
+
+
 def _percent(work: Work) -> int:
     """A hundred is said at the end only."""
     return min(99, 100 * work.done // max(1, work.steps))
@@ -197,7 +202,7 @@ class _Book:
             self._make_good(task)
         elif work.withdrawn:
             return
-        elif not self._again(task, work) or self.begin(work, task.attempt + 1) is None:
+        elif not self._again(task, work) or self.begin(work, _attempt(task, work)) is None:
             self.tasks.append(task)
 
     @staticmethod

@@ -35,6 +35,7 @@ from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
 from continuo.orchestrator.orient import Wanted
 from continuo.orchestrator.plan import Action, Plan, Write
+from continuo.orchestrator.rollback import Rollbacks
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import LoopsSeen, derive_status
 from continuo.orchestrator.tasks import Booked, book
@@ -92,6 +93,7 @@ class Operator:
             self._hub, self.fleet, self._membership.register, self._loop_time, self.settings.lost_after,
             self._membership.tally,
         )  # fmt: skip
+        self.rollbacks = Rollbacks(management, self.world.management(), self.loops.desk)
         self.telling = telling or Telling()
         look = self.telling.looking(self.reconcile, self.informers[LOW_LEVEL_ORCHESTRATION].cache.get)
         self.controller: Controller[Key] = Controller(
@@ -288,6 +290,7 @@ class Operator:
         if not _paused(snapshot):
             with self.telling.stage("act"):
                 await self.executor.run(round_)
+        await self.rollbacks.after(snapshot, written, self._now())
         await self.loops.after(snapshot, looked, plan, self._now())
         if booked.waiting or memory.attempts.tried() != known:
             self._add(key)

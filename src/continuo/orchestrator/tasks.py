@@ -17,6 +17,7 @@ from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.orient import Wanted
 from continuo.orchestrator.plan import Plan
+from continuo.orchestrator.rollback import marked
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.work import Observed, work_of
 from continuo.resources.meta import Object, annotations_of
@@ -53,6 +54,7 @@ def book(
     confirmed: Collection[str] = (),
 ) -> Booked:
     """The status with its tasks and events. It differs from what is stored only where there is something to tell."""
+    status = marked(status, snapshot)
     ledger, told = outbox.read(snapshot.object)
     observed = Observed(snapshot, wanted, assessment, plan, attempts.tried(), status, settings, ledger)
     works, of_step = work_of(observed)

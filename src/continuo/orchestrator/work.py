@@ -17,11 +17,12 @@ from continuo.orchestrator.effective import declaration_digest
 from continuo.orchestrator.observe import Reach, Snapshot
 from continuo.orchestrator.orient import AppWanted, Wanted
 from continuo.orchestrator.plan import Action, Plan, Step
+from continuo.orchestrator.rollback import active
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
 from continuo.resources.meta import Object, labels_of
 from continuo.resources.orchestration import AppPhase, PackagePhase, encode
-from continuo.resources.orchestration_tasks import TaskStatus
+from continuo.resources.orchestration_tasks import TaskStage, TaskStatus
 
 Key = tuple[str, str]
 """(target, family of the operation): what the ledger finds a task by."""
@@ -68,6 +69,7 @@ class _Desk:
     def __init__(self, seen: Observed) -> None:
         self.seen = seen
         self.tasks = {_key(task): task for task in seen.ledger.tasks}
+        self.rolled = active(seen.snapshot)
         self.runnable = {step.id for step in seen.plan.runnable()}
         self.refusals = {str(r.target): r for r in seen.plan.refusals}
         self.moving = {step.target.name for step in seen.plan.steps if _own_task(step, _MOVING)}
@@ -108,7 +110,7 @@ class _Desk:
             moved = sorted(name for name in self.moving if name.startswith(f"{app}/"))
             if moved and ("app/" + app, "") not in self.tasks:
                 return f"component/{moved[0]}", ""
-        return f"app/{app}", ""
+        return f"app/{app}", "rollback" if app in self.rolled else ""
 
     def work(self, operation: str, target: str, **more: object) -> Work:
         """The work of one key: its steps say whether it begins, what it does and how it fares."""
@@ -241,12 +243,14 @@ def _deployment(desk: _Desk, name: str, app: AppWanted) -> Work | None:
     refused = desk.refused(f"application {name}") or next(
         (said for component in app.components if (said := desk.refused(f"component {name}/{component}"))), ""
     )
-    if running == len(others) and not desk.steps.get((f"app/{name}", "")) and not refused:
+    rolled = name in desk.rolled
+    if running == len(others) and not desk.steps.get((f"app/{name}", "rollback" if rolled else "")) and not refused:
         return None
     before = desk.seen.assessment.apps.get(name)
     new = before is None or before.namespace is None
+    operation = "app.rollback" if rolled else "app.deploy" if new else "app.update"
     return desk.work(
-        "app.deploy" if new else "app.update", f"app/{name}", within=app.spec.deploy_within, refused=refused,
+        operation, f"app/{name}", within=app.spec.deploy_within, refused=refused,
         done=running, steps=len(others), wish=declaration_digest(app.spec), tenant=app.spec.owner,
         detail=_waiting_for(desk.seen.status, name),
     )  # fmt: skip
@@ -303,6 +307,10 @@ def _unwanted(desk: _Desk, task: TaskStatus) -> bool:
     """Whether the wish that a task served went: what was to be made is no longer declared, what was to go is again."""
     kind, _, name = task.target.partition("/")
     wanted = desk.seen.wanted
+    if family(task.operation) == "rollback" and name not in desk.rolled:
+        return True
+    if kind == "app" and family(task.operation) == "" and name in desk.rolled and task.stage is TaskStage.OPEN:
+        return True
     if kind == "cluster":
         declared = name in wanted.clusters
     elif kind == "package":
@@ -321,7 +329,12 @@ def _unwanted(desk: _Desk, task: TaskStatus) -> bool:
 
 
 def _cannot_tell(desk: _Desk, task: TaskStatus) -> bool:
-    """Whether the end of a removal, or of leaving a cluster, cannot be seen: it may be on a cluster that does not answer."""
+    """Whether the end of a removal, or of leaving a cluster, cannot be seen: it may be on a cluster that does not answer.
+
+    A deployment that failed and was rolled back is not made good by what runs instead.
+    """
+    if task.target.removeprefix("app/") in desk.rolled and family(task.operation) == "":
+        return not _unwanted(desk, task)
     if family(task.operation) not in ("removal", "leave") or task.target.startswith(("cluster/", "package/")):
         return False
     if _unwanted(desk, task):
