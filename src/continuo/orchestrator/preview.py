@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import dataclasses
+import datetime
 from collections.abc import Iterable, Set
 
 from continuo.federation import names
@@ -19,15 +21,19 @@ from continuo.orchestrator.assess import assess
 from continuo.orchestrator.caches import CachedCluster, entrance, list_once, management_watches, workload_watches
 from continuo.orchestrator.capacity import tally
 from continuo.orchestrator.decide import decide
-from continuo.orchestrator.observe import Caches, Reach, Workload, carried_out, observe
+from continuo.orchestrator.loops.enact import told
+from continuo.orchestrator.loops.laying import Carried, lay
+from continuo.orchestrator.observe import Caches, Reach, Snapshot, Workload, carried_out, observe
 from continuo.orchestrator.orient import orient
+from continuo.orchestrator.placing.choose import choose, places_anything
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.world import Register, cluster_secrets, declare, followed, kubeconfig_text
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Invalid
-from continuo.resources.meta import Key, Object, key_of, labels_of
-from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode
+from continuo.resources.loop import ADJUSTMENT
+from continuo.resources.meta import Key, Kind, Object, key_of, labels_of
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode, encode
 
 
 class ListedWorld:
@@ -40,6 +46,10 @@ class ListedWorld:
 
     def management(self) -> Caches:
         return self._management
+
+    def put(self, kind: Kind, obj: Object) -> None:
+        """Have an object of the management cluster be there."""
+        self._management.put(kind, obj)
 
     def workload(self, namespace: str, secret: str) -> Workload:
         return self._workloads.get((namespace, secret), Workload(Reach.NONE))
@@ -76,9 +86,23 @@ async def preview(
     accepted = await management.apply(obj, manager=manager, dry_run=True)
     world = await picture(management, accepted, secrets)
     settings = settings or Settings()
-    snapshot = observe(accepted, world)
+    snapshot = placed(observe(accepted, world), world, settings, datetime.datetime.now(datetime.UTC))
     desired = orient(snapshot, settings)
     return decide(snapshot, desired, assess(snapshot, desired, LinkSettings()), settings)
+
+
+def placed(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime) -> Snapshot:
+    """The picture with every component where the scheduler would put it now; others may still come up."""
+    if not places_anything(snapshot):
+        return snapshot
+    assessment = assess(snapshot, orient(snapshot, settings), LinkSettings())
+    choice = choose(snapshot, assessment, dataclasses.replace(settings, placing_patience=0.0), now, {})
+    if choice.decision is None:
+        return dataclasses.replace(snapshot, waiting=choice.waiting)
+    laid = lay(snapshot.adjustment, choice.decision.actions, Carried(snapshot.declared, "plan", told(now)))
+    namespace, name = snapshot.key
+    world.put(ADJUSTMENT, ADJUSTMENT.new(name, namespace, spec=encode(laid)))
+    return dataclasses.replace(observe(snapshot.object, world), waiting=choice.waiting)
 
 
 async def picture(management: Cluster, accepted: Object, secrets: Iterable[Object] = ()) -> ListedWorld:
