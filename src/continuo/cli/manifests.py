@@ -126,6 +126,7 @@ def operator_rules() -> list[Object]:
     read = [kind for kind in followed if kind not in MANAGEMENT_KINDS and kind is not LOW_LEVEL_ORCHESTRATION]
     rules += [rule(group, "create", "delete", "list", "patch", "watch") for group in by_group(written)]
     rules += [rule(group, *FOLLOW) for group in by_group([*read, kinds.CUSTOM_RESOURCE_DEFINITION])]
+    rules += [rule([kinds.CONTROLLER_REVISION], "create", "delete", "patch")]
     return [*rules, rule([kinds.EVENT], "create", "patch")]
 
 
