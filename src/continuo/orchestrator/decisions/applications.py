@@ -25,7 +25,12 @@ def component_id(app: str, component: str) -> str:
 
 
 def decide_applications(
-    draft: Draft, wanted: Wanted, assessment: Assessment, compare: Compare, *, unseen: Sequence[str] = (),
+    draft: Draft,
+    wanted: Wanted,
+    assessment: Assessment,
+    compare: Compare,
+    *,
+    unseen: Sequence[str] = (),
     waiting: Mapping[str, Waiting] | None = None,
 ) -> None:
     """Deploy, update, move and recall; a problem of one item leaves the others alone.
