@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from continuo.cli.host import Host
+from continuo.embedded.port import Api, Write
 from continuo.embedded.standins import faults
 from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, DECISION
@@ -147,3 +149,34 @@ async def explained(bed: Bed, witness: Witness) -> None:
     )
     assert (set(moves[1:3]), set(moves[3:])) == (away, back)
     assert last[:2] == ("shop/web", "burst-1")
+
+
+async def test_the_witness_sees_what_is_lost_and_what_is_served_twice(engine: Host) -> None:
+    """A witness that never complains would be none: pods and statuses are put together that contradict each other."""
+    apis = {name: engine.engine.create_cluster(f"o-{name}") for name in ("west", "east")}
+    witness = Witness(engine.engine, "o")
+    serve(apis["west"], "web-1", "o-west-1")
+    witness.seen("shop/web", "west")
+    witness.begin()
+    serve(apis["west"], "web-2", "o-east")
+    assert witness.complaints == ["shop/web runs on west, and ['east'] serve it, too"]
+    apis["west"].delete(kinds.POD, "web-2", "default", grace_seconds=0)
+    witness.complaints.clear()
+    witness.died("west")
+    serve(apis["east"], "web-3", "o-east-1")
+    assert witness.complaints == ["shop/web runs on west, and ['east'] serve it, too"]
+    witness.complaints.clear()
+    witness.seen("shop/web", "east")
+    apis["east"].delete(kinds.POD, "web-3", "default", grace_seconds=0)
+    assert witness.complaints[0] == "nobody serves shop/web, seen last on east"
+    with pytest.raises(AssertionError, match="nobody serves"):
+        witness.end()
+
+
+def serve(api: Api, name: str, node: str) -> None:
+    """A ready pod of shop/web on a node."""
+    labels = {"continuo.dev/application": "shop", "continuo.dev/component": "web"}
+    spec = {"nodeName": node, "containers": [{"name": "c", "image": "registry.example.org/x:1"}]}
+    pod = api.create(kinds.POD.new(name, "default", metadata={"labels": labels}, spec=spec), Write(trusted=True))
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    api.set_status(pod, status, "kubelet")

@@ -101,8 +101,7 @@ class Witness:
                 self._sent(path, action.get("other"), target)
             elif stage == "Verified" and self._moving.get(path) == target:
                 del self._moving[path]
-                self._settled[path] = self._last[path] = target
-                self._check(path)
+                self.seen(path, target)
 
     def _sent(self, path: str, source: str | None, target: str) -> None:
         self.moves.append((path, source, target))
@@ -118,7 +117,11 @@ class Witness:
         """Nothing of it is left elsewhere once nothing is left to do."""
         if told.get("phase") != "Running" or not settled or path in self._moving:
             return
-        self._settled[path] = self._last[path] = told["cluster"]
+        self.seen(path, told["cluster"])
+
+    def seen(self, path: str, place: str) -> None:
+        """It runs there, and nothing of it is to be anywhere else."""
+        self._settled[path] = self._last[path] = place
         self._check(path)
 
     def _check(self, path: str) -> None:
