@@ -45,6 +45,7 @@ check: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python -m continuo.resources.docs
 	@$(BIN)/python -m continuo.server.catalog_docs
+	@$(BIN)/python -m continuo.server.scheduler.reference
 	@$(BIN)/python -m continuo.telemetry.files
 	@$(BIN)/python -m continuo.cli.chart charts/continuo/crds
 

@@ -44,13 +44,14 @@ def page(api: Json) -> str:
     for path, operations in api["paths"].items():
         for method, operation in operations.items():
             tag = (operation.get("tags") or ["other"])[0]
-            groups.setdefault(tag, []).append("\n\n".join(_operation(method, path, operation)))
+            groups.setdefault(tag, []).append("\n\n".join(described(method, path, operation)))
     sections = [part for tag, made in groups.items() for part in (f"## {tag[0].upper()}{tag[1:]}", *made)]
     offer = ["## An offer", f"This is {_shape(OFFER, named=False)}.", _example(OFFER)]
     return "\n\n".join(["# The catalog's API", _GENERATED, _HEAD, *offer, *sections]) + "\n"
 
 
-def _operation(method: str, path: str, operation: Json) -> Iterator[str]:
+def described(method: str, path: str, operation: Json) -> Iterator[str]:
+    """One operation of an OpenAPI document without references, in paragraphs."""
     yield f"### `{method.upper()} {path}`"
     yield operation.get("description") or operation.get("summary") or ""
     rows = [_parameter(each) for each in operation.get("parameters", ())]
