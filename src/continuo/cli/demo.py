@@ -15,12 +15,13 @@ from continuo.cli.output import make_console
 from continuo.cli.up import start_detached
 from continuo.resources.meta import Object
 
-BROKERS, SENSORS, BOARDS = "brokers", "sensors", "boards"
+BROKERS, SENSORS, BOARDS, LOOP = "brokers", "sensors", "boards", "loop"
 SCENARIOS = {
     "vr-tour-creator": "one TOSCA blueprint, two OpenStack clusters, linked, running the VR Tour Creator",
     BROKERS: "four providers, a broker, two consumers: a catalog, an orchestrator, an aggregator, and what they cost",
     SENSORS: "a provider with boards at its edge, two consumers: sensors are found, bought, delivered and cancelled",
     BOARDS: "a hub and five boards: plugins, a service, an encrypted network and a job, declared in one file",
+    LOOP: "load, a cluster on demand, an outage, the way home and less load again, without anybody's help",
 }
 
 
@@ -40,7 +41,7 @@ def examples() -> Path:
     show_default=True,
     help="Seconds to wait at most.",
 )
-@click.option("--hold", "--keep", is_flag=True, help="Of sensors and boards: let it run until Ctrl-C.")
+@click.option("--hold", "--keep", is_flag=True, help="Of sensors, boards and loop: let it run until Ctrl-C.")
 @run
 async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> None:
     """Run the main job: one blueprint in, two linked clusters running it. The engine keeps running afterwards.
@@ -50,6 +51,9 @@ async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> 
     SCENARIO sensors: boards at the edge of one cluster, whose readings two others buy. Nothing keeps running.
 
     SCENARIO boards: a hub and five boards, and one file that says what they do. Nothing keeps running.
+
+    SCENARIO loop: load rises, a cluster comes, another fails and returns, load falls; closed loops do the rest. Nothing
+    keeps running.
     """
     from continuo.cli.follow import follow, why_not_ready
 
@@ -69,6 +73,11 @@ async def demo(scenario: str, data: Path | None, timeout: float, hold: bool) -> 
         from continuo.cli.boards_demo.show import show as show_boards
 
         await show_boards(data or places.default_data() / BOARDS, timeout, hold)
+        return
+    if scenario == LOOP:
+        from continuo.cli.loop_demo.show import show as show_loop
+
+        await show_loop(data or places.default_data() / LOOP, timeout, hold)
         return
     console = make_console()
     data = data or places.default_data()
