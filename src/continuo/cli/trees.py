@@ -104,7 +104,24 @@ def orchestration_tree(
         branch = tree.add(Text("applications", style="bold blue"))
         for app, entry in apps.items():
             _app(branch, app, entry, times, now)
+    if loops := status.get("loops"):
+        branch = tree.add(Text("loops", style="bold blue"))
+        for loop in loops:
+            branch.add(_loop(loop))
     return tree
+
+
+_LOOP_MOODS = {"Orient": "good", "Observe": "idle", "Held": "idle", "WaitingForApproval": "idle", "Stalled": "bad"}
+
+
+def _loop(entry: Object) -> Text:
+    """One closed loop: what it saw, what it decided, what holds it up."""
+    symbol, colour = _SYMBOLS[_LOOP_MOODS.get(entry["stage"], "busy")]
+    text = Text.assemble((f"{symbol} ", colour), (entry["name"], "bold"), "  ", (entry["stage"], colour))
+    text.append(f"  {entry['observation']}" if entry.get("observation") else "")
+    if entry.get("decision"):
+        text.append(f"  {entry['decision']} {entry.get('outcome', '')}", style="cyan")
+    return text.append(f"  {entry['message']}" if entry.get("message") else "", style="bright_black")
 
 
 def _identity(entry: Object) -> str:

@@ -158,6 +158,8 @@ def _declared(found: _Component) -> str:
     """Why a component is where it is without anybody having decided."""
     if found.spec.get("cluster-selector"):
         return f"its declaration says so: cluster-selector {found.spec['cluster-selector']}"
+    if "placement" in found.spec and not found.status.get("cluster"):
+        return "its declaration leaves the choice to the scheduler, which has not found a place"
     if "placement" in found.spec:
         return "nobody has decided where it goes, or what was decided was deleted: it stays where it runs"
     if found.spec.get("placement-hint"):

@@ -249,9 +249,12 @@ def _decision(
     told = ", ".join(
         f"{path_of(part)} {'to' if current[part] else 'on'} {site}" for part, site in sorted(moves.items())
     )
+    weighed = explained(problem, answer, moves)
+    if len(moves) == 1:
+        told += f": {next(iter(weighed.values()))['summary']}"
     return DecisionSpec(
         orchestration=snapshot.key[1], source="placement", reason=f"{_cut(told, 800)}{why}", actions=actions,
-        explanation=explained(problem, answer, moves), replay=packed(problem),
+        explanation=weighed, replay=packed(problem),
     )  # fmt: skip
 
 

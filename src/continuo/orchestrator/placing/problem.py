@@ -16,6 +16,7 @@ from continuo.orchestrator import naming
 from continuo.orchestrator.capacity import NOTHING, amounts
 from continuo.orchestrator.effective import default_place
 from continuo.orchestrator.loops.model import Amounts
+from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
 from continuo.placement.model import Budget, Part, Path, Problem, Room, Site, Talk
 from continuo.resources.loop import AdjustmentSpec
 from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec, PlacementSpec, Spec
@@ -23,7 +24,6 @@ from continuo.resources.orchestration_places import ComponentPlacement, Domain, 
 
 if TYPE_CHECKING:
     from continuo.orchestrator.assess import Assessment
-    from continuo.orchestrator.observe import ClusterSeen, Snapshot
 
 _UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "µs": 0.001}
 
@@ -182,6 +182,8 @@ def _ground(snapshot: Snapshot, spec: ClusterSpec, seen: ClusterSeen | None, ass
     if seen is None or state is None:
         return Ground(reason="it does not exist yet")
     capacity = seen.workload.capacity
+    if seen.workload.reach is Reach.LOST:
+        return Ground(reason="it does not answer")
     if capacity is None or not state.usable:
         return Ground(reason=f"it is {state.phase}" + (f" ({state.message})" if state.message else ""))
     ours = seen.workload.ours(snapshot.key)
