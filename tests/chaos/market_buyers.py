@@ -48,16 +48,18 @@ class Person:
 
     async def trade(self, flavors: list[str]) -> None:
         """Buy one of a few sensors; return with it, or when all of them are sold to others."""
-        wanted = self.rng.sample(flavors, PLANS)
+        wanted = dict.fromkeys(self.rng.sample(flavors, PLANS), -1)
         while wanted:
-            known = {flavor: self.world.writes[flavor] for flavor in wanted}
-            for flavor in list(wanted):
+            for flavor, asked_at in list(wanted.items()):
+                if self.world.writes[flavor] == asked_at:
+                    continue  # the answer would be the same
+                wanted[flavor] = self.world.writes[flavor]
                 if await self._buy(flavor):
                     return
                 if self._sold:
-                    wanted.remove(flavor)
+                    del wanted[flavor]
             if wanted:  # somebody who has one of them reserved may yet not buy it
-                await self.world.flavor_written({flavor: known[flavor] for flavor in wanted})
+                await self.world.flavor_written(wanted)
 
     async def cancel(self) -> None:
         """End the contract."""

@@ -1,7 +1,8 @@
 """The operator is killed with SIGKILL at random moments, again and again, while everything that it does is going on.
 
 The engine runs here; the operator is a process of its own that is started anew after each kill. Each declaration converges,
-no object is created twice, and after the deletion none is left behind. The seed is printed; CONTINUO_SEED repeats a run.
+no object is created twice, and after the deletion none is left behind. The seed is printed; CONTINUO_SEED repeats a run,
+CONTINUO_KILLS makes it longer.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .victims import Nursery, Victim, Witness
 
 pytestmark = pytest.mark.anyio
 
-KILLS = int(os.environ.get("CONTINUO_KILLS", "50"))
+KILLS = int(os.environ.get("CONTINUO_KILLS", "30"))
 
 
 def cluster(name: str, **more: object) -> Object:

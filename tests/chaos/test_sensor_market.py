@@ -25,6 +25,10 @@ from .market_world import CONSUMERS, SENSORS, WITHIN, World, relay_of, world
 
 PEOPLE, SOLVERS = 160, 20
 """Buyers by hand; Solvers of each consumer."""
+LATER = 50
+"""Buyers by hand on later days."""
+DAWDLERS = 50
+"""Buyers by hand who dawdle. Whoever has to wait for more than all the others together may never be in time."""
 WHIMS = 6
 """Solvers of each consumer that are dismissed before they have got anywhere."""
 HEAD_START = 4
@@ -55,10 +59,11 @@ class Market:
             office.dismiss(solver)
         await self.settled("what is wanted no more is given back")
 
-    async def day(self, kills: int, popular: int = SENSORS) -> None:
+    async def day(self, kills: int, popular: int = SENSORS, buyers: int = PEOPLE) -> None:
         """Everything is bought, by whom it may be; half of it is cancelled; each time nothing is left that should not be.
 
-        `kills`: how often somebody dies meanwhile; `popular`: how many sensors people want, the others only Solvers do.
+        `kills`: how often somebody dies meanwhile; `popular`: how many sensors people want, the others only Solvers do;
+        `buyers`: how many people go to the market.
         """
         await self.whims(kills // 4)
         self.days += 1
@@ -67,7 +72,7 @@ class Market:
         for office in self.books.offices:
             office.wish(SOLVERS)
         await self.world.until(self.unbegun, "Solvers reserve")
-        await self.all_of(each.trade(flavors) for each in self.books.people if not each.contract)
+        await self.all_of(each.trade(flavors) for each in self.books.people[:buyers] if not each.contract)
         self.books.due = SENSORS
         await self.settled("everything is sold")
         solvers = sum(len(office.bought()) for office in self.books.offices)
@@ -149,11 +154,13 @@ class Market:
 
 
 @asynccontextmanager
-async def market(folder: Path, *, expiry: float = 3600.0, dawdles: float = 0.0) -> AsyncIterator[Market]:
+async def market(
+    folder: Path, *, count: int = PEOPLE, expiry: float = 3600.0, dawdles: float = 0.0
+) -> AsyncIterator[Market]:
     rng = random.Random(SEED)
     print(f"seed {SEED}")
     async with world(folder, rng, expiry=expiry) as made, relay_of(made) as relay:
-        people = [Person(made, number, random.Random(rng.random()), dawdles) for number in range(PEOPLE)]
+        people = [Person(made, number, random.Random(rng.random()), dawdles) for number in range(count)]
         books = Books(made, relay, people, [Office(made, name) for name in CONSUMERS])
 
         async def unoffered() -> list[str]:
@@ -170,8 +177,9 @@ def test_no_double_sale_no_lost_contract_no_orphan_rule(tmp_path: Path) -> None:
     async def main() -> None:
         async with market(tmp_path) as made:
             days = max(2, KILLS // A_DAY)
-            for _ in range(days):
-                await made.day((KILLS - LAST) // days, popular=SENSORS * 7 // 10)
+            for number in range(days):
+                buyers = LATER if number else PEOPLE
+                await made.day((KILLS - LAST) // days, popular=SENSORS * 7 // 10, buyers=buyers)
             await made.closing(LAST)
             assert made.world.kills > KILLS // 2
 
@@ -180,7 +188,7 @@ def test_no_double_sale_no_lost_contract_no_orphan_rule(tmp_path: Path) -> None:
 
 def test_reservations_that_expire_while_they_are_bought(tmp_path: Path) -> None:
     async def main() -> None:
-        async with market(tmp_path, expiry=1.0, dawdles=1.0) as made:
+        async with market(tmp_path, count=DAWDLERS, expiry=1.0, dawdles=1.0) as made:
             await made.day(KILLS // 2)
             await made.closing(LAST)
             people = made.books.people

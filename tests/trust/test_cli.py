@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from cli.command import continuo
 
 CONTINUO = [sys.executable, "-m", "continuo.cli.main", "identity"]
 
@@ -18,24 +21,22 @@ class Desk:
     """A user's environment, with one issuer."""
 
     def __init__(self, folder: Path) -> None:
-        self.environment = {**os.environ, "CONTINUO_DATA": str(folder)}
-        self.environment["SPIFFE_ENDPOINT_SOCKET"] = f"unix://{folder}/identity/api.sock"
+        socket = f"unix://{folder}/identity/api.sock"
+        self.environment = {"CONTINUO_DATA": str(folder), "SPIFFE_ENDPOINT_SOCKET": socket}
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """What a command says, on either stream."""
-        done = subprocess.run(
-            [*CONTINUO, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        said = done.stdout + done.stderr
-        assert done.returncode == code, said
-        assert "Traceback" not in said
+        with mock.patch.dict(os.environ, self.environment):
+            answer = continuo("identity", *arguments)
+        said = answer.out + answer.err
+        assert answer.code == code, said
         return said
 
     def serve(self, *arguments: str) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
         process = subprocess.Popen(
             [*CONTINUO, "serve", "--trust-domain", "edge.example", "--ready-fd", str(writing), *arguments],
-            env=self.environment, pass_fds=(writing,), stderr=subprocess.DEVNULL,
+            env={**os.environ, **self.environment}, pass_fds=(writing,), stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(writing)
         with os.fdopen(reading) as ready:
