@@ -38,7 +38,7 @@ pytestmark = pytest.mark.anyio
 
 TOKENS = 'root-token,root,0,"system:masters"\n'
 ELSEWHERE = re.compile(
-    "continuo_(sensors|flavors|contracts|boards|policies_none|decisions_total|loop_escalations_total|events_|"
+    "continuo_(sensors|flavors|contracts|boards|decisions_total|loop_escalations_total|events_|"
     "blueprint_problems_total)"
 )
 """What other processes export, or nothing happened of here: understood, without series."""
@@ -184,8 +184,8 @@ async def _nothing_fires(main: Prometheus) -> None:
     assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
 
 
-async def test_a_link_that_goes_down_is_told(prometheus_folder: Path, tmp_path: Path) -> None:
-    """Of a running operator: what happens to the declaration, happens to the metrics."""
+async def test_what_is_declared_appears_and_what_goes_leaves_no_series(prometheus_folder: Path, tmp_path: Path) -> None:
+    """What happens to the declaration, happens to the metrics of a running operator."""
     async with AsyncExitStack() as stack:
         bed, port, _ = await stack.enter_async_context(scraped(stack))
         config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, None, ())

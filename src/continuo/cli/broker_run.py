@@ -23,7 +23,7 @@ from continuo.cli.naming import kube_name
 @click.option("--lease-namespace", default="continuo-system", show_default=True, callback=kube_name,
               help="Where replicas meet.")  # fmt: skip
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
-@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz, /readyz and /metrics there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def run(
     kubeconfig: Path | None, context: str | None, lease_namespace: str, leader_election: bool, health_port: int | None,
@@ -55,11 +55,15 @@ async def _run(kubeconfig: Path | None, context: str | None, leases: str | None,
     from continuo.broker.selector.selector import Selector
     from continuo.cli.working import Lease, replica_name, work_until_stopped
     from continuo.kube.config import connect
+    from continuo.kube.transport import Transports
+    from continuo.telemetry.calls import Calls
+    from continuo.telemetry.process import process_metrics
 
-    cluster = connect(kubeconfig, context=context, name=context or "broker")
+    metrics = process_metrics("broker")
+    cluster = connect(kubeconfig, context=context, name=context or "broker", transports=Transports(Calls(metrics)))
     identity = replica_name()
     lease = Lease(cluster, "continuo-broker", leases) if leases else None
     try:
-        await work_until_stopped(Selector(cluster, instance=identity), identity, lease, health_port)
+        await work_until_stopped(Selector(cluster, instance=identity), identity, lease, health_port, metrics)
     finally:
         await cluster.close()

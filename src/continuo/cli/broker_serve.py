@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--lease-namespace", default="continuo-system", show_default=True, callback=kube_name,
               help="Where replicas meet.")  # fmt: skip
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
-@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz and /readyz there.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz, /readyz and /metrics there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--ready-fd", type=int, hidden=True)
 def serve(
@@ -75,8 +75,11 @@ async def _serve(
     from continuo.kube.config import connect
     from continuo.kube.port import Cluster
     from continuo.kube.transport import Transports
+    from continuo.telemetry.calls import Calls
+    from continuo.telemetry.process import process_metrics
 
-    transports = Transports()
+    metrics = process_metrics("broker")
+    transports = Transports(Calls(metrics))
     cluster = connect(kubeconfig, context=context, name=name, transports=transports)
 
     def member(kubeconfig: str, *, name: str) -> Cluster:
@@ -85,10 +88,11 @@ async def _serve(
     identity = replica_name()
     links = LinkSettings(service_type=gateway_service)
     station = Station(cluster, member, name=name, instance=identity, class_=class_, links=links)
+    metrics.collect("the contracts", station.figures)
     lease = Lease(cluster, "continuo-broker", leases) if leases else None
     telling = asyncio.create_task(_tell(station.ready, ready_fd))
     try:
-        await work_until_stopped(station, identity, lease, health_port)
+        await work_until_stopped(station, identity, lease, health_port, metrics)
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)

@@ -168,7 +168,7 @@ GROUPS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
     ),
     ("Events", "operator", (EVENTS_PUBLISHED, EVENTS_BACKLOG, EVENTS_DROPPED)),
     ("HTTP", "server", (HTTP_SECONDS, BLUEPRINT_PROBLEMS)),
-    ("Sensors and their contracts", "edge serve", (FLAVORS, SENSORS, CONTRACTS)),
+    ("Sensors and contracts", "edge serve`, `continuo broker serve", (FLAVORS, SENSORS, CONTRACTS)),
     ("Boards", "boards provider", (BOARDS,)),
     ("Every process", "every part", (BUILD,)),
     ("Names of before", "operator --legacy-metrics", LEGACY),

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+
+from prometheus_client.core import Metric
 
 from continuo.broker.contracts import handover, terms
 from continuo.broker.contracts import status as words
@@ -25,9 +27,11 @@ from continuo.federation.reflection.fleet import Fleet
 from continuo.kube.port import Cluster
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER, Mode
 from continuo.resources.errors import ApiError, Conflict, Invalid, NotFound
-from continuo.resources.meta import Object, deleting
+from continuo.resources.meta import Object, deleting, is_true
 from continuo.runtime.controller import DONE, Controller, Result
 from continuo.runtime.informer import Informer, Watch
+from continuo.telemetry.families import CONTRACTS
+from continuo.telemetry.metrics import Tally
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,15 @@ class Contracted:
         self._providers.on_change(lambda old, new: self._declared("Provider", old, new))
         self._consumers.on_change(lambda old, new: self._declared("Consumer", old, new))
         members.on_change(self._member_changed)
+
+    def figures(self) -> Iterator[Metric]:
+        """Contracts by whether they are fulfilled, as metrics."""
+        told = Tally((CONTRACTS,))
+        for state in ("Ready", "NotReady"):
+            told.add(CONTRACTS, ("broker", state), 0)
+        for contract in self._contracts.cache:
+            told.add(CONTRACTS, ("broker", "Ready" if is_true(contract, "Ready") else "NotReady"))
+        return told.metrics()
 
     # --- running ------------------------------------------------------------------------------------------------------
     async def start(self) -> None:

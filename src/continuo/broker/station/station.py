@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
+
+from prometheus_client.core import Metric
 
 from continuo.broker.aggregate.loop import Aggregator
 from continuo.broker.aggregate.slice_loop import CLASS, SliceController
@@ -59,6 +61,11 @@ class Station:
         self.ready = asyncio.Event()
         """Set when everything that was there is known and being looked at."""
         self.paths: Paths | None = None
+        self.contracts: Contracted | None = None
+
+    def figures(self) -> Iterable[Metric]:
+        """Contracts, as metrics; nothing while they are not known."""
+        return self.contracts.figures() if self.contracts is not None else ()
 
     def trouble(self) -> str:
         """Why it cannot work now, in one sentence; empty when it can."""
@@ -95,6 +102,7 @@ class Station:
         networks = Networks(self._paths(home.id))
         networks.paths.add(home.id, self._broker)
         contracts = Contracted(self._broker, self.fleet, self.members, networks=networks.paths)
+        self.contracts = contracts
         stack.push_async_callback(contracts.stop)
         keeper = Keeper(self._broker, home, self.fleet, self.members, networks, self._offer, claimed=contracts.claims)
         contracts.follow(keeper.let_go)
