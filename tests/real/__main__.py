@@ -23,6 +23,7 @@ from real import iotronic_bed, lightning_rod
 ROOT = Path(__file__).parents[2]
 PATIENCE = "600"
 OLDER = minors.MINORS[-1]
+KAFKA = ("java", "kafka-server", "kafka-storage")
 SPIRE = ("spire-server", "spire-agent")
 
 
@@ -129,6 +130,12 @@ def suites(tools: Tools) -> list[Suite]:
             "SPIRE: two federated trust domains, let in, refused, forged, rotated, ended",
             ("tests/real/test_identity.py",),
             _missing(tools, SPIRE),
+        ),
+        Suite(
+            "kafka",
+            "Kafka: events in order, lost by nobody; logins; operator and backends as processes, killed at random",
+            ("tests/messaging",),
+            _missing(tools, KAFKA),
         ),
         Suite(
             "crossplane",
