@@ -159,7 +159,7 @@ async def _hold(play: Play, data: Path) -> None:
         "", "It goes on until Ctrl-C. Look around in another terminal:",
         f"  export KUBECONFIG={config}",
         f"  continuo status {NAME}",
-        f"  continuo decisions {NAME}",
+        f"  continuo decisions --orchestration {NAME}",
         f"  continuo why {WEB}",
         f"  kubectl --context {NAME}-{WEST} top pod -n shop",
         f"  kubectl --context {NAME}-{WEST} annotate --overwrite -n shop deploy/web "
