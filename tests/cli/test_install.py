@@ -57,6 +57,11 @@ SETUPS = [
 SITE = ("--edge", "--trust-domain", "p.example", "--admit", "spiffe://b.example")
 
 
+def documents_of(text: str) -> Iterator[Any]:
+    """What a YAML stream says."""
+    return yaml.load_all(text, Loader=yaml.CSafeLoader)
+
+
 def printed(*arguments: str) -> str:
     result = CliRunner().invoke(install, arguments)
     assert result.exit_code == 0, result.output
@@ -72,7 +77,7 @@ def by_key(objects: list[Object]) -> dict[tuple[str, ...], Object]:
 
 
 def test_both_formats_say_the_same() -> None:
-    documents = list(yaml.safe_load_all(printed("--server")))
+    documents = list(documents_of(printed("--server")))
     assert json.loads(printed("--server", "-o", "json"))["items"] == documents
     assert documents == install_objects(Setup(f"continuo:{version('continuo')}", server=True))
     kinds = [document["kind"] for document in documents]
@@ -89,7 +94,7 @@ def test_a_bad_namespace_is_bad_input() -> None:
 
 def test_a_site_brings_fluidos_kinds_and_kubeedges_only_on_demand() -> None:
     def names(*arguments: str) -> set[str]:
-        found = yaml.safe_load_all(printed(*SITE, *arguments))
+        found = documents_of(printed(*SITE, *arguments))
         return {obj["metadata"]["name"] for obj in found if obj["kind"] == "CustomResourceDefinition"}
 
     ours, fluidos, all_edge = ({crd["metadata"]["name"] for crd in of()} for of in (own_crds, fluidos_crds, edge_crds))
@@ -99,7 +104,7 @@ def test_a_site_brings_fluidos_kinds_and_kubeedges_only_on_demand() -> None:
 
 
 def test_boards_bring_their_kinds_and_crossplane_may_compose_them() -> None:
-    found = list(yaml.safe_load_all(printed("--boards", "--no-operator")))
+    found = list(documents_of(printed("--boards", "--no-operator")))
     crds = [obj["metadata"]["name"] for obj in found if obj["kind"] == "CustomResourceDefinition"]
     assert crds == [crd["metadata"]["name"] for crd in boards_crds()]
     label = "rbac.crossplane.io/aggregate-to-crossplane"
@@ -300,7 +305,7 @@ def in_subset(setup: Setup) -> list[Object]:
     texts += [
         renderer.render(path.read_text(encoding="utf-8")) for path in sorted((CHART / "templates").glob("*.yaml"))
     ]
-    return [document for text in texts for document in yaml.safe_load_all(text) if document]
+    return [document for text in texts for document in documents_of(text) if document]
 
 
 def without_namespace(setup: Setup) -> dict[tuple[str, ...], Object]:
@@ -323,7 +328,7 @@ def test_the_charts_defaults_are_the_commands() -> None:
     assert said["spiffe"] == {"hostPath": site.host_path, "socket": site.socket}
     assert values["boards"]["hub"]["storage"] == Boards().storage and values["boards"]["enabled"] is False
     assert values["server"]["applicationsNamespace"] == defaults.applications_namespace
-    assert install_objects(defaults) == list(yaml.safe_load_all(printed()))
+    assert install_objects(defaults) == list(documents_of(printed()))
 
 
 HELM = os.environ.get("CONTINUO_TEST_HELM") or shutil.which("helm")
@@ -348,7 +353,7 @@ def helm(setup: Setup, tmp_path: Path, extra: Object | None = None) -> subproces
 def test_helm_itself_renders_the_same_objects(setup: Setup, tmp_path: Path) -> None:
     result = helm(setup, tmp_path)
     assert result.returncode == 0, result.stderr
-    assert by_key([d for d in yaml.safe_load_all(result.stdout) if d]) == without_namespace(setup)
+    assert by_key([d for d in documents_of(result.stdout) if d]) == without_namespace(setup)
 
 
 @needs_helm
