@@ -183,7 +183,7 @@ def test_every_command_on_the_pages_parses(desk: Path) -> None:
     [
         ("continuo explain", "there is no command explain"),
         ("continuo plan -f shop.yaml --color", "No such option"),
-        ("continuo plan", "Missing option"),
+        ("continuo apply", "Missing option"),
         ("continuo up --speed fast", "not a valid float"),
         ("continuo tosca", "a command is missing"),
         ("continuo hub nonsense", "there is no command nonsense"),
