@@ -7,12 +7,12 @@ import random
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from placement.worlds import assignments, problems
 
 from continuo.placement.check import check
 from continuo.placement.heuristic import place
-from continuo.placement.model import Answer, Problem
+from continuo.placement.model import Problem
 from continuo.placement.score import objectives
+from placement.worlds import assignments, problems
 
 EXAMPLES = settings(max_examples=60)
 

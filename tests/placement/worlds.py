@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+import random
+from itertools import combinations, product
 
 from hypothesis import strategies as st
 
@@ -131,3 +132,29 @@ def assignments(asked: Problem) -> list[dict[str, str]]:
     ids = [each.id for each in asked.parts]
     found = (zip(ids, chosen, strict=True) for chosen in product(*choices))
     return [{name: place for name, place in each if place is not None} for each in found]
+
+
+def crowded(count: int, on: int, talking: int, seed: int, use: float = 0.8) -> Problem:
+    """Parts that ask for most of all CPUs, and talk within bounds; where they could be is drawn first."""
+    rng = random.Random(seed)
+    some = [site(f"s{n:02}", rng.randint(8, 32), cost_cpu=rng.randint(2, 9) / 100) for n in range(on)]
+    ways = [
+        Path(a=a.name, b=b.name, latency_ms=float(rng.randint(1, 40)), measured=True) for a, b in combinations(some, 2)
+    ]
+    known = {(way.a, way.b): way.latency_ms or 0.0 for way in ways}
+    left = {each.name: each.free.cpu_millis for each in some}
+    mean = use * sum(left.values()) / count
+    made, hidden = [], {}
+    for number in range(count):
+        wanted = int(rng.uniform(0.4, 1.6) * mean) // 100 * 100
+        name = rng.choice([name for name, free in left.items() if free >= wanted] or [max(left, key=lambda n: left[n])])
+        wanted = min(wanted, left[name])
+        left[name] -= wanted
+        made.append(Part(id=f"p{number:03}", room=Room(cpu_millis=wanted)))
+        hidden[f"p{number:03}"] = name
+    spoken = []
+    for number in range(talking):
+        a, b = sorted(rng.sample(sorted(hidden), 2))
+        latency = known.get(tuple(sorted((hidden[a], hidden[b]))), 0.5)  # type: ignore[call-overload]
+        spoken.append(Talk(name=f"t{number:03}", members=(a, b), latency_ms=latency * rng.uniform(1, 2)))
+    return problem(some, made, paths=tuple(ways), talks=tuple(spoken))

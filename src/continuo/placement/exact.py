@@ -3,9 +3,9 @@
 The exact solver (CP-SAT of OR-Tools) is asked when it pays:
 - `exact_within` gives it time,
 - the heuristic's answer may be more than half a percent above the best, leaves something unplaced, or moved what ran well,
-- the problem is small enough for it to get anywhere: at most 4,000 choices of a site for a part, and 200,000 pairs of
+- the problem is small enough for it to get anywhere: at most 1,000 choices of a site for a part, and 20,000 pairs of
   choices that cost or forbid something together. Beyond, its first answer in that time is worse than the heuristic's.
-A larger problem is given to a longer search of the heuristic; that is counted in rounds, and so has the same answer each time.
+A larger problem is given to a longer search of the heuristic, which is counted in rounds: the same answer each time.
 
 Either runs in a child process that is killed when its time is over. What it says is checked, and used only if it is better.
 """
@@ -16,6 +16,7 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,24 +30,23 @@ from continuo.placement.replay import pack
 
 log = logging.getLogger(__name__)
 
-MOST_CHOICES, MOST_PAIRS = 4_000, 200_000
+MOST_CHOICES, MOST_PAIRS = 1_000, 20_000
 NEAR = 0.005
 """How far above a bound is as good as the best."""
 ROUNDS_PER_SECOND = 1_000
 """Of a longer search."""
 START = 15.0
 """Seconds that a child may take to start: the solver's library is large."""
-LARGEST = 64 * 2**20
 
 
 class Failed(Exception):
     """A child did not answer; the sentence says why."""
 
 
-async def solve(problem: Problem, *, python: str = sys.executable) -> Answer:
+async def solve(problem: Problem, *, python: str = sys.executable, options: tuple[str, ...] = ()) -> Answer:
     """The best answer within `exact_within` seconds (and what children take to start); never worse than the heuristic's.
 
-    `python` is the interpreter that has OR-Tools. What hinders the solver is said in the answer's `note`.
+    `python` is the interpreter that has OR-Tools, `options` its own. What hinders the solver is said in the answer's `note`.
     """
     first = await asyncio.to_thread(place, problem)
     if problem.exact_within <= 0:
@@ -62,7 +62,7 @@ async def solve(problem: Problem, *, python: str = sys.executable) -> Answer:
             return await _longer(
                 problem, first, f"{choices} choices and {pairs} pairs of them are too many to solve exactly"
             )
-        return await _exact(problem, compiled, first, python)
+        return await _exact(problem, compiled, first, [python, *options])
     except Failed as failure:
         log.warning("exact placement: %s", failure)
         return msgspec.structs.replace(first, note=str(failure))
@@ -74,10 +74,10 @@ def expected_gap(compiled: Compiled, answer: Answer) -> float:
     return above / answer.objective if answer.objective > 0 else 0.0
 
 
-async def _exact(problem: Problem, compiled: Compiled, first: Answer, python: str) -> Answer:
+async def _exact(problem: Problem, compiled: Compiled, first: Answer, python: list[str]) -> Answer:
     asked = exactly.said(compiled, first, problem.exact_within)
-    command = [python, "-P", str(Path(__file__).with_name("solver.py"))]
-    said = msgspec.json.decode(await _child(command, msgspec.json.encode(asked), problem.exact_within + START))
+    command = [*python, "-P", str(Path(__file__).with_name("solver.py"))]
+    said = _json(await _child(command, msgspec.json.encode(asked), problem.exact_within + START), dict)
     if "error" in said:
         raise Failed(f"the heuristic's answer is used: {said['error']}; install continuo[solver]")
     if "places" not in said:
@@ -121,15 +121,25 @@ async def _longer(problem: Problem, first: Answer, why: str) -> Answer:
     asked = msgspec.structs.replace(problem, rounds=rounds)
     command = [sys.executable, "-m", "continuo.placement.longer"]
     said = await _child(command, pack(asked).encode(), 4 * problem.exact_within + START)
-    longer = msgspec.json.decode(said, type=Answer)
+    longer: Answer = _json(said, Answer)
     found = min((first, longer), key=lambda each: _rank(problem, each))
     return msgspec.structs.replace(found, note=f"{why}; the heuristic searched for {rounds} rounds instead")
+
+
+def _json(said: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(said, type=kind)
+    except msgspec.DecodeError as error:
+        raise Failed(f"the heuristic's answer is used: the solver's is no answer: {error}") from error
 
 
 async def _child(command: list[str], text: bytes, seconds: float) -> bytes:
     """What a child writes; it is killed when it takes too long, or when who waits for it goes away."""
     pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, limit=LARGEST)
+    try:
+        child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    except OSError as error:
+        raise Failed(f"the heuristic's answer is used: cannot start {command[0]}: {error.strerror}") from error
     try:
         async with asyncio.timeout(seconds):
             out, complaint = await child.communicate(text)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from continuo.placement.spreading import Spread
     from continuo.placement.talking import Pair
 
-SCALE = 100_000
+SCALE = 10_000_000
 """Of objectives, so that they are integers."""
 MONEY = 10**9
 Json = Any

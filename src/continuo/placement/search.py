@@ -18,7 +18,7 @@ from continuo.placement.state import State
 
 LOYALTY = 1e6
 """What it costs that a unit leaves where it is well, unless places may be improved: more than all else together."""
-LARGEST = 10
+LARGEST = 12
 """Units that are taken out at once, at most."""
 TRIED = 32
 """Sites for each unit that fits nowhere, on which others are asked to make way."""
@@ -33,6 +33,8 @@ class Search:
         self.state = state
         self.absent = sorted(absent)
         self.random = random.Random(seed)
+        self.hard = [0] * len(state.place)
+        """How often each unit was without a place."""
         self.total = 0.0
         """What all placed units cost, less a constant."""
         self.best = (self._missing(self.absent), 0.0, list(state.place))
@@ -47,20 +49,34 @@ class Search:
             for site in hopeful(self.state, unit)[:TRIED]:
                 if unit in self.absent:
                     self._eject(unit, site)
-        for _ in range(rounds if self.absent else 0):
-            unit = self.random.choice(self.absent)
-            sites = hopeful(self.state, unit)
-            if sites:
-                self._eject(unit, self.random.choice(sites), extra=self.random.randint(0, 3))
+        for _ in range(rounds):
             if not self.absent:
-                break
+                return
+            self._push()
+        self.restore()
+
+    def _push(self) -> None:
+        """Let something that fits nowhere have a place, at the cost of others that are easier to place elsewhere.
+
+        How often each was without a place tells who is hard to place: what was so less often may be so instead.
+        """
+        unit = self.random.choice(self.absent)
+        sites = hopeful(self.state, unit)
+        if sites:
+            self._eject(unit, self.random.choice(sites), extra=self.random.randint(0, LARGEST // 2))
+        for each in self.absent:
+            self.hard[each] += 1
 
     def _eject(self, unit: int, site: int, extra: int = 0) -> None:
-        """Let what is in the way on a site make way, and others of the site or that talk to the unit for good measure."""
+        """Let what is in the way on a site make way, and others that are there or that talk to them for good measure."""
         out = in_the_way(self.state, unit, site)
         if out is None:
             return
-        near = [other for other, place in enumerate(self.state.place) if place == site and other not in out]
+        place = self.state.place
+        talking = {pair.other for each in (unit, *out) for pair in self.state.talking.pairs[each]}
+        near = [
+            other for other, at in enumerate(place) if at >= 0 and (at == site or other in talking) and other not in out
+        ]
         out += self.random.sample(near, min(extra, len(near)))
         self._try(sorted(out), [unit], 0.0)
 
@@ -72,14 +88,23 @@ class Search:
         scale = self._scale(free)
         for turn in range(rounds):
             heat = scale * WARM * (COLD / WARM) ** (turn / rounds)
-            out = self._related(free)
-            first = [self.random.choice(self.absent)] if self.absent else []
-            self._try(out, first, -heat * math.log(1.0 - self.random.random()))
+            if self.absent and self.random.random() < 0.5:
+                self._push()
+            else:
+                self._try(self._related(free), [], -heat * math.log(1.0 - self.random.random()))
         self.restore()
 
     def _missing(self, absent: Sequence[int]) -> int:
         """How many parts have no place."""
         return sum(len(self.state.units[unit].members) for unit in absent)
+
+    def _lost(self, absent: Sequence[int]) -> float:
+        """What it counts that units have no place: what they cost at least, and that they leave where they ran well."""
+        total = 0.0
+        for unit in absent:
+            least = float(self.state.units[unit].base.min(initial=math.inf))
+            total += 0.0 if least == math.inf else least + LOYALTY if least < -LOYALTY / 2 else least
+        return total
 
     def _scale(self, free: Sequence[int]) -> float:
         """What one unit costs, roughly."""
@@ -136,8 +161,12 @@ class Search:
         absent, gained = self._recreate(first, out)
         delta += gained
         absent = sorted([*waiting, *absent])
+        delta += self._lost(absent) - self._lost(self.absent)
         fewer = self._missing(absent) - self._missing(self.absent)
-        if (fewer < 0 or (fewer == 0 and delta <= tolerance)) and state.spread_well():
+        easier = delta < LOYALTY / 2 and sum(self.hard[each] for each in absent) < sum(
+            self.hard[each] for each in self.absent
+        )
+        if (fewer < 0 or (fewer == 0 and (delta <= tolerance or easier))) and state.spread_well():
             self.absent, self.total = absent, self.total + delta
             if (self._missing(absent), self.total) < (self.best[0], self.best[1] - 1e-9):
                 self.best = (self._missing(absent), self.total, list(state.place))

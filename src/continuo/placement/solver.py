@@ -22,7 +22,7 @@ import sys
 from typing import Any
 
 Json = Any
-TANGENTS = 40
+TANGENTS = 16
 
 
 def main() -> int:
@@ -137,6 +137,7 @@ class _Model:
         solver = self.cp.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = self.asked["seed"]
+        solver.parameters.linearization_level = 2
         solver.parameters.max_time_in_seconds = self.asked["seconds"]
         status = solver.solve(self.model)
         found = {"status": solver.status_name(status).lower()}
