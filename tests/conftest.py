@@ -28,6 +28,7 @@ LONGEST_FIRST = (
     "chaos/test_engine_kill.py",
     "messaging/test_processes.py",
     "broker/station/test_keeper.py",
+    "telemetry/test_prometheus.py",
     "testbed/test_datapath.py",
     "cli/test_catalog_commands.py",
     "cli/test_sensors_demo.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric
@@ -23,7 +23,7 @@ NETWORK_REFUSED = Family("continuo_hub_network_refused_total", "counter", "Ends 
 REST = Family("continuo_hub_rest_requests_total", "counter", "REST requests that ended.", ("method", "route"))
 
 
-def figures(parts: Parts, asked: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
+def figures(parts: Parts, asked: Mapping[tuple[str, str], int]) -> list[Metric]:
     """All of them. `asked`: REST requests by method and route."""
     from continuo.iot.hub.model import Board, Request
     from continuo.iot.hub.networks.metrics import metrics
@@ -39,5 +39,4 @@ def figures(parts: Parts, asked: Mapping[tuple[str, str], int]) -> Iterator[Metr
         told.put(family, (), value)
     for labels, count in sorted(asked.items()):
         told.put(REST, labels, count)
-    yield from told.metrics()
-    yield from metrics(parts.networks)
+    return [*told.metrics(), *metrics(parts.networks)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from prometheus_client.core import Metric
@@ -29,7 +29,7 @@ from continuo.telemetry.changes import (
 )
 from continuo.telemetry.latency import Jitter, seconds
 from continuo.telemetry.metrics import Metrics, Tally
-from continuo.telemetry.orchestrations import Measured, tally
+from continuo.telemetry.orchestrations import Measured, Measurements, tally
 from continuo.telemetry.tracing import ANNOTATION, Tracing, root
 from continuo.telemetry.working import Controllers, Stages
 
@@ -68,7 +68,7 @@ class Telling:
         self.metrics.collect("the events", lambda: self._events(publisher).metrics())
         self._members = lambda: (hub, *fleet)
         orchestrations = hub.cache(LOW_LEVEL_ORCHESTRATION)
-        self.metrics.collect("the orchestrations", lambda: self._state(orchestrations))
+        self.metrics.collect("the orchestrations", lambda: self._state(list(orchestrations)))
         self.metrics.collect("the caches", lambda: self._caches().metrics())
         fleet.on_membership(self._membership)
         for informer in hub.informers:
@@ -109,12 +109,9 @@ class Telling:
 
     # --- what is told when somebody asks ---
 
-    def _state(self, orchestrations: Iterable[Object]) -> Iterator[Metric]:
-        measurements = {link: Measured(j.last, j.value) for link, j in self._jitters.items() if j.last is not None}
-        legacy = {family.name for family in f.LEGACY}
-        for metric in tally(orchestrations, measurements).metrics():
-            if self._legacy or metric.name not in legacy:
-                yield metric
+    def _state(self, orchestrations: Sequence[Object]) -> Iterator[Metric]:
+        measured = {link: Measured(j.last, j.value) for link, j in self._jitters.items() if j.last is not None}
+        return _counted(orchestrations, measured, () if self._legacy else {family.name for family in f.LEGACY})
 
     def _caches(self) -> Tally:
         told, now = Tally((f.STALE_SECONDS, f.CACHED)), asyncio.get_running_loop().time()
@@ -180,6 +177,13 @@ class Telling:
     def _membership(self, name: str, what: Membership) -> None:
         if what == "removed" and self._calls is not None:
             self._calls.forget(name)
+
+
+def _counted(orchestrations: Sequence[Object], measured: Measurements, without: Collection[str]) -> Iterator[Metric]:
+    """Consumed in a thread: objects in caches are never changed."""
+    for metric in tally(orchestrations, measured).metrics():
+        if metric.name not in without:
+            yield metric
 
 
 def _settled(obj: Object) -> bool:

@@ -5,8 +5,9 @@ A family is data, so that the reference page, the dashboards' tests and the code
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -20,7 +21,8 @@ log = logging.getLogger(__name__)
 Labels = tuple[str, ...]
 Exemplar = Mapping[str, str]
 Source = Callable[[], Iterable[Metric]]
-"""Asked at every scrape; must be quick, since it holds up the event loop."""
+"""Called in the event loop at every scrape, to take hold of what it tells of; what it returns is consumed in a thread, where
+nothing may be touched that changes meanwhile. So a source of many objects takes a list of them, and returns a generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each series, which nothing of ours asks for
         self.registry = CollectorRegistry()
+        self._sources: list[tuple[str, Source]] = []
         self._made: dict[str, Counter | Gauge | Histogram] = {}
 
     def counter(self, family: Family) -> Counter:
@@ -63,12 +66,20 @@ class Metrics:
 
     def collect(self, name: str, source: Source) -> None:
         """Ask that source at every scrape. One that fails is logged and left out; the others are still told."""
-        self.registry.register(_Collected(name, source))
+        self._sources.append((name, source))
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Everything as text, and its content type: OpenMetrics, with exemplars, where `Accept` asks for it."""
+        return self._encoder(accept)()
+
+    async def told(self, accept: str = "") -> tuple[bytes, str]:
+        """The same without holding up the loop: thousands of series are put together in a thread."""
+        return await asyncio.to_thread(self._encoder(accept))
+
+    def _encoder(self, accept: str) -> Callable[[], tuple[bytes, str]]:
         encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        scrape = _Scrape(self.registry, [(name, _taken(name, source)) for name, source in self._sources])
+        return lambda: (encode(scrape), content_type)
 
     def _get(self, type_: type[_M], family: Family, make: Callable[[], _M]) -> _M:
         made = self._made.get(family.name)
@@ -83,18 +94,27 @@ def _said(family: Family) -> tuple[str, str, Labels]:
     return family.name, family.help, family.labels
 
 
-class _Collected(Collector):
-    def __init__(self, name: str, source: Source) -> None:
-        self._name, self._source = name, source
+def _taken(name: str, source: Source) -> Iterable[Metric]:
+    try:
+        return source()
+    except Exception:
+        log.exception("the metrics of %s cannot be collected", name)
+        return ()
 
-    def describe(self) -> Iterable[Metric]:
-        return ()  # what there is to tell is not known before it is asked for
+
+class _Scrape(Collector):
+    """What one scrape tells."""
+
+    def __init__(self, counted: CollectorRegistry, taken: Sequence[tuple[str, Iterable[Metric]]]) -> None:
+        self._counted, self._taken = counted, taken
 
     def collect(self) -> Iterator[Metric]:
-        try:
-            yield from list(self._source())
-        except Exception:
-            log.exception("the metrics of %s cannot be collected", self._name)
+        yield from self._counted.collect()
+        for name, found in self._taken:
+            try:
+                yield from list(found)
+            except Exception:
+                log.exception("the metrics of %s cannot be collected", name)
 
 
 class Tally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -112,13 +113,14 @@ def _cluster(told: Tally, labels: tuple[str, str], seen: Object, phase: str) -> 
             family = f.CPU if resource == "cpu" else f.MEMORY if resource == "memory" else None
             if family is None and "gpu" in resource:
                 family = f.GPUS
-            if family is not None and (value := _number(amount)) is not None:
+            if family is not None and (value := _number(str(amount))) is not None:
                 told.add(family, (*labels, state), value)
 
 
-def _number(text: object) -> float | None:
+@functools.lru_cache(4096)
+def _number(text: str) -> float | None:
     try:
-        return float(quantity(str(text)))
+        return float(quantity(text))
     except ValueError:
         return None  # somebody else wrote the status; what cannot be read is not told
 

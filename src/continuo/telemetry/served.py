@@ -44,7 +44,7 @@ def application(trouble: Callable[[], str], metrics: Metrics | None, *, probes: 
         told = metrics
 
         async def answer(request: web.Request) -> web.Response:
-            body, content_type = told.exposition(request.headers.get("Accept", ""))
+            body, content_type = await told.told(request.headers.get("Accept", ""))
             return web.Response(body=body, headers={"Content-Type": content_type})
 
         app.add_routes([web.get("/metrics", answer)])

@@ -21,7 +21,7 @@ def metrics_router(metrics: Metrics, gate: Gate) -> APIRouter:
             raise Problem(
                 403, "not-allowed", f"{subject.name} is no administrator: metrics tell of everybody's requests"
             )
-        body, content_type = metrics.exposition(request.headers.get("accept", ""))
+        body, content_type = await metrics.told(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 
     return router
