@@ -17,6 +17,7 @@ from continuo.broker.contracts.peering import ClusterPeering
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import CONTRACT
+from seeding import seeds
 
 pytestmark = pytest.mark.anyio
 BUYERS = ("lab", "far")
@@ -63,7 +64,7 @@ def there(made: World) -> tuple[set[str], set[str], set[str]]:
     )
 
 
-@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> None:
     storage, rng = str(tmp_path / "catalog.sqlite"), Random(seed)
     await open_market(storage, "green", BUYERS)

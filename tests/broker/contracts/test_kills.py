@@ -14,6 +14,7 @@ from broker.mortal import Life, Mortal
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER
+from seeding import seeds
 
 pytestmark = pytest.mark.anyio
 LINKED, HANDED = "c0ffee0012345678", "beef"
@@ -43,7 +44,7 @@ def some_of_it(made: World) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_killed_anywhere(made: World, seed: int) -> None:
     rng = Random(seed)
     made.contract(LINKED, "lab", "green")

@@ -14,6 +14,7 @@ from continuo.cli.catalog_why import decision_of, headline, rows_of
 from continuo.resources import kinds
 from continuo.resources.broker import CONSUMER as CONSUMERS
 from continuo.resources.meta import Object, annotations_of
+from seeding import seeds
 
 from .bench import ANYTHING, SPACE, Bench, broker
 from .test_selector import FAST
@@ -192,7 +193,7 @@ async def test_a_consumer_that_may_be_nowhere_any_more_leaves_in_one_go() -> Non
         stop()
 
 
-@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.parametrize("seed", seeds(1))
 @pytest.mark.parametrize("at_creation", [True, False], ids=["at creation", "by the loop"])
 async def test_nobody_outside_the_policy_gets_anything_while_200_pods_race_a_revocation(
     seed: int, *, at_creation: bool

@@ -1,16 +1,12 @@
-"""Killed while it offloads, moves and delivers, again and again: no pod runs twice, none is lost, nothing is left.
-
-`CONTINUO_CHAOS_SEEDS=100` runs a hundred seeds of each instead of the few of the usual run, `7-9` runs those.
-"""
+"""Killed while it offloads, moves and delivers, again and again: no pod runs twice, none is lost, nothing is left."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
 from broker.station.broker_world import broker_world
 from broker.station.chaos import PROVIDERS, Chaos, everything, finalizers
+from seeding import seeds
 
 pytestmark = pytest.mark.anyio
 OFFLOAD = ("scale", "scale", "scale")
@@ -23,12 +19,6 @@ DECLARED = ("provider", "aggregate", "consumer")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def seeds(few: int) -> list[int]:
-    said = os.environ.get("CONTINUO_CHAOS_SEEDS", str(few))
-    first, _, last = said.rpartition("-")
-    return list(range(int(first or 0), int(last) + bool(first)))
 
 
 async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 5) -> None:

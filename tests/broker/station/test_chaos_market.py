@@ -22,11 +22,11 @@ from broker.station.broker_world import (
     until,
 )
 from broker.station.chaos import Clock, everything, finalizers, well
-from broker.station.test_chaos import seeds
 from continuo.broker.contracts.peering import ClusterPeering
 from continuo.kube.port import Cluster
 from continuo.resources import kinds
 from continuo.resources.broker import AGGREGATE, BROKER_POLICY, CONSUMER, CONTRACT, PROVIDER
+from seeding import seeds
 
 pytestmark = pytest.mark.anyio
 BUYERS = ("rome", "paris")

@@ -18,6 +18,7 @@ from continuo.edge.relay.model import Authentication, Scheme
 from continuo.edge.relay.pace import Patience
 from continuo.edge.relay.path import Limits
 from continuo.edge.relay.relay import NotSold
+from seeding import seeds
 
 from . import bed
 
@@ -94,7 +95,7 @@ def failing_at_random(seed: int) -> bed.Say:
     return say
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(3))
 async def test_at_least_once_and_in_order_whatever_fails(seed: int) -> None:
     """Nothing is lost, nothing overtakes within a sensor, and nothing of one buyer goes to another."""
     patience = Patience(first=0.001, longest=0.004, attempts=1000, timeout=0.5)

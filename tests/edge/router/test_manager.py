@@ -15,6 +15,7 @@ from continuo.edge.router.rules import ARMED, OFFLINE, ROUTER
 from continuo.embedded.port import Write
 from continuo.resources import kinds
 from continuo.resources.meta import annotations_of
+from seeding import seeds
 
 from .edge_cluster import NODE, SPACE, Provider, provider
 
@@ -439,7 +440,7 @@ async def test_a_changed_or_deleted_rule_is_mended() -> None:
         await made.until(lambda: made.rules() and made.cloud.delivers("sensor/s1") == url, "the rule again")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(2))
 async def test_killed_at_any_moment_it_ends_with_exactly_the_paths_that_are_sold(seed: int) -> None:
     rng = random.Random(seed)
     async with provider() as made:

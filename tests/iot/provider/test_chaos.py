@@ -9,6 +9,7 @@ import pytest
 from broker.mortal import Life
 from continuo.resources.boards import BOARD, FLEET, PLUGIN, PLUGIN_INJECTION
 from continuo.resources.meta import Object
+from seeding import seeds
 
 from .bench import Bench, external, provider_world, said
 
@@ -44,7 +45,7 @@ async def live_and_die(bench: Bench, rng: Random, times: int) -> None:
 
 
 @pytest.mark.parametrize("events", [True, False])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(1))
 async def test_whatever_dies_there_is_exactly_one_of_each(seed: int, events: bool) -> None:
     rng = Random(seed)
     async with provider_world(events=events, started=False) as bench:
