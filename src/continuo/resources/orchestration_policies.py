@@ -12,8 +12,8 @@ from continuo.resources.orchestration_types import (
     AppName,
     ClusterRef,
     Owner,
+    Quantity,
     ResourceName,
-    Word,
     by_name,
     doc,
     many,
@@ -141,7 +141,7 @@ class ProvisionCluster(Struct, frozen=True, kw_only=True, rename="kebab"):
     ]
     max: Annotated[int, Meta(ge=1, le=MAX_ON_DEMAND), doc("At most so many at a time.", format="int32")] = 1
     capacity: Annotated[
-        dict[ResourceName, Word],
+        dict[ResourceName, Quantity],
         many("What one such cluster can take, such as `cpu: 8`: known only once the first is there.", 8),
     ] = {}
     remove_after: Annotated[Seconds, doc("Seconds for which one must be empty before it goes.")] = 600
