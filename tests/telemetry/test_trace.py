@@ -14,6 +14,7 @@ import pytest
 from continuo.cli.host import Host
 from continuo.embedded.standins.settings import Settings
 from continuo.kube.config import connect
+from continuo.orchestrator.operator import Operator
 from continuo.resources import kinds
 from continuo.resources.meta import Object, annotations_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -43,11 +44,11 @@ topology_template:
 
 
 @asynccontextmanager
-async def working(host: Host, tracing: Tracing | None) -> AsyncIterator[None]:
+async def working(host: Host, tracing: Tracing | None) -> AsyncIterator[Operator]:
     operator = host.operator(tracing=tracing)
     task = asyncio.create_task(operator.run())
     try:
-        yield
+        yield operator
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -106,11 +107,12 @@ async def test_one_trace_from_the_request_to_the_last_write(collector: Collector
     async with engine() as host:
         bed = Bed(host)
         await bed.credentials()
-        async with working(host, operator):
+        async with working(host, operator) as worker:
             await bed.apply("main", {"clusters": [cluster("green", tier="cloud")]})
             await bed.ready("main")
             said = await submit(bed, server, Metrics(), caller)
             obj = await bed.ready("main")
+            metrics, _ = await worker.telling.metrics.told("application/openmetrics-text; version=1.0.0")
         await bed.close()
     for tracing in (server, operator):
         await asyncio.to_thread(tracing.close)
@@ -134,6 +136,9 @@ async def test_one_trace_from_the_request_to_the_last_write(collector: Collector
     assert re.search(
         rf'continuo_http_request_duration_seconds_bucket{{.*route="{APPS}".*}} 1.0 # {{trace_id="{trace}"}}', said
     )
+    durations = "continuo_(reconcile|loop_stage|api_request)_duration_seconds_bucket"
+    shown = re.findall(rf'^{durations}.* # {{trace_id="{trace}"}}', metrics.decode(), re.MULTILINE)
+    assert {"reconcile", "loop_stage", "api_request"} == set(shown)
     events = {entry["subject"]: entry.get("traceparent", "") for entry in obj["status"]["outbox"]}
     assert trace in events["app/shop"], events
 

@@ -72,10 +72,13 @@ class Span:
         if error is not None:
             self._inner.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
         self.ended = True
+        _recent.set(self)
         self._inner.end()
 
 
 _current: ContextVar[Span | None] = ContextVar("continuo_span", default=None)
+_recent: ContextVar[Span | None] = ContextVar("continuo_recent_span", default=None)
+"""The outermost step that ended last in this task: what measures it from outside asks for it afterwards."""
 _NOTHING: AbstractContextManager[Span | None] = nullcontext()
 
 
@@ -102,6 +105,12 @@ def traceparent() -> str | None:
 def exemplar() -> dict[str, str] | None:
     """What an observation made now is an example of."""
     found = current()
+    return {"trace_id": found.trace_id} if found is not None and found.sampled else None
+
+
+def exemplar_of_last() -> dict[str, str] | None:
+    """The same of the step that ended just now, for whoever measures it from outside."""
+    found = _recent.get()
     return {"trace_id": found.trace_id} if found is not None and found.sampled else None
 
 

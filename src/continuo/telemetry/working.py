@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from continuo.telemetry import families as f
 from continuo.telemetry.metrics import Metrics, Tally
-from continuo.telemetry.tracing import exemplar, span
+from continuo.telemetry.tracing import exemplar, exemplar_of_last, span
 
 
 class Controllers:
@@ -25,7 +25,7 @@ class Controllers:
         self._waits.labels(controller).observe(seconds)
 
     def reconciled(self, controller: str, outcome: str, seconds: float) -> None:
-        self._seconds.labels(controller).observe(seconds, exemplar())
+        self._seconds.labels(controller).observe(seconds, exemplar_of_last())
         for result in ("done", "again", "failed"):
             self._ended.labels(controller, result).inc(result == outcome)
         self._errors.labels(controller).inc(outcome == "failed")
