@@ -45,7 +45,7 @@ def test_load_falls_and_pods_go_only_when_fewer_were_enough_all_the_time() -> No
         output = world.look(seconds)
         assert not output.actions, seconds
         assert output.stage is LoopStage.ORIENT
-    assert output.message == "2 pods would be enough now; fewer come when they were enough for 60 s"
+    assert output.message == "2 pods would be enough now; fewer come when that was so for 60 s"
     world.figure = used(0.2, 0.2, 0.2, 0.2, seconds=105)
     output = world.look(105)
     assert one(output).replicas == 2
@@ -91,8 +91,8 @@ def test_a_loop_that_was_not_looking_knows_nothing_of_the_time_between() -> None
     [
         (2, 7.0, {}, 6, "20 are needed, at most 6 for now"),  # a step of 4
         (6, 7.0, {}, 8, "60 are needed, at most 8 for now"),
-        (8, 0.1, {"max": 3}, 3, "there are 8 pods, and `max` says 3"),
-        (1, 0.1, {"min": 2}, 2, "there are 1 pods, and `min` says 2"),
+        (8, 0.1, {"max": 3}, 3, "8 pods, and `max` says 3"),
+        (1, 0.1, {"min": 2}, 2, "1 pod, and `min` says 2"),
         (8, 0.1, {"down-after": 0, "step": 2}, 6, "2 were enough"),
         (8, 0.0, {"down-after": 0, "step": 100}, 1, "1 was enough"),
     ],

@@ -52,16 +52,20 @@ def judge(reading: Reading, count: int, bounds: Bounds, memory: Memory, now: dat
 
 def _outside(count: int, bounds: Bounds) -> tuple[int, str] | None:
     if count < bounds.least:
-        return bounds.least, f"there are {count} {bounds.noun}, and `min` says {bounds.least}"
+        return bounds.least, f"{_many(count, bounds)}, and `min` says {bounds.least}"
     if count > bounds.most:
-        return bounds.most, f"there are {count} {bounds.noun}, and `max` says {bounds.most}"
+        return bounds.most, f"{_many(count, bounds)}, and `max` says {bounds.most}"
     return None
+
+
+def _many(count: int, bounds: Bounds) -> str:
+    return f"{count} {bounds.noun[:-1] if count == 1 else bounds.noun}"
 
 
 def _more(reading: Reading, count: int, bounds: Bounds, memory: Memory) -> Verdict:
     want = reading.want or 0
     chosen = min(want, bounds.most, count + bounds.step)
-    capped = f"{want} {bounds.noun} would be needed, and `max` says {bounds.most}" if want > bounds.most else ""
+    capped = f"{_many(want, bounds)} would be needed, and `max` says {bounds.most}" if want > bounds.most else ""
     if chosen <= count:
         return Verdict(count, message=capped, memory=memory)
     told = f"{reading.text}: {want} {'are' if want != 1 else 'is'} needed"
@@ -76,7 +80,7 @@ def _fewer(reading: Reading, count: int, bounds: Bounds, memory: Memory, now: da
     seconds = int(bounds.down_after.total_seconds())
     if high is None or max(high, bounds.least) >= count:
         free = window.free_at(memory, bounds.down_after)
-        message = f"{want} {bounds.noun} would be enough now; fewer come when they were enough for {seconds} s"
+        message = f"{_many(want, bounds)} would be enough now; fewer come when that was so for {seconds} s"
         return Verdict(count, message=message, next_look=free, memory=memory)
     high = max(high, bounds.least)
     chosen = max(high, count - bounds.step)
