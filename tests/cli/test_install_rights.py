@@ -21,12 +21,16 @@ from continuo.kube.config import connect
 from continuo.resources.broker import CONSUMER, CONTRACT, PROVIDER, ContractSpec, Mode, broker_crds, decode_spec
 from continuo.resources.errors import Forbidden, NotFound
 from continuo.resources.kinds import CLUSTER, CLUSTER_ROLE_BINDING, EVENT, LEASE, NAMESPACE, POD, SECRET
+from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.runtime.following import until
 from continuo.runtime.leases import LeaderElection
 from continuo.server.app_secrets import AppSecrets
 from continuo.server.orchestrations import Orchestrations
+from continuo.server.scheduler.bodies import Asked, AskedAction
+from continuo.server.scheduler.parts import make_scheduler
+from continuo.server.subjects import Gate, Policy, Subject
 from continuo.server.tokens import TokenReviews
 
 pytestmark = pytest.mark.anyio
@@ -174,10 +178,13 @@ async def test_the_server_works_on_its_rights_and_may_do_nothing_else() -> None:
         await secrets.drop("main", "shop")
         await store.forget("main", "shop")
         assert "apps" not in (await bench.admin.get(LOW_LEVEL_ORCHESTRATION, "main", "default"))["spec"]
+        await _decides(server, store)
         await denied(
             server.list(SECRET, "continuo-system"),
             server.list(SECRET),
             server.delete(LOW_LEVEL_ORCHESTRATION, "main", "default"),
+            server.delete(DECISION, "any", "default"),
+            server.create(ADJUSTMENT.new("main", "default", spec={})),
             server.patch(LOW_LEVEL_ORCHESTRATION, "main", {"status": {}}, "default", subresource="status"),
             server.list(LOW_LEVEL_ORCHESTRATION, "continuo-system"),
             server.list(CLUSTER, "default"),
@@ -185,6 +192,21 @@ async def test_the_server_works_on_its_rights_and_may_do_nothing_else() -> None:
         )
         await store.informer.stop()
         await server.close()
+
+
+async def _decides(server: KubeCluster, store: Orchestrations) -> None:
+    """A scheduler reads the state, and its decision is written."""
+    scheduler = make_scheduler(server, store, Gate([TokenReviews(server)], Policy()))
+    scheduler.infrastructure.start()
+    for informer in (scheduler.infrastructure.adjustments, scheduler.infrastructure.decisions):
+        await asyncio.wait_for(informer.synced.wait(), 10)
+    scheduler.infrastructure.flush()
+    action = AskedAction(op="linkClusters", cluster="rose", other="green")
+    asked = Asked(decision_id="d", based_on=scheduler.infrastructure.log.current, reason="near", actions=[action])
+    status, answer = await scheduler.decisions.decide(Subject("ai"), asked)
+    assert status == 200, answer
+    assert (await server.get(DECISION, answer["decision"], "default"))["spec"]["source"] == "external/ai"
+    await scheduler.infrastructure.stop()
 
 
 NOW = "2026-01-01T00:00:00Z"
