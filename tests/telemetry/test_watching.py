@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -12,11 +12,16 @@ from aiohttp import web
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
+from continuo.events.publisher import Publisher
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
+from continuo.orchestrator.telling import Telling
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from continuo.runtime.clusterset import ClusterSet, member_of
 from continuo.runtime.controller import Controller, Result
+from continuo.runtime.informer import Watch
 from continuo.telemetry.asgi import Watched
 from continuo.telemetry.calls import Calls
 from continuo.telemetry.metrics import Metrics
@@ -201,3 +206,31 @@ async def test_a_step_is_over_for_tasks_that_outlive_it(monkeypatch: pytest.Monk
 def test_the_standard_variables_decide(environment: dict[str, str], says: bool) -> None:
     assert wanted(environment) is says
     assert (tracing_from({}, "x")) is None
+
+
+def test_what_is_declared_is_told_by_one_process() -> None:
+    """A backend follows the same clusters as its operator: two who tell of them would double every sum."""
+    for whole in (True, False):
+        telling = Telling(whole=whole)
+        hub = member_of("management", cast("Any", NoCluster()), (Watch(LOW_LEVEL_ORCHESTRATION),))
+        controller: Controller[tuple[str, str]] = Controller("orchestrator", never, observer=telling.controllers)
+        telling.follow(hub, ClusterSet((), no_client), controller, Publisher())
+        asyncio.run(_shows(telling.metrics, whole))
+
+
+async def _shows(metrics: Metrics, whole: bool) -> None:
+    said = (await metrics.told())[0].decode()
+    assert ('continuo_clusters{kubernetes_type="",phase="Ready"' in said) is whole
+    assert 'continuo_snapshot_age_seconds{server="management"} 0.0' in said
+
+
+class NoCluster:
+    name = "management"
+
+
+async def never(_: tuple[str, str]) -> Result:
+    raise AssertionError("nothing is looked at")
+
+
+def no_client(kubeconfig: str, *, name: str) -> Any:
+    raise AssertionError("nothing is followed")

@@ -71,7 +71,7 @@ def backend(
                 lambda text, *, name: connect(text, name=name, transports=transports),
                 carrier,
                 Settings(base_domain=base_domain),
-                telling=Telling(metrics, tracing=tracing, calls=calls),
+                telling=Telling(metrics, tracing=tracing, calls=calls, whole=False),
             )
             try:
                 await work_until_stopped(Together(worker, parts.beside), identity, None, health_port, metrics)

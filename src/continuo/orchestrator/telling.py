@@ -35,7 +35,10 @@ from continuo.telemetry.working import Controllers, Stages
 
 
 class Telling:
-    """The operator's metrics and traces. `legacy`: the four names of before as well."""
+    """The operator's metrics and traces. `legacy`: the four names of before as well.
+
+    Without `whole` it tells of this process alone: another one tells of what is declared, and nothing may count twice.
+    """
 
     def __init__(
         self,
@@ -44,9 +47,10 @@ class Telling:
         tracing: Tracing | None = None,
         calls: Calls | None = None,
         legacy: bool = False,
+        whole: bool = True,
     ) -> None:
         self.metrics = metrics or Metrics()
-        self.tracing, self._calls, self._legacy = tracing, calls, legacy
+        self.tracing, self._calls, self._legacy, self._whole = tracing, calls, legacy, whole
         self.stage: Callable[[str], AbstractContextManager[None]] = Stages(self.metrics)
         self.controllers = Controllers(self.metrics, lambda: {c.name: len(c.queue) for c in self._followed})
         self._followed: list[Controller[Key]] = []
@@ -67,10 +71,12 @@ class Telling:
         self._publisher = publisher
         self.metrics.collect("the events", lambda: self._events(publisher).metrics())
         self._members = lambda: (hub, *fleet)
-        orchestrations = hub.cache(LOW_LEVEL_ORCHESTRATION)
-        self.metrics.collect("the orchestrations", lambda: self._state(list(orchestrations)))
         self.metrics.collect("the caches", lambda: self._caches().metrics())
         fleet.on_membership(self._membership)
+        if not self._whole:
+            return
+        orchestrations = hub.cache(LOW_LEVEL_ORCHESTRATION)
+        self.metrics.collect("the orchestrations", lambda: self._state(list(orchestrations)))
         for informer in hub.informers:
             if informer.watch.kind is LOW_LEVEL_ORCHESTRATION:
                 informer.on_change(self._changed)
