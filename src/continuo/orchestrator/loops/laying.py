@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -69,8 +69,14 @@ def names(adjustment: AdjustmentSpec) -> frozenset[str]:
 
 
 def _bare(adjustment: AdjustmentSpec) -> AdjustmentSpec:
+    """What is said, whoever said it and whenever."""
+
+    def bare(entry: Any) -> Any:
+        unsaid = {"decision": "-", "since": "-", "policy": "-"}
+        return replace(entry, **{field: unsaid[field] for field in unsaid if field in entry.__struct_fields__})
+
     fields = {
-        field: tuple(sorted((replace(e, decision="-", since="-") for e in getattr(adjustment, field)), key=repr))
+        field: tuple(sorted((bare(entry) for entry in getattr(adjustment, field)), key=repr))
         for field in adjustment.__struct_fields__
     }
     return AdjustmentSpec(**fields)
