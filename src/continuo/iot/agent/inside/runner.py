@@ -18,6 +18,8 @@ from typing import Any
 
 MOST = 256 * 1024
 """Characters of a result."""
+SPARE = 1 << 20
+"""Bytes that are let go when a plugin has failed: where it used up all memory, there is some to say so with."""
 
 
 class Channel:
@@ -87,13 +89,20 @@ def run(told: dict[str, Any], channel: Channel) -> int:
     """The plugin's whole life; the exit code."""
     results = Results(channel)
     failed: list[str] = []
-    threading.excepthook = lambda args: failed.append(describe(args.exc_value or args.exc_type()))
+    spare = [bytearray(SPARE)]
+
+    def fell(args: threading.ExceptHookArgs) -> None:
+        spare.clear()
+        failed.append(describe(args.exc_value or args.exc_type()))
+
+    threading.excepthook = fell
     try:
         worker = worker_of(told, results)
         worker.start()
     except BaseException as error:  # whatever a plugin raises, also SystemExit, is how it failed
-        traceback.print_exc()
+        spare.clear()
         channel.say("failed", error=f"it did not start: {describe(error)}")
+        traceback.print_exc()
         return 1
     channel.say("started")
     threading.Thread(target=listen, args=(worker,), daemon=True).start()
