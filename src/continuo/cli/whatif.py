@@ -24,9 +24,10 @@ async def foresee(
 ) -> list[tuple[str, dict[str, Any]]]:
     """(orchestration, what would happen as JSON): of the file's, or of those there are that have such a cluster."""
     from continuo.orchestrator import naming
+    from continuo.orchestrator.foreseen import to_json
     from continuo.orchestrator.preview import picture
     from continuo.orchestrator.settings import Settings
-    from continuo.orchestrator.whatif import if_lost, to_json
+    from continuo.orchestrator.whatif import if_lost
 
     if documents is None:
         wanted = (await cluster.list(LOW_LEVEL_ORCHESTRATION, namespace)).items

@@ -7,28 +7,29 @@ be, until nothing more is decided. Loops that follow figures are left out: nobod
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from msgspec import to_builtins
 from msgspec.structs import replace as with_
 
 from continuo.federation.model import LinkSettings
+from continuo.orchestrator.absence import LostWorld
 from continuo.orchestrator.assess import Assessment, assess
+from continuo.orchestrator.foreseen import Bill, Foreseen, WhatIf
 from continuo.orchestrator.loops.enact import told
 from continuo.orchestrator.loops.frame import Standing, claims, rule
 from continuo.orchestrator.loops.laying import Carried, lay
 from continuo.orchestrator.loops.model import LoopInput, Memory, Past
 from continuo.orchestrator.loops.policies import look
 from continuo.orchestrator.loops.views import cluster_views, component_views
-from continuo.orchestrator.observe import Caches, Reach, Snapshot, Workload, World, observe
+from continuo.orchestrator.observe import Snapshot, World, observe
 from continuo.orchestrator.orient import Wanted, orient
 from continuo.orchestrator.placing.choose import choose, placer, places_anything, whole_problem
 from continuo.orchestrator.settings import Settings
 from continuo.placement.model import Problem
 from continuo.placement.tally import carbon_of, cost_of
-from continuo.resources.loop import ADJUSTMENT, AdjustmentSpec, DecidedAction, DecisionStage, Operation
-from continuo.resources.meta import Key, Kind, Object
+from continuo.resources.loop import AdjustmentSpec, DecidedAction, DecisionStage
+from continuo.resources.meta import Object
 from continuo.resources.orchestration import LoopStage, Policy
 from continuo.resources.orchestration_policies import Approval
 
@@ -38,117 +39,12 @@ MOST_ROUNDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
-    """One decision that would be made."""
-
-    after: int
-    """Seconds after the loss."""
-    source: str
-    """`placement`, or `policy/NAME`."""
-    reason: str
-    actions: tuple[DecidedAction, ...]
-    approval: bool = False
-    """Somebody would have to approve it first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """What the components that run cost for an hour, and how much carbon that is."""
-
-    cost: float
-    carbon: float
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """What would become of an orchestration."""
-
-    lost: str
-    decisions: tuple[Foreseen, ...] = ()
-    moves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """(from, to) by component."""
-    homes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """(from, to) by application."""
-    stays: Mapping[str, str] = field(default_factory=dict)
-    """Why, by component that would not run."""
-    broken: tuple[tuple[str, str], ...] = ()
-    """Links that would carry nothing."""
-    made: tuple[tuple[str, str], ...] = ()
-    """Links that what moves would need."""
-    before: Bill = Bill(0, 0)
-    later: Bill = Bill(0, 0)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything would be decided."""
-        return bool(self.decisions)
-
-
-@dataclass(frozen=True, slots=True)
 class _Round:
     """One picture and what follows from it."""
 
     snapshot: Snapshot
     wanted: Wanted
     assessment: Assessment
-
-
-class _LostWorld:
-    """A world in which one cluster does not answer, and another Adjustment is laid over the declaration."""
-
-    def __init__(self, world: World, key: Key, secret: str, adjustment: AdjustmentSpec) -> None:
-        self._world, self._lost = world, (key[0], secret)
-        self._management = _Laid(world.management(), key, adjustment)
-
-    def management(self) -> Caches:
-        return self._management
-
-    def workload(self, namespace: str, secret: str) -> Workload:
-        seen = self._world.workload(namespace, secret)
-        if (namespace, secret) == self._lost:  # what was seen of it before stays known, as to the running operator
-            return replace(seen, reach=Reach.LOST, message="it is taken as lost", capacity=None)
-        return seen
-
-    def provisioning(self) -> frozenset[Key]:
-        return self._world.provisioning()
-
-    def missing(self) -> frozenset[str]:
-        return self._world.missing()
-
-    def users(self, secret: Key, besides: Key) -> tuple[Key, ...]:
-        return self._world.users(secret, besides)
-
-    def partners(self, secret: Key) -> Set[Key]:
-        return self._world.partners(secret)
-
-    def link_holders(self, a: Key, b: Key, besides: Key) -> tuple[Key, ...]:
-        return self._world.link_holders(a, b, besides)
-
-
-class _Laid:
-    """Caches with another Adjustment."""
-
-    def __init__(self, caches: Caches, key: Key, adjustment: AdjustmentSpec) -> None:
-        self._caches, self._key = caches, key
-        self._object = ADJUSTMENT.new(key[1], key[0], spec=to_builtins(adjustment))
-
-    def get(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
-        if kind == ADJUSTMENT and (namespace, name) == self._key:
-            return self._object
-        return self._caches.get(kind, name, namespace)
-
-    def list(self, kind: Kind, namespace: str = "") -> Iterable[Object]:
-        return self._caches.list(kind, namespace)
-
-    def owned(self, kind: Kind, orchestration: Key) -> Iterable[Object]:
-        return self._caches.owned(kind, orchestration)
-
-    def tenants(self) -> Iterable[Object]:
-        return self._caches.tenants()
-
-    def of_cluster(self, kind: Kind, namespace: str, cluster: str) -> Iterable[Object]:
-        return self._caches.of_cluster(kind, namespace, cluster)
 
 
 def if_lost(obj: Object, world: World, cluster: str, settings: Settings, now: datetime.datetime) -> WhatIf:
@@ -190,7 +86,7 @@ class _Game:
 
     def _look(self) -> _Round:
         key = self._object["metadata"].get("namespace") or "", self._object["metadata"]["name"]
-        world = _LostWorld(self._world, key, self._secret, self.adjustment)
+        world = LostWorld(self._world, key, self._secret, self.adjustment)
         return _seen(self._object, world, self._settings)
 
     def play(self) -> None:
@@ -319,33 +215,3 @@ def _bill(problem: Problem, places: Mapping[str, str]) -> Bill:
             cost += cost_of(part.room, site)
             carbon += carbon_of(part.room, site)
     return Bill(round(cost, 6), round(carbon, 6))
-
-
-def to_json(found: WhatIf) -> Object:
-    """As plain data."""
-    return {
-        "lost": found.lost,
-        "changes": found.changes,
-        "decisions": [
-            {"after": each.after, "source": each.source, "reason": each.reason, "approval": each.approval,
-             "actions": [_action(action) for action in each.actions]}
-            for each in found.decisions
-        ],
-        "moves": [{"component": path, "from": a, "to": b} for path, (a, b) in found.moves.items()],
-        "homes": [{"application": name, "from": a, "to": b} for name, (a, b) in found.homes.items()],
-        "stays": [{"component": path, "reason": why} for path, why in found.stays.items()],
-        "links": {"broken": [list(pair) for pair in found.broken], "made": [list(pair) for pair in found.made]},
-        "perHour": {"before": _spent(found.before), "after": _spent(found.later)},
-        "notes": list(found.notes),
-    }  # fmt: skip
-
-
-def _action(action: DecidedAction) -> Object:
-    plain: Object = to_builtins(action)
-    if action.op is Operation.CREATE_CLUSTER and action.template is not None:
-        plain["template"] = {"name": action.template.name, "provider": action.template.provider.value}
-    return plain
-
-
-def _spent(bill: Bill) -> Object:
-    return {"cost": bill.cost, "carbon": bill.carbon}
