@@ -54,7 +54,7 @@ def _reading(given: LoopInput, loop: ScaleCluster, cluster: ClusterView, demand:
         return _without_nodes(demand, workers)
     share = demand.cpu_millis / capacity.allocatable.cpu_millis
     text = f"requested cpu {short(share)} of {TARGET} on {workers} worker{'' if workers == 1 else 's'}"
-    numbers: dict[str, object] = {"requestedShare": share, "target": TARGET, "nodes": capacity.usable_nodes}
+    numbers: dict[str, object] = {"requestedShare": round(share, 4), "target": TARGET, "nodes": capacity.usable_nodes}
     if abs(share / TARGET - 1) <= TOLERANCE + FUZZ:
         return Reading(text, workers, numbers=numbers)
     nodes = up(share / TARGET * capacity.usable_nodes)
