@@ -34,6 +34,7 @@ from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
 from continuo.orchestrator.orient import Wanted
+from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.rollback import Rollbacks
 from continuo.orchestrator.settings import Settings
@@ -86,7 +87,8 @@ class Operator:
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self.figures = figures or Figures(clock=clock)
         self.figures.on_late = self._wake
-        self.loops = Loops(Desk(management, self.informers), self.figures, self.settings, self._client)
+        improver = Improver(self._wake)
+        self.loops = Loops(Desk(management, self.informers), self.figures, self.settings, self._client, improver)
         self._membership = Membership(connect, self.informers, self._wake)
         self.fleet = self._membership.fleet
         self.world = LiveWorld(
@@ -143,7 +145,7 @@ class Operator:
     async def _close(self) -> None:
         await self.controller.stop(grace=2.0)
         await asyncio.gather(*(informer.stop() for informer in self._hub.informers))
-        await self.figures.close()
+        await self.loops.close()
         await self._membership.close()
         await self.publisher.stop()
         await self.events.stop()

@@ -34,6 +34,7 @@ from continuo.orchestrator.loops.verifying import effect, unfinished
 from continuo.orchestrator.loops.views import cluster_views, component_views, lost_since
 from continuo.orchestrator.observe import Snapshot, Waiting
 from continuo.orchestrator.placing.choose import BEFORE, Choice, choose, placer, places_anything
+from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
 from continuo.resources.loop import DecisionSpec, DecisionStage
@@ -72,15 +73,23 @@ class Loops:
     """The loops of all orchestrations of one operator."""
 
     def __init__(
-        self, desk: Desk, figures: Figures, settings: Settings, client: Callable[[Key, str], Cluster | None]
-    ) -> None:
+        self, desk: Desk, figures: Figures, settings: Settings, client: Callable[[Key, str], Cluster | None],
+        improver: Improver,
+    ) -> None:  # fmt: skip
         self.desk, self._figures, self._settings, self._client = desk, figures, settings, client
+        self._improver = improver
         self._kept: dict[Key, Kept] = {}
 
     def forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self._kept.pop(key, None)
         self._figures.forget(key)
+        self._improver.forget(key)
+
+    async def close(self) -> None:
+        """Stop what is under way beside the rounds."""
+        await self._figures.close()
+        await self._improver.close()
 
     async def look(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime) -> Looked:
         """Decide what there is to decide about one orchestration."""
@@ -89,7 +98,10 @@ class Loops:
         if await self._open_decisions(snapshot, assessment, now):
             return Looked(changed=True, lost=lost)
         choice = self._choose(snapshot, assessment, kept, now)
-        if choice.decision is not None and await self._decide(snapshot, choice.decision, now):
+        better = choice.decision or self._improver.look(snapshot, assessment, self.desk.version(snapshot.key))
+        if better is not None and await self._decide(snapshot, better, now):
+            if choice.decision is not None:
+                self._improver.placed(snapshot.key, (a.component for a in better.actions if a.component))
             return Looked(changed=True, lost=lost)
         changed, entries, again = await self._policies(snapshot, assessment, kept, choice, lost, now)
         times = [at for at in (again, choice.again) if at is not None]

@@ -232,7 +232,7 @@ def _answered(
             suffix = f"; {', '.join(coming)} may still come" if coming else ""
             waiting[path] = Waiting("Unplaceable", f"{path} fits nowhere: {nowhere[path]}{suffix}")
     return Choice(
-        decision=_decision(snapshot, problem, answer, moves, current) if moves else None,
+        decision=decision_of(snapshot, problem, answer, moves, _overdue(snapshot)) if moves else None,
         waiting=waiting,
         unplaced=tuple(Unplaced(path, why) for path, why in sorted(nowhere.items())),
         again=waits.again,
@@ -240,12 +240,12 @@ def _answered(
     )
 
 
-def _decision(
-    snapshot: Snapshot, problem: Problem, answer: Answer, moves: Mapping[str, str], current: Mapping[str, str | None]
+def decision_of(
+    snapshot: Snapshot, problem: Problem, answer: Answer, moves: Mapping[str, str], why: str = ""
 ) -> DecisionSpec:
+    """The decision to put parts on other sites; `why` is added to the reason."""
+    current = {part.id: part.current for part in problem.parts}
     actions = tuple(_action(part, site, current[part]) for part, site in sorted(moves.items()))
-    overdue = (snapshot.declared.placement or PlacementSpec()).scheduler is Scheduler.EXTERNAL
-    why = "; the external scheduler did not decide in time" if overdue else ""
     told = ", ".join(
         f"{path_of(part)} {'to' if current[part] else 'on'} {site}" for part, site in sorted(moves.items())
     )
@@ -256,6 +256,11 @@ def _decision(
         orchestration=snapshot.key[1], source="placement", reason=f"{_cut(told, 800)}{why}", actions=actions,
         explanation=weighed, replay=packed(problem),
     )  # fmt: skip
+
+
+def _overdue(snapshot: Snapshot) -> str:
+    external = (snapshot.declared.placement or PlacementSpec()).scheduler is Scheduler.EXTERNAL
+    return "; the external scheduler did not decide in time" if external else ""
 
 
 def _cut(text: str, limit: int) -> str:

@@ -1,0 +1,113 @@
+"""The exact solver beside the rounds: what was placed at once may be placed better a little later, where that pays.
+
+A solve takes seconds, so it is a task of its own; what it says counts only while nothing was decided since it began. A move
+costs what `weights.moves` says, so an answer that moves something is better by more than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.observe import Snapshot
+from continuo.orchestrator.placing.choose import decision_of, whole_problem
+from continuo.placement.model import Answer, Problem, moved
+from continuo.placement.score import objectives
+from continuo.resources.loop import DecisionSpec
+from continuo.resources.meta import Key
+from continuo.resources.orchestration import PlacementSpec
+
+log = logging.getLogger(__name__)
+
+Solve = Callable[[Problem], Awaitable[Answer]]
+PAYS = 1e-6
+"""So much lower, of what it is, an objective has to be."""
+
+
+async def exactly(problem: Problem) -> Answer:
+    """The exact solver's answer, or the heuristic's where none was found in time."""
+    from continuo.placement.exact import solve
+
+    return await solve(problem)
+
+
+@dataclass(slots=True)
+class _Solved:
+    version: str
+    problem: Problem
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Improver:
+    """At most one solve at a time for each orchestration."""
+
+    wake: Callable[[Iterable[Key]], None]
+    solve: Solve = exactly
+    _fresh: dict[Key, set[str]] = field(default_factory=dict)
+    """Components that were placed since the last solve began."""
+    _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
+    _solved: dict[Key, _Solved] = field(default_factory=dict)
+
+    def placed(self, key: Key, components: Iterable[str]) -> None:
+        """The heuristic placed these: they may be looked at again."""
+        self._fresh.setdefault(key, set()).update(components)
+
+    def look(self, snapshot: Snapshot, assessment: Assessment, version: str) -> DecisionSpec | None:
+        """What is better than what is, as of that version of the Adjustment; else begin to look for it."""
+        key, within = snapshot.key, (snapshot.declared.placement or PlacementSpec()).exact_within
+        solved = self._solved.pop(key, None)
+        if solved is not None and solved.version == version:
+            return _better(snapshot, solved)
+        fresh = self._fresh.get(key)
+        if within and fresh and key not in self._tasks and not snapshot.declared.paused:
+            del self._fresh[key]
+            problem = whole_problem(snapshot, assessment, sorted(fresh))
+            problem = replace(problem, improve=True, exact_within=float(within))
+            task = asyncio.create_task(self._run(key, version, problem), name=f"solve {key[1]}")
+            self._tasks[key] = task
+        return None
+
+    async def _run(self, key: Key, version: str, problem: Problem) -> None:
+        try:
+            answer = await self.solve(problem)
+        except Exception:  # the places that there are hold without it
+            log.exception("%s/%s: the exact solver failed", *key)
+            return
+        finally:
+            self._tasks.pop(key, None)
+        log.info("%s/%s: %s answer, %s", *key, answer.method, answer.note or f"objective {answer.objective:.6g}")
+        self._solved[key] = _Solved(version, problem, answer)
+        self.wake([key])
+
+    def forget(self, key: Key) -> None:
+        """The orchestration is gone."""
+        self._fresh.pop(key, None)
+        self._solved.pop(key, None)
+        if (task := self._tasks.pop(key, None)) is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop solving."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _better(snapshot: Snapshot, solved: _Solved) -> DecisionSpec | None:
+    """A decision to move what pays; None where nothing does."""
+    problem, answer = solved.problem, solved.answer
+    moves = {part: to for part, (_, to) in moved(problem, answer).items()}
+    here = {part.id: part.current for part in problem.parts if part.current is not None}
+    before, after = objectives(problem, here).total, objectives(problem, answer.places).total
+    if not moves or len(answer.places) < len(here) or after > before - PAYS * abs(before):
+        return None
+    gap = f", at most {answer.gap:.1%} from the best" if answer.gap is not None else ""
+    why = f"; the exact solver's objective is {after:.4g} and was {before:.4g}{gap}"
+    return decision_of(snapshot, problem, answer, moves, why)
