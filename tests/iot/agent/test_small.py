@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -129,16 +131,39 @@ def test_the_steps_lead_there_and_then_there_are_none(wanted: dict[str, Plugin],
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    asyncio.run(_a_file_is_there_whole_or_not_at_all(tmp_path))
+
+
+async def _a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     store = files.Store(tmp_path / "state")
-    store.put("plugin-a", {"n": 1})
-    store.put("plugin-a", {"n": 2})
+    await asyncio.gather(*(store.put("plugin-a", {"n": number}) for number in range(3)))
+    assert store.get("plugin-a") == {"n": 2}, "who asked last has the last word"
     (tmp_path / "state" / "plugin-b.json").write_text('{"n":')
     (tmp_path / "state" / ".plugin-a.json.1.new").write_text("half")
     again = files.Store(tmp_path / "state")
     assert dict(again.each("plugin-")) == {"a": {"n": 2}}
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["plugin-a.json", "plugin-b.damaged"]
     with pytest.raises(ValueError, match="no name"):
-        store.put("../x", 1)
+        await store.put("../x", 1)
+
+
+def test_a_slow_disk_does_not_hold_up_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, turned = threading.Event(), threading.Event()
+
+    def fsync(_descriptor: int) -> None:
+        writing.set()
+        assert turned.wait(30), "the loop stood still"
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+
+    async def main() -> None:
+        putting = asyncio.create_task(files.Store(tmp_path / "state").put("a", 1))
+        assert await asyncio.to_thread(writing.wait, 30)
+        turned.set()
+        await putting
+
+    asyncio.run(main())
+    assert files.read(tmp_path / "state" / "a.json") == 1
 
 
 async def test_simulated_boards_have_real_sessions_and_take_what_is_desired(tmp_path: Path) -> None:

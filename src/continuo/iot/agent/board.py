@@ -35,6 +35,7 @@ class Board:
         self._health = health
         self._wanted: dict[str, Any] | None = None
         self._told = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     async def restore(self) -> None:
         """What was there before a restart is there again, whether or not the hub is."""
@@ -48,7 +49,7 @@ class Board:
         for name, part in self.parts.items():
             await self._tell(name, part, kept.get(name, {}))
 
-    def desire(self, said: object) -> None:
+    async def desire(self, said: object) -> None:
         """Take in the whole desired state: it is on disk when this returns, and brought about after. Raises BadDesire."""
         if not isinstance(said, Mapping):
             raise BadDesire("a desired state is an object with policy, plugins, services, ports and workloads")
@@ -59,9 +60,10 @@ class Board:
             policy = msgspec.convert(said.get("policy", {}), Policy)
         except msgspec.ValidationError as error:
             raise BadDesire(f"policy: {error}") from None
-        self._store.put("desired", {"policy": policy, **{name: said.get(name, {}) for name in PARTS}})
-        self._wanted = dict(said)
-        self._told.set()
+        async with self._writing:
+            await self._store.put("desired", {"policy": policy, **{name: said.get(name, {}) for name in PARTS}})
+            self._wanted = dict(said)
+            self._told.set()
 
     async def work(self) -> None:
         """Bring about what was last desired, for ever; what comes meanwhile replaces what was not begun."""
@@ -85,14 +87,15 @@ class Board:
         except Exception:  # one part's failure keeps the others from nothing
             log.exception("the %s could not be brought to their desired state", name)
 
-    def keep(self, name: str, uuid: str, wanted: Mapping[str, Any] | None) -> dict[str, Any]:
+    async def keep(self, name: str, uuid: str, wanted: Mapping[str, Any] | None) -> dict[str, Any]:
         """Change one service, port or workload of the desired state on disk (None: it goes); all of that part."""
-        kept = self._store.get("desired") or {}
-        part: dict[str, Any] = dict(kept.get(name, {}))
-        part.pop(uuid, None)
-        if wanted is not None:
-            part[uuid] = dict(wanted)
-        self._store.put("desired", {**kept, name: part})
+        async with self._writing:
+            kept = self._store.get("desired") or {}
+            part: dict[str, Any] = dict(kept.get(name, {}))
+            part.pop(uuid, None)
+            if wanted is not None:
+                part[uuid] = dict(wanted)
+            await self._store.put("desired", {**kept, name: part})
         return part
 
     def kept(self, name: str) -> dict[str, Any]:
@@ -109,7 +112,7 @@ class Board:
 
     async def forget(self) -> None:
         """End everything for good: after the next start nothing of it is there."""
-        self.desire({"policy": {}})
+        await self.desire({"policy": {}})
         await self.plugins.set({}, Policy())
         for name, part in self.parts.items():
             await self._tell(name, part, {})

@@ -87,7 +87,7 @@ class Calls:
 
     async def desire(self, said: Any) -> Message:
         """The whole desired state."""
-        self._board.desire(said)
+        await self._board.desire(said)
         return success("the board works on it")
 
     # Plugins

@@ -100,7 +100,7 @@ class Exposing:
         return part
 
     async def _set(self, part: str, uuid: str, wanted: Mapping[str, Any] | None) -> None:
-        await self._board.parts[part].set(self._board.keep(part, uuid, wanted))
+        await self._board.parts[part].set(await self._board.keep(part, uuid, wanted))
 
 
 def _service(said: Any) -> tuple[str, Mapping[str, Any]]:

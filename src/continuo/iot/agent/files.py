@@ -1,21 +1,36 @@
-"""What the agent keeps on disk: small JSON files that are there whole or not at all, readable by nobody else."""
+"""What the agent keeps on disk: small JSON files that are there whole or not at all, readable by nobody else.
+
+A cheap card may take a second for one write, so they are written in threads: the loop answers the hub meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+Done = TypeVar("Done")
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 
 
 class Damaged(Exception):
     """A file of the agent that is not what the agent writes, in a sentence."""
+
+
+async def whole(work: Callable[..., Done], *arguments: object) -> Done:
+    """Do it in a thread; who is cancelled meanwhile waits for its end, so that nothing is written by somebody who is gone."""
+    doing = asyncio.create_task(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise
 
 
 def write(path: Path, value: Any) -> None:
@@ -53,13 +68,16 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._turn = asyncio.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(".*.new"):
             left.unlink(missing_ok=True)
 
-    def put(self, name: str, value: Any) -> None:
-        """Keep a value."""
-        write(self._path(name), value)
+    async def put(self, name: str, value: Any) -> None:
+        """Keep a value, as it is now: on disk when this returns. Raises OSError."""
+        path, said = self._path(name), msgspec.Raw(msgspec.json.encode(value))
+        async with self._turn:
+            await whole(write, path, said)
 
     def get(self, name: str) -> Any:
         """It, or None; raises Damaged."""

@@ -113,7 +113,7 @@ class Plugins:
         elif step.do == "remove":
             await self._forget(step.uuid)
         elif step.do == "inject" and step.plugin is not None:
-            self._keep(step.uuid, step.plugin)
+            await self._keep(step.uuid, step.plugin)
         elif step.do == "start":
             async with self._slots:
                 await self._try_start(step.uuid, self._held[step.uuid])
@@ -129,12 +129,12 @@ class Plugins:
             if held is not None:
                 plugin = msgspec.structs.replace(plugin, state=held.plugin.state, parameters=held.plugin.parameters)
                 again = held.process is not None and held.process.alive and not plugin.same_program(held.plugin)
-                self._keep(uuid, plugin)
+                await self._keep(uuid, plugin)
                 if again:
                     await self._end(held)
                     await self._try_start(uuid, held)
             else:
-                self._keep(uuid, plugin)
+                await self._keep(uuid, plugin)
         self._changed()
         return held is not None
 
@@ -156,7 +156,7 @@ class Plugins:
                 if told == held.plugin.parameters:
                     return
                 await self._end(held)
-            self._keep(uuid, msgspec.structs.replace(held.plugin, state="running", parameters=told))
+            await self._keep(uuid, msgspec.structs.replace(held.plugin, state="running", parameters=told))
             held.failures = 0
             try:
                 await self._start(uuid, held)
@@ -173,7 +173,7 @@ class Plugins:
         async with self._lock:
             held = self._one(uuid)
             ran = held.process is not None and held.process.alive
-            self._keep(uuid, msgspec.structs.replace(held.plugin, state="injected"))
+            await self._keep(uuid, msgspec.structs.replace(held.plugin, state="injected"))
             await self._end(held)
             held.state, held.message = "injected", ""
         self._changed()
@@ -254,8 +254,8 @@ class Plugins:
             raise LookupError(f"there is no plugin {uuid} on this board")
         return held
 
-    def _keep(self, uuid: str, plugin: Plugin) -> None:
-        self._store.put(f"plugin-{uuid}", plugin)
+    async def _keep(self, uuid: str, plugin: Plugin) -> None:
+        await self._store.put(f"plugin-{uuid}", plugin)
         held = self._held.get(uuid)
         if held is None:
             self._held[uuid] = _Held(plugin, self._now())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from continuo.iot.agent.confinement import Limits
+from continuo.iot.agent.files import whole
 from continuo.iot.agent.workloads import record as records
 from continuo.iot.agent.workloads import results
 from continuo.iot.agent.workloads.logs import Log
@@ -24,16 +25,6 @@ Done = TypeVar("Done")
 
 AGAIN = 30.0
 """Seconds until what this board could not start, or could not write down, is tried again."""
-
-
-async def whole(work: Callable[..., Done], *arguments: object) -> Done:
-    """Do it in a thread; who is cancelled meanwhile waits for its end, so that nothing is written by somebody who is gone."""
-    doing = asyncio.create_task(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait([doing])
-        raise
 
 
 @dataclass(slots=True)
