@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from continuo.cli.connection import Target, connected, namespace_of, target_options
 from continuo.cli.failures import BadInput, run
+from continuo.cli.kafka_options import kafka_options
 from continuo.cli.output import print_data, print_table
+
+if TYPE_CHECKING:
+    from continuo.events.kafka_settings import KafkaSettings
 
 _FORMATS = ("table", "wide", "json", "yaml", "name")
 
@@ -45,7 +49,9 @@ class Wish:
     "--ca-file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Trust this certificate authority."
 )
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", show_default=True, help="How to print.")
+@click.option("--kafka-group", help="Go on where this group of readers is, and share what comes with its others.")
 @target_options
+@kafka_options
 @run
 async def events(
     name: str | None,
@@ -58,17 +64,24 @@ async def events(
     token_file: Path | None,
     ca_file: Path | None,
     output: str,
+    kafka_group: str | None,
     target: Target,
+    kafka: KafkaSettings | None,
 ) -> None:
     """Show what happened to clusters, links and applications, as CloudEvents. Without NAME of all orchestrations.
 
-    The orchestrations themselves hold their last events; a server (`continuo server`) keeps many more.
+    The orchestrations themselves hold their last events; a server (`continuo server`) keeps many more, and so does Kafka.
     """
     wish = Wish((name,) if name else (), types, subjects, since, follow)
     if url is not None:
         from continuo.cli.events_server import Server, from_server
 
         await _print(from_server(Server.named(url, token_file, ca_file), wish), output, follow=follow)
+        return
+    if kafka is not None:
+        from continuo.cli.events_kafka import from_kafka
+
+        await _print(from_kafka(kafka, wish, target.namespace or "default", kafka_group), output, follow=follow)
         return
     async with connected(target) as cluster:
         namespace = None if all_namespaces else namespace_of(target, cluster)

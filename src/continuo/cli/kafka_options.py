@@ -54,7 +54,7 @@ def kafka_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_settings(*args: Any, **kwargs: Any) -> None:
-        said = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("kafka")}
+        said = {name: kwargs.pop(name) for name in ("kafka", "kafka_prefix", *(f"kafka_{name}" for name in _FIELDS))}
         command(*args, **kwargs, kafka=_settings(**said))
 
     for option in reversed(_OPTIONS):

@@ -53,6 +53,8 @@ class Reading:
     """Events of one lane are handled one after the other."""
     bury_unreadable: bool = True
     """Whether what is no event goes to the dead letters; one group for each topic is enough."""
+    patient: bool = True
+    """Whether to try again while no broker answers; else that is an error."""
     until_end: bool = False
     """End when all that was there at the beginning is read."""
 
@@ -99,10 +101,11 @@ class KafkaSource:
                     await self._read(consumer)
                     return
             except (KafkaError, OSError, TimeoutError, BadRequest) as error:
+                sentence = f"Kafka at {self.settings.where} cannot be read: {str(error) or type(error).__name__}"
+                if not self.reading.patient:
+                    raise SinkUnavailable(sentence) from error
                 if not said:
-                    log.warning(
-                        "Kafka at %s cannot be read: %s", self.settings.where, str(error) or type(error).__name__
-                    )
+                    log.warning("%s", sentence)
                 said = True
             finally:
                 self.ready.clear()
