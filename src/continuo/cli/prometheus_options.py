@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_OPTIONS = (
+    click.option("--prometheus", metavar="URL", envvar="CONTINUO_PROMETHEUS",
+                 help="The Prometheus that policies' queries are sent to."),
+    click.option("--prometheus-token-file", type=_FILE, envvar="CONTINUO_PROMETHEUS_TOKEN_FILE",
+                 help="A bearer token for it; read anew for each query."),
+    click.option("--prometheus-ca-file", type=_FILE, envvar="CONTINUO_PROMETHEUS_CA_FILE",
+                 help="Certificates that its certificate is checked with."),
+)  # fmt: skip
 
 
 def prometheus_options(command: _F) -> _F:
@@ -33,11 +41,7 @@ def prometheus_options(command: _F) -> _F:
         return command(*args, prometheus=found, **kwargs)
 
     wrapped: Any = with_prometheus
-    for option in (
-        click.option("--prometheus-ca-file", type=_FILE, help="Certificates that its certificate is checked with."),
-        click.option("--prometheus-token-file", type=_FILE, help="A bearer token for it; read anew for each query."),
-        click.option("--prometheus", metavar="URL", help="The Prometheus that policies' queries are sent to."),
-    ):
+    for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
 
