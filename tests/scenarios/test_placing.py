@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from continuo.orchestrator.preview import preview
 from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from .beds import Bed
 from .specs import PEER, app, cluster, component, item
@@ -57,3 +59,40 @@ async def test_what_fits_nowhere_says_why_for_each_cluster_and_comes_when_there_
     obj = await bed.ready("o")
     assert item(obj, "component", "shop/web")["cluster"] == "green"
     assert (await (await bed.workload("green", "o")).get(kinds.DEPLOYMENT, "web", "shop"))["spec"]["replicas"] == 1
+
+
+async def test_a_decision_whose_maker_was_killed_is_carried_out_if_it_still_holds(bed: Bed) -> None:
+    action = {"op": "placeComponent", "component": "shop/web", "cluster": "rose"}
+    fields = {"orchestration": "o", "source": "placement", "reason": "before it died", "actions": [action]}
+    for name, based_on in (("holds", "adjustment/none"), ("stale", "adjustment/1")):
+        await bed.api.create(DECISION.new(name, "default", spec={**fields, "basedOn": based_on}))
+    spec = {"clusters": [GREEN, ROSE], "apps": [app("shop", "rose", component("web", **asking("500m")))]}
+    await bed.apply("o", spec)
+    obj = await bed.ready("o")
+    assert item(obj, "component", "shop/web")["cluster"] == "rose", "green would be cheaper"
+    stages = {d["metadata"]["name"]: d["status"]["stage"] for d in await decisions(bed)}
+    assert stages["holds"] in ("Applied", "Verified") and len(stages) == 2
+    assert stages["stale"] in ("Applied", "Verified", "Superseded"), "it says the same, so it is in effect"
+
+
+async def test_a_decision_that_no_longer_holds_is_superseded(bed: Bed) -> None:
+    action = {"op": "placeComponent", "component": "shop/web", "cluster": "rose"}
+    fields = {"orchestration": "o", "source": "placement", "reason": "before it died", "actions": [action]}
+    await bed.api.create(DECISION.new("stale", "default", spec={**fields, "basedOn": "adjustment/1"}))
+    spec = {"clusters": [GREEN, ROSE], "apps": [app("shop", "rose", component("web", **asking("500m")))]}
+    await bed.apply("o", spec)
+    obj = await bed.ready("o")
+    assert item(obj, "component", "shop/web")["cluster"] == "green"
+    stages = {d["metadata"]["name"]: d["status"]["stage"] for d in await decisions(bed)}
+    assert stages.pop("stale") == "Superseded" and len(stages) == 1
+
+
+async def test_a_plan_places_what_leaves_the_choice(bed: Bed) -> None:
+    bare = {"clusters": [GREEN, ROSE], "apps": []}
+    await bed.apply("o", bare)
+    await bed.ready("o")
+    web = component("web", **asking("500m"))
+    wanted = LOW_LEVEL_ORCHESTRATION.new("o", "default", spec={**bare, "apps": [app("shop", "rose", web)]})
+    plan = await preview(bed.api, wanted, manager="test")
+    assert [step.detail for step in plan.steps if step.target.kind == "component"] == ["on green"]
+    assert await decisions(bed) == [] and (await bed.api.list(ADJUSTMENT, "default")).items == []
