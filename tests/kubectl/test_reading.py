@@ -142,7 +142,3 @@ def test_two_contexts(kubectl: Kubectl) -> None:
     assert here.split() == ["node/rose-1", "node/rose-2"]
     assert there.split() == ["node/management-0"]
     assert "cluster.x-k8s.io" in kubectl("--context=management", "api-resources", "--api-group=cluster.x-k8s.io")
-
-
-def test_what_is_not_measured(kubectl: Kubectl) -> None:
-    assert "Metrics API not available" in kubectl.fails("top", "nodes")

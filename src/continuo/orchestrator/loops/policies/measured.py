@@ -71,7 +71,12 @@ def _of_samples(metric: Metric, figure: Figure, units: int, noun: str) -> Readin
     total, average = sum(known), sum(known) / len(known)
     of = f"{len(known)} of {len(known) + lag}" if lag else f"{len(known)}"
     text = f"{metric.resource} {short(average)} of {short(metric.target)} on {of} {noun if lag or units != 1 else noun[:-1]}"
-    numbers: dict[str, object] = {"average": round(average, 4), "target": metric.target, "known": len(known), "unknown": lag}
+    numbers: dict[str, object] = {
+        "average": round(average, 4),
+        "target": metric.target,
+        "known": len(known),
+        "unknown": lag,
+    }
     ratio = average / metric.target
     if lag and ratio <= 1:
         return Reading(text, units, numbers=numbers)
