@@ -17,7 +17,7 @@ from continuo.placement.model import Answer, Method, Problem, Talk
 from continuo.placement.score import objectives
 from placement.worlds import assignments, crowded, part, problem, site
 
-TIGHT = crowded(12, 5, 12, seed=3)
+TIGHT = crowded(9, 4, 8, seed=3)
 
 
 def solved(asked: Problem, **fields: object) -> Answer:

@@ -75,7 +75,7 @@ def _searched(problem: Problem, dropped: frozenset[str]) -> State:
     everything = range(len(state.units))
     absent, _ = insert(state, [unit for unit in everything if state.place[unit] < 0])
     search = Search(state, absent, problem.seed)
-    search.make_way(min(WAY * len(absent), 500))
+    search.make_way(min(WAY * len(absent), default_rounds(len(state.units), compiled.terrain.count)))
     free = [unit for unit in everything if problem.improve or unit not in settled or _left(state, unit)]
     rounds = default_rounds(len(free), compiled.terrain.count) if problem.rounds is None else problem.rounds
     search.improve(free, rounds)

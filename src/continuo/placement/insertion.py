@@ -10,6 +10,8 @@ import numpy as np
 from continuo.placement.state import State
 
 FEW_CELLS = 100_000
+COMPANY = 12
+"""Units that are placed together at most."""
 
 
 def least_two(row: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
@@ -29,23 +31,71 @@ def regret(state: State, unit: int) -> float:
 def insert(state: State, units: Sequence[int]) -> tuple[list[int], float]:
     """Place units at their cheapest sites, in the order of their regret; who fits nowhere, and what the others cost.
 
-    With many units and sites, regrets are computed again only after a part of them was placed.
+    With many units and sites, regrets are computed again only after a part of them was placed. Whom a unit's talks bind to it
+    comes right after it, before others take the sites around.
     """
-    compiled = state.compiled
-    parts = 16 if len(units) * compiled.terrain.count <= FEW_CELLS else 3
-    size = {unit: sum(_shares(state, unit)) for unit in units}
+    parts = 16 if len(units) * state.compiled.terrain.count <= FEW_CELLS else 3
     waiting, absent, total = sorted(units), [], 0.0
     while waiting:
-        ranked = sorted(waiting, key=lambda unit: (-regret(state, unit), -size[unit], unit))
-        count = max(1, len(ranked) // parts)
-        for unit in ranked[:count]:
-            cost = place_best(state, unit)
-            if cost is None:
-                absent.append(unit)
-            else:
+        left = set(waiting)
+        for unit in _ranked(state, waiting)[: max(1, len(waiting) // parts)]:
+            if unit in left:
+                group = companions(state, unit, left)
+                left.difference_update(group)
+                missing, cost = _together(state, group)
+                absent += missing
                 total += cost
-        waiting = sorted(ranked[count:])
+        waiting = sorted(left)
     return absent, total
+
+
+def companions(state: State, unit: int, among: set[int]) -> list[int]:
+    """A unit and those that its bounded talks bind to it, the nearest first."""
+    group = [unit]
+    for each in group:
+        for pair in state.talking.pairs[each]:
+            bound = min(pair.latency, pair.jitter) < math.inf
+            if bound and pair.other in among and pair.other not in group and len(group) < COMPANY:
+                group.append(pair.other)
+    return group
+
+
+def _together(state: State, group: Sequence[int]) -> tuple[list[int], float]:
+    """Place a group, by regret; once more from those that found no place, if that places more of them."""
+    absent, cost = by_regret(state, group)
+    if not absent or len(group) == 1:
+        return absent, cost
+    placed = [(unit, state.place[unit]) for unit in group if state.place[unit] >= 0]
+    for unit, _ in placed:
+        state.take(unit)
+    first, more = by_regret(state, absent)
+    second, most = by_regret(state, [unit for unit, _ in placed])
+    if len(first) + len(second) < len(absent):
+        return first + second, more + most
+    for unit in group:
+        if state.place[unit] >= 0:
+            state.take(unit)
+    for unit, site in placed:
+        state.put(unit, site)
+    return absent, cost
+
+
+def by_regret(state: State, group: Sequence[int]) -> tuple[list[int], float]:
+    """Place each by itself, whoever regrets most first; who found no place, and what the others cost."""
+    waiting, absent, total = list(group), [], 0.0
+    while waiting:
+        unit = waiting[0] if len(waiting) == 1 else _ranked(state, waiting)[0]
+        waiting.remove(unit)
+        cost = place_best(state, unit)
+        if cost is None:
+            absent.append(unit)
+        else:
+            total += cost
+    return absent, total
+
+
+def _ranked(state: State, units: Sequence[int]) -> list[int]:
+    return sorted(units, key=lambda unit: (-regret(state, unit), -state.share[unit], unit))
 
 
 def place_best(state: State, unit: int) -> float | None:
@@ -59,9 +109,3 @@ def place_best(state: State, unit: int) -> float | None:
         return None
     state.put(unit, site)
     return cost
-
-
-def _shares(state: State, unit: int) -> list[float]:
-    """A unit's size, by resource, in average parts."""
-    means = state.compiled.stick.room
-    return [wanted / mean for wanted, mean in zip(state.units[unit].room, means, strict=True) if mean > 0]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from continuo.placement.insertion import insert, place_best
+from continuo.placement.insertion import by_regret, insert, place_best
 from continuo.placement.repair import hopeful, in_the_way
 from continuo.placement.state import State
 
@@ -20,8 +20,10 @@ LOYALTY = 1e6
 """What it costs that a unit leaves where it is well, unless places may be improved: more than all else together."""
 LARGEST = 12
 """Units that are taken out at once, at most."""
-TRIED = 32
-"""Sites for each unit that fits nowhere, on which others are asked to make way."""
+TRIED = 256
+"""Sites on which others are asked to make way, for all units that fit nowhere."""
+REGRET, SHUFFLE = 0.3, 0.4
+"""How often what was taken out is put back by regret, and in any order; else the largest first."""
 WARM, COLD = 0.3, 0.003
 """How much worse a change may be at first, and at last: as a share of what one unit costs."""
 
@@ -46,7 +48,7 @@ class Search:
         self.state.spend_freely()
         self._try([], list(self.absent), 0.0)
         for unit in list(self.absent):
-            for site in hopeful(self.state, unit)[:TRIED]:
+            for site in hopeful(self.state, unit)[: max(4, TRIED // max(1, len(self.absent)))]:
                 if unit in self.absent:
                     self._eject(unit, site)
         for _ in range(rounds):
@@ -179,12 +181,15 @@ class Search:
         return False
 
     def _recreate(self, first: list[int], out: list[int]) -> tuple[list[int], float]:
+        """Put units back: in the order of their regret, of their size, or in any."""
         absent, total = insert(self.state, first) if first else ([], 0.0)
-        if len(out) <= 4 or self.random.random() < 0.3:
-            more, cost = insert(self.state, out)
+        how = self.random.random()
+        if how < REGRET:
+            more, cost = by_regret(self.state, out)
             return absent + more, total + cost
-        order = list(out)
-        self.random.shuffle(order)
+        order = self._by_size(out)
+        if how < REGRET + SHUFFLE:
+            self.random.shuffle(order)
         for unit in order:
             placed = place_best(self.state, unit)
             if placed is None:
@@ -192,6 +197,9 @@ class Search:
             else:
                 total += placed
         return absent, total
+
+    def _by_size(self, units: list[int]) -> list[int]:
+        return sorted(units, key=lambda unit: (-self.state.share[unit], unit))
 
     def restore(self) -> None:
         """Go back to the best that was seen."""

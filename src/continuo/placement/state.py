@@ -29,6 +29,9 @@ class State:
             [(resource, wanted, bool(compiled.steep[resource].any())) for resource, wanted in enumerate(unit.room) if wanted]
             for unit in self.units
         ]  # fmt: skip
+        means = [mean or 1.0 for mean in compiled.stick.room]
+        self.share = [sum(w / mean for w, mean in zip(unit.room, means, strict=True)) for unit in self.units]
+        """How large each unit is, in average parts."""
         self._strict = bool(compiled.apart or compiled.spreads or compiled.purses or self.used is not None)
 
     def row(self, number: int) -> Floats:
