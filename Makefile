@@ -32,7 +32,7 @@ testbed: $(STAMP)
 	@$(BIN)/continuo testbed build $(PARTS) $(addprefix --without ,$(WITHOUT))
 
 # The same tests against real engines: all that this machine can run, and a sentence for what it cannot. `SUITES=servers`
-# runs some of servers, beds, skew, cluster-api, liqo, broker, edge, sensors, boards, identity and crossplane.
+# runs some of servers, beds, skew, cluster-api, liqo, broker, edge, sensors, boards, identity, kafka and crossplane.
 test-real: testbed
 	@cd tests && $(abspath $(BIN))/python -m real $(SUITES)
 

@@ -102,7 +102,7 @@ class Control:
             log.info("%s %s/%s, as a command asked", verb, about.namespace, about.orchestration)
             return
         wanted = _VERDICTS[verb]
-        decision = await self._management.get(DECISION, about.decision, about.namespace)
+        decision = await self._decision(about)
         said = (decision.get("spec") or {}).get("verdict")
         if said is not None and said != wanted:
             raise Refused(f"Decision {about.namespace}/{about.decision} is {said} already, and stays so")
@@ -110,6 +110,13 @@ class Control:
             DECISION, about.decision, about.namespace, {"verdict": str(wanted)}, decision["metadata"]["resourceVersion"]
         )
         log.info("%s %s/%s, as a command asked", verb, about.namespace, about.decision)
+
+    async def _decision(self, about: AboutDecision) -> Object:
+        """By a list of one, as the operator's rights allow."""
+        found = await self._management.list(DECISION, about.namespace, fields=f"metadata.name={about.decision}")
+        if not found.items:
+            raise Refused(f"there is no Decision {about.namespace}/{about.decision}")
+        return found.items[0]
 
     async def _patch(self, kind: Kind, name: str, namespace: str, spec: Object, version: str | None = None) -> None:
         patch: Object = {"spec": spec}
