@@ -96,6 +96,7 @@ def test_plan_apply_plan_status_and_a_restart(machine: Machine) -> None:
     assert again.code == 1 and "already runs" in again.sentence and "continuo down" in again.sentence
     waited = machine.run("apply", "-f", file, "--wait", "--timeout", "60")
     assert waited.code == 0, waited.err
+    _events(machine)
     _kubectl_with(machine.folder, old.out)
 
 
@@ -110,6 +111,26 @@ def _statuses(machine: Machine) -> None:
     assert json.loads(machine.run("status", "o", "-o", "json").out)["status"]["phase"] == "Ready"
     assert yaml.safe_load(machine.run("status", "-o", "yaml").out)["items"][0]["metadata"]["name"] == "o"
     assert machine.run("status", "-o", "name").out == "lowlevelorchestration.charity-project.eu/o\n"
+
+
+def _events(machine: Machine) -> None:
+    """In all forms; what is asked for and nothing else."""
+    table = machine.run("events", "o", "--type", "app.*").out.splitlines()
+    assert table[0].split() == ["TIME", "ORCHESTRATION", "SUBJECT", "EVENT", "DETAIL"]
+    assert [line.split()[1:4] for line in (table[1], table[-1])] == [
+        ["o", "app/shop", "app.deploy.started"], ["o", "app/shop", "app.deploy.succeeded"],
+    ]  # fmt: skip
+    found = json.loads(machine.run("events", "--subject", "cluster/green", "--type", "*.succeeded", "-o", "json").out)
+    assert [event["type"] for event in found] == ["dev.continuo.cluster.create.succeeded.v1"]
+    assert machine.run("events", "-o", "name", "--type", "cluster.create.succeeded").out == f"{found[0]['id']}\n"
+    assert machine.run("events", "--since", "2999-01-01T00:00:00Z").err == "no events\n"
+    assert machine.run("events", "other").err == "no events\n"
+    wide = machine.run("events", "-A", "-o", "wide", "--type", "app.deploy").out.splitlines()
+    assert wide[0].split()[-4:] == ["ID", "ATTEMPT", "OWNER", "SECONDS"] and "   ann" in wide[1]
+    wrong = machine.run("events", "--since", "nope")
+    assert wrong.code == 2 and "neither a time" in wrong.sentence
+    wrong = machine.run("events", "--server", "ftp://x", "--token-file", "x")
+    assert wrong.code == 2 and "must be a URL" in wrong.sentence
 
 
 def _kubectl_with(folder: Path, kubeconfig: str) -> None:

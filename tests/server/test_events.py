@@ -7,12 +7,16 @@ import contextlib
 import datetime
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from server_bench import Bench, Client
 
+from continuo.cli.events import Wish
+from continuo.cli.events_server import Server, from_server
+from continuo.cli.failures import BadInput, Failed
 from continuo.events.ledger import Work, advance
 from continuo.events.outbox import put, read, written
 from continuo.resources.meta import Object
@@ -219,3 +223,36 @@ async def test_one_that_goes_before_its_tasks_ended_leaves_a_gap(bench: Bench) -
     await bench.parts.events.log.wait(1, 10)
     found = await items(bench.ann)
     assert found[1]["type"] == "dev.continuo.events.gap.v1" and "it is gone" in found[1]["data"]["message"]
+
+
+async def test_the_command_line_reads_pages_and_goes_on_after_a_break(bench: Bench, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("ann-token\n", encoding="utf-8")
+    server = Server.named(bench.client.base, token, None)
+    await happen(bench, ANN, BOB)
+    await happen(bench)
+    paged = [event async for event in from_server(server, Wish((), ("app.*",), (), "1h", False))]
+    assert short(paged) == ["app/shop started", "app/shop succeeded"]
+    followed = from_server(server, Wish(("main",), (), (), None, True))
+    assert short([await anext(followed), await anext(followed)]) == ["app/shop started", "app/shop succeeded"]
+    bench.parts.events.closed = True  # every stream ends now
+    bench.parts.events.log.wake()
+    coming = asyncio.ensure_future(anext(followed))
+    await happen(bench, ANN)
+    bench.parts.events.closed = False
+    async with asyncio.timeout(20):
+        assert short([await coming]) == ["app/shop started"]
+    await followed.aclose()
+
+
+async def test_the_command_line_says_what_the_server_refuses(bench: Bench, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("wrong", encoding="utf-8")
+    asked = from_server(Server.named(bench.client.base, token, None), Wish((), (), (), None, False))
+    with pytest.raises(Failed, match="the bearer token is not valid here"):
+        await anext(asked)
+    token.write_text("ann-token", encoding="utf-8")
+    for follow in (False, True):
+        wish = Wish((), (), (), "nope", follow)
+        with pytest.raises(BadInput, match="neither a time"):
+            await anext(from_server(Server.named(bench.client.base, token, None), wish))
