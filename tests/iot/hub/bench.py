@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import socket
 from collections import Counter
@@ -99,6 +100,8 @@ class Boards:
             raise answer
         if callable(answer):
             answer = answer(*arguments)
+        if inspect.isawaitable(answer):
+            answer = await answer
         if isinstance(answer, asyncio.Event):
             await answer.wait()
             raise CallFailed("it went away during the call")

@@ -440,6 +440,49 @@ async def test_a_stream_ends_with_its_token(storage: str) -> None:
             assert await stream.content.read() == b""
 
 
+async def test_a_log_that_is_followed_ends_with_its_token(storage: str) -> None:
+    async with hub(storage) as bench:
+        lab = await bench.client()
+        _, agent = await bench.online(lab, "one")
+        await lab.ask("POST", "/v1/boards/one/workloads", {"name": "job", "command": ["serve"]})
+        token, secret = await bench.core.registry.add_token(PROJECT, "user_iot")
+        told = iter(["hi\n", "", "secret\n"])
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def follow(_uuid: str, since: int | None, _tail: int | None = None) -> Message:
+            if since is not None:
+                asked.set()
+                await go_on.wait()
+            return Message({"text": next(told), "next": 1, "over": False}, Outcome.SUCCESS)
+
+        agent.answers["WorkloadFollow"] = follow
+        path = f"{bench.url}/v1/boards/one/workloads/job/logs?follow=true"
+        async with bench.http.get(path, headers={"X-Auth-Token": secret}) as stream:
+            assert await stream.content.readuntil(b"\n") == b"hi\n"
+            await asked.wait()
+            await bench.core.registry.remove_token(token.id)
+            go_on.set()
+            end = await stream.content.read()
+        assert b"---" in end and b"secret" not in end
+        assert next(told) == "secret\n", "the board is not asked for more"
+
+
+async def test_the_oldest_answers_go_where_they_are_too_long_together(storage: str) -> None:
+    async with hub(storage, keep_results=1000) as bench:
+        lab = await bench.client()
+        _, agent = await bench.online(lab, "one")
+        await lab.made("plugins", name="p", code=CODE, callable=True)
+        await lab.ask("PUT", "/v1/boards/one/plugins", {"plugin": "p"})
+        for number in range(4):
+            agent.answers["PluginCall"] = Message(str(number) * 400, Outcome.SUCCESS)
+            assert (await lab.ask("POST", "/v1/boards/one/plugins/p", {"action": "PluginCall"})).status == 200
+        await bench.hub.requests.sweep()
+        kept = (await lab.get("/v1/requests")).json["requests"]
+        calls = [each["uuid"] for each in kept if each["action"] == "PluginCall"]
+        results = [(await lab.get(f"/v1/requests/{each}/results")).json["results"] for each in calls]
+        assert [result["message"][0] for (result,) in results] == ["2", "3"]
+
+
 async def test_what_is_asked_is_counted_by_its_route(storage: str) -> None:
     async with hub(storage) as bench:
         lab = await bench.client()

@@ -102,14 +102,18 @@ class Table(Generic[R]):
 class Change:
     """Records to write and to drop, and what is told of it: one transaction."""
 
-    put: list[Record] = field(default_factory=list)
+    put: dict[tuple[type[Record], str], Record] = field(default_factory=dict)
+    """Each record once, as it was added last."""
     drop: list[Record] = field(default_factory=list)
     tell: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     """Project, event, data."""
 
     def add(self, *records: Record) -> Change:
         """Write these too."""
-        self.put.extend(records)
+        for record in records:
+            place = type(record), record.uuid
+            self.put.pop(place, None)
+            self.put[place] = record
         return self
 
     def remove(self, *records: Record) -> Change:
@@ -170,7 +174,7 @@ class Records:
         if self._reading is not None or self._database.taken_over.is_set():
             raise StorageFailed(self.trouble or "another hub has taken the storage over")
         put = []
-        for record in change.put:
+        for record in change.put.values():
             table = self._tables[type(record)]
             serial = table.serial(record.uuid)
             if serial is None:

@@ -149,12 +149,10 @@ class Requests:
             self._end_part(change, request.main)
 
     def _end_part(self, change: Change, main: str) -> None:
-        pending = [each for each in change.put if isinstance(each, Request) and each.uuid == main]
-        found = pending[-1] if pending else self.get(main)
-        if found is None or found.done:
+        found = change.put.get((Request, main)) or self.get(main)
+        if not isinstance(found, Request) or found.done:
             return
         left = found.pending - 1
-        change.put = [each for each in change.put if each not in pending]
         change.add(self._registry.stamped(found, pending=left, done=left == 0))
         if left == 0:
             change.event(found.project, "request.done", request=main, action=found.action)
@@ -231,8 +229,9 @@ class Requests:
         registry = self._registry
         table = registry.table(Request)
         surplus = len(table) - registry.setting.keep_requests
+        excess = sum(len(each.message) for each in registry.table(Result).all()) - registry.setting.keep_results
         for request in table.by("done", True):
-            if surplus <= 0:
+            if surplus <= 0 and excess <= 0:
                 break
             parent = None if request.main is None else table.get(request.main)
             if parent is not None:
@@ -240,7 +239,9 @@ class Requests:
             whole = [*table.by("main", request.uuid), request]
             surplus -= len(whole)
             for each in whole:
-                change.remove(*registry.table(Result).by("request", each.uuid), each)
+                results = registry.table(Result).by("request", each.uuid)
+                excess -= sum(len(result.message) for result in results)
+                change.remove(*results, each)
         for answered in registry.table(Answered).all():
             if registry.clock() - answered.at > _DAY:
                 change.remove(answered)

@@ -34,3 +34,6 @@ class Setting:
     forget: float = 900.0
     """Seconds after which a request whose board says nothing is ended."""
     keep_requests: int = 20_000
+    """How many requests are kept once they are done; the oldest go first."""
+    keep_results: int = 64 << 20
+    """How many characters of results all that are kept may have together."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from continuo.iot.hub.actions import Actions
@@ -199,8 +199,11 @@ class Workloads:
         said = await self._ask(workload, "WorkloadLogs", workload.uuid, tail)
         return said if isinstance(said, str) else ""
 
-    async def follow(self, workload: Workload, tail: int) -> AsyncIterator[str]:
-        """Its last lines and what it writes, until it ends, its board goes, or the reader does. Raises Refused at once."""
+    async def follow(self, workload: Workload, tail: int) -> AsyncGenerator[str]:
+        """Its last lines and what it writes, until it ends, its board goes, or the reader does. Raises Refused at once.
+
+        Where nothing is written for a while, an empty text says so.
+        """
         board = workload.board or ""
         if self._followed[board] >= _FOLLOWERS:
             raise Refused(
@@ -209,12 +212,12 @@ class Workloads:
         first = await self._ask(workload, "WorkloadFollow", workload.uuid, None, tail)
         return self._following(workload, board, first)
 
-    async def _following(self, workload: Workload, board: str, said: Any) -> AsyncIterator[str]:
+    async def _following(self, workload: Workload, board: str, said: Any) -> AsyncGenerator[str]:
         self._followed[board] += 1
         try:
             while isinstance(said, dict):
-                if text := said.get("text"):
-                    yield str(text)
+                text = said.get("text") or ""
+                yield str(text)
                 if said.get("over") and not text:
                     return
                 said = await self._ask(workload, "WorkloadFollow", workload.uuid, said.get("next"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
@@ -97,11 +98,14 @@ def _looking(router: APIRouter, face: Face) -> None:
     @router.get("/{workload}/logs", openapi_extra={"parameters": _LOGS}, response_class=PlainTextResponse)
     async def logs(where: str, workload: str, request: Request) -> Response:
         """What it wrote last; with `follow` also what it writes from now on."""
-        found = face.workload(face.board(face.who(request), where), workload)
+
+        def found() -> Workload:
+            return face.workload(face.board(face.who(request), where), workload)
+
         tail = _number(request.query_params.get("tail", "100"))
         if request.query_params.get("follow", "").lower() not in ("1", "true"):
-            return PlainTextResponse(await hub.workloads.logs(found, tail))
-        return StreamingResponse(_lines(await hub.workloads.follow(found, tail)), media_type="text/plain")
+            return PlainTextResponse(await hub.workloads.logs(found(), tail))
+        return StreamingResponse(_lines(await hub.workloads.follow(found(), tail), found), media_type="text/plain")
 
     @router.get("/{workload}/results")
     async def results(where: str, workload: str, request: Request) -> Response:
@@ -110,12 +114,16 @@ def _looking(router: APIRouter, face: Face) -> None:
         return answer(await hub.workloads.results(found))
 
 
-async def _lines(said: AsyncIterator[str]) -> AsyncIterator[bytes]:
-    try:
-        async for text in said:
-            yield text.encode("utf-8", "replace")
-    except Refused as error:
-        yield f"\n--- {error}\n".encode()
+async def _lines(said: AsyncGenerator[str], allowed: Callable[[], object]) -> AsyncIterator[bytes]:
+    """It ends with the token, and with the right: each time something is told, or would be, they are looked at again."""
+    async with aclosing(said):
+        try:
+            async for text in said:
+                allowed()
+                if text:
+                    yield text.encode("utf-8", "replace")
+        except Refused as error:
+            yield f"\n--- {error}\n".encode()
 
 
 def _defaults(said: dict[str, object]) -> dict[str, object]:
