@@ -19,11 +19,6 @@ from msgspec import Struct
 CONTENT_TYPE = "application/cloudevents+json"
 JSON = "application/json"
 SPEC_VERSION = "1.0"
-EXTENSIONS = (
-    "partitionkey", "taskid", "sequence", "correlationid", "causationid", "tenant", "traceparent",
-)  # fmt: skip
-"""The extensions that have a field; others are in `more`."""
-
 LARGEST_ATTRIBUTE, MOST_ATTRIBUTES = 4096, 64
 """Characters of one attribute, and how many there may be in all: what comes in is bounded."""
 
