@@ -69,10 +69,11 @@ def _show(obj: Object) -> None:
 
     spec, status = decode_decision(obj), obj.get("status") or {}
     effect = ", ".join(f"{key} {value}" for key, value in sorted((status.get("effect") or {}).items()))
+    void = spec.expires if "finishedAt" not in status else None
     told = {
         "decision": obj["metadata"]["name"], "about": spec.orchestration, "source": spec.source,
         "decided": _made_at(obj)[0], "stage": status.get("stage", "Received"), "message": status.get("message"),
-        "what": summary(spec.actions), "why": spec.reason, "void from": spec.expires, "effect": effect,
+        "what": summary(spec.actions), "why": spec.reason, "void from": void, "effect": effect,
     }  # fmt: skip
     for key, value in told.items():
         if value:

@@ -33,7 +33,7 @@ from continuo.orchestrator.loops.policies import look
 from continuo.orchestrator.loops.verifying import effect, unfinished
 from continuo.orchestrator.loops.views import cluster_views, component_views, lost_since
 from continuo.orchestrator.observe import Snapshot, Waiting
-from continuo.orchestrator.placing.choose import BEFORE, Choice, choose, placer, places_anything
+from continuo.orchestrator.placing.choose import BEFORE, Choice, choose, placer, places_anything, weighed
 from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
@@ -229,7 +229,7 @@ class Loops:
             stood = standing(policy, decisions, frozenset(kept.forgiven))
             output = self._output(replace(given, policy=policy, figure=figures.get(policy.name)), stood, kept)
             ruling = rule(policy, output, stood, claimed, now, paused=snapshot.declared.paused)
-            last = await self._done(snapshot, policy, output, ruling, stood.asked, now) or stood.last
+            last = await self._done(snapshot, assessment, policy, output, ruling, stood.asked, now) or stood.last
             if ruling.stage is LoopStage.ACT and ruling.actions:
                 return True, (), None
             if ruling.ask and last is not None:
@@ -252,8 +252,8 @@ class Loops:
         return output
 
     async def _done(
-        self, snapshot: Snapshot, policy: Policy, output: LoopOutput, ruling: Ruling, asked: Made | None,
-        now: datetime.datetime,
+        self, snapshot: Snapshot, assessment: Assessment, policy: Policy, output: LoopOutput, ruling: Ruling,
+        asked: Made | None, now: datetime.datetime,
     ) -> Made | None:  # fmt: skip
         """Do what was ruled: ask, act, or close what was asked. The decision that was made."""
         if ruling.drop and asked is not None:
@@ -261,11 +261,15 @@ class Loops:
         if not ruling.actions:
             return None
         approval = policy.approval is Approval.REQUIRED
+        moves = {
+            a.component: a.cluster for a in ruling.actions if subject(a)[0] == "place" and a.component and a.cluster
+        }
+        why = weighed(snapshot, assessment, moves) if moves else {}
         within = datetime.timedelta(seconds=policy.approval_within)
         spec = DecisionSpec(
             orchestration=snapshot.key[1], source=f"policy/{policy.name}", reason=output.reason[:1024] or policy.name,
             approval=approval, expires=(now + within).strftime("%Y-%m-%dT%H:%M:%SZ") if approval else None,
-            actions=ruling.actions, explanation={"observation": output.observation, **output.explanation},
+            actions=ruling.actions, explanation={"observation": output.observation, **output.explanation, **why},
         )  # fmt: skip
         decision = await self.desk.record(snapshot.object, spec, now, approval=approval)
         if not approval and decision.stage in OPEN:

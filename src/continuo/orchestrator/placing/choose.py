@@ -249,12 +249,12 @@ def decision_of(
     told = ", ".join(
         f"{path_of(part)} {'to' if current[part] else 'on'} {site}" for part, site in sorted(moves.items())
     )
-    weighed = explained(problem, answer, moves)
+    why_there = explained(problem, answer, moves)
     if len(moves) == 1:
-        told += f": {next(iter(weighed.values()))['summary']}"
+        told += f": {next(iter(why_there.values()))['summary']}"
     return DecisionSpec(
         orchestration=snapshot.key[1], source="placement", reason=f"{_cut(told, 800)}{why}", actions=actions,
-        explanation=weighed, replay=packed(problem),
+        explanation=why_there, replay=packed(problem),
     )  # fmt: skip
 
 
@@ -277,6 +277,14 @@ def explained(problem: Problem, answer: Answer, parts: Iterable[str]) -> dict[st
     from continuo.placement.explain import explain
 
     return {path_of(part): to_builtins(explain(problem, answer, part)) for part in sorted(parts)[:EXPLAINED]}
+
+
+def weighed(snapshot: Snapshot, assessment: Assessment, moves: Mapping[str, str]) -> dict[str, Any]:
+    """What there was to weigh for components that somebody else moves to the clusters of `moves`."""
+    problem = whole_problem(snapshot, assessment, moves)
+    places = {part.id: part.current for part in problem.parts if part.current is not None}
+    places |= {part_id(snapshot.key, path): cluster for path, cluster in moves.items()}
+    return explained(problem, Answer(places=places), [part_id(snapshot.key, path) for path in moves])
 
 
 def packed(problem: Problem) -> str | None:

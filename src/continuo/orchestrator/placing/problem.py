@@ -15,15 +15,16 @@ from msgspec.structs import replace
 from continuo.orchestrator import naming
 from continuo.orchestrator.capacity import NOTHING, amounts
 from continuo.orchestrator.effective import default_place
-from continuo.orchestrator.loops.model import Amounts
+from continuo.orchestrator.loops.model import Amounts, Capacity
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
 from continuo.placement.model import Budget, Part, Path, Problem, Room, Site, Talk
 from continuo.resources.loop import AdjustmentSpec
-from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec, PlacementSpec, Spec
+from continuo.resources.orchestration import AppSpec, ClusterPhase, ClusterSpec, ComponentSpec, PlacementSpec, Spec
 from continuo.resources.orchestration_places import ComponentPlacement, Domain, Geolocation
 
 if TYPE_CHECKING:
     from continuo.orchestrator.assess import Assessment
+    from continuo.orchestrator.states import ClusterState
 
 _UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "µs": 0.001}
 
@@ -182,16 +183,26 @@ def _ground(snapshot: Snapshot, spec: ClusterSpec, seen: ClusterSeen | None, ass
     if seen is None or state is None:
         return Ground(reason="it does not exist yet")
     capacity = seen.workload.capacity
+    if capacity is None:
+        lost = seen.workload.reach is Reach.LOST
+        return Ground(reason="it does not answer" if lost else _how(state))
+    free = capacity.allocatable - capacity.requested + seen.workload.ours(snapshot.key)
+    return Ground(capacity.allocatable, free, _closed(seen, state, capacity))
+
+
+def _how(state: ClusterState) -> str:
+    return f"it is {state.phase}" + (f" ({state.message})" if state.message else "")
+
+
+def _closed(seen: ClusterSeen, state: ClusterState, capacity: Capacity) -> str:
+    """Why a cluster whose nodes are known takes nothing now; empty where it does."""
     if seen.workload.reach is Reach.LOST:
-        return Ground(reason="it does not answer")
-    if capacity is None or not state.usable:
-        return Ground(reason=f"it is {state.phase}" + (f" ({state.message})" if state.message else ""))
-    ours = seen.workload.ours(snapshot.key)
-    ground = Ground(capacity.allocatable, capacity.allocatable - capacity.requested + ours)
+        return "it does not answer"
+    if not state.usable:
+        return _how(state)
     if capacity.cordoned:
-        return Ground(ground.size, ground.free, "all of its nodes are cordoned")
+        return "all of its nodes are cordoned"
     if not capacity.usable_nodes:
-        return Ground(ground.size, ground.free, "none of its nodes is ready and takes pods")
-    if str(state.phase) == "InstallingPackages":
-        return Ground(ground.size, ground.free, f"its packages are being installed ({state.message})")
-    return ground
+        return "none of its nodes is ready and takes pods"
+    installing = state.phase is ClusterPhase.INSTALLING_PACKAGES
+    return f"its packages are being installed ({state.message})" if installing else ""
