@@ -127,7 +127,7 @@ def operator_rules() -> list[Object]:
     rules += [rule(group, "create", "delete", "list", "patch", "watch") for group in by_group(written)]
     rules += [rule(group, *FOLLOW) for group in by_group([*read, kinds.CUSTOM_RESOURCE_DEFINITION])]
     rules += [rule([kinds.CONTROLLER_REVISION], "create", "delete", "patch")]
-    rules += [rule([ADJUSTMENT], "create", "update"), rule([DECISION], "create", "delete", "get")]
+    rules += [rule([ADJUSTMENT], "create", "update"), rule([DECISION], "create", "delete", "get", "patch")]
     rules += [part_rule("status", [DECISION], "patch")]
     return [*rules, rule([kinds.EVENT], "create", "patch")]
 
