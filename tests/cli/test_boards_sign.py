@@ -17,10 +17,10 @@ from continuo.iot.signing import Signature, load_key, public_hex, verify
 GROUP = "iot.continuo.dev/v1alpha1"
 
 
-def _signed(tmp_path: Path, text: str, name: str = "all.yaml") -> Result:
+def _signed(tmp_path: Path, text: str, name: str = "all.yaml", *options: str) -> Result:
     file = tmp_path / name
     file.write_text(text)
-    return CliRunner().invoke(sign, [str(file), "--key", str(tmp_path / "key.pem"), "--name", "ops"])
+    return CliRunner().invoke(sign, [str(file), "--key", str(tmp_path / "key.pem"), "--name", "ops", *options])
 
 
 def _keys(tmp_path: Path) -> dict[str, str]:
@@ -75,6 +75,21 @@ def test_a_modules_signature_is_printed(tmp_path: Path) -> None:
     done = _signed(tmp_path, "print(2)\n", "plugin.py")
     assert done.exit_code == 0, done.output
     verify(_keys(tmp_path), Signature.read(yaml.safe_load(done.stdout)["signature"]), "print(2)\n")
+
+
+def test_what_is_granted_is_signed_with_the_code(tmp_path: Path) -> None:
+    grants = {"network": True, "memory": "64Mi", "time": 60}
+    done = _signed(tmp_path, "print(2)\n", "plugin.py", "--grant=network", "--grant=memory=64Mi", "--grant=time=60")
+    assert done.exit_code == 0, done.output
+    verify(_keys(tmp_path), Signature.read(yaml.safe_load(done.stdout)["signature"]), "print(2)\n", grants)
+    made = yaml.safe_load(_signed(tmp_path, yaml.safe_dump(_object("Plugin", code="print(2)\n", grants=grants))).stdout)
+    signature = Signature.read(made["spec"]["forProvider"]["signature"])
+    verify(_keys(tmp_path), signature, "print(2)\n", grants)
+    for wrong in ("disk=1", "memory", "network=yes", ""):
+        refused = _signed(tmp_path, "print(2)\n", "plugin.py", f"--grant={wrong}")
+        assert refused.exit_code == 2 and f"--grant {wrong}: it is network, or one of" in refused.stderr
+    refused = _signed(tmp_path, yaml.safe_dump(_object("Plugin", code="print(2)\n")), "all.yaml", "--grant=network")
+    assert refused.exit_code == 2 and "--grant is for modules" in refused.stderr
 
 
 @pytest.mark.parametrize(

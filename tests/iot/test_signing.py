@@ -36,23 +36,36 @@ def test_what_was_signed_verifies_and_travels() -> None:
 
 
 def test_a_signature_is_of_the_codes_hash_under_its_own_prefix() -> None:
-    signed = b"continuo-plugin-v1\0" + bytes.fromhex(code_hash(CODE))
+    text = f'{{"code":"{code_hash(CODE)}","grants":{{}}}}'
+    signed = b"continuo-plugin-v1\0" + hashlib.sha256(text.encode()).digest()
     KEY.public_key().verify(bytes.fromhex(GOOD.value), signed)
+
+
+def test_what_a_plugin_is_granted_is_signed_with_it() -> None:
+    grants = {"network": True, "memory": "64Mi"}
+    signature = sign(KEY, "ops", CODE, grants)
+    verify(KEYS, signature, CODE, {**grants, "cpu": None})
+    for other in (None, {}, {"memory": "64Mi"}, {**grants, "memory": "1Gi"}, {**grants, "time": 60}):
+        with pytest.raises(BadSignature, match="not of this code and what it is granted"):
+            verify(KEYS, signature, CODE, other)
+    verify(KEYS, GOOD, CODE, {"network": False, "memory": None})
+    with pytest.raises(BadSignature, match="not of this code and what it is granted"):
+        verify(KEYS, GOOD, CODE, {"network": True})
 
 
 @pytest.mark.parametrize(
     ("keys", "signature", "code", "sentence"),
     [
         (KEYS, None, CODE, "not signed"),
-        (KEYS, GOOD, CODE + " ", "is not of this code"),
-        (KEYS, GOOD, "", "is not of this code"),
+        (KEYS, GOOD, CODE + " ", "is not of this code and"),
+        (KEYS, GOOD, "", "is not of this code and"),
         ({}, GOOD, CODE, "which the policy does not name (it names none)"),
         ({"dev": public_hex(KEY)}, GOOD, CODE, "(it names dev)"),
-        ({"ops": public_hex(OTHER)}, GOOD, CODE, "is not of this code"),
+        ({"ops": public_hex(OTHER)}, GOOD, CODE, "is not of this code and"),
         ({"ops": "zz"}, GOOD, CODE, "64 hexadecimal digits"),
-        (KEYS, Signature("ops", "zz"), CODE, "is not of this code"),
-        (KEYS, Signature("ops", ""), CODE, "is not of this code"),
-        (KEYS, Signature("ops", sign(OTHER, "ops", CODE).value), CODE, "is not of this code"),
+        (KEYS, Signature("ops", "zz"), CODE, "is not of this code and"),
+        (KEYS, Signature("ops", ""), CODE, "is not of this code and"),
+        (KEYS, Signature("ops", sign(OTHER, "ops", CODE).value), CODE, "is not of this code and"),
     ],
 )
 def test_anything_else_is_refused(keys: dict[str, str], signature: Signature | None, code: str, sentence: str) -> None:
@@ -90,6 +103,7 @@ WORKLOAD = {
     "command": ["sh", "-c", "echo grüße"],
     "env": {"A": "1", "PASSWORD": "x"},
     "files": {"f": "y"},
+    "resources": {"memory": "64Mi"},
 }
 SIGNED = sign_workload(KEY, "ops", WORKLOAD, ["PASSWORD"])
 
@@ -97,8 +111,8 @@ SIGNED = sign_workload(KEY, "ops", WORKLOAD, ["PASSWORD"])
 def test_what_a_workload_runs_is_signed_as_canonical_json() -> None:
     verify_workload(KEYS, Signature.read(SIGNED.wire()), WORKLOAD)
     text = (
-        '{"command":["sh","-c","echo grüße"],"env":{"A":"1"},"files":{"f":"y"},"image":"","openEnv":["PASSWORD"],'
-        '"runtime":"process"}'
+        '{"command":["sh","-c","echo grüße"],"env":{"A":"1"},"files":{"f":"y"},"grants":{},"image":"","openEnv":["PASSWORD"],'
+        '"resources":{"memory":"64Mi"},"runtime":"process"}'
     )
     signed = b"continuo-workload-v1\0" + hashlib.sha256(text.encode()).digest()
     KEY.public_key().verify(bytes.fromhex(SIGNED.value), signed)
@@ -109,7 +123,7 @@ def test_what_a_workload_runs_is_signed_as_canonical_json() -> None:
     [
         {"env": {"A": "1", "PASSWORD": "another"}},
         {"env": {"A": "1"}},
-        {"restart": "Never", "job": True, "replicas": 3, "name": "n", "resources": {"cpu": 1}, "extra": {}},
+        {"restart": "Never", "job": True, "replicas": 3, "name": "n", "extra": {"grants": {"network": False}}},
         {"image": None},
         {"image": "not run by a process"},
     ],
@@ -129,6 +143,9 @@ def test_what_is_not_what_runs_may_be_another(same: dict[str, object]) -> None:
         {"env": {}},
         {"files": {"f": "z"}},
         {"files": {"g": "y"}},
+        {"resources": {"memory": "64Mi", "cpu": 1}},
+        {"resources": {}},
+        {"extra": {"grants": {"network": True}}},
     ],
 )
 def test_what_runs_may_not(other: dict[str, object]) -> None:

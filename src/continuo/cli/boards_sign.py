@@ -18,16 +18,18 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--key", "key_file", type=click.Path(path_type=Path, dir_okay=False), required=True,
               help="The private key (Ed25519, PEM); made where there is none.")  # fmt: skip
 @click.option("--name", required=True, help="What the hub's policy calls the key.")
-def sign(file: Path, key_file: Path, name: str) -> None:
+@click.option("--grant", "granted", multiple=True, metavar="NAME[=VALUE]",
+              help="What the module is granted, as its Plugin will say it: network, memory=64Mi, time=60.")  # fmt: skip
+def sign(file: Path, key_file: Path, name: str, granted: tuple[str, ...]) -> None:
     """Sign FILE: a Python module, or a manifest with Plugins, Workloads or ContinuumSlices.
 
     Of a module the signature is printed, for spec.forProvider.signature; a manifest is printed with the inline code of its
-    Plugins and what its Workloads run signed, those of slices too. Values that come from Secrets or from the slice are left
-    open, by name. The public half of the key goes to the hub: `continuo hub keys add`.
+    Plugins and what its Workloads run signed, each with what it is granted, those of slices too. Values that come from
+    Secrets or from the slice are left open, by name. The public half of the key goes to the hub: `continuo hub keys add`.
     """
     from continuo.iot.signing import BadKey, key_at, public_hex
 
-    new = not key_file.exists()
+    grants, new = _grants(granted), not key_file.exists()
     try:
         key = key_at(key_file)
         text = file.read_text(encoding="utf-8")
@@ -37,13 +39,28 @@ def sign(file: Path, key_file: Path, name: str) -> None:
         click.echo(f"made a key: {key_file}; its public half is {public_hex(key)}", err=True)
         click.echo(f"tell the hub: continuo hub keys add {name} {public_hex(key)}", err=True)
     if file.suffix in (".yaml", ".yml", ".json"):
+        if grants:
+            raise BadInput("--grant is for modules: in a manifest each Plugin says its own grants")
         click.echo(_manifest(file, text, key, name), nl=False)
         return
     import yaml
 
     from continuo.iot.signing import sign as signed
 
-    click.echo(yaml.safe_dump({"signature": signed(key, name, text).wire()}, sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump({"signature": signed(key, name, text, grants).wire()}, sort_keys=False), nl=False)
+
+
+def _grants(said: tuple[str, ...]) -> dict[str, Any]:
+    """From the options: a number of seconds is one, everything else stays as it is spelled."""
+    from continuo.iot.signing import GRANTS
+
+    found: dict[str, Any] = {}
+    for each in said:
+        name, _, value = each.partition("=")
+        if name not in GRANTS or (name == "network") is bool(value):
+            raise BadInput(f"--grant {each}: it is network, or one of {', '.join(GRANTS[1:])} with =VALUE")
+        found[name] = True if name == "network" else int(value) if value.isdecimal() else value
+    return found
 
 
 def _manifest(file: Path, text: str, key: Any, name: str) -> str:
@@ -91,7 +108,7 @@ def _plugin(said: dict[str, Any], called: str, key: Any, name: str) -> dict[str,
         raise BadInput(
             f"{called} has its code elsewhere: sign that file, and put the signature into its parameters as signature"
         )
-    return signed(key, name, said["code"]).wire()
+    return signed(key, name, said["code"], said.get("grants")).wire()
 
 
 def _workload(said: dict[str, Any], called: str, key: Any, name: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Signatures of what boards run: a board runs what somebody signed whom the hub's policy names.
 
-What is signed is what the code is, not where it came from: Ed25519 over a fixed prefix and a SHA-256. Of a plugin that is the
-hash of its text; of a workload, of the canonical JSON of what runs. The prefixes differ, so neither can stand for the other.
+What is signed is what the code is and may use, not where it came from: Ed25519 over a fixed prefix and the SHA-256 of
+canonical JSON: of a plugin, the hash of its text and its grants; of a workload, what runs, its resources and grants. The
+prefixes differ, so neither can stand for the other.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 PREFIX = b"continuo-plugin-v1\0"
 WORKLOAD_PREFIX = b"continuo-workload-v1\0"
-RUNS = ("runtime", "command", "image", "env", "files")
-"""What of a workload is signed: what runs, and not how much of the board it gets, how often, or where."""
+RUNS = ("runtime", "command", "image", "env", "files", "resources")
+"""What of a workload is signed, besides `extra.grants`: what runs and what it gets, not how often, or where."""
+GRANTS = ("network", "memory", "cpu", "time", "files")
+"""What may be granted to a plugin; a workload has the first alone."""
 
 
 class BadSignature(ValueError):
@@ -69,47 +72,61 @@ def code_hash(code: str) -> str:
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def signed_part(code: str) -> bytes:
-    """What is signed for this code."""
-    return PREFIX + bytes.fromhex(code_hash(code))
+def signed_part(code: str, grants: Mapping[str, Any] | None = None) -> bytes:
+    """What is signed for this code with these grants."""
+    return PREFIX + _digest({"code": code_hash(code), "grants": _said(grants, GRANTS)})
 
 
-def sign(key: Ed25519PrivateKey, name: str, code: str) -> Signature:
-    """Sign code as the holder of the key that policies call `name`."""
-    return Signature(name, key.sign(signed_part(code)).hex())
+def sign(key: Ed25519PrivateKey, name: str, code: str, grants: Mapping[str, Any] | None = None) -> Signature:
+    """Sign code, and what it may use, as the holder of the key that policies call `name`."""
+    return Signature(name, key.sign(signed_part(code, grants)).hex())
 
 
-def verify(keys: Mapping[str, str], signature: Signature | None, code: str) -> None:
-    """Raise BadSignature unless a key of the policy (name -> public key, hex) signed exactly this code."""
-    _verify(keys, signature, signed_part(code), "code")
+def verify(
+    keys: Mapping[str, str], signature: Signature | None, code: str, grants: Mapping[str, Any] | None = None
+) -> None:
+    """Raise BadSignature unless a key of the policy (name -> public key, hex) signed exactly this code and these grants."""
+    _verify(keys, signature, signed_part(code, grants), "code and what it is granted")
+
+
+def _said(given: object, names: tuple[str, ...]) -> dict[str, Any]:
+    """What is said there of these names, as it was spelled; what is not granted is not said."""
+    said = given if isinstance(given, Mapping) else {}
+    return {name: said[name] for name in names if said.get(name) not in (None, False)}
+
+
+def _digest(told: Mapping[str, Any]) -> bytes:
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def workload_part(said: Mapping[str, Any], open_env: Iterable[str] = ()) -> bytes:
     """What is signed of a workload as REST says it: JSON with sorted keys and no spaces, in UTF-8, hashed."""
-    names = sorted(set(open_env))
+    names, extra = sorted(set(open_env)), said.get("extra")
     runtime = said.get("runtime") or "process"
     told = {
         "command": list(said.get("command") or ()),
         "env": {name: text for name, text in (said.get("env") or {}).items() if name not in names},
         "files": dict(said.get("files") or {}),
+        "grants": _said(extra.get("grants") if isinstance(extra, Mapping) else None, GRANTS[:1]),
         "image": (said.get("image") or "") if runtime != "process" else "",
         "openEnv": names,
+        "resources": _said(said.get("resources"), ("cpu", "memory")),
         "runtime": runtime,
     }
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return WORKLOAD_PREFIX + hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return WORKLOAD_PREFIX + _digest(told)
 
 
 def sign_workload(
     key: Ed25519PrivateKey, name: str, said: Mapping[str, Any], open_env: Iterable[str] = ()
 ) -> Signature:
-    """Sign what a workload runs; the values of `open_env` may be anything."""
+    """Sign what a workload runs and gets; the values of `open_env` may be anything."""
     names = tuple(sorted(set(open_env)))
     return Signature(name, key.sign(workload_part(said, names)).hex(), names)
 
 
 def verify_workload(keys: Mapping[str, str], signature: Signature | None, said: Mapping[str, Any]) -> None:
-    """Raise BadSignature unless a key of the policy signed exactly what this workload runs."""
+    """Raise BadSignature unless a key of the policy signed exactly what this workload runs and gets."""
     _verify(keys, signature, workload_part(said, signature.open_env if signature else ()), "workload")
 
 

@@ -25,7 +25,13 @@ CODE = "from iotronic_lightningrod.modules.plugins import Plugin\n"
 WISH: dict[str, Any] = {
     "boards": {"matchLabels": {"site": "roof"}},
     "plugins": [
-        {"name": "meter", "code": CODE, "state": "Running", "parameters": {"every": 5, "deep": {"ratio": 0.5}}}
+        {
+            "name": "meter",
+            "code": CODE,
+            "state": "Running",
+            "parameters": {"every": 5, "deep": {"ratio": 0.5}},
+            "grants": {"network": True, "memory": "64Mi"},
+        }
     ],
     "expose": [{"name": "ssh", "port": 22}],
     "network": {"cidr": "10.9.0.0/24", "securityGroups": [{"name": "default", "rules": [{"protocol": "icmp"}]}]},
@@ -59,6 +65,7 @@ def test_one_claim_gives_every_board_everything() -> None:
         "onboot": False,
         "parameters": {"every": 5, "deep": {"ratio": 0.5}},
     }
+    assert made["plugin/meter"]["spec"]["forProvider"]["grants"] == {"network": True, "memory": "64Mi"}
     assert (
         made["port/10.9.0.0-24/b2"]["spec"]["forProvider"]["networkRef"]["name"]
         == made["network/10.9.0.0-24"]["metadata"]["name"]

@@ -115,7 +115,11 @@ def _network(slice_: Slice, network: Network) -> Object:
 
 def _plugin(slice_: Slice, plugin: Plugin) -> Object:
     told = encoded(plugin)
-    kept = {name: told[name] for name in ("code", "codeFrom", "callable", "signature", "parameters") if name in told}
+    kept = {
+        name: told[name]
+        for name in ("code", "codeFrom", "callable", "signature", "parameters", "grants")
+        if name in told
+    }
     parameters = {**kept, "name": slice_.external(PLUGIN, plugin.name)}
     return slice_.managed(boards_plugins.PLUGIN, (PLUGIN, plugin.name), parameters)
 
@@ -129,8 +133,6 @@ def _injection(slice_: Slice, board: str, plugin: Plugin) -> Object:
     }
     if plugin.parameters:
         parameters["parameters"] = dict(plugin.parameters)
-    if plugin.grants is not None:
-        parameters["grants"] = encoded(plugin.grants)
     return slice_.managed(boards_plugins.PLUGIN_INJECTION, (INJECT, plugin.name, board), parameters, board=board)
 
 

@@ -90,7 +90,7 @@ def check(plugin: Plugin, policy: Policy) -> None:
     try:
         signature = Signature.read(plugin.signature)
         if signature is not None or not policy.unsigned:
-            verify(policy.keys, signature, plugin.code)
+            verify(policy.keys, signature, plugin.code, msgspec.to_builtins(plugin.grants))
     except BadSignature as error:
         raise NotAllowed(str(error)) from None
 
