@@ -19,6 +19,8 @@ NONCE = "liqo.io/nonce"
 SIGNED_NONCE = "liqo.io/signed-nonce"
 REMOTE_ID = "liqo.io/remoteID"
 REPLICATION = "liqo.io/replication"
+BY_NAMESPACE_MAP = "liqo.io/managed-by-namespace-map"
+"""Annotation of namespaces that Liqo made for a peer; their label REMOTE_CLUSTER_ID says for which."""
 CREATE_VIRTUAL_NODE = "liqo.io/create-virtual-node"
 UNREACHABLE = "liqo.io/foreign-cluster-permanently-unreachable"
 

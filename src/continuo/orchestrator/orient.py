@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from continuo.federation import offloading, state
+from continuo.federation import names, offloading, state
 from continuo.orchestrator import naming
 from continuo.orchestrator.drift import differences
 from continuo.orchestrator.effective import default_place
@@ -16,7 +16,7 @@ from continuo.orchestrator.observe import ClusterSeen, Snapshot
 from continuo.orchestrator.render import applications, clusters, exposure, packages
 from continuo.orchestrator.settings import RESERVED_PORTS, Settings
 from continuo.resources import kinds
-from continuo.resources.meta import Object, annotations_of, deleting
+from continuo.resources.meta import Object, annotations_of, deleting, labels_of
 from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec
 
 
@@ -303,7 +303,27 @@ def _namespace(seen: ClusterSeen | None, name: str) -> Object | None:
 def _moves(snapshot: Snapshot, app: AppSpec) -> bool:
     """Whether it still lives on another cluster: then the namespace here is the twin that Liqo made of that one."""
     others = (_namespace(seen, app.name) for name, seen in snapshot.clusters.items() if name != app.cluster)
-    return any(space is not None and naming.owner(space) == snapshot.key for space in others)
+    if any(space is not None and naming.owner(space) == snapshot.key for space in others):
+        return True
+    return _twin_of_unseen(snapshot, app)
+
+
+def _twin_of_unseen(snapshot: Snapshot, app: AppSpec) -> bool:
+    """Whether Liqo made the namespace for one of our clusters into which we never saw: lost, and we are new.
+
+    A created cluster's Liqo ID is its name; an adopted one's nobody knows then, but copies of our objects tell.
+    """
+    home = snapshot.clusters.get(app.cluster)
+    caches = home.workload.caches if home is not None else None
+    twin = caches.get(kinds.NAMESPACE, app.name) if caches is not None else None
+    if caches is None or twin is None or names.BY_NAMESPACE_MAP not in annotations_of(twin):
+        return False
+    unseen = [seen for seen in snapshot.clusters.values() if seen.workload.caches is None]
+    origin = labels_of(twin).get(names.REMOTE_CLUSTER_ID)
+    if any(seen.full_name == origin for seen in unseen if not seen.adopted):
+        return True
+    copies = (obj for kind in (kinds.SERVICE, kinds.SECRET) for obj in caches.owned(kind, snapshot.key))
+    return any(seen.adopted for seen in unseen) and any(obj["metadata"]["namespace"] == app.name for obj in copies)
 
 
 def _component(
