@@ -24,6 +24,7 @@ NAMES = (
     "tunnels",
     "agent",
     "boards",
+    "placement",
 )
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""

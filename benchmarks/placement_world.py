@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 
-import msgspec
-
-from continuo.placement.model import Budget, Part, Path, Problem, Room, Site, Talk
-from continuo.resources.orchestration_policies import Weights
+from continuo.placement.model import Part, Path, Problem, Room, Site, Talk
 from continuo.resources.orchestration_types import PlacementHint, Tier
 
 GIB = 2**30
-APP, TALKS, CAMPUS = 8, 300, 2.0
+APP = 8
 SIZES = {Tier.CLOUD: (64, 128), Tier.EDGE: (16, 32), Tier.DEVICE: (4, 8)}
 """CPUs of a cluster, from and to."""
 PRICES = {Tier.CLOUD: (0.02, 0.04), Tier.EDGE: (0.04, 0.08), Tier.DEVICE: (0.01, 0.12)}
@@ -28,9 +24,7 @@ def world(
     paths = _paths(rng, places, near)
     known = {(path.a, path.b): path.latency_ms or 0.0 for path in paths}
     made, linked = _parts(rng, places, parts, talks, use, known, loose)
-    owners = sorted({part.owner for part in made})
-    budgets = tuple(Budget(owner=owner, cost=1e6) for owner in owners)
-    return Problem(sites=tuple(places), parts=tuple(made), paths=tuple(paths), talks=tuple(linked), budgets=budgets)
+    return Problem(sites=tuple(places), parts=tuple(made), paths=tuple(paths), talks=tuple(linked))
 
 
 def _site(rng: random.Random, number: int) -> Site:
@@ -136,64 +130,3 @@ def _talks(
 def key(one: str, other: str) -> tuple[str, str]:
     """A pair in order."""
     return (one, other) if one < other else (other, one)
-
-
-def planted(*, sites: int = 100, filled: int = 62, seed: int = 11) -> tuple[Problem, dict[str, str]]:
-    """A problem whose best answer is known, and that answer.
-
-    The cheapest sites are filled by their parts to the last hundredth of a CPU, so nothing can be cheaper. Parts of one site
-    talk to each other, at 0 ms; others talk within a campus of sites, are kept apart, and no two sites are nearer than those
-    of a campus: so nothing can be nearer either. All talks are bounded, by just more than a campus.
-    """
-    rng = random.Random(seed)
-    sizes = [rng.randint(8, 40) * 1000 for _ in range(sites)]
-    order = rng.sample(range(sites), sites)
-    price = {
-        site: rng.uniform(0.02, 0.05) if rank < filled else rng.uniform(0.055, 0.12) for rank, site in enumerate(order)
-    }
-    names = [f"c{number:03}" for number in range(sites)]
-    places = []
-    for number, name in enumerate(names):
-        room = Room(cpu_millis=sizes[number], memory_bytes=sizes[number] * 4 * 2**20)
-        places.append(Site(name=name, free=room, size=room, cost_cpu=price[number], region=f"campus-{number % 20}"))
-    paths = []
-    for a, b in itertools.combinations(range(sites), 2):
-        latency = CAMPUS if a % 20 == b % 20 else round(rng.uniform(8, 60), 1)
-        paths.append(Path(a=names[a], b=names[b], latency_ms=latency, measured=True, age_seconds=10))
-    parts, hidden = [], {}
-    for number in sorted(order[:filled]):
-        for wanted in _cuts(rng, sizes[number], rng.choice((2, 3, 3, 4, 4))):
-            part = f"default/bench/app/c{len(parts):03}"
-            parts.append(Part(id=part, room=Room(cpu_millis=wanted, memory_bytes=wanted * 2**20)))
-            hidden[part] = names[number]
-    talks, apart = _planted_talks(rng, hidden)
-    parts = [msgspec.structs.replace(part, apart_from=tuple(sorted(apart.get(part.id, ())))) for part in parts]
-    weights = Weights(latency=1, cost=1, carbon=0, balance=0)
-    return Problem(
-        sites=tuple(places), parts=tuple(parts), paths=tuple(paths), talks=tuple(talks), weights=weights
-    ), hidden
-
-
-def _cuts(rng: random.Random, size: int, count: int) -> list[int]:
-    """A size in so many pieces, none very small."""
-    cuts = sorted(rng.sample(range(size // 1000 * 2, size // 100 - size // 1000 * 2, 1), count - 1))
-    return [100 * (b - a) for a, b in itertools.pairwise([0, *cuts, size // 100]) if b > a]
-
-
-def _planted_talks(rng: random.Random, hidden: dict[str, str]) -> tuple[list[Talk], dict[str, set[str]]]:
-    on: dict[str, list[str]] = {}
-    for part, site in sorted(hidden.items()):
-        on.setdefault(site, []).append(part)
-    pairs = {pair for parts in on.values() for pair in itertools.combinations(parts, 2)}
-    chosen = rng.sample(sorted(pairs), min(len(pairs), TALKS // 2))
-    campus: dict[int, list[str]] = {}
-    for part, site in sorted(hidden.items()):
-        campus.setdefault(int(site[1:]) % 20, []).append(part)
-    apart: dict[str, set[str]] = {}
-    while len(chosen) < TALKS:
-        one, other = rng.sample(rng.choice(list(campus.values())), 2)
-        if hidden[one] != hidden[other]:
-            chosen.append((one, other))
-            apart.setdefault(one, set()).add(other)
-    bound = [CAMPUS + 1 if hidden[one] == hidden[other] else 30.0 for one, other in chosen]
-    return [Talk(name=f"t{n:03}", members=pair, latency_ms=bound[n]) for n, pair in enumerate(chosen)], apart

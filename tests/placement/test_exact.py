@@ -61,7 +61,7 @@ def test_no_solver_is_asked_where_the_answer_is_the_best_anyway() -> None:
 def test_what_is_too_large_to_solve_is_searched_for_longer() -> None:
     asked = msgspec.structs.replace(crowded(60, 30, 40, seed=1), exact_within=0.2)
     found = solved(asked, python="/nowhere/python")
-    assert "are too many to solve exactly; the heuristic searched for 200 rounds instead" in found.note
+    assert "are too many to solve exactly; the heuristic searched for 400 rounds instead" in found.note
     assert check(asked, found.places) == ()
 
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 MOST_CHOICES, MOST_PAIRS = 1_000, 20_000
 NEAR = 0.005
 """How far above a bound is as good as the best."""
-ROUNDS_PER_SECOND = 1_000
+ROUNDS_PER_SECOND = 2_000
 """Of a longer search."""
 START = 15.0
 """Seconds that a child may take to start: the solver's library is large."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from continuo.placement.state import State
+
+if TYPE_CHECKING:
+    from continuo.placement.terrain import Floats
 
 FEW_CELLS = 100_000
 COMPANY = 12
 """Units that are placed together at most."""
 
 
-def least_two(row: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
+def least_two(row: Floats) -> tuple[float, float]:
     """The least cost and the next; infinite where there is none."""
     if len(row) < 2:
         return (float(row[0]) if len(row) else math.inf), math.inf
@@ -24,8 +28,7 @@ def least_two(row: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float,
 
 def regret(state: State, unit: int) -> float:
     """What it would cost a unit to lose its best site; -infinity where it has none."""
-    best, second = least_two(state.row(unit))
-    return -math.inf if best == math.inf else second - best
+    return _loss(state.row(unit))
 
 
 def insert(state: State, units: Sequence[int]) -> tuple[list[int], float]:
@@ -82,16 +85,26 @@ def _together(state: State, group: Sequence[int]) -> tuple[list[int], float]:
 
 def by_regret(state: State, group: Sequence[int]) -> tuple[list[int], float]:
     """Place each by itself, whoever regrets most first; who found no place, and what the others cost."""
-    waiting, absent, total = list(group), [], 0.0
-    while waiting:
-        unit = waiting[0] if len(waiting) == 1 else _ranked(state, waiting)[0]
-        waiting.remove(unit)
-        cost = place_best(state, unit)
+    rows = {unit: state.row(unit) for unit in group}
+    absent, total = [], 0.0
+    while rows:
+        unit = min(rows, key=lambda each: (-_loss(rows[each]), -state.share[each], each))
+        cost = _put_at_least(state, unit, rows.pop(unit))
         if cost is None:
             absent.append(unit)
-        else:
-            total += cost
+            continue
+        total += cost
+        for other, row in rows.items():
+            if state.strict or other in state.talking.partners[unit]:
+                rows[other] = state.row(other)
+            else:
+                state.crowd(row, other, unit)
     return absent, total
+
+
+def _loss(row: Floats) -> float:
+    best, second = least_two(row)
+    return -math.inf if best == math.inf else second - best
 
 
 def _ranked(state: State, units: Sequence[int]) -> list[int]:
@@ -100,7 +113,10 @@ def _ranked(state: State, units: Sequence[int]) -> list[int]:
 
 def place_best(state: State, unit: int) -> float | None:
     """Place a unit at its cheapest site; what that costs, or None where it fits nowhere."""
-    row = state.row(unit)
+    return _put_at_least(state, unit, state.row(unit))
+
+
+def _put_at_least(state: State, unit: int, row: Floats) -> float | None:
     if not len(row):
         return None
     site = int(row.argmin())

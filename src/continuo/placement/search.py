@@ -12,17 +12,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from continuo.placement.insertion import by_regret, insert, place_best
+from continuo.placement.insertion import by_regret, companions, insert, place_best
 from continuo.placement.repair import hopeful, in_the_way
 from continuo.placement.state import State
 
 LOYALTY = 1e6
 """What it costs that a unit leaves where it is well, unless places may be improved: more than all else together."""
-LARGEST = 12
+LARGEST = 14
 """Units that are taken out at once, at most."""
 TRIED = 256
 """Sites on which others are asked to make way, for all units that fit nowhere."""
-REGRET, SHUFFLE = 0.3, 0.4
+REGRET, SHUFFLE = 0.6, 0.2
 """How often what was taken out is put back by regret, and in any order; else the largest first."""
 WARM, COLD = 0.3, 0.003
 """How much worse a change may be at first, and at last: as a share of what one unit costs."""
@@ -64,8 +64,10 @@ class Search:
         """
         unit = self.random.choice(self.absent)
         sites = hopeful(self.state, unit)
-        if sites:
+        if sites and self.random.random() < 0.5:
             self._eject(unit, self.random.choice(sites), extra=self.random.randint(0, LARGEST // 2))
+        elif sites:
+            self._relocate(unit, self.random.choice(sites))
         for each in self.absent:
             self.hard[each] += 1
 
@@ -81,6 +83,13 @@ class Search:
         ]
         out += self.random.sample(near, min(extra, len(near)))
         self._try(sorted(out), [unit], 0.0)
+
+    def _relocate(self, unit: int, site: int) -> None:
+        """Take all that a unit's talks bind to it along to another site, and what is in its way there out."""
+        placed = {other for other, at in enumerate(self.state.place) if at >= 0}
+        company = set(companions(self.state, unit, placed)) - {unit}
+        blocking = {other for other in in_the_way(self.state, unit, site) or () if self.state.place[other] == site}
+        self._try(sorted(company | blocking), [unit], 0.0, site)
 
     def improve(self, units: Sequence[int], rounds: int) -> None:
         """Look for cheaper places of these units."""
@@ -152,15 +161,15 @@ class Search:
         rivals = [unit for unit in sorted(allowed) if self.state.place[unit] in wanted and unit not in chosen]
         chosen.update(self.random.sample(rivals, min(len(rivals), count - len(chosen))))
 
-    def _try(self, out: list[int], first: list[int], tolerance: float) -> bool:
-        """Take units out, place the first and then them; undo it where it is worse by more than tolerated."""
+    def _try(self, out: list[int], first: list[int], tolerance: float, at: int | None = None) -> bool:
+        """Take units out, place the first (at a certain site) and then them; undo it where it is worse than tolerated."""
         state = self.state
         before = [(unit, state.place[unit]) for unit in out]
         waiting, delta = [unit for unit in self.absent if unit not in first], 0.0
         for unit, _ in before:
             site = state.take(unit)
             delta -= state.cost(unit, site)
-        absent, gained = self._recreate(first, out)
+        absent, gained = self._recreate(first, out, at)
         delta += gained
         absent = sorted([*waiting, *absent])
         delta += self._lost(absent) - self._lost(self.absent)
@@ -180,9 +189,9 @@ class Search:
             state.put(unit, site)
         return False
 
-    def _recreate(self, first: list[int], out: list[int]) -> tuple[list[int], float]:
+    def _recreate(self, first: list[int], out: list[int], at: int | None) -> tuple[list[int], float]:
         """Put units back: in the order of their regret, of their size, or in any."""
-        absent, total = insert(self.state, first) if first else ([], 0.0)
+        absent, total = self._begin(first, at)
         how = self.random.random()
         if how < REGRET:
             more, cost = by_regret(self.state, out)
@@ -197,6 +206,15 @@ class Search:
             else:
                 total += placed
         return absent, total
+
+    def _begin(self, first: list[int], at: int | None) -> tuple[list[int], float]:
+        if at is None or not first:
+            return insert(self.state, first) if first else ([], 0.0)
+        cost = float(self.state.row(first[0])[at])
+        if cost == math.inf:
+            return insert(self.state, first)
+        self.state.put(first[0], at)
+        return [], cost
 
     def _by_size(self, units: list[int]) -> list[int]:
         return sorted(units, key=lambda unit: (-self.state.share[unit], unit))

@@ -32,7 +32,8 @@ class State:
         means = [mean or 1.0 for mean in compiled.stick.room]
         self.share = [sum(w / mean for w, mean in zip(unit.room, means, strict=True)) for unit in self.units]
         """How large each unit is, in average parts."""
-        self._strict = bool(compiled.apart or compiled.spreads or compiled.purses or self.used is not None)
+        self.strict = bool(compiled.apart or compiled.spreads or compiled.purses or self.used is not None)
+        """Whether there is more than rooms, costs and bounds of talks."""
 
     def row(self, number: int) -> Floats:
         """What a unit without a place costs on each site, the others being where they are; infinite where it may not be."""
@@ -46,10 +47,19 @@ class State:
         for resource, wanted, counts in self._wanted[number]:
             if counts:
                 row += wanted * self.slope[resource]
-            row[self.left[resource] < wanted] = np.inf
-        if self._strict:
+            np.copyto(row, np.inf, where=self.left[resource] < wanted)
+        if self.strict:
             self._rule_out(row, number)
         return row
+
+    def crowd(self, row: Floats, number: int, placed: int) -> None:
+        """Bring a unit's row up to date after another was placed that it has nothing to do with."""
+        site = self.place[placed]
+        for resource, wanted, counts in self._wanted[number]:
+            if counts:
+                row[site] += 2.0 * wanted * self.units[placed].room[resource] * self.compiled.steep[resource, site]
+            if self.left[resource][site] < wanted:
+                row[site] = np.inf
 
     def _rule_out(self, row: Floats, number: int) -> None:
         compiled = self.compiled
@@ -119,7 +129,7 @@ class State:
             self.left[resource][site] -= sign * wanted
             if counts:
                 self.slope[resource, site] += sign * 2 * wanted * steep[resource, site]
-        if self._strict:
+        if self.strict:
             self._change_strict(number, site, sign)
 
     def _change_strict(self, number: int, site: int, sign: int) -> None:

@@ -56,11 +56,14 @@ class Talking:
         self.used: Ints | None = None if self.wires.room is None else np.zeros_like(self.wires.room)
         """Bits per second between sites that what stays uses."""
         self.pairs: list[list[Pair]] = [[] for _ in units]
+        self.partners: list[set[int]] = [set() for _ in units]
         self.anchors: list[list[Pair]] = [[] for _ in units]
         """Pairs with what stays, by the unit."""
         for (unit, _, stays), pair in sorted(self._merged().items()):
             (self.anchors if stays else self.pairs)[unit].append(pair)
-            if stays:
+            if not stays:
+                self.partners[unit].add(pair.other)
+            else:
                 self.add(units[unit].base, units[unit], pair, pair.other, True)
 
     def _merged(self) -> dict[tuple[int, int, bool], Pair]:
