@@ -123,7 +123,7 @@ def applied(api: Api, path: str, manager: str, **fields: object) -> Reply:
 
 def test_empty_specifications_are_orchestrations(api: Api, ours: str) -> None:
     for number, spec in enumerate(({}, {"clusters": []}, {"links": []}, {"clusters": [], "links": [], "apps": []})):
-        assert applied(api, f"{ours}/empty-{number}", "one", spec=spec).ok()["spec"] == spec
+        assert applied(api, f"{ours}/empty-{number}", "one", spec=spec).ok()["spec"] == {"paused": False, **spec}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_last_owned_item_of_a_list(api: Api, ours: str) -> None:
     applied(api, path, "one", spec={"clusters": [cluster]}).ok()
     message = applied(api, path, "one", spec={"clusters": []}).fails(422, "Invalid")
     assert "spec: Required value" in message
-    assert applied(api, path, "one", spec={}).ok()["spec"] == {}
+    assert applied(api, path, "one", spec={}).ok()["spec"] == {"paused": False}
     applied(api, path, "one", spec={"clusters": [cluster]}).ok()
     applied(api, path, "two", spec={"clusters": [{**cluster, "name": "b"}]}).ok()
     left = applied(api, path, "one", spec={"clusters": []}).ok()
