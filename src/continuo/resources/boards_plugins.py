@@ -125,6 +125,9 @@ class PluginInjectionParameters(_Targets, frozen=True, kw_only=True, rename="cam
 
     onboot: Annotated[bool, doc("Whether the board starts it when it boots.")] = False
     state: Annotated[RunState, doc("What it should be doing.")] = RunState.INJECTED
+    update: Annotated[
+        bool, doc("Whether new code of another project's plugin is taken as it comes; that of one's own always is.")
+    ] = False
 
 
 class BoardState(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -11,6 +11,7 @@ from continuo.iot import pickled
 from continuo.iot.hub.model import Injection
 from continuo.iot.hub.ports import CallFailed
 from continuo.iot.sealed import seal
+from continuo.iot.signing import code_hash
 from continuo.iot.wire import Message, Outcome
 from iot.hub.bench import CODE, PROJECT, Boards, Client, Tunnels, hub, until
 
@@ -425,6 +426,37 @@ async def test_secret_values_reach_the_board_and_nobody_who_asks(storage: str) -
             assert b"canary" not in answer.body
         wrong = await lab.ask("PATCH", path, {"secret_env": {"PASSWORD": 5}})
         assert wrong.status == 400 and "secret_env" in wrong.fault
+
+
+async def test_boards_of_others_keep_the_code_that_was_injected_until_they_ask_for_another(storage: str) -> None:
+    async with hub(storage) as bench:
+        maker, user = await bench.client(), await bench.client(project="elsewhere")
+        plugin = await maker.plugin(public=True)
+        _, own = await bench.online(maker, "own")
+        _, foreign = await bench.online(user, "foreign")
+        for lab, board in ((maker, "own"), (user, "foreign")):
+            assert (await lab.ask("PUT", f"/v1/boards/{board}/plugins", {"plugin": plugin["uuid"]})).status == 200
+        first = own.said["plugins"][plugin["uuid"]]["hash"]
+        where = f"/v1/boards/foreign/plugins/{plugin['uuid']}"
+
+        async def has(agent: Any, code: str) -> None:
+            async def there() -> bool:
+                return bool(agent.said["plugins"][plugin["uuid"]]["hash"] == code_hash(code))
+
+            await until(there)
+
+        for code in (CODE + "# two\n", CODE + "# three\n"):
+            assert (await maker.ask("PATCH", f"/v1/plugins/{plugin['uuid']}", {"code": code})).status == 200
+            await has(own, code)
+        assert foreign.said["plugins"][plugin["uuid"]]["hash"] == first
+        assert (await user.get(where)).json["pinned"] == first
+        assert (await maker.get(f"/v1/boards/own/plugins/{plugin['uuid']}")).json["pinned"] is None
+        assert (await user.ask("POST", where, {"action": "PluginStart"})).status == 200, (
+            "what is started is what is there"
+        )
+        assert (await user.ask("PUT", "/v1/boards/foreign/plugins", {"plugin": plugin["uuid"]})).status == 200
+        await has(foreign, CODE + "# three\n")
+        assert (await user.get(where)).json["pinned"] is None
 
 
 async def test_a_stream_ends_with_its_token(storage: str) -> None:

@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from continuo.iot import pickled
+from continuo.iot.provider.kinds.injecting import Wanted, judge
+from continuo.iot.provider.kinds.reach import Target
 from continuo.iot.signing import code_hash
-from continuo.resources.boards import BOARD, FLEET, PLUGIN, PLUGIN_INJECTION
+from continuo.resources.boards import BOARD, FLEET, PLUGIN, PLUGIN_INJECTION, PluginInjectionParameters
 from continuo.resources.meta import condition
 
 from .bench import SLOW, Bench, provider_world
@@ -144,3 +146,16 @@ async def test_where_events_tell_nothing_is_asked_at_intervals() -> None:
         code = pickled.loads(next(iter(bench.fake.rows["plugins"].values()))["code"])
         assert code == CODE
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("update", "pinned", "state", "again"), [
+    (False, "old", "Ready", False), (True, "old", "Pending", True), (False, None, "Pending", True),
+])  # fmt: skip
+def test_the_code_of_another_project_is_taken_anew_only_where_that_is_wanted(
+    update: bool, pinned: str | None, state: str, again: bool
+) -> None:
+    board = Target("b", "b", online=True, reports=True)
+    row = {"hash": "old", "state": "injected", "onboot": False, "running": False, "pinned": pinned}
+    wanted = Wanted("new", PluginInjectionParameters(board_id="b", plugin_id="p", update=update), ours=True)
+    seen = judge(board, row, wanted, "", alive=None)
+    assert (seen.state, seen.inject) == (state, again)

@@ -11,7 +11,7 @@ from typing import Any
 
 from continuo.iot import pickled
 from continuo.iot.hub.calls import After, Calls
-from continuo.iot.hub.desired import hash_of
+from continuo.iot.hub.desired import hash_of, injected, program_of
 from continuo.iot.hub.expectations import expectation
 from continuo.iot.hub.model import Board, Fleet, Injection, Json, Plugin, Request
 from continuo.iot.hub.pushing import Pusher
@@ -253,7 +253,8 @@ class Actions:
                 uuid=key, created_at=registry.now(), board=board.uuid, plugin=plugin.uuid, onboot=onboot, told=wishes
             )
         else:
-            row = registry.stamped(old, onboot=onboot, status="updated", told=wishes)
+            pinned = old.pinned if program_of(plugin) == old.pinned else {}
+            row = registry.stamped(old, onboot=onboot, status="updated", told=wishes, pinned=pinned)
         change.add(row).event(
             board.project, "injection.changed", board=board.uuid, object=plugin.uuid, plugin=plugin.uuid
         )
@@ -324,7 +325,7 @@ class Actions:
         running = action == "PluginStart"
         change.add(registry.stamped(row, running=running, parameters=parameters if running else row.parameters))
         want, say = ("running", "STARTED") if running else ("stopped", "STOPPED")
-        expect = expectation("plugins", uuid, want, say, hash=hash_of(plugin.code))
+        expect = expectation("plugins", uuid, want, say, hash=hash_of(injected(plugin, row).code))
         return self.wishing(change, board, main, action, expect)
 
     async def _started(self, key: str, action: str, parameters: Json, message: Message) -> None:
@@ -347,7 +348,7 @@ class Actions:
         for row in self.registry.table(Injection).by("board", board.uuid):
             plugin = self.registry.table(Plugin).get(row.plugin)
             if plugin is not None and not row.told:
-                parts.append(self._inject_one(change, board, None, plugin, row.onboot))
+                parts.append(self._inject_one(change, board, None, injected(plugin, row), row.onboot))
         if parts:
             await self.go(change, parts)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from continuo.iot.hub.addresses import read_cidr
-from continuo.iot.hub.model import Exposed, Injection, Json, Network, Plugin, Port, Service, Workload
+from continuo.iot.hub.model import Board, Exposed, Injection, Json, Network, Plugin, Port, Service, Workload
 from continuo.iot.signing import code_hash
 
 if TYPE_CHECKING:
@@ -17,6 +19,33 @@ if TYPE_CHECKING:
 def hash_of(code: str) -> str:
     """The name of code; the same plugin is asked for by each of its boards."""
     return code_hash(code)
+
+
+def program_of(plugin: Plugin) -> Json:
+    """What of a plugin a board runs."""
+    return {
+        "name": plugin.name, "code": plugin.code, "callable": plugin.callable, "parameters": plugin.parameters,
+        "extra": plugin.extra,
+    }  # fmt: skip
+
+
+def injected(plugin: Plugin, injection: Injection) -> Plugin:
+    """The plugin as this board should have it."""
+    return msgspec.structs.replace(plugin, **injection.pinned) if injection.pinned else plugin
+
+
+def pinning(registry: Registry, before: Plugin, after: Plugin) -> list[Injection]:
+    """Injections into boards of other projects, which keep what the plugin was."""
+    if program_of(before) == program_of(after):
+        return []
+    rows = registry.table(Injection).by("plugin", before.uuid)
+    foreign = [row for row in rows if not row.pinned and _project(registry, row) != before.project]
+    return [msgspec.structs.replace(row, pinned=program_of(before)) for row in foreign]
+
+
+def _project(registry: Registry, injection: Injection) -> str | None:
+    board = registry.table(Board).get(injection.board)
+    return None if board is None else board.project
 
 
 def desired_of(registry: Registry, board: str) -> dict[str, Any]:
@@ -52,6 +81,7 @@ def policy_of(registry: Registry) -> Json:
 def _plugin(registry: Registry, injection: Injection) -> Json:
     plugin = registry.table(Plugin).get(injection.plugin)
     assert plugin is not None
+    plugin = injected(plugin, injection)
     return {
         "name": plugin.name, "code": plugin.code, "hash": hash_of(plugin.code),
         "signature": plugin.extra.get("signature"), "callable": plugin.callable, "onboot": injection.onboot,

@@ -83,6 +83,9 @@ class Injection(Record, frozen=True, kw_only=True, omit_defaults=True):
     parameters: Json = {}
     told: bool = True
     """Whether a board that is not told its whole desired state has heard of this."""
+    pinned: Json = {}
+    """What a plugin of another project was when this was injected, if it is another since: nobody else's boards get new code
+    before they ask for it."""
 
 
 class Exposed(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from continuo.iot import pickled
+from continuo.iot.hub.desired import hash_of
 from continuo.iot.hub.hub import Hub
 from continuo.iot.hub.model import (
     Board,
@@ -127,6 +128,7 @@ def reported_injection(registry: Registry, it: Injection) -> Json:
         **injection(registry, it), "board": it.board, "state": said.get("state"), "hash": said.get("hash"),
         "alive": said.get("state") == "running" and registry.online(it.board), "message": said.get("message"),
         "since": said.get("since"), "running": it.running, "parameters": it.parameters,
+        "pinned": hash_of(it.pinned["code"]) if it.pinned else None,
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from continuo.iot.provider.external import Readiness
@@ -52,6 +52,8 @@ def judge(target: Target, row: Mapping[str, Any] | None, wanted: Wanted, known_h
     if row is None:
         return Seen(target, PENDING if target.online else OFFLINE, inject=can)
     told = str(row.get("hash") or "") if reports else known_hash
+    if (pinned := str(row.get("pinned") or "")) and not wanted.said.update:
+        wanted = replace(wanted, hash=pinned)  # the plugin of another project is another since
     state, message = str(row.get("state") or ""), str(row.get("message") or "")
     inject = can and (bool(row.get("onboot")) != wanted.said.onboot or _outdated(told, wanted, target, reports=reports))
     start, stop = _run(row, wanted, bool(row.get("running")) if wanted.ours else bool(alive))

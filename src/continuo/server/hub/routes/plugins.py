@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from continuo.iot import pickled
+from continuo.iot.hub.desired import pinning
 from continuo.iot.hub.model import Injection, Json, Plugin
 from continuo.iot.hub.records import Change
 from continuo.iot.hub.refusals import bad, taken
@@ -74,14 +75,17 @@ def plugins_router(face: Face) -> APIRouter:
 
     @router.patch("/{plugin}", openapi_extra=takes(bodies.PLUGIN, partial=True))
     async def update(plugin: str, request: Request) -> Response:
-        """Change a plugin. Boards of our agents get new code at once, others when it is injected again."""
+        """Change a plugin. Boards of our agents get new code at once, others when it is injected again.
+
+        Boards of other projects keep what they have until somebody of theirs injects it again.
+        """
         caller = face.who(request)
         face.plugin(caller, plugin, "iot:thing:change")
         said, _ = await face.patch(request, bodies.PLUGIN)
         changes: Json = {**said, **({"code": source(said["code"])} if "code" in said else {})}
         before = face.plugin(caller, plugin, "iot:thing:change")
         after = registry.stamped(before, **changes)
-        await registry.records.commit(Change().add(after))
+        await registry.records.commit(Change().add(after, *pinning(registry, before, after)))
         for row in registry.table(Injection).by("plugin", after.uuid):
             face.hub.pusher.push(row.board)
         return answer(views.plugin(registry, after))
