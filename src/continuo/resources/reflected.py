@@ -120,8 +120,8 @@ def merged(kind: Kind, live: Object, wanted: Object) -> Object:
 
 
 def root_ca(origin: str) -> str:
-    """What the consumer's CA bundle is called at the provider, which has its own."""
-    return f"{ROOT_CA}.{origin[:5]}"
+    """What the consumer's CA bundle is called at the provider, which has its own: a valid name, wherever its ID is cut."""
+    return f"{ROOT_CA}.{origin[:5].rstrip('-.')}"
 
 
 def overlay(live: Any, wanted: Any) -> Any:
