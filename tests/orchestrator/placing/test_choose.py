@@ -6,14 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import json
 
 from continuo.orchestrator.loops.model import Capacity
 from continuo.orchestrator.observe import Reach
 from continuo.orchestrator.placing.choose import placer, whole_problem
 from continuo.placement.model import Room
 from continuo.placement.replay import unpack
-from continuo.resources.loop import Operation
+from continuo.resources.loop import MAX_ACTIONS, Operation
 from continuo.resources.meta import Object
+from continuo.resources.orchestration import encode
 from orchestrator.worlds import app, cluster
 
 from .grounds import NOON, Ground, asking, cpus, goes
@@ -164,3 +166,14 @@ def test_the_problem_of_an_orchestration() -> None:
     assert db.pinned == db.current == "rose" and db.owner == "ann"
     assert problem.talks[0].members == (web.id, db.id) and problem.talks[0].latency_ms == 5.0
     assert problem.budgets[0].cost == 9 and problem.weights.cost == 3.0 and cpus(1).cpu_millis == 1000
+
+
+def test_one_decision_holds_no_more_than_it_can() -> None:
+    apps = [app(f"a{i}", "green", *(asking(f"c{j}", "1m", placement={}) for j in range(32))) for i in range(9)]
+    ground = Ground({"clusters": [cluster("green")], "apps": apps})
+    ground.up()
+    first = ground.choose().decision
+    assert first is not None and len(encode(first)["actions"]) == MAX_ACTIONS
+    assert len(json.encode(encode(first))) < 1_000_000
+    ground.lay(places=[{"component": a.component, "cluster": a.cluster} for a in first.actions])
+    assert len(goes(ground.choose())) == 9 * 32 - MAX_ACTIONS

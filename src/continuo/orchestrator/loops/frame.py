@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from continuo.orchestrator import naming
 from continuo.orchestrator.loops.enact import Made, told
 from continuo.orchestrator.loops.model import LoopOutput, Past
-from continuo.resources.loop import DecidedAction, DecisionStage, Operation, Verdict
+from continuo.resources.loop import MAX_ACTIONS, DecidedAction, DecisionStage, Operation, Verdict
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LoopStage, Policy
 from continuo.resources.orchestration_policies import Approval
@@ -117,7 +117,7 @@ def rule(
         why = "the orchestration is paused" if paused else "held"
         return Ruling(LoopStage.HELD, f"{why}; {would}", next_look=output.next_look)
     others = {claimed[subject(a)] for a in output.actions if claimed.get(subject(a), policy.name) != policy.name}
-    mine = tuple(a for a in output.actions if claimed.get(subject(a), policy.name) == policy.name)
+    mine = tuple(a for a in output.actions if claimed.get(subject(a), policy.name) == policy.name)[:MAX_ACTIONS]
     if not mine:
         return Ruling(LoopStage.STALLED, f"{' and '.join(sorted(others))} has the say about it; {would}",
                       next_look=output.next_look)  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import to_builtins
+from msgspec import json, to_builtins
 from msgspec.structs import replace
 
 from continuo.orchestrator.assess import Assessment
@@ -24,7 +24,7 @@ from continuo.placement.check import check
 from continuo.placement.model import Answer, Problem
 from continuo.placement.reasons import Cause
 from continuo.placement.tally import Tally
-from continuo.resources.loop import LARGEST_REPLAY, DecidedAction, DecisionSpec, Operation
+from continuo.resources.loop import LARGEST_REPLAY, MAX_ACTIONS, DecidedAction, DecisionSpec, Operation
 from continuo.resources.orchestration import PlacementSpec
 from continuo.resources.orchestration_policies import Scheduler
 
@@ -32,6 +32,8 @@ _DECLARED = frozenset({Cause.PINNED, Cause.HINT, Cause.LABELS, Cause.LOCATION, C
 _ROOM = frozenset({Cause.CPU, Cause.MEMORY, Cause.GPU})
 TOLD, EXPLAINED = 8, 64
 """So many clusters are named in a reason, and so many components explained in one decision."""
+LARGEST_EXPLANATION = 400_000
+"""Bytes: with what is kept for a replay, it has to fit into one object."""
 AWAITING = "AwaitingScheduler"
 """The reason of components that an external scheduler may still place."""
 BEFORE = frozenset({"Placing", "Paused"})
@@ -243,14 +245,15 @@ def _answered(
 def decision_of(
     snapshot: Snapshot, problem: Problem, answer: Answer, moves: Mapping[str, str], why: str = ""
 ) -> DecisionSpec:
-    """The decision to put parts on other sites; `why` is added to the reason."""
+    """The decision to put parts on other sites; `why` is added to the reason. Of very many the rest comes with the next."""
+    moves = dict(sorted(moves.items())[:MAX_ACTIONS])
     current = {part.id: part.current for part in problem.parts}
     actions = tuple(_action(part, site, current[part]) for part, site in sorted(moves.items()))
     told = ", ".join(
         f"{path_of(part)} {'to' if current[part] else 'on'} {site}" for part, site in sorted(moves.items())
     )
     why_there = explained(problem, answer, moves)
-    if len(moves) == 1:
+    if len(moves) == 1 and why_there:
         told += f": {next(iter(why_there.values()))['summary']}"
     return DecisionSpec(
         orchestration=snapshot.key[1], source="placement", reason=f"{_cut(told, 800)}{why}", actions=actions,
@@ -276,7 +279,15 @@ def explained(problem: Problem, answer: Answer, parts: Iterable[str]) -> dict[st
     """What was weighed for each of the parts, as JSON, by component."""
     from continuo.placement.explain import explain
 
-    return {path_of(part): to_builtins(explain(problem, answer, part)) for part in sorted(parts)[:EXPLAINED]}
+    found: dict[str, Any] = {}
+    left = LARGEST_EXPLANATION
+    for part in sorted(parts)[:EXPLAINED]:
+        told = explain(problem, answer, part)
+        left -= len(json.encode(told))
+        if left < 0:
+            break
+        found[path_of(part)] = to_builtins(told)
+    return found
 
 
 def weighed(snapshot: Snapshot, assessment: Assessment, moves: Mapping[str, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.placing.choose import decision_of, whole_problem
 from continuo.placement.model import Answer, Problem, moved
 from continuo.placement.score import objectives
-from continuo.resources.loop import DecisionSpec
+from continuo.resources.loop import MAX_ACTIONS, DecisionSpec
 from continuo.resources.meta import Key
 from continuo.resources.orchestration import PlacementSpec
 
@@ -101,12 +101,12 @@ class Improver:
 
 
 def _better(snapshot: Snapshot, solved: _Solved) -> DecisionSpec | None:
-    """A decision to move what pays; None where nothing does."""
+    """A decision to move what pays; None where nothing does, or where it takes more moves than one decision can hold."""
     problem, answer = solved.problem, solved.answer
     moves = {part: to for part, (_, to) in moved(problem, answer).items()}
     here = {part.id: part.current for part in problem.parts if part.current is not None}
     before, after = objectives(problem, here).total, objectives(problem, answer.places).total
-    if not moves or len(answer.places) < len(here) or after > before - PAYS * abs(before):
+    if not moves or len(moves) > MAX_ACTIONS or len(answer.places) < len(here) or after > before - PAYS * abs(before):
         return None
     gap = f", at most {answer.gap:.1%} from the best" if answer.gap is not None else ""
     why = f"; the exact solver's objective is {after:.4g} and was {before:.4g}{gap}"

@@ -68,7 +68,9 @@ def problem_of(
     """
     how = spec.placement or PlacementSpec()
     freed = frozenset(movable or ())
-    parts = [_part(key, spec, adjustment, app, component, freed) for app in spec.apps for component in app.components]
+    homes = {entry.component: entry.home for entry in adjustment.places}
+    clusters = {cluster.name: cluster for cluster in spec.clusters}
+    parts = [_part(key, clusters, homes, app, component, freed) for app in spec.apps for component in app.components]
     return Problem(
         sites=tuple(_site(cluster, grounds.get(cluster.name, Ground(reason="nothing is known of it")), avoid)
                     for cluster in spec.clusters),
@@ -113,17 +115,16 @@ def asks(component: ComponentSpec) -> Amounts:
 
 
 def _part(
-    key: tuple[str, str], spec: Spec, adjustment: AdjustmentSpec, app: AppSpec, component: ComponentSpec,
-    freed: frozenset[str],
+    key: tuple[str, str], clusters: Mapping[str, ClusterSpec], homes: Mapping[str, str | None], app: AppSpec,
+    component: ComponentSpec, freed: frozenset[str],
 ) -> Part:  # fmt: skip
     path = f"{app.name}/{component.name}"
-    place = default_place(app, component, {cluster.name: cluster for cluster in spec.clusters})
-    moved = next((entry for entry in adjustment.places if entry.component == path), None)
+    place = default_place(app, component, clusters)
     bounds = component.placement
     part = Part(
         id=part_id(key, path), owner=app.owner, room=room(asks(component).times(component.replicas)),
         pinned=place if bounds is None and path not in freed else None,
-        current=place, home=moved.home if moved else None,
+        current=place, home=homes.get(path),
     )  # fmt: skip
     return part if bounds is None else _bounded(part, key, app, component, bounds)
 
