@@ -137,7 +137,7 @@ def images(spec: Spec) -> dict[str, str]:
 
 def test_an_application_is_as_it_last_ran_until_it_is_declared_anew() -> None:
     spec = declared(component("web", image="new:2"))
-    back = rolled_back(spec, None, declaration_digest(spec.apps[0]))
+    back = rolled_back(spec, None, declaration_digest(spec.apps[0], 0))
     assert images(back) == {"web": "old:1", "db": "registry.example.org/db:1"}
     assert back.apps[0].cluster == "green", "where its home is did not fail"
     assert images(rolled_back(declared(component("web", image="new:3")), None, "other")) == {"web": "new:3"}
@@ -145,7 +145,7 @@ def test_an_application_is_as_it_last_ran_until_it_is_declared_anew() -> None:
 
 def test_one_component_is_as_it_last_ran() -> None:
     spec = declared(component("web", image="new:2"), component("db", image="new:2"))
-    back = rolled_back(spec, "web", declaration_digest(spec.apps[0].components[0]))
+    back = rolled_back(spec, "web", declaration_digest(spec.apps[0].components[0], 0))
     assert images(back) == {"web": "old:1", "db": "new:2"}
 
 
@@ -154,3 +154,34 @@ def test_a_revision_that_cannot_be_read_is_none() -> None:
     assert revision_app({"data": encode(whole)}) == whole
     assert revision_app({"data": {"name": 3}}) is None and revision_app({}) is None
     assert isinstance(revision_app({"data": encode(whole)}), AppSpec)
+
+
+def secretive(value: str, **more: Any) -> Object:
+    variables = [{"name": "PIN", "value": value}, {"name": "KEY", "secret": {"name": "s", "key": "k"}}]
+    return component("web", env={"is-secret": True, "variables": variables}, **more)
+
+
+def digests(part: Object, generation: int) -> tuple[str, str]:
+    (whole,) = declared(part).apps
+    return declaration_digest(whole, generation), declaration_digest(whole.components[0], generation)
+
+
+def test_a_digest_says_nothing_of_secret_values_and_takes_the_generation_for_them() -> None:
+    assert digests(secretive("1234"), 3) == digests(secretive("9876"), 3), "nothing to try values with"
+    for one, same in zip(digests(secretive("1234"), 3), digests(secretive("9876"), 4), strict=True):
+        assert one != same, "whoever declares another value raises the generation"
+    for one, other in zip(digests(secretive("1"), 3), digests(secretive("1", image="new:2"), 3), strict=True):
+        assert one != other
+    open_env = {"variables": [{"name": "LEVEL", "value": "1"}]}
+    for plain in (component("web"), component("web", env=open_env), component("web", env={"is-secret": True})):
+        assert digests(plain, 3) == digests(plain, 4), "without secret values nothing else counts"
+    assert digests(component("web", env=open_env), 3) != digests(component("web"), 3)
+
+
+def test_a_rollback_of_secret_values_holds_for_one_generation() -> None:
+    spec = declared(secretive("1234", image="new:2"))
+    before = decode_spec({"apps": [app("shop", "rose", secretive("1", image="old:1"))]}).apps[0]
+    failed = declaration_digest(spec.apps[0], 7)
+    entry = {"app": "shop", "revision": "shop-1", "failed": failed}
+    found = {at: effective(spec, laid(rollbacks=[entry]), {"shop-1": before}, at) for at in (7, 8)}
+    assert {at: images(one) for at, one in found.items()} == {7: {"web": "old:1"}, 8: {"web": "new:2"}}

@@ -10,6 +10,7 @@ observations gets the same events with the same ids.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -132,6 +133,26 @@ def next_deadline(ledger: Ledger, observed: Iterable[Work], now: datetime.dateti
         and work.within is not None
     ]  # fmt: skip
     return max(0.0, min(left)) if left else None
+
+
+def pause(ledger: Ledger, now: datetime.datetime) -> Ledger:
+    """The ledger while nothing is worked at: deadlines stand still."""
+    tasks = (
+        replace(task, paused=stamp(now)) if task.stage is TaskStage.OPEN and not task.paused else task
+        for task in ledger.tasks
+    )
+    return dataclasses.replace(ledger, tasks=tuple(tasks))
+
+
+def resume(ledger: Ledger, now: datetime.datetime) -> Ledger:
+    """The ledger when work goes on: what was left of each task's time is left."""
+    return dataclasses.replace(ledger, tasks=tuple(_resumed(t, now) if t.paused else t for t in ledger.tasks))
+
+
+def _resumed(task: TaskStatus, now: datetime.datetime) -> TaskStatus:
+    stood = max(datetime.timedelta(), now - datetime.datetime.fromisoformat(task.paused))
+    since = datetime.datetime.fromisoformat(task.since or task.started_at) + stood
+    return replace(task, since=stamp(since), paused="")
 
 
 def _seconds(task: TaskStatus, now: datetime.datetime, *, whole: bool = False) -> float:

@@ -21,13 +21,15 @@ Revisions = Mapping[str, AppSpec]
 """How applications last ran well: by the name of the ControllerRevision that holds it."""
 
 
-def effective(spec: Spec, adjustment: AdjustmentSpec, revisions: Revisions | None = None) -> Spec:
-    """The declaration as it is carried out."""
+def effective(
+    spec: Spec, adjustment: AdjustmentSpec, revisions: Revisions | None = None, generation: int = 0
+) -> Spec:
+    """The declaration, of that `metadata.generation`, as it is carried out; the last two are about rollbacks alone."""
     if adjustment == AdjustmentSpec():
         return spec
     clusters = _clusters(spec, adjustment)
     names = {cluster.name for cluster in clusters}
-    apps = tuple(_app(app, adjustment, revisions or {}, clusters, names) for app in spec.apps)
+    apps = tuple(_app(app, adjustment, (revisions or {}, generation), clusters, names) for app in spec.apps)
     return replace(spec, clusters=clusters, links=_links(spec, adjustment, names), apps=apps)
 
 
@@ -48,9 +50,28 @@ def default_place(app: AppSpec, component: ComponentSpec, declared: Mapping[str,
     return app.cluster
 
 
-def declaration_digest(item: AppSpec | ComponentSpec) -> str:
-    """What tells one declaration of an application (or component) from another; replicas that loops change included."""
-    return naming.digest(encode(item), 16)
+def declaration_digest(item: AppSpec | ComponentSpec, generation: int) -> str:
+    """What tells one declaration of an application (or component) from another; replicas that loops change included.
+
+    It stands where more people read than may read Secrets, and a fast hash of a secret value lets them try values. So those
+    are no part of it: where there are any, the orchestration's `metadata.generation` stands for them all.
+    """
+    bare = _bare(item) if isinstance(item, ComponentSpec) else _bare_app(item)
+    return naming.digest(encode(item) if bare is item else [encode(bare), generation], 16)
+
+
+def _bare_app(app: AppSpec) -> AppSpec:
+    components = tuple(_bare(component) for component in app.components)
+    same = all(bare is component for bare, component in zip(components, app.components, strict=True))
+    return app if same else replace(app, components=components)
+
+
+def _bare(component: ComponentSpec) -> ComponentSpec:
+    """The component without secret values of its own; itself where it has none."""
+    env = component.env
+    if env is None or not env.is_secret or all(variable.value is None for variable in env.variables):
+        return component
+    return replace(component, env=replace(env, variables=tuple(replace(v, value=None) for v in env.variables)))
 
 
 def revision_app(revision: Object) -> AppSpec | None:
@@ -92,9 +113,10 @@ def _links(spec: Spec, adjustment: AdjustmentSpec, names: set[str]) -> tuple[tup
 
 
 def _app(
-    app: AppSpec, adjustment: AdjustmentSpec, revisions: Revisions, clusters: tuple[ClusterSpec, ...], names: set[str]
-) -> AppSpec:
-    app = _rolled_back(app, [entry for entry in adjustment.rollbacks if entry.app == app.name], revisions)
+    app: AppSpec, adjustment: AdjustmentSpec, before: tuple[Revisions, int], clusters: tuple[ClusterSpec, ...],
+    names: set[str],
+) -> AppSpec:  # fmt: skip
+    app = _rolled_back(app, [entry for entry in adjustment.rollbacks if entry.app == app.name], *before)
     by_name = {cluster.name: cluster for cluster in clusters}
     places = {entry.component: entry for entry in adjustment.places if entry.cluster in names}
     counts = {entry.component: entry for entry in adjustment.replicas}
@@ -131,25 +153,29 @@ def _counts(
     return declared is None or (entry.home is not None and entry.home == declared)
 
 
-def _rolled_back(app: AppSpec, entries: Iterable[RollbackAdjustment], revisions: Revisions) -> AppSpec:
+def _rolled_back(
+    app: AppSpec, entries: Iterable[RollbackAdjustment], revisions: Revisions, generation: int
+) -> AppSpec:
     """The application, or components of it, as they last ran well, while the declaration is still the one that failed."""
     for entry in entries:
         before = revisions.get(entry.revision)
         if before is None or before.name != app.name:
             continue
         if entry.component is None:
-            if entry.failed == declaration_digest(app):
+            if entry.failed == declaration_digest(app, generation):
                 return replace(before, cluster=app.cluster, owner=app.owner, rollback_policy=app.rollback_policy)
             continue
-        app = _with_component(app, entry, before)
+        app = _with_component(app, entry, before, generation)
     return app
 
 
-def _with_component(app: AppSpec, entry: RollbackAdjustment, before: AppSpec) -> AppSpec:
+def _with_component(app: AppSpec, entry: RollbackAdjustment, before: AppSpec, generation: int) -> AppSpec:
     well: dict[str | None, Any] = {component.name: component for component in before.components}
     old = well.get(entry.component)
     components = tuple(
-        old if old is not None and c.name == entry.component and declaration_digest(c) == entry.failed else c
+        old
+        if old is not None and c.name == entry.component and declaration_digest(c, generation) == entry.failed
+        else c
         for c in app.components
     )
     return replace(app, components=components)

@@ -233,7 +233,7 @@ def carried_out(
         entry.revision: management.get(kinds.CONTROLLER_REVISION, entry.revision, key[0]) for entry in laid.rollbacks
     }
     apps = {name: app for name, held in found.items() if held is not None and (app := revision_app(held)) is not None}
-    spec = effective(declared.spec, laid, apps)
+    spec = effective(declared.spec, laid, apps, declared.generation)
     return declared if spec is declared.spec else replace(declared, spec=spec)
 
 

@@ -39,7 +39,7 @@ from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.rollback import Rollbacks
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import LoopsSeen, derive_status
-from continuo.orchestrator.tasks import Booked, book
+from continuo.orchestrator.tasks import Booked, book, paused
 from continuo.orchestrator.telling import Telling
 from continuo.orchestrator.transitions import transitions
 from continuo.orchestrator.world import LiveWorld, member_name
@@ -338,8 +338,7 @@ class Operator:
             snapshot, wanted, assessment, plan, memory.attempts.failures(), self.settings, now, seen
         )  # fmt: skip
         if _paused(snapshot):
-            status = {**(snapshot.object.get("status") or {}), **status}
-            return self._round(snapshot, memory, plan), Booked(status, plan, (), None, False)
+            return self._round(snapshot, memory, plan), Booked(paused(snapshot, status, at), plan, (), None, False)
         confirmed = self.publisher.confirmed(str(snapshot.object["metadata"].get("uid")))
         booked = book(
             snapshot, wanted, assessment, plan, memory.attempts, status, self.settings, at, confirmed

@@ -44,7 +44,6 @@ class Revision:
     name: str
     number: int
     app: AppSpec
-    digest: str
 
 
 def revisions_of(found: Iterable[Object]) -> dict[str, list[Revision]]:
@@ -54,19 +53,19 @@ def revisions_of(found: Iterable[Object]) -> dict[str, list[Revision]]:
         app = revision_app(obj)
         if app is not None and labels_of(obj).get(naming.APPLICATION) == app.name:
             number = int(obj.get("revision") or 0)
-            revision = Revision(obj["metadata"]["name"], number, app, declaration_digest(app))
+            revision = Revision(obj["metadata"]["name"], number, app)
             by_app.setdefault(app.name, []).append(revision)
     return {app: sorted(revisions, key=lambda r: (r.number, r.name)) for app, revisions in by_app.items()}
 
 
 def active(snapshot: Snapshot) -> dict[str, list[RollbackAdjustment]]:
     """The rollbacks that count: what is declared is still what failed."""
-    declared = {app.name: app for app in snapshot.declared.apps}
+    declared, generation = {app.name: app for app in snapshot.declared.apps}, snapshot.orchestration.generation
     found: dict[str, list[RollbackAdjustment]] = {}
     for entry in snapshot.adjustment.rollbacks if not snapshot.deleting else ():
         app = declared.get(entry.app)
         item = app if app is None or entry.component is None else _component(app, entry.component)
-        if item is not None and declaration_digest(item) == entry.failed:
+        if item is not None and declaration_digest(item, generation) == entry.failed:
             found.setdefault(entry.app, []).append(entry)
     return found
 
@@ -84,8 +83,8 @@ def to_keep(snapshot: Snapshot, status: Object, ledger: Ledger, kept: Mapping[st
         wanted = app.rollback_policy is not RollbackPolicy.NONE and app.name in running
         if not wanted or app.name in rolled or f"app/{app.name}" in busy:
             continue
-        known, digest = kept.get(app.name, []), declaration_digest(app)
-        if not known or known[-1].digest != digest:
+        known, digest = kept.get(app.name, []), declaration_digest(app, snapshot.orchestration.generation)
+        if not known or known[-1].app != app:
             found.append(_object(snapshot.object, app, digest, 1 + max((r.number for r in known), default=0)))
     return found
 
@@ -120,7 +119,7 @@ def decide_rollback(
         if task is None or app.rollback_policy is RollbackPolicy.NONE or app.name in rolled:
             continue
         effective = next((a for a in snapshot.orchestration.spec.apps if a.name == app.name), app)
-        if task.wish != declaration_digest(effective):
+        if task.wish != declaration_digest(effective, snapshot.orchestration.generation):
             continue  # it failed as it was before; what is declared now has its own chance
         actions = _actions(app, status, kept.get(app.name, []))
         if actions:
@@ -143,8 +142,7 @@ def _why(task: TaskStatus, told: Iterable[OutboxEntry]) -> str:
 
 
 def _actions(app: AppSpec, status: Object, kept: list[Revision]) -> tuple[DecidedAction, ...]:
-    digest = declaration_digest(app)
-    before = next((revision for revision in reversed(kept) if revision.digest != digest), None)
+    before = next((revision for revision in reversed(kept) if revision.app != app), None)
     if before is None:
         return ()
     if app.rollback_policy is RollbackPolicy.APP:
@@ -156,7 +154,7 @@ def _actions(app: AppSpec, status: Object, kept: list[Revision]) -> tuple[Decide
         for name in down
         if (was := _component(before.app, name)) is not None
         and (now := _component(app, name)) is not None
-        and declaration_digest(was) != declaration_digest(now)
+        and was != now
     )
 
 

@@ -298,7 +298,7 @@ def _component(
         waits_for = snapshot.waiting.get(f"{app.spec.name}/{name}", Waiting("Placing", "waiting for a place"))
         reason, message, until = waits_for.reason, waits_for.message, waits_for.until
     elif phase is AppPhase.PENDING and step is not None and (waits := _waits(step, told)):
-        offloading = any(need.startswith("link/") or need.endswith("/offload") for need in step.needs)
+        offloading = any(need.startswith("link/") or need == offload_id(app.spec.name) for need in step.needs)
         phase = AppPhase.OFFLOADING if offloading else AppPhase.PENDING
         reason, message = "Waiting", waits
     elif phase is AppPhase.RUNNING:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from continuo.events import outbox
-from continuo.events.ledger import Ledger, advance, next_deadline, unbegun
+from continuo.events.ledger import Ledger, advance, next_deadline, pause, resume, unbegun
 from continuo.orchestrator.act import Attempts
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.observe import Snapshot
@@ -56,6 +56,7 @@ def book(
     """The status with its tasks and events. It differs from what is stored only where there is something to tell."""
     status = marked(status, snapshot)
     ledger, told = outbox.read(snapshot.object)
+    ledger = resume(ledger, now)
     observed = Observed(snapshot, wanted, assessment, plan, attempts.tried(), status, settings, ledger)
     works, of_step = work_of(observed)
     after, entries = advance(
@@ -67,6 +68,14 @@ def book(
         _with_tasks(snapshot, status, after, told, entries, confirmed), _without(plan, of_step, held), entries,
         next_deadline(after, works, now), bool(held),
     )  # fmt: skip
+
+
+def paused(snapshot: Snapshot, status: Object, now: datetime.datetime) -> Object:
+    """The status while nothing is changed: tasks are as they were, but that their deadlines stand still."""
+    before = snapshot.object.get("status") or {}
+    ledger, told = outbox.read(snapshot.object)
+    kept = outbox.written(pause(ledger, now), told) if ledger.tasks else {}
+    return {**before, **status, **kept}
 
 
 def _with_tasks(

@@ -13,6 +13,7 @@ from continuo.events.ledger import Ledger, Work, family
 from continuo.federation.model import LinkPhase
 from continuo.orchestrator import naming
 from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.decisions.applications import leaving, offload_id
 from continuo.orchestrator.effective import declaration_digest
 from continuo.orchestrator.observe import Reach, Snapshot
 from continuo.orchestrator.orient import AppWanted, Wanted
@@ -104,9 +105,9 @@ class _Desk:
     def _of_app(self, app: str, step: Step) -> Key:
         if app not in self.seen.wanted.apps:
             return f"app/{app}", "removal"
-        if "/leave/" in step.id or "/leave-after/" in step.id:
+        if leaving(app, step.id):
             return f"app/{app}", "leave"
-        if step.id.endswith("/offload"):  # the namespace follows a component that moves
+        if step.id == offload_id(app):  # the namespace follows a component that moves
             moved = sorted(name for name in self.moving if name.startswith(f"{app}/"))
             if moved and ("app/" + app, "") not in self.tasks:
                 return f"component/{moved[0]}", ""
@@ -251,7 +252,8 @@ def _deployment(desk: _Desk, name: str, app: AppWanted) -> Work | None:
     operation = "app.rollback" if rolled else "app.deploy" if new else "app.update"
     return desk.work(
         operation, f"app/{name}", within=app.spec.deploy_within, refused=refused,
-        done=running, steps=len(others), wish=declaration_digest(app.spec), tenant=app.spec.owner,
+        done=running, steps=len(others), tenant=app.spec.owner,
+        wish=declaration_digest(app.spec, desk.seen.snapshot.orchestration.generation),
         detail=_waiting_for(desk.seen.status, name),
     )  # fmt: skip
 

@@ -43,6 +43,9 @@ class TaskStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     since: Annotated[
         Annotated[str, Meta(max_length=40)], Meta(description="From when its deadline counts, where later than its start.")
     ] = ""  # fmt: skip
+    paused: Annotated[
+        Annotated[str, Meta(max_length=40)], Meta(description="Since when its deadline stands still, where it does.")
+    ] = ""  # fmt: skip
     tries: Annotated[Number, Meta(description="How many of its tries failed.")] = 0
     told: Annotated[Number, Meta(description="The failed tries in a row, as last told.")] = 0
     wish: Annotated[Annotated[str, Meta(max_length=32)], Meta(description="A digest of what was declared.")] = ""

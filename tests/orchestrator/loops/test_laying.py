@@ -55,7 +55,7 @@ def test_everything_is_carried_out() -> None:
     assert found.apps[0].components[0].replicas == 3 and found.apps[0].cluster == "rose"
     assert {c.name: c.worker_machine_count for c in found.clusters} == {"green": 0, "rose": 5, "burst-1": 1}
     assert found.links == (("burst-1", "green"),)
-    assert ALL.rollbacks[0].failed == declaration_digest(SPEC.apps[0].components[0])
+    assert ALL.rollbacks[0].failed == declaration_digest(SPEC.apps[0].components[0], 0)
     assert names(ALL) == {"d1"} and ALL.clusters[0].policy == "load"
 
 

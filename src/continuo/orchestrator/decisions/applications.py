@@ -20,6 +20,21 @@ def app_id(app: str) -> str:
     return f"application/{app}"
 
 
+def leave_id(app: str, cluster: str) -> str:
+    """Leaving a former home, before there is a new one."""
+    return f"{app_id(app)}/leave/{cluster}"
+
+
+def follow_id(app: str, cluster: str) -> str:
+    """Leaving a former home, after all runs in the new one."""
+    return f"{app_id(app)}/leave-after/{cluster}"
+
+
+def leaving(app: str, step: str) -> bool:
+    """Whether a step (id) takes that application off a former home; names may be anything, `leave` too."""
+    return step.startswith((leave_id(app, ""), follow_id(app, "")))
+
+
 def component_id(app: str, component: str) -> str:
     return f"component/{app}/{component}"
 
@@ -60,7 +75,7 @@ def decide_applications(
 
 def _in_old_home(draft: Draft, app: str) -> bool:
     """Whether the application still has to leave a former home cluster; its namespace there bars the new one."""
-    return any(step.id.startswith(f"{app_id(app)}/leave/") for step in draft.steps)
+    return any(step.id.startswith(leave_id(app, "")) for step in draft.steps)
 
 
 def _open(draft: Draft, steps: Iterable[str]) -> tuple[str, ...]:

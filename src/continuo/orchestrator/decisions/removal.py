@@ -5,7 +5,7 @@ from __future__ import annotations
 from continuo.federation.model import LinkPhase
 from continuo.orchestrator import naming
 from continuo.orchestrator.assess import Assessment, existing_links
-from continuo.orchestrator.decisions.applications import app_id, offload_id
+from continuo.orchestrator.decisions.applications import app_id, follow_id, leave_id, leaving, offload_id
 from continuo.orchestrator.decisions.clusters import delete, step_id
 from continuo.orchestrator.decisions.links import link_id, write_of
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
@@ -36,7 +36,7 @@ def decide_undeploying(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessm
             elif not _in_the_way(snapshot, seen, namespace, declared):
                 _follow(draft, seen, namespace, declared, assessment)
             else:
-                _undeploy(draft, seen, app, namespace, f"{app_id(app)}/leave/{cluster}")
+                _undeploy(draft, seen, app, namespace, leave_id(app, cluster))
 
 
 def _in_the_way(snapshot: Snapshot, seen: ClusterSeen, namespace: Object, declared: AppWanted) -> bool:
@@ -53,7 +53,7 @@ def _follow(
 ) -> None:  # fmt: skip
     """Leave the old home once everything runs in the new one."""
     app = declared.spec.name
-    identity = f"{app_id(app)}/leave-after/{seen.name}"
+    identity = follow_id(app, seen.name)
     states = (assessment.components.get((app, name)) for name in declared.components)
     if all(state is not None and state.phase is AppPhase.RUNNING for state in states):
         _undeploy(draft, seen, app, namespace, identity)
@@ -135,7 +135,7 @@ def _rests_on(draft: Draft, snapshot: Snapshot) -> tuple[str, ...]:
             continue
         if (
             step.action in (Action.RECALL, Action.DELETE, Action.MOVE)
-            or step.id.endswith(("/withdraw", "/offload"))
+            or (step.target.kind == "application" and step.id.endswith(("/withdraw", "/offload")))
             or (step.action is Action.WAIT and _leaving(snapshot, step))
         ):
             found.append(step.id)
@@ -143,9 +143,9 @@ def _rests_on(draft: Draft, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _leaving(snapshot: Snapshot, step: Step) -> bool:
-    if "/leave/" in step.id or "/leave-after/" in step.id:
-        return True
-    return step.target.kind == "application" and not _declared(snapshot, step.target.name)
+    if step.target.kind != "application":
+        return False
+    return leaving(step.target.name, step.id) or not _declared(snapshot, step.target.name)
 
 
 def _declared(snapshot: Snapshot, app: str) -> bool:
@@ -226,7 +226,8 @@ def _still_on(draft: Draft, snapshot: Snapshot, name: str, assessment: Assessmen
     for step in draft.steps:
         leaving = step.target.kind == "application" and (
             (step.target.name in at_home and not _declared(snapshot, step.target.name))
-            or step.id.endswith((f"/leave/{name}", f"/leave-after/{name}", "/withdraw"))
+            or step.id in (leave_id(step.target.name, name), follow_id(step.target.name, name))
+            or step.id.endswith("/withdraw")
         )
         moving = step.target.kind in ("component", "application") and (
             step.action in (Action.MOVE, Action.RECALL) or step.id == offload_id(step.target.name)

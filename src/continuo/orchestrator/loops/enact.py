@@ -146,7 +146,8 @@ class Desk:
         """Lay a decision's actions over the declaration; False where somebody changed the Adjustment meanwhile."""
         key = key_of(owner)
         known = self._adjustments.cache.get(key)
-        carried = Carried(declared, decision.name, told(now), decision.policy)
+        generation = int(owner["metadata"].get("generation") or 0)
+        carried = Carried(declared, decision.name, told(now), decision.policy, generation)
         spec = lay(decode_adjustment(known), decision.spec.actions, carried)
         try:
             written = await self._write(owner, known, spec)

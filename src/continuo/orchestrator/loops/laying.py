@@ -36,6 +36,8 @@ class Carried:
     since: str
     policy: str = ""
     """The loop that decided; empty for others."""
+    generation: int = 0
+    """Of the declaration; rollbacks alone need it."""
 
     def component(self, path: str) -> tuple[AppSpec, ComponentSpec] | None:
         """A declared component, with its application."""
@@ -206,8 +208,8 @@ def _roll_back(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carri
     if app is None or item is None or action.revision is None:
         return adjustment
     entry = RollbackAdjustment(
-        app=app.name, component=component, revision=action.revision, failed=declaration_digest(item),
-        decision=carried.decision, since=carried.since,
+        app=app.name, component=component, revision=action.revision,
+        failed=declaration_digest(item, carried.generation), decision=carried.decision, since=carried.since,
     )  # fmt: skip
     same: Callable[[RollbackAdjustment], bool] = lambda e: (e.app, e.component) == (app.name, component)  # noqa: E731
     return replace(adjustment, rollbacks=_put(adjustment.rollbacks, same, entry))

@@ -133,7 +133,7 @@ class Loops:
     async def _one_open(
         self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime
     ) -> bool:
-        carried = Carried(snapshot.declared, decision.name, "", decision.policy)
+        carried = Carried(snapshot.declared, decision.name, "", decision.policy, snapshot.orchestration.generation)
         if decision.stage is not DecisionStage.WAITING and in_effect(
             snapshot.adjustment, decision.spec.actions, carried
         ):
@@ -178,7 +178,7 @@ class Loops:
         for decision in self.desk.decisions(snapshot.key):
             if decision.stage is not DecisionStage.APPLIED:
                 continue
-            carried = Carried(snapshot.declared, decision.name, "", decision.policy)
+            carried = Carried(snapshot.declared, decision.name, "", decision.policy, snapshot.orchestration.generation)
             if not in_effect(snapshot.adjustment, decision.spec.actions, carried):
                 why = "what it said was changed since, or declared anew"
                 await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why, finishedAt=told(now))
