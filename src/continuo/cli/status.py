@@ -60,14 +60,20 @@ async def _machines(cluster: Any, namespace: str | None) -> dict[tuple[str, str]
 
 def _print_trees(found: list[Object], machines: dict[tuple[str, str], list[Object]]) -> None:
     from continuo.cli.trees import orchestration_tree
-    from continuo.orchestrator.naming import cluster_name
 
     console = make_console()
     for obj in found:
-        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-        names = [cluster["name"] for cluster in (obj.get("spec") or {}).get("clusters") or ()]
-        own = {short: machines.get((namespace, cluster_name(name, short)), []) for short in names}
-        console.print(orchestration_tree(obj, own))
+        console.print(orchestration_tree(obj, own_machines(obj, machines)))
+
+
+def own_machines(obj: Object, machines: dict[tuple[str, str], list[Object]]) -> dict[str, list[Object]]:
+    """The machines of an orchestration by the clusters' short names: of those declared, and those that loops made."""
+    from continuo.orchestrator.naming import cluster_name
+
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    known = [(obj.get(part) or {}).get("clusters") or () for part in ("spec", "status")]
+    names = {cluster["name"] for clusters in known for cluster in clusters}
+    return {short: machines.get((namespace, cluster_name(name, short)), []) for short in names}
 
 
 def _print_rows(found: list[Object], *, wide: bool, namespaces: bool) -> None:

@@ -83,6 +83,9 @@ def orchestration_tree(
     tree = Tree(
         _line(phase, name, counts, reason=told, took=times.reach("whole", phase, now)), guide_style="bright_black"
     )
+    if is_true(obj, "Paused"):
+        why = next((c.get("message", "") for c in status["conditions"] if c["type"] == "Paused"), "")
+        tree.add(Text.assemble(("‖ ", "yellow"), ("paused", "bold"), f"  {why}"))
     reported = {
         kind: {_identity(entry): entry for entry in status.get(kind) or ()} for kind in ("clusters", "links", "apps")
     }
@@ -104,10 +107,11 @@ def orchestration_tree(
         branch = tree.add(Text("applications", style="bold blue"))
         for app, entry in apps.items():
             _app(branch, app, entry, times, now)
-    if loops := status.get("loops"):
+    loops = {loop["name"]: loop for loop in status.get("loops") or ()}
+    if known := dict.fromkeys([*(policy["name"] for policy in spec.get("policies") or ()), *loops]):
         branch = tree.add(Text("loops", style="bold blue"))
-        for loop in loops:
-            branch.add(_loop(loop))
+        for loop in known:
+            branch.add(_loop(loops.get(loop) or {"name": loop, "stage": "Observe", "message": "not looked at yet"}))
     return tree
 
 
