@@ -1,10 +1,11 @@
-"""An application whose home cluster is lost moves its home, also under an operator that never saw that home, and comes back."""
+"""A lost home: the application gets another one, also from an operator that never saw the lost one, and comes back."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -74,3 +75,27 @@ async def _away_and_back(bed: Bed, inject: faults.Faults) -> None:
     obj = await bed.ready("o")
     assert (await bed.api.get(ADJUSTMENT, "o", "default"))["spec"].get("homes", []) == []
     assert (await rose.list(kinds.DEPLOYMENT, "shop")).items == [], obj["status"]
+
+
+@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+async def test_the_old_home_is_cleared_without_touching_the_new_one(idle: Bed) -> None:
+    inject = faults.Faults(idle.host.engine)
+    spec = {**SPEC, "policies": [{"name": "away", "failover": {"after": 1, "return-after": 3600}, "cool-down": 0}]}
+    async with operating(idle):
+        await idle.apply("o", spec)
+        await idle.ready("o")
+        inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+        await idle.until("o", at("rose", "rose"))
+        green, rose = await idle.workload("green", "o"), await idle.workload("rose", "o")
+        before = await _uids(rose)
+        inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+        await idle.gone(kinds.NAMESPACE, "shop", None, green)
+        await idle.ready("o")
+        assert await _uids(rose) == before, "it went on running"
+        pods = (await rose.list(kinds.POD, "shop")).items
+        assert sorted(pod["metadata"]["name"].split("-")[0] for pod in pods) == ["db", "web"], "nothing twice"
+
+
+async def _uids(api: Any) -> dict[str, str]:
+    found = [await api.get(kinds.NAMESPACE, "shop"), *(await api.list(kinds.DEPLOYMENT, "shop")).items]
+    return {f"{obj['kind']}/{obj['metadata']['name']}": obj["metadata"]["uid"] for obj in found}

@@ -8,9 +8,12 @@ from typing import Literal
 
 from continuo.federation import names
 from continuo.resources import kinds
-from continuo.resources.meta import Object, deleting
+from continuo.resources.meta import Kind, Object, deleting
 
 OffloadingPhase = Literal["Pending", "Progressing", "Ready", "Failed", "Terminating"]
+
+COPIED_KINDS: tuple[Kind, ...] = (kinds.SHADOW_POD, kinds.SHADOW_ENDPOINT_SLICE)
+"""What Liqo has of an application where its home sent it."""
 
 
 @dataclass(frozen=True, slots=True)

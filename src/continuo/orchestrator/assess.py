@@ -26,6 +26,8 @@ class AppSeen:
     deployments: Mapping[str, Object]
     objects: Mapping[tuple[str, str], Object]
     """Everything else of the application, by (kind, name)."""
+    copies: tuple[Object, ...] = ()
+    """What a former home, lost since, sent into the namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,11 @@ def app_objects(seen: ClusterSeen, key: Key, app: str) -> AppSeen:
     namespace = caches.get(kinds.NAMESPACE, app)
     if namespace is not None and not _is_ours(namespace, key):
         namespace = None
-    return AppSeen(namespace, caches.get(kinds.NAMESPACE_OFFLOADING, "offloading", app), deployments, objects)
+    copies = (
+        [obj for kind in offloading.COPIED_KINDS for obj in _of_app(caches.list(kind, app), key)] if namespace else ()
+    )
+    offload = caches.get(kinds.NAMESPACE_OFFLOADING, "offloading", app)
+    return AppSeen(namespace, offload, deployments, objects, tuple(copies))
 
 
 def _of_app(found: object, key: Key) -> list[Object]:

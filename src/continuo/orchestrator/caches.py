@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-from continuo.federation import names
+from continuo.federation import names, offloading
 from continuo.federation import names as federation_names
 from continuo.federation import watches as federation_watches
 from continuo.kube.port import Cluster
@@ -116,12 +116,14 @@ def workload_watches() -> tuple[Watch, ...]:
         for watch in federation_watches.WATCHES
         if watch.kind is not kinds.NAMESPACE
     ]
+    # What a home that was lost sent here: none of it may go on beside what its new home runs.
+    sent = [Watch(kind, labels=managed, indexers=INDEXERS, optional=True) for kind in offloading.COPIED_KINDS]
     unfinished = "status.phase!=Succeeded,status.phase!=Failed"
     pods = Watch(kinds.POD, None, None, unfinished, {"namespace": _waiting_by_namespace}, capacity.pod_summary)
     real = f"{names.TYPE}!={names.VIRTUAL_NODE_TYPE}"
     nodes = Watch(kinds.NODE, labels=real, indexers=INDEXERS, trim=capacity.node_summary)
     entrances = [Watch(kinds.INGRESS_CLASS), Watch(kinds.GATEWAY_CLASS, optional=True)]
-    return (*ours, *optional, *links, nodes, pods, *entrances)
+    return (*ours, *optional, *links, *sent, nodes, pods, *entrances)
 
 
 class CachedCluster:

@@ -274,7 +274,19 @@ def _shared(snapshot: Snapshot, app: AppSpec) -> tuple[Object, ...]:
         for name in sorted(used)
         if name in snapshot.secrets
     ]
-    return (naming.sealed(applications.render_namespace(namespace, orchestration, app)), *copies)
+    space = applications.render_namespace(namespace, orchestration, app)
+    return (naming.sealed(_taken_over(space, _namespace(snapshot.clusters.get(app.cluster), app.name))), *copies)
+
+
+def _taken_over(space: Object, live: Object | None) -> Object:
+    """The namespace as ours, even where Liqo made it for a home that is lost: else that home would delete it on its return.
+
+    Liqo deletes only what names its own map. So another value first, which makes the mark ours, then none.
+    """
+    if live is None or annotations_of(live).get(names.BY_NAMESPACE_MAP, naming.MANAGER) == naming.MANAGER:
+        return space
+    annotations = {**annotations_of(space), names.BY_NAMESPACE_MAP: naming.MANAGER}
+    return {**space, "metadata": {**space["metadata"], "annotations": annotations}}
 
 
 def _app_problem(snapshot: Snapshot, app: AppSpec, declared: Mapping[str, ClusterSpec]) -> Problem | None:

@@ -71,6 +71,22 @@ def decide_applications(
             else:
                 _unplaced(draft, app, component, seen, waiting or {})
         _dropped_components(draft, app, seen)
+        _copies(draft, app, seen, assessment)
+
+
+def _copies(draft: Draft, app: AppWanted, seen: AppSeen, assessment: Assessment) -> None:
+    """What a lost home had sent here goes as soon as its component runs in the new home: nothing runs twice for long."""
+
+    def runs(component: str) -> bool:
+        state = assessment.components.get((app.spec.name, component))
+        return state is None or state.phase is AppPhase.RUNNING
+
+    old = [obj for obj in seen.copies if not deleting(obj) and runs(labels_of(obj).get(naming.COMPONENT, ""))]
+    if old:
+        writes = tuple(delete(app.home, obj) for obj in old)
+        told = f"{len(old)} copies on {app.home} of what ran in the former home"
+        draft.add(Step(f"{app_id(app.spec.name)}/copies", Action.DELETE, Target("application", app.spec.name), writes,
+                       detail=told))  # fmt: skip
 
 
 def _in_old_home(draft: Draft, app: str) -> bool:

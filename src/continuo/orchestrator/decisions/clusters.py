@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from continuo.federation import offloading
 from continuo.orchestrator import naming, rollouts, states
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.observe import MANAGEMENT_KINDS, OWNED_KINDS, ClusterSeen, Reach, Snapshot
@@ -20,7 +21,7 @@ Compare = Callable[[Object, Object | None], tuple[str, ...]]
 _KINDS: dict[str, Kind] = {
     kind.kind: kind
     for kind in (
-        *MANAGEMENT_KINDS, *OWNED_KINDS, kinds.NAMESPACE_OFFLOADING,
+        *MANAGEMENT_KINDS, *OWNED_KINDS, *offloading.COPIED_KINDS, kinds.NAMESPACE_OFFLOADING,
     )
 }  # fmt: skip
 _TEMPLATES = {

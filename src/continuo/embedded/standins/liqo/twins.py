@@ -88,12 +88,12 @@ class Twins:
         if self._site.twins.get(remote) != (origin, local):
             return False
         space = self._site.find(kinds.NAMESPACE, remote)
-        return space is not None and not deleting(space)
+        return space is not None and not deleting(space) and self._made(space, origin)
 
     def _create(self, origin: str, local: str, remote: str, tenant: str) -> str:
         space = self._site.find(kinds.NAMESPACE, remote)
         if space is not None:
-            mine = labels_of(space).get(names.REMOTE) == origin and names.BY_NAMESPACE_MAP in annotations_of(space)
+            mine = self._made(space, origin)
             if mine and not deleting(space):
                 return ACCEPTED
             self._blocked[remote] = origin
@@ -116,12 +116,18 @@ class Twins:
         )  # fmt: skip
         return ACCEPTED
 
+    def _made(self, space: Object, origin: str) -> bool:
+        """Whether it was made for that map, and nobody made it theirs since."""
+        map_name = f"{self._site.tenants.get(origin)}/{self._site.id}"
+        return (
+            labels_of(space).get(names.REMOTE) == origin
+            and annotations_of(space).get(names.BY_NAMESPACE_MAP) == map_name
+        )
+
     def _remove(self, origin: str, remote: str) -> bool:
         """Delete a twin; whether it is still there."""
         space = self._site.find(kinds.NAMESPACE, remote)
-        if space is None or labels_of(space).get(names.REMOTE) != origin:
-            return False
-        if names.BY_NAMESPACE_MAP not in annotations_of(space):
+        if space is None or not self._made(space, origin):
             return False
         if not deleting(space):
             self._site.drop(kinds.NAMESPACE, remote)
