@@ -10,9 +10,11 @@ import click
 
 from continuo.cli.failures import BadInput, Failed
 from continuo.cli.kafka_options import kafka_options
+from continuo.cli.settings_options import rendering_options
 
 if TYPE_CHECKING:
     from continuo.events.kafka_settings import KafkaSettings
+    from continuo.orchestrator.settings import Settings
 
 
 @click.command()
@@ -20,17 +22,17 @@ if TYPE_CHECKING:
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The management cluster's kubeconfig."
 )
 @click.option("--context", help="The context in it.")
-@click.option("--base-domain", default="apps.continuo.local", show_default=True, help="As the operator was told.")
 @click.option("--health-port", type=click.IntRange(1, 65535), help="Serve /healthz, /readyz and /metrics there.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@rendering_options
 @kafka_options
 def backend(
     kubeconfig: Path | None,
     context: str | None,
-    base_domain: str,
     health_port: int | None,
     verbose: bool,
     kafka: KafkaSettings | None,
+    settings: Settings,
 ) -> None:
     """Carry out what an operator decides, until stopped; any number of backends share the work.
 
@@ -48,7 +50,6 @@ def backend(
     from continuo.kube.config import connect
     from continuo.kube.transport import Transports
     from continuo.orchestrator.backend.backend import Backend
-    from continuo.orchestrator.settings import Settings
     from continuo.orchestrator.telling import Telling
     from continuo.resources.errors import ApiError, BadRequest
     from continuo.telemetry.calls import Calls
@@ -70,7 +71,7 @@ def backend(
                 management,
                 lambda text, *, name: connect(text, name=name, transports=transports),
                 carrier,
-                Settings(base_domain=base_domain),
+                settings,
                 telling=Telling(metrics, tracing=tracing, calls=calls, whole=False),
             )
             try:

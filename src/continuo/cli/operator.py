@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,15 @@ import click
 from continuo.cli.failures import BadInput, Failed
 from continuo.cli.kafka_options import kafka_options
 from continuo.cli.prometheus_options import prometheus_options
+from continuo.cli.settings_options import guard_options, rendering_options
 
 if TYPE_CHECKING:
     from continuo.cli.kafka_parts import Parts
     from continuo.events.kafka_settings import KafkaSettings
     from continuo.kube.port import Cluster
     from continuo.orchestrator.loops.figures_prometheus import Prometheus
+    from continuo.orchestrator.settings import Settings
+    from continuo.placement.guards import Limits
 
 
 @click.command()
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
 @click.option("--context", help="The context in it.")
 @click.option("--lease-namespace", default="continuo-system", show_default=True, help="Where replicas meet.")
 @click.option("--leader-election/--no-leader-election", default=False, show_default=True, help="Let one replica work.")
-@click.option("--base-domain", default="apps.continuo.local", show_default=True, help="Domain of public components.")
 @click.option(
     "--max-provisioning", type=click.IntRange(1), default=10, show_default=True, help="Clusters created at once."
 )
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     help="Who carries out steps: this process, or backends that are told through Kafka.",
 )  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@rendering_options
+@guard_options()
 @prometheus_options
 @kafka_options
 def operator(
@@ -47,7 +52,6 @@ def operator(
     context: str | None,
     lease_namespace: str,
     leader_election: bool,
-    base_domain: str,
     max_provisioning: int,
     health_port: int | None,
     metrics_port: int | None,
@@ -56,6 +60,8 @@ def operator(
     verbose: bool,
     kafka: KafkaSettings | None,
     prometheus: Prometheus | None,
+    settings: Settings,
+    limits: Limits,
 ) -> None:
     """Run the controllers against a management cluster until stopped."""
     if tasks == "kafka" and kafka is None:
@@ -71,7 +77,6 @@ def operator(
     from continuo.kube.transport import Transports
     from continuo.orchestrator.loops.figures import Figures
     from continuo.orchestrator.operator import Operator
-    from continuo.orchestrator.settings import Settings
     from continuo.orchestrator.telling import Telling
     from continuo.resources.errors import ApiError, BadRequest
     from continuo.telemetry.calls import Calls
@@ -80,7 +85,7 @@ def operator(
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    settings = Settings(base_domain=base_domain, provisioning_limit=max_provisioning)
+    settings = replace(settings, provisioning_limit=max_provisioning, limits=limits)
 
     async def main() -> None:
         async with traced("continuo-operator") as tracing:

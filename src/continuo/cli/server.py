@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from continuo.cli.catalog_running import Wish, catalog_running, running_options
 from continuo.cli.connection import Target, connected, namespace_of, target_options
 from continuo.cli.failures import BadInput, Failed, run_server
 from continuo.cli.health import traced
+from continuo.cli.settings_options import guard_options
+
+if TYPE_CHECKING:
+    from continuo.placement.guards import Limits
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -55,6 +59,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option(
     "--events-kept", type=click.IntRange(100), default=10_000, show_default=True, help="How many events are kept."
 )
+@guard_options(requests=True)
 @running_options("--catalog", help="Serve the catalog too: an SQLite file, or postgresql://...", beside=True)
 @target_options
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -74,6 +79,7 @@ async def server(
     orchestration: str | None,
     events: str | None,
     events_kept: int,
+    limits: Limits,
     wish: Wish,
     target: Target,
     verbose: bool,
@@ -96,7 +102,7 @@ async def server(
         namespace = namespace_of(target, cluster)
         parts = make_parts(
             cluster, gate, namespace=namespace, orchestration=orchestration, schedulers=frozenset(schedulers),
-            log=EventLog(events, Bounds(events_kept)),
+            limits=limits,            log=EventLog(events, Bounds(events_kept)),
         )  # fmt: skip
         offers, sockets = await _catalog(stack, wish, gate)
         app = create_app(parts, offers, metrics, tracing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from continuo.placement.guards import Limits
 from continuo.resources.meta import Object
 
 RESERVED_PORTS: dict[tuple[str, int], str] = {
@@ -59,6 +60,8 @@ class Settings:
     charts: dict[str, Chart] = field(default_factory=lambda: dict(CHARTS))
     chart_values: dict[str, Object] = field(default_factory=dict)
     """Extra Helm values by package name, laid over ours."""
+    limits: Limits = field(default_factory=Limits)
+    """How much schedulers from outside may do; the server's have to be the same."""
     lost_after: float = 5.0
     """Seconds for which a workload cluster may not answer before it counts as lost."""
     placing_patience: float = 30.0

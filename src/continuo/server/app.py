@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 
 from continuo.events.log import EventLog
 from continuo.kube.port import Cluster
+from continuo.placement.guards import Limits
 from continuo.server.app_secrets import AppSecrets
 from continuo.server.applications import Applications
 from continuo.server.event_feed import EventFeed
@@ -52,14 +53,15 @@ def make_parts(
     orchestration: str | None = None,
     schedulers: frozenset[str] = frozenset((SCHEDULERS,)),
     log: EventLog | None = None,
+    limits: Limits | None = None,
 ) -> Parts:
     """The services over one management cluster's namespace; members of `schedulers` may decide where things run.
 
-    `log` keeps the events; one in memory where absent.
+    `log` keeps the events; one in memory where absent. `limits` are the guards', as the operator has them.
     """
     store = Orchestrations(cluster, namespace)
     applications = Applications(store, AppSecrets(cluster, namespace), gate.policy, orchestration)
-    scheduler = make_scheduler(cluster, store, gate, groups=schedulers, default=orchestration)
+    scheduler = make_scheduler(cluster, store, gate, groups=schedulers, default=orchestration, limits=limits)
     return Parts(applications, scheduler, EventFeed(store.informer, namespace, log), gate)
 
 

@@ -26,7 +26,7 @@ from continuo.orchestrator.loops.frame import (
     verdict,
     waits,
 )
-from continuo.orchestrator.loops.judging import judged
+from continuo.orchestrator.loops.judging import in_turn, judged
 from continuo.orchestrator.loops.laying import Carried, in_effect
 from continuo.orchestrator.loops.model import LoopInput, LoopOutput, Memory
 from continuo.orchestrator.loops.policies import look
@@ -125,7 +125,7 @@ class Loops:
 
     async def _open_decisions(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime) -> bool:
         """Carry out, or close, what others decided, or one of us who was killed; whether one was carried out."""
-        for decision in self.desk.decisions(snapshot.key):
+        for decision in in_turn(self.desk.decisions(snapshot.key)):
             if decision.stage in OPEN and await self._one_open(snapshot, assessment, decision, now):
                 return True
         return False
@@ -159,7 +159,7 @@ class Loops:
     async def _judged(self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime) -> bool:
         """Carry a decision out if it still holds."""
         if decision.external:
-            wrong = judged(snapshot, assessment, decision, self.desk.decisions(snapshot.key), now)
+            wrong = judged(snapshot, assessment, decision, self.desk.decisions(snapshot.key), now, self._settings.limits)
             if wrong:
                 await self.desk.tell(decision.object, DecisionStage.REFUSED, "; ".join(wrong))
                 return False
