@@ -64,11 +64,11 @@ def _table(found: list[Object], *, wide: bool) -> None:
 
 
 def _show(obj: Object) -> None:
-    from continuo.orchestrator.loops.frame import summary
+    from continuo.orchestrator.loops.frame import effect_told, summary
     from continuo.resources.loop import decode_decision
 
     spec, status = decode_decision(obj), obj.get("status") or {}
-    effect = ", ".join(f"{key} {value}" for key, value in sorted((status.get("effect") or {}).items()))
+    effect = effect_told(status.get("effect") or {})
     void = spec.expires if "finishedAt" not in status else None
     told = {
         "decision": obj["metadata"]["name"], "about": spec.orchestration, "source": spec.source,

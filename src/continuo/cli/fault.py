@@ -77,7 +77,9 @@ async def _find(
         for kind in (kinds.CLUSTER, kinds.MACHINE, kinds.MACHINE_DEPLOYMENT):
             if kind in kinds_of and (found := await _named(management, kind, namespace, what)) is not None:
                 return management, kind, found["metadata"]["name"], namespace
-        raise BadInput(f"no cluster or machine {what} in namespace {namespace}")
+        known = sorted(obj["metadata"]["name"] for obj in (await management.list(kinds.CLUSTER, namespace)).items)
+        told = ", ".join(known) or "none"
+        raise BadInput(f"no cluster or machine {what} in namespace {namespace}; clusters there: {told}")
     first, slash, second = what.rpartition("/")  # the first may be orchestration/cluster
     if not slash:
         raise BadInput(f"the target of {name} has to be written as two names with a slash, such as green/rose")

@@ -170,7 +170,7 @@ def test_a_status_tells_of_the_last_decision_and_what_became_of_it() -> None:
     assert (going["stage"], going["decision"], going["outcome"]) == ("Act", "d", "Applied")
     done = made("d", DecisionStage.VERIFIED, effect={"shop/web": "4/4 ready on green", "seconds": "3"})
     over = loop_status(policy(), wants(), Ruling(LoopStage.ORIENT), done, NOON, None)
-    assert (over["stage"], over["outcome"]) == ("Orient", "Verified: seconds 3, shop/web 4/4 ready on green")
+    assert (over["stage"], over["outcome"]) == ("Orient", "Verified: shop/web 4/4 ready on green, after 3 s")
 
 
 def test_every_operation_has_a_subject_and_words() -> None:

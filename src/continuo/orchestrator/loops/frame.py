@@ -229,7 +229,7 @@ def outcome(decision: Made) -> str:
     """What became of a decision, in one line."""
     stage = decision.stage or DecisionStage.RECEIVED
     effect = (decision.object.get("status") or {}).get("effect") or {}
-    more = decision.message or ", ".join(f"{key} {value}" for key, value in sorted(effect.items()))
+    more = decision.message or effect_told(effect)
     return f"{stage}: {more}"[:1024] if more else str(stage)
 
 
@@ -250,3 +250,9 @@ def _about(one: str, other: str) -> bool:
     return all(
         a == b or ("." in a + b and abs(float(a) - float(b)) <= NOISE * max(float(a), float(b))) for a, b in pairs
     )
+
+
+def effect_told(effect: Mapping[str, str]) -> str:
+    """What was seen once a decision was carried out, and how long that took."""
+    seen = [f"{key} {value}" for key, value in sorted(effect.items()) if key != "seconds"]
+    return ", ".join([*seen, *([f"after {effect['seconds']} s"] if "seconds" in effect else [])])
