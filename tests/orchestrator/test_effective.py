@@ -185,3 +185,11 @@ def test_a_rollback_of_secret_values_holds_for_one_generation() -> None:
     entry = {"app": "shop", "revision": "shop-1", "failed": failed}
     found = {at: effective(spec, laid(rollbacks=[entry]), {"shop-1": before}, at) for at in (7, 8)}
     assert {at: images(one) for at, one in found.items()} == {7: {"web": "old:1"}, 8: {"web": "new:2"}}
+
+
+def test_a_cluster_on_demand_draws_nobody_by_its_tier() -> None:
+    spec = declared(component("web", placement_hint="CLOUD"), component("db", placement_hint="CLOUD", placement={}))
+    burst = {"name": "aaa-1", "tier": "cloud", "kubernetes-version": "v1.34.2"}
+    found = effective(spec, laid(clusters=[{"cluster": burst, "policy": "grow"}]))
+    assert "aaa-1" in {c.name for c in found.clusters}
+    assert (place(found), place(found, "db")) == ("rose", None)

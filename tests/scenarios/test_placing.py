@@ -64,7 +64,7 @@ async def test_what_fits_nowhere_says_why_for_each_cluster_and_comes_when_there_
 async def test_a_decision_whose_maker_was_killed_is_carried_out_if_it_still_holds(bed: Bed) -> None:
     action = {"op": "placeComponent", "component": "shop/web", "cluster": "rose"}
     fields = {"orchestration": "o", "source": "placement", "reason": "before it died", "actions": [action]}
-    for name, based_on in (("holds", "adjustment/none"), ("stale", "adjustment/1")):
+    for name, based_on in (("holds", "generation/1,adjustment/none"), ("stale", "generation/1,adjustment/1")):
         await bed.api.create(DECISION.new(name, "default", spec={**fields, "basedOn": based_on}))
     spec = {"clusters": [GREEN, ROSE], "apps": [app("shop", "rose", component("web", **asking("500m")))]}
     await bed.apply("o", spec)
@@ -78,7 +78,7 @@ async def test_a_decision_whose_maker_was_killed_is_carried_out_if_it_still_hold
 async def test_a_decision_that_no_longer_holds_is_superseded(bed: Bed) -> None:
     action = {"op": "placeComponent", "component": "shop/web", "cluster": "rose"}
     fields = {"orchestration": "o", "source": "placement", "reason": "before it died", "actions": [action]}
-    await bed.api.create(DECISION.new("stale", "default", spec={**fields, "basedOn": "adjustment/1"}))
+    await bed.api.create(DECISION.new("stale", "default", spec={**fields, "basedOn": "generation/1,adjustment/1"}))
     spec = {"clusters": [GREEN, ROSE], "apps": [app("shop", "rose", component("web", **asking("500m")))]}
     await bed.apply("o", spec)
     obj = await bed.ready("o")

@@ -7,13 +7,20 @@ declared, or that was declared anew since, does not count. Without an Adjustment
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from continuo.orchestrator import naming
-from continuo.resources.loop import AdjustmentSpec, PlaceAdjustment, RollbackAdjustment
+from continuo.resources.loop import (
+    AdjustmentSpec,
+    HomeAdjustment,
+    PlaceAdjustment,
+    ReplicasAdjustment,
+    RollbackAdjustment,
+)
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import AppSpec, ClusterSpec, ComponentSpec, Spec, encode
 
@@ -21,16 +28,33 @@ Revisions = Mapping[str, AppSpec]
 """How applications last ran well: by the name of the ControllerRevision that holds it."""
 
 
-def effective(
-    spec: Spec, adjustment: AdjustmentSpec, revisions: Revisions | None = None, generation: int = 0
-) -> Spec:
+def effective(spec: Spec, adjustment: AdjustmentSpec, revisions: Revisions | None = None, generation: int = 0) -> Spec:
     """The declaration, of that `metadata.generation`, as it is carried out; the last two are about rollbacks alone."""
     if adjustment == AdjustmentSpec():
         return spec
     clusters = _clusters(spec, adjustment)
     names = {cluster.name for cluster in clusters}
-    apps = tuple(_app(app, adjustment, (revisions or {}, generation), clusters, names) for app in spec.apps)
+    declared = {cluster.name: cluster for cluster in spec.clusters}
+    ground = _Ground(
+        {entry.component: entry for entry in adjustment.places if entry.cluster in names},
+        {entry.component: entry for entry in adjustment.replicas},
+        {entry.app: entry for entry in adjustment.homes if entry.cluster in names},
+        declared, frozenset(names - declared.keys()),
+    )  # fmt: skip
+    apps = tuple(_app(app, ground) for app in rolled_back(spec, adjustment, revisions or {}, generation).apps)
     return replace(spec, clusters=clusters, links=_links(spec, adjustment, names), apps=apps)
+
+
+def rolled_back(spec: Spec, adjustment: AdjustmentSpec, revisions: Revisions, generation: int) -> Spec:
+    """The declaration with those applications as they last ran well that failed as they are declared."""
+    if not adjustment.rollbacks:
+        return spec
+    entries: dict[str, list[RollbackAdjustment]] = {}
+    for entry in adjustment.rollbacks:
+        entries.setdefault(entry.app, []).append(entry)
+    return replace(
+        spec, apps=tuple(_rolled_back(app, entries.get(app.name, ()), revisions, generation) for app in spec.apps)
+    )
 
 
 def default_place(app: AppSpec, component: ComponentSpec, declared: Mapping[str, ClusterSpec]) -> str | None:
@@ -112,40 +136,47 @@ def _links(spec: Spec, adjustment: AdjustmentSpec, names: set[str]) -> tuple[tup
 # --- applications ------------------------------------------------------------------------------------------------------
 
 
-def _app(
-    app: AppSpec, adjustment: AdjustmentSpec, before: tuple[Revisions, int], clusters: tuple[ClusterSpec, ...],
-    names: set[str],
-) -> AppSpec:  # fmt: skip
-    app = _rolled_back(app, [entry for entry in adjustment.rollbacks if entry.app == app.name], *before)
-    by_name = {cluster.name: cluster for cluster in clusters}
-    places = {entry.component: entry for entry in adjustment.places if entry.cluster in names}
-    counts = {entry.component: entry for entry in adjustment.replicas}
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What is laid over applications, by what it speaks of."""
+
+    places: Mapping[str, PlaceAdjustment]
+    replicas: Mapping[str, ReplicasAdjustment]
+    homes: Mapping[str, HomeAdjustment]
+    declared: Mapping[str, ClusterSpec]
+    """Clusters on demand are nobody's default place: that they come and go moves nothing."""
+    demanded: frozenset[str]
+
+
+def _app(app: AppSpec, ground: _Ground) -> AppSpec:
     components = []
     for component in app.components:
         path = f"{app.name}/{component.name}"
-        entry, count = places.get(path), counts.get(path)
-        if entry is not None and _counts(entry, app, component, by_name):
+        entry, count = ground.places.get(path), ground.replicas.get(path)
+        if entry is not None and place_counts(entry, app, component, ground.declared):
             component = replace(component, cluster_selector=entry.cluster)
+        elif ground.demanded and component.placement_hint:
+            component = _stay(app, component, ground.declared)
         if count is not None and count.declared in (None, component.replicas):
             component = replace(component, replicas=count.replicas)
         components.append(component)
-    home = next(
-        (e for e in adjustment.homes if e.app == app.name and e.home == app.cluster and e.cluster in names), None
+    home = ground.homes.get(app.name)
+    if home is None or home.home != app.cluster:
+        return replace(app, components=tuple(components))
+    return replace(
+        app, components=tuple(_stay(app, component, ground.declared) for component in components), cluster=home.cluster
     )
-    if home is not None:
-        components = [_stay(app, component, by_name) for component in components]
-    return replace(app, components=tuple(components), cluster=home.cluster if home is not None else app.cluster)
 
 
 def _stay(app: AppSpec, component: ComponentSpec, clusters: Mapping[str, ClusterSpec]) -> ComponentSpec:
-    """A component whose place followed from its tier keeps it when the home moves; those at home move with it."""
+    """A component whose place follows from its tier keeps it whatever comes; those at home move with it."""
     place = default_place(app, component, clusters)
     if component.cluster_selector or place is None or place == app.cluster:
         return component
     return replace(component, cluster_selector=place)
 
 
-def _counts(
+def place_counts(
     entry: PlaceAdjustment, app: AppSpec, component: ComponentSpec, clusters: Mapping[str, ClusterSpec]
 ) -> bool:
     """Whether a place still counts: a component whose declaration says where it is may only be away from there."""
@@ -153,9 +184,7 @@ def _counts(
     return declared is None or (entry.home is not None and entry.home == declared)
 
 
-def _rolled_back(
-    app: AppSpec, entries: Iterable[RollbackAdjustment], revisions: Revisions, generation: int
-) -> AppSpec:
+def _rolled_back(app: AppSpec, entries: Iterable[RollbackAdjustment], revisions: Revisions, generation: int) -> AppSpec:
     """The application, or components of it, as they last ran well, while the declaration is still the one that failed."""
     for entry in entries:
         before = revisions.get(entry.revision)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from continuo.orchestrator import naming
 from continuo.orchestrator.capacity import NOTHING
-from continuo.orchestrator.effective import default_place, effective, revision_app
+from continuo.orchestrator.effective import default_place, effective, revision_app, rolled_back
 from continuo.orchestrator.loops.model import Amounts, Capacity
 from continuo.orchestrator.render.applications import secrets_used
 from continuo.orchestrator.render.clusters import INFRASTRUCTURES
@@ -24,7 +24,7 @@ from continuo.orchestrator.render.exposure import Entrance
 from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, AdjustmentSpec, decode_adjustment
 from continuo.resources.meta import Key, Kind, Object, annotations_of, labels_of
-from continuo.resources.orchestration import LowLevelOrchestration, Spec, decode
+from continuo.resources.orchestration import AppSpec, LowLevelOrchestration, Spec, decode
 
 MANAGEMENT_KINDS: tuple[Kind, ...] = (
     kinds.CLUSTER, kinds.KUBEADM_CONTROL_PLANE, kinds.KTHREES_CONTROL_PLANE, kinds.MICROK8S_CONTROL_PLANE,
@@ -182,6 +182,10 @@ class Snapshot:
     """Pairs (declared names) that another orchestration needs as well."""
     declared: Spec = field(default_factory=Spec)
     """The declaration itself."""
+    base: Spec = field(default_factory=Spec)
+    """The declaration with what was rolled back as it runs instead."""
+    version: str = ""
+    """Of which declaration, with which Adjustment: what a decision that is made on this picture is based on."""
     adjustment: AdjustmentSpec = field(default_factory=AdjustmentSpec)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By component (APPLICATION/COMPONENT): those that have no place, and why."""
@@ -229,12 +233,22 @@ def carried_out(
     """An orchestration as it is carried out: with its Adjustment laid over it."""
     key = (declared.namespace, declared.name)
     laid = adjustment if adjustment is not None else adjustment_of(key, management)
+    spec = effective(declared.spec, laid, _revisions(key, laid, management), declared.generation)
+    return declared if spec is declared.spec else replace(declared, spec=spec)
+
+
+def _revisions(key: Key, laid: AdjustmentSpec, management: Caches) -> dict[str, AppSpec]:
+    """How the applications ran that an Adjustment says were rolled back."""
     found = {
         entry.revision: management.get(kinds.CONTROLLER_REVISION, entry.revision, key[0]) for entry in laid.rollbacks
     }
-    apps = {name: app for name, held in found.items() if held is not None and (app := revision_app(held)) is not None}
-    spec = effective(declared.spec, laid, apps, declared.generation)
-    return declared if spec is declared.spec else replace(declared, spec=spec)
+    return {name: app for name, held in found.items() if held is not None and (app := revision_app(held)) is not None}
+
+
+def version_of(obj: Object, adjustment: Object | None) -> str:
+    """What decisions are based on: a declaration, and what is laid over it."""
+    laid = adjustment["metadata"].get("resourceVersion") if adjustment is not None else "none"
+    return f"generation/{obj['metadata'].get('generation', 0)},adjustment/{laid}"
 
 
 def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = None) -> Snapshot:
@@ -268,6 +282,8 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
         missing=world.missing(),
         shared_links=_shared_links(world, key, clusters),
         declared=declared.spec,
+        base=rolled_back(declared.spec, adjustment, _revisions(key, adjustment, management), declared.generation),
+        version=version_of(obj, management.get(ADJUSTMENT, key[1], key[0])),
         adjustment=adjustment,
     )
 

@@ -317,7 +317,8 @@ class Operator:
                 return dataclasses.replace(snapshot, waiting=looked.waiting), looked
             snapshot = observe(snapshot.object, self.world, declared)
             self._add(snapshot.key)  # other clusters may have to be followed
-        return snapshot, looked
+        told = tuple((snapshot.object.get("status") or {}).get("loops") or ())
+        return snapshot, dataclasses.replace(looked, loops=told)
 
     def _now(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)

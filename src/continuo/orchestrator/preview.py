@@ -31,9 +31,12 @@ from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.world import Register, cluster_secrets, declare, followed, kubeconfig_text
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Invalid
-from continuo.resources.loop import ADJUSTMENT
+from continuo.resources.loop import ADJUSTMENT, MAX_ACTIONS, MAX_ADJUSTED
 from continuo.resources.meta import Key, Kind, Object, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, decode, encode
+
+MOST_DECISIONS = MAX_ADJUSTED // MAX_ACTIONS
+"""So many place everything that there may be."""
 
 
 class ListedWorld:
@@ -95,11 +98,20 @@ def placed(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: date
     """The picture with every component where the scheduler would put it now; others may still come up."""
     if not places_anything(snapshot):
         return snapshot
+    for _ in range(MOST_DECISIONS):
+        before, snapshot = snapshot.adjustment, _placed_once(snapshot, world, settings, now)
+        if snapshot.adjustment == before:
+            break
+    return snapshot
+
+
+def _placed_once(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime) -> Snapshot:
     assessment = assess(snapshot, orient(snapshot, settings), LinkSettings())
     choice = choose(snapshot, assessment, dataclasses.replace(settings, placing_patience=0.0), now, {})
     if choice.decision is None:
         return dataclasses.replace(snapshot, waiting=choice.waiting)
-    laid = lay(snapshot.adjustment, choice.decision.actions, Carried(snapshot.declared, "plan", told(now)))
+    word = Carried(snapshot.declared, "plan", told(now), base=snapshot.base)
+    laid = lay(snapshot.adjustment, choice.decision.actions, word)
     namespace, name = snapshot.key
     world.put(ADJUSTMENT, ADJUSTMENT.new(name, namespace, spec=encode(laid)))
     return dataclasses.replace(observe(snapshot.object, world), waiting=choice.waiting)

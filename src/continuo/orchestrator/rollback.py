@@ -213,10 +213,10 @@ class Rollbacks:
             await self._forget(name, snapshot.key)
         decision = decide_rollback(snapshot, status, ledger, told, kept)
         if decision is not None:
-            made = await self._desk.record(snapshot.object, decision, now)
+            made = await self._desk.record(snapshot, decision, now)
             if made.stage in OPEN:
                 log.warning("%s/%s: %s", *snapshot.key, decision.reason)
-                await self._desk.carry_out(snapshot.object, made, snapshot.declared, now)
+                await self._desk.carry_out(snapshot, made, now)
 
     def _held(self, key: Key) -> list[Object]:
         return list(self._caches.owned(kinds.CONTROLLER_REVISION, key))

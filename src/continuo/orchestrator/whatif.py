@@ -155,6 +155,7 @@ class _Game:
         carried = Carried(
             self.round.snapshot.declared, f"foreseen-{len(self.decisions)}", told(self._now),
             source.removeprefix("policy/") if source.startswith("policy/") else "",
+            self.round.snapshot.orchestration.generation, self.round.snapshot.base,
         )  # fmt: skip
         self.adjustment = lay(self.adjustment, actions, carried)
 

@@ -54,6 +54,7 @@ class PlaceAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_de
     ] = None
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
+    policy: Annotated[AppName | None, doc("The loop that said so; absent where it was somebody else.")] = None
 
 
 class ReplicasAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -67,6 +68,7 @@ class ReplicasAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit
     ] = None
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
+    policy: Annotated[AppName | None, doc("The loop that said so; absent where it was somebody else.")] = None
 
 
 class WorkersAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -80,6 +82,7 @@ class WorkersAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_
     ] = None
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
+    policy: Annotated[AppName | None, doc("The loop that said so; absent where it was somebody else.")] = None
 
 
 class HomeAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -90,6 +93,7 @@ class HomeAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     home: Annotated[ClusterRef, doc("The declared one, which it returns to.")]
     decision: Annotated[DecisionName, doc("The Decision that said so.")]
     since: Annotated[Time, doc("When.")]
+    policy: Annotated[AppName | None, doc("The loop that said so; absent where it was somebody else.")] = None
 
 
 class ClusterAdjustment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -200,7 +204,9 @@ class DecisionSpec(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """What was decided, by whom, and on what."""
 
     orchestration: Annotated[ObjectName, doc("The LowLevelOrchestration of the same namespace.")]
-    source: Annotated[Word, doc("`placement`, `policy/NAME`, `rollback`, or `external/NAME` of the caller.")]
+    source: Annotated[
+        Word, doc("`placement`, `policy/NAME`, `rollback`, `declaration`, or `external/NAME` of the caller.")
+    ]
     based_on: Annotated[Word | None, doc("The version of the state that it was made on.")] = None
     reason: Annotated[str, Meta(max_length=1024), doc("Why, in one sentence.")]
     confidence: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, doc("How sure its maker was.")] = None

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from continuo.orchestrator.effective import declaration_digest, effective
-from continuo.orchestrator.loops.laying import Carried, in_effect, lay, names, pruned
+from continuo.orchestrator.loops.laying import Carried, counting, in_effect, lay, names, pruned
 from continuo.resources.loop import AdjustmentSpec, DecidedAction, Operation
 from continuo.resources.orchestration import decode_spec
 from orchestrator.worlds import app, cluster, component
@@ -96,3 +96,26 @@ def test_what_is_no_longer_declared_goes_with_the_next_word() -> None:
 )  # fmt: skip
 def test_half_an_action_does_nothing(action: DecidedAction) -> None:
     assert lay(AdjustmentSpec(), [action], CARRIED) == AdjustmentSpec()
+
+
+def test_what_was_declared_anew_goes_so_that_it_never_counts_again() -> None:
+    anew = decode_spec({
+        "clusters": [cluster("green"), cluster("rose", worker_machine_count=3)],
+        "apps": [app("shop", "rose", component("web", replicas=2), component("db", "green"), component("log"))],
+    })  # fmt: skip
+    left = counting(ALL, anew)
+    assert (left.places, left.replicas, left.workers, left.homes) == ((), (), (), ())
+    assert counting(ALL, SPEC) == ALL
+
+
+def test_what_is_laid_over_what_was_rolled_back_is_measured_by_that() -> None:
+    base = decode_spec({
+        "clusters": [cluster("green"), cluster("rose", worker_machine_count=2)],
+        "apps": [app("shop", "green", component("web", "rose", replicas=2), component("db", "green"), component("log"))],
+    })  # fmt: skip
+    word = Carried(SPEC, "d1", "2026-01-01T00:00:00Z", base=base)
+    moved = does(Operation.MIGRATE_COMPONENT, component="shop/db", cluster="rose", home="green")
+    laid = lay(AdjustmentSpec(), [does(Operation.SCALE_COMPONENT, component="shop/web", replicas=3), moved], word)
+    assert laid.replicas[0].declared == 2 and laid.places[0].home == "green", "rose is where the failed one is declared"
+    found = effective(base, laid).apps[0].components
+    assert found[0].replicas == 3 and found[1].cluster_selector == "rose" and counting(laid, SPEC, base) == laid

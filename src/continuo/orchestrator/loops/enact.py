@@ -6,28 +6,30 @@ on, so the next round can tell whether it still holds. Nothing here decides.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_made
 
 from msgspec.structs import replace
 
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.loops.laying import Carried, lay, names
-from continuo.resources.errors import AlreadyExists, ApiError, Conflict, NotFound
+from continuo.orchestrator.observe import Snapshot, version_of
+from continuo.resources.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from continuo.resources.loop import (
     ADJUSTMENT,
     DECISION,
     AdjustmentSpec,
     DecisionSpec,
     DecisionStage,
-    decode_adjustment,
     decode_decision,
 )
 from continuo.resources.meta import Key, Kind, Object, key_of
-from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, Spec, encode
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, encode
 from continuo.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,10 @@ KEPT = 50
 """Decisions of an orchestration that stay although nothing names them."""
 REMEMBERED = datetime.timedelta(hours=1)
 """For so long all stay in any case: bounds count them."""
+
+AHEAD = datetime.timedelta(minutes=5)
+"""So far other clocks may be ahead of ours; what is said to be of later than that was written by a clock that was wrong."""
+LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 OPEN = frozenset({None, DecisionStage.RECEIVED, DecisionStage.WAITING})
 
@@ -66,11 +72,12 @@ class Made:
 
 
 def moment(text: str | None) -> datetime.datetime | None:
-    """An RFC 3339 time; None where it is none."""
+    """An RFC 3339 time, UTC where it names no zone; None where it is none."""
     try:
-        return datetime.datetime.fromisoformat(text) if text else None
+        at = datetime.datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
+    return at.replace(tzinfo=datetime.UTC) if at is not None and at.tzinfo is None else at
 
 
 def told(at: datetime.datetime) -> str:
@@ -82,10 +89,20 @@ def made(obj: Object) -> Made:
     """A Decision object, read; raises Invalid."""
     status, metadata = obj.get("status") or {}, obj["metadata"]
     at = moment(status.get("decidedAt")) or moment(metadata.get("creationTimestamp"))
-    stage = DecisionStage(status["stage"]) if status.get("stage") else None
-    return Made(
-        metadata["name"], decode_decision(obj), stage, at or datetime.datetime.max.replace(tzinfo=datetime.UTC), obj
-    )
+    told_ = status.get("stage")
+    stage = DecisionStage(told_) if told_ in set(DecisionStage) else None
+    return Made(metadata["name"], decode_decision(obj), stage, at or LONG_AGO, obj)
+
+
+def dated(decisions: Iterable[Made], now: datetime.datetime) -> list[Made]:
+    """The decisions with times that can be: a clock that was ahead must not hold loops up until its time has come."""
+    return [one if one.at <= now + AHEAD else replace_made(one, at=_created(one, now)) for one in decisions]
+
+
+def _created(decision: Made, now: datetime.datetime) -> datetime.datetime:
+    """When the API server, whose clock is another one, saw it first."""
+    at = moment(decision.object["metadata"].get("creationTimestamp"))
+    return at if at is not None and at <= now + AHEAD else LONG_AGO
 
 
 class Desk:
@@ -95,22 +112,33 @@ class Desk:
         self._management = management
         self._adjustments, self._decisions = informers[ADJUSTMENT], informers[DECISION]
 
-    def version(self, key: Key) -> str:
-        """The version of an orchestration's Adjustment, as decisions name what they are based on."""
-        found = self._adjustments.cache.get(key)
-        return f"adjustment/{found['metadata']['resourceVersion']}" if found is not None else "adjustment/none"
-
     def decisions(self, key: Key) -> list[Made]:
-        """What was decided about an orchestration, oldest first."""
-        found = [made(obj) for obj in self._decisions.cache.by_index("about", key)]
+        """What was decided about an orchestration, oldest first; without what cannot be read."""
+        found = []
+        for obj in self._decisions.cache.by_index("about", key):
+            with contextlib.suppress(Invalid):
+                found.append(made(obj))
         return sorted(found, key=lambda one: (one.at, one.name))
 
+    def decided(self, key: Key) -> bool:
+        """Whether anything was decided about an orchestration, readable or not."""
+        return any(True for _ in self._decisions.cache.by_index("about", key))
+
+    async def refuse_unreadable(self, key: Key) -> None:
+        """Say of decisions that somebody wrote past our definition what is wrong with them; nobody else reads them."""
+        for obj in list(self._decisions.cache.by_index("about", key)):
+            try:
+                made(obj)
+            except Invalid as error:
+                if (obj.get("status") or {}).get("stage") != DecisionStage.REFUSED:
+                    await self._say(obj, {"stage": str(DecisionStage.REFUSED), "message": str(error)[:1024]})
+
     async def record(
-        self, owner: Object, spec: DecisionSpec, now: datetime.datetime, *, approval: bool = False
+        self, snapshot: Snapshot, spec: DecisionSpec, now: datetime.datetime, *, approval: bool = False
     ) -> Made:
-        """Write a decision down; the same decision at the same time is the same object."""
-        namespace, name = key_of(owner)
-        spec = replace(spec, orchestration=name, based_on=spec.based_on or self.version((namespace, name)))
+        """Write down a decision that was made on a picture; the same decision at the same time is the same object."""
+        owner, (namespace, name) = snapshot.object, snapshot.key
+        spec = replace(spec, orchestration=name, based_on=snapshot.version)
         identity = [
             owner["metadata"].get("uid"),
             spec.source,
@@ -132,30 +160,40 @@ class Desk:
 
     async def tell(self, decision: Object, stage: DecisionStage, message: str | None, **more: object) -> Made:
         """Write how far a decision is."""
+        return made(
+            await self._say(decision, {"stage": str(stage), "message": message[:1024] if message else None, **more})
+        )
+
+    async def _say(self, decision: Object, status: Object) -> Object:
         namespace, name = key_of(decision)
-        status = {"stage": str(stage), "message": message[:1024] if message else None, **more}
         written = await self._management.patch(
             DECISION, name, {"status": status}, namespace, subresource="status", manager=naming.MANAGER
         )
         self._decisions.learn(written)
-        return made(written)
+        return written
 
-    async def carry_out(
-        self, owner: Object, decision: Made, declared: Spec, now: datetime.datetime, message: str = ""
-    ) -> bool:
-        """Lay a decision's actions over the declaration; False where somebody changed the Adjustment meanwhile."""
-        key = key_of(owner)
+    async def carry_out(self, snapshot: Snapshot, decision: Made, now: datetime.datetime, message: str = "") -> bool:
+        """Lay a decision's actions over the declaration; False where somebody changed the Adjustment since the picture."""
+        if not await self.put(
+            snapshot, lay(snapshot.adjustment, decision.spec.actions, word_of(snapshot, decision, now))
+        ):
+            return False
+        await self.tell(decision.object, DecisionStage.APPLIED, message or None, decidedAt=told(now))
+        return True
+
+    async def put(self, snapshot: Snapshot, spec: AdjustmentSpec) -> bool:
+        """Write the Adjustment; False where it is another one than in the picture."""
+        owner, key = snapshot.object, snapshot.key
         known = self._adjustments.cache.get(key)
-        generation = int(owner["metadata"].get("generation") or 0)
-        carried = Carried(declared, decision.name, told(now), decision.policy, generation)
-        spec = lay(decode_adjustment(known), decision.spec.actions, carried)
+        if version_of(owner, known) != snapshot.version:
+            log.info("%s/%s: the Adjustment was changed meanwhile: decided anew", *key)
+            return False
         try:
             written = await self._write(owner, known, spec)
         except (AlreadyExists, Conflict, NotFound) as error:
-            log.info("decision %s has to wait: %s", decision.name, error)
+            log.info("%s/%s: decided anew: %s", *key, error)
             return False
         self._adjustments.learn(written)
-        await self.tell(decision.object, DecisionStage.APPLIED, message or None, decidedAt=told(now))
         return True
 
     async def _write(self, owner: Object, known: Object | None, spec: AdjustmentSpec) -> Object:
@@ -167,7 +205,7 @@ class Desk:
 
     async def forget(self, key: Key, adjustment: AdjustmentSpec, now: datetime.datetime) -> None:
         """Delete decisions that are old and that nothing names."""
-        named, known = names(adjustment), self.decisions(key)
+        named, known = names(adjustment), dated(self.decisions(key), now)
         if len(known) <= KEPT:
             return
         for old in known[:-KEPT]:
@@ -179,6 +217,13 @@ class Desk:
                 except ApiError as error:
                     log.warning("decision %s stays for now: %s", old.name, error)
                     return
+
+
+def word_of(snapshot: Snapshot, decision: Made, now: datetime.datetime | None = None) -> Carried:
+    """On whose word what a decision says is laid over the declaration."""
+    since = told(now) if now is not None else ""
+    generation = snapshot.orchestration.generation
+    return Carried(snapshot.declared, decision.name, since, decision.policy, generation, snapshot.base)
 
 
 def _owned(owner: Object) -> Object:

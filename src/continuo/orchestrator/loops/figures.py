@@ -139,7 +139,8 @@ class Figures:
             return False
         if kept is None or (kept.asked.metric, kept.asked.cluster) != (ask.metric, ask.cluster):
             return True
-        return self._now() >= kept.due
+        left = kept.due - self._now()
+        return left <= timedelta(0) or left > timedelta(seconds=ask.every)  # more than that: the clock was set back
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from continuo.orchestrator import naming
-from continuo.orchestrator.effective import declaration_digest, default_place
+from continuo.orchestrator.effective import declaration_digest, default_place, place_counts
 from continuo.resources.loop import (
     AdjustmentSpec,
     ClusterAdjustment,
@@ -38,11 +38,14 @@ class Carried:
     """The loop that decided; empty for others."""
     generation: int = 0
     """Of the declaration; rollbacks alone need it."""
+    base: Spec | None = None
+    """The declaration with what was rolled back as it runs instead; none where nothing was."""
 
     def component(self, path: str) -> tuple[AppSpec, ComponentSpec] | None:
-        """A declared component, with its application."""
+        """A component as it would be carried out if nothing but rollbacks were laid over it, with its application."""
         app_name, _, name = path.partition("/")
-        found = ((app, c) for app in self.declared.apps if app.name == app_name for c in app.components)
+        base = self.base or self.declared
+        found = ((app, c) for app in base.apps if app.name == app_name for c in app.components)
         return next(((app, c) for app, c in found if c.name == name), None)
 
     def home(self, path: str) -> str | None:
@@ -56,12 +59,12 @@ def lay(adjustment: AdjustmentSpec, actions: Iterable[DecidedAction], carried: C
     """The Adjustment with the actions laid down in it, without what nobody declares any more."""
     for action in actions:
         adjustment = _LAYERS[action.op](adjustment, action, carried)
-    return pruned(adjustment, carried.declared)
+    return pruned(adjustment, carried.declared, carried.base)
 
 
 def in_effect(adjustment: AdjustmentSpec, actions: Iterable[DecidedAction], carried: Carried) -> bool:
     """Whether an Adjustment says what the actions say, on whoever's word."""
-    return _bare(lay(adjustment, actions, carried)) == _bare(pruned(adjustment, carried.declared))
+    return _bare(lay(adjustment, actions, carried)) == _bare(pruned(adjustment, carried.declared, carried.base))
 
 
 def names(adjustment: AdjustmentSpec) -> frozenset[str]:
@@ -84,12 +87,12 @@ def _bare(adjustment: AdjustmentSpec) -> AdjustmentSpec:
     return AdjustmentSpec(**fields)
 
 
-def pruned(adjustment: AdjustmentSpec, declared: Spec) -> AdjustmentSpec:
+def pruned(adjustment: AdjustmentSpec, declared: Spec, base: Spec | None = None) -> AdjustmentSpec:
     """Without what speaks of something that is no longer declared, nor made on demand."""
     clusters = {cluster.name for cluster in declared.clusters}
     demanded = tuple(entry for entry in adjustment.clusters if entry.cluster.name not in clusters)
     known = clusters | {entry.cluster.name for entry in demanded}
-    components = {f"{app.name}/{c.name}" for app in declared.apps for c in app.components}
+    components = {f"{app.name}/{c.name}" for app in (base or declared).apps for c in app.components}
     apps = {app.name for app in declared.apps}
     return AdjustmentSpec(
         places=tuple(e for e in adjustment.places if e.component in components and e.cluster in known),
@@ -99,6 +102,25 @@ def pruned(adjustment: AdjustmentSpec, declared: Spec) -> AdjustmentSpec:
         clusters=demanded,
         links=tuple(e for e in adjustment.links if set(e.clusters) <= known),
         rollbacks=tuple(e for e in adjustment.rollbacks if e.app in apps),
+    )
+
+
+def counting(adjustment: AdjustmentSpec, declared: Spec, base: Spec | None = None) -> AdjustmentSpec:
+    """Only what counts: neither of what is no longer declared, nor of what was declared anew.
+
+    The rest has to go: it would count again when the declaration is one day what it was.
+    """
+    left = pruned(adjustment, declared, base)
+    clusters = {cluster.name: cluster for cluster in declared.clusters}
+    known = {entry.cluster.name: entry.cluster for entry in left.clusters} | clusters
+    parts = {f"{app.name}/{c.name}": (app, c) for app in (base or declared).apps for c in app.components}
+    homes = {app.name: app.cluster for app in declared.apps}
+    return replace(
+        left,
+        places=tuple(e for e in left.places if place_counts(e, *parts[e.component], clusters)),
+        replicas=tuple(e for e in left.replicas if e.declared in (None, parts[e.component][1].replicas)),
+        workers=tuple(e for e in left.workers if e.declared in (None, known[e.cluster].worker_machine_count)),
+        homes=tuple(e for e in left.homes if homes[e.app] == e.home),
     )
 
 
@@ -117,7 +139,7 @@ def _place(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carried) 
         return adjustment
     entry: PlaceAdjustment | None = PlaceAdjustment(
         component=path, cluster=cluster, home=action.home if action.home != cluster else None,
-        decision=carried.decision, since=carried.since,
+        decision=carried.decision, since=carried.since, policy=carried.policy or None,
     )  # fmt: skip
     if carried.home(path) == cluster:
         entry = None  # it is where its declaration says: nothing is to be laid over that
@@ -131,7 +153,7 @@ def _scale(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carried) 
         return adjustment
     entry = ReplicasAdjustment(
         component=path, replicas=action.replicas, declared=found[1].replicas,
-        decision=carried.decision, since=carried.since,
+        decision=carried.decision, since=carried.since, policy=carried.policy or None,
     )  # fmt: skip
     wanted = entry if entry.replicas != entry.declared else None
     return replace(adjustment, replicas=_put(adjustment.replicas, lambda e: e.component == path, wanted))
@@ -156,7 +178,7 @@ def _workers(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carried
         return adjustment
     entry = WorkersAdjustment(
         cluster=name, workers=action.workers, declared=declared[name],
-        decision=carried.decision, since=carried.since,
+        decision=carried.decision, since=carried.since, policy=carried.policy or None,
     )  # fmt: skip
     wanted = entry if entry.workers != entry.declared else None
     return replace(adjustment, workers=_put(adjustment.workers, lambda e: e.cluster == name, wanted))
@@ -193,8 +215,9 @@ def _home(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carried) -
     if app is None or action.cluster is None:
         return adjustment
     entry = HomeAdjustment(
-        app=app.name, cluster=action.cluster, home=app.cluster, decision=carried.decision, since=carried.since
-    )
+        app=app.name, cluster=action.cluster, home=app.cluster, decision=carried.decision, since=carried.since,
+        policy=carried.policy or None,
+    )  # fmt: skip
     wanted = entry if action.cluster != app.cluster else None
     return replace(adjustment, homes=_put(adjustment.homes, lambda e: e.app == action.app, wanted))
 

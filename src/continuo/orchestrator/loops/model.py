@@ -184,6 +184,14 @@ class Memory:
     since: Mapping[str, datetime] = field(default_factory=dict)
     """Since when something has been so without a break, by a key of the policy's own."""
 
+    def until(self, now: datetime) -> Memory:
+        """Without what comes after now: a clock that was set back must hold nothing up until its time comes again."""
+        if all(at <= now for at in (self.started or now, *(w.at for w in self.wants), *self.since.values())):
+            return self
+        started = min(self.started, now) if self.started is not None else None
+        wants = tuple(want for want in self.wants if want.at <= now)
+        return Memory(started, wants, {key: min(at, now) for key, at in self.since.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from continuo.kube.port import Cluster
 from continuo.orchestrator.assess import Assessment
-from continuo.orchestrator.loops.enact import OPEN, Desk, Made, moment, told
+from continuo.orchestrator.loops.enact import OPEN, Desk, Made, dated, moment, told, word_of
 from continuo.orchestrator.loops.figures import Figures, asks_of
 from continuo.orchestrator.loops.frame import (
     NEVER,
@@ -27,9 +27,10 @@ from continuo.orchestrator.loops.frame import (
     waits,
 )
 from continuo.orchestrator.loops.judging import in_turn, judged
-from continuo.orchestrator.loops.laying import Carried, in_effect
-from continuo.orchestrator.loops.model import LoopInput, LoopOutput, Memory
+from continuo.orchestrator.loops.laying import counting, in_effect
+from continuo.orchestrator.loops.model import ClusterView, ComponentView, LoopInput, LoopOutput, Memory
 from continuo.orchestrator.loops.policies import look
+from continuo.orchestrator.loops.remains import SOURCE, remains
 from continuo.orchestrator.loops.verifying import effect, unfinished
 from continuo.orchestrator.loops.views import cluster_views, component_views, lost_since
 from continuo.orchestrator.observe import Snapshot, Waiting
@@ -37,7 +38,7 @@ from continuo.orchestrator.placing.choose import BEFORE, Choice, choose, placer,
 from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
-from continuo.resources.loop import DecisionSpec, DecisionStage
+from continuo.resources.loop import AdjustmentSpec, DecisionSpec, DecisionStage
 from continuo.resources.meta import Key, Object
 from continuo.resources.orchestration import LoopStage, Policy
 from continuo.resources.orchestration_policies import Approval
@@ -95,10 +96,10 @@ class Loops:
         """Decide what there is to decide about one orchestration."""
         lost = lost_since(snapshot, now)
         kept = self._kept.setdefault(snapshot.key, Kept())
-        if await self._open_decisions(snapshot, assessment, now):
+        if await self._tidied(snapshot) or await self._open_decisions(snapshot, assessment, now):
             return Looked(changed=True, lost=lost)
         choice = self._choose(snapshot, assessment, kept, now)
-        better = choice.decision or self._improver.look(snapshot, assessment, self.desk.version(snapshot.key))
+        better = choice.decision or self._improver.look(snapshot, assessment, snapshot.version)
         if better is not None and await self._decide(snapshot, better, now):
             if choice.decision is not None:
                 self._improver.placed(snapshot.key, (a.component for a in better.actions if a.component))
@@ -111,20 +112,29 @@ class Loops:
         """Whether an orchestration leaves nothing to loops: then they cost nothing."""
         if snapshot.deleting:
             return True
-        nothing = not snapshot.declared.policies and not places_anything(snapshot)
-        return nothing and not self.desk.decisions(snapshot.key)
+        if snapshot.declared.policies or places_anything(snapshot) or snapshot.adjustment != AdjustmentSpec():
+            return False
+        return not self.desk.decided(snapshot.key)
+
+    async def _tidied(self, snapshot: Snapshot) -> bool:
+        """Take out of the Adjustment what counts no more; whether it is another one now."""
+        if snapshot.declared.paused:
+            return False
+        counts = counting(snapshot.adjustment, snapshot.declared, snapshot.base)
+        return counts != snapshot.adjustment and await self.desk.put(snapshot, counts)
 
     async def _decide(self, snapshot: Snapshot, spec: DecisionSpec, now: datetime.datetime) -> bool:
-        decision = await self.desk.record(snapshot.object, spec, now)
+        decision = await self.desk.record(snapshot, spec, now)
         if decision.stage not in OPEN:
             return False
-        await self.desk.carry_out(snapshot.object, decision, snapshot.declared, now)
+        await self.desk.carry_out(snapshot, decision, now)
         return True
 
     # --- decisions that are there ----------------------------------------------------------------------------------
 
     async def _open_decisions(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime) -> bool:
         """Carry out, or close, what others decided, or one of us who was killed; whether one was carried out."""
+        await self.desk.refuse_unreadable(snapshot.key)
         for decision in in_turn(self.desk.decisions(snapshot.key)):
             if decision.stage in OPEN and await self._one_open(snapshot, assessment, decision, now):
                 return True
@@ -133,16 +143,22 @@ class Loops:
     async def _one_open(
         self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime
     ) -> bool:
-        carried = Carried(snapshot.declared, decision.name, "", decision.policy, snapshot.orchestration.generation)
+        carried = word_of(snapshot, decision)
         if decision.stage is not DecisionStage.WAITING and in_effect(
             snapshot.adjustment, decision.spec.actions, carried
         ):
             await self.desk.tell(decision.object, DecisionStage.APPLIED, None)
             return False
+        if decision.policy and decision.policy not in {policy.name for policy in snapshot.declared.policies}:
+            why = f"{NEVER}policy {decision.policy} is no longer declared"
+            await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why)
+            return False
         expires = moment(decision.spec.expires)
         if decision.stage is DecisionStage.WAITING or decision.spec.approval:
             said = verdict(decision, now, expires)
             if said is None:
+                if decision.stage is not DecisionStage.WAITING:  # whoever wrote it had no time to say so
+                    await self.desk.tell(decision.object, DecisionStage.WAITING, None)
                 return False
             if said[0] is not DecisionStage.RECEIVED:
                 await self.desk.tell(decision.object, said[0], said[1])
@@ -159,16 +175,22 @@ class Loops:
     async def _judged(self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime) -> bool:
         """Carry a decision out if it still holds."""
         if decision.external:
-            wrong = judged(snapshot, assessment, decision, self.desk.decisions(snapshot.key), now, self._settings.limits)
+            wrong = judged(
+                snapshot,
+                assessment,
+                decision,
+                dated(self.desk.decisions(snapshot.key), now),
+                now,
+                self._settings.limits,
+            )
             if wrong:
                 await self.desk.tell(decision.object, DecisionStage.REFUSED, "; ".join(wrong))
                 return False
-        elif not decision.spec.approval and decision.spec.based_on != self.desk.version(snapshot.key):
-            why = f"{NEVER}what was laid over the declaration has changed since"
-            await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why)
+        elif not decision.spec.approval and (why := _void(snapshot, decision)):
+            await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, f"{NEVER}{why}")
             return False
         message = "approved" if decision.spec.approval else ""
-        await self.desk.carry_out(snapshot.object, decision, snapshot.declared, now, message)
+        await self.desk.carry_out(snapshot, decision, now, message)
         return True
 
     async def after(self, snapshot: Snapshot, looked: Looked, plan: Plan, now: datetime.datetime) -> None:
@@ -178,7 +200,7 @@ class Loops:
         for decision in self.desk.decisions(snapshot.key):
             if decision.stage is not DecisionStage.APPLIED:
                 continue
-            carried = Carried(snapshot.declared, decision.name, "", decision.policy, snapshot.orchestration.generation)
+            carried = word_of(snapshot, decision)
             if not in_effect(snapshot.adjustment, decision.spec.actions, carried):
                 why = "what it said was changed since, or declared anew"
                 await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why, finishedAt=told(now))
@@ -202,7 +224,7 @@ class Loops:
         choice = choose(snapshot, assessment, self._settings, now, kept.first_seen)
         begun = (path for path, why in choice.waiting.items() if why.reason not in BEFORE)
         open_ = {*begun, *(entry.component for entry in choice.unplaced)}
-        kept.first_seen = {path: kept.first_seen.get(path, now) for path in open_}
+        kept.first_seen = {path: min(kept.first_seen.get(path, now), now) for path in open_}
         return choice
 
     # --- policies --------------------------------------------------------------------------------------------------
@@ -212,19 +234,24 @@ class Loops:
         now: datetime.datetime,
     ) -> tuple[bool, tuple[Object, ...], datetime.datetime | None]:  # fmt: skip
         policies = snapshot.declared.policies
+        clusters, components = cluster_views(snapshot, assessment, lost), component_views(snapshot, assessment)
+        before = {e["name"]: e for e in (snapshot.object.get("status") or {}).get("loops") or ()}
+        changed, gone = await self._remains(snapshot, clusters, components, before, now)
+        if changed:
+            return True, (), None
         if not policies:
             kept.memories.clear()
-            return False, (), None
-        clusters, components = cluster_views(snapshot, assessment, lost), component_views(snapshot, assessment)
+            return False, tuple(gone), None
         asks = asks_of(snapshot.key, policies, clusters, components, lambda name: self._client(snapshot.key, name))
         figures = await self._figures.collect(snapshot.key, asks)
         given = LoopInput(
             policy=policies[0], now=now, declared=snapshot.declared, clusters=clusters, components=components,
             adjustment=snapshot.adjustment, unplaced=choice.unplaced, place=placer(snapshot, assessment),
         )  # fmt: skip
-        decisions = self.desk.decisions(snapshot.key)
-        before = {e["name"]: e for e in (snapshot.object.get("status") or {}).get("loops") or ()}
-        claimed, entries, times = claims(policies), [], []
+        decisions = dated(self.desk.decisions(snapshot.key), now)
+        kept.forgiven &= {one.name for one in decisions}
+        kept.memories = {p.name: kept.memories[p.name] for p in policies if p.name in kept.memories}
+        claimed, entries, times = claims(policies), gone, []
         for policy in policies:
             stood = standing(policy, decisions, frozenset(kept.forgiven))
             output = self._output(replace(given, policy=policy, figure=figures.get(policy.name)), stood, kept)
@@ -241,11 +268,31 @@ class Loops:
             entries.append(loop_status(policy, output, ruling, last, now, before.get(policy.name)))
         return False, tuple(entries), min(times, default=None)
 
+    async def _remains(
+        self, snapshot: Snapshot, clusters: Mapping[str, ClusterView], components: Mapping[str, ComponentView],
+        before: Mapping[str, Object], now: datetime.datetime,
+    ) -> tuple[bool, list[Object]]:  # fmt: skip
+        """Return what loops left behind that are no longer declared; what is said of what does not return yet."""
+        left = remains(snapshot.declared, snapshot.base, snapshot.adjustment, clusters, components)
+        if left.actions and not snapshot.declared.paused:
+            spec = DecisionSpec(
+                orchestration=snapshot.key[1], source=SOURCE, reason=left.reason[:1024], actions=left.actions
+            )
+            if await self._decide(snapshot, spec, now):
+                return True, []
+        none, names = LoopOutput(LoopStage.STALLED, ""), {policy.name for policy in snapshot.declared.policies}
+        return False, [
+            loop_status(Policy(name=name), none, Ruling(LoopStage.STALLED, why), None, now, before.get(name))
+            for name, why in left.waits.items()
+            if name not in names
+        ]
+
     @staticmethod
     def _output(given: LoopInput, stood: Standing, kept: Kept) -> LoopOutput:
         """What one policy says; what it wants to remember is kept."""
         name = given.policy.name
-        output = look(replace(given, history=stood.past, memory=kept.memories.get(name, Memory())))
+        memory = kept.memories.get(name, Memory()).until(given.now)
+        output = look(replace(given, history=stood.past, memory=memory))
         kept.memories[name] = output.memory
         if stood.denied and output.actions != stood.denied and stood.last is not None:
             kept.forgiven.add(stood.last.name)
@@ -271,7 +318,15 @@ class Loops:
             approval=approval, expires=(now + within).strftime("%Y-%m-%dT%H:%M:%SZ") if approval else None,
             actions=ruling.actions, explanation={"observation": output.observation, **output.explanation, **why},
         )  # fmt: skip
-        decision = await self.desk.record(snapshot.object, spec, now, approval=approval)
+        decision = await self.desk.record(snapshot, spec, now, approval=approval)
         if not approval and decision.stage in OPEN:
-            await self.desk.carry_out(snapshot.object, decision, snapshot.declared, now)
+            await self.desk.carry_out(snapshot, decision, now)
         return decision
+
+
+def _void(snapshot: Snapshot, decision: Made) -> str:
+    """Why a decision of one of us who was killed before it was carried out no longer holds."""
+    if decision.spec.based_on != snapshot.version:
+        return "what is declared, or was laid over it, has changed since"
+    held = any(policy.hold for policy in snapshot.declared.policies if policy.name == decision.policy)
+    return f"policy {decision.policy} is held" if held else ""
