@@ -7,7 +7,7 @@ COPY src ./src
 COPY testbed ./testbed
 RUN ["python", "-m", "pip", "wheel", "--no-cache-dir", "--no-deps", "--wheel-dir", "/wheels", "."]
 RUN ["python", "-m", "venv", "/opt/continuo"]
-RUN ["/opt/continuo/bin/python", "-m", "pip", "install", "--no-cache-dir", "--constraint", "constraints.txt", "/wheels/continuo-0.1.0-py3-none-any.whl[server,broker,edge,hub]"]
+RUN ["/opt/continuo/bin/python", "-m", "pip", "install", "--no-cache-dir", "--constraint", "constraints.txt", "/wheels/continuo-0.1.0-py3-none-any.whl[server,broker,edge,hub,placement,kafka,tracing]"]
 
 FROM python:3.12.8-slim-bookworm
 LABEL org.opencontainers.image.title="continuo" org.opencontainers.image.licenses="Apache-2.0"

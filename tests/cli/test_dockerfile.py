@@ -48,7 +48,7 @@ def test_no_shell_runs_and_what_is_installed_is_pinned() -> None:
     assert all(isinstance(run, list) and not {"sh", "bash", "/bin/sh"} & set(run) for run in runs)
     (install,) = [run for run in runs if "install" in run]
     assert install[install.index("--constraint") + 1] == "constraints.txt"
-    wheel = f"/wheels/continuo-{version('continuo')}-py3-none-any.whl[server,broker,edge,hub]"
+    wheel = f"/wheels/continuo-{version('continuo')}-py3-none-any.whl[server,broker,edge,hub,placement,kafka,tracing]"
     assert install[-1] == wheel, "the wheel itself: a name could be answered by anybody's package"
 
 

@@ -20,8 +20,9 @@ from click.testing import CliRunner
 from continuo.cli.boards_manifests import Boards
 from continuo.cli.edge_manifests import Edge
 from continuo.cli.install import install
+from continuo.cli.loops_manifests import Agreed, Kafka, PrometheusAt
 from continuo.cli.main import cli
-from continuo.cli.manifests import Setup, install_objects, operator_rules
+from continuo.cli.manifests import Setup, backend_rules, install_objects, operator_rules
 from continuo.edge.node import NodeIdentity
 from continuo.resources.boards import MANAGED_KINDS, boards_crds
 from continuo.resources.crds import edge_crds, fluidos_crds, own_crds
@@ -33,6 +34,15 @@ SETUPS = [
     Setup("registry.example/continuo:v9", "platform", 3),
     Setup("registry.example/continuo:v9", "platform", 3, server=True, applications_namespace="apps"),
     Setup("registry.example/continuo:v9", "platform", 3, True, "apps", "main"),
+    Setup("registry.example/continuo:v9", "platform", 3, server=True, backends=3, events_storage="5Gi",
+          kafka=Kafka("k1:9093,k2:9093", "acme", "login", True, True, True, "SCRAM-SHA-512"),
+          prometheus=PrometheusAt("https://prometheus:9090", "reader", True, True),
+          agreed=Agreed("apps.example", (("CONTINUO_MAX_LINKS", "3"),))),
+    Setup("registry.example/continuo:v9", server=True, events_database="events", kafka=Kafka("k1:9092"),
+          prometheus=PrometheusAt("http://prometheus:9090")),
+    Setup("registry.example/continuo:v9", kafka=Kafka("k1:9092", secret="login", sasl="SCRAM-SHA-256"), backends=1),
+    Setup("registry.example/continuo:v9", prometheus=PrometheusAt("https://prometheus:9090", "reader", ca=True)),
+    Setup("registry.example/continuo:v9", server=True, agreed=Agreed(limits=(("CONTINUO_MAX_MOVED_SHARE", "0.5"),))),
     Setup("registry.example/continuo:v9", "platform", 3, broker=True, catalog=True),
     Setup("registry.example/continuo:v9", "platform", 3, catalog=True, pod_monitor=True),
     Setup("registry.example/continuo:v9", "platform", 3, edge=Edge(
@@ -124,7 +134,7 @@ def test_who_only_buys_has_no_relay_and_no_rights_beyond_its_namespace() -> None
 
 def test_printed_commands_are_commands() -> None:
     """What the containers are told to run is understood, and is what was asked for."""
-    for setup in SETUPS[5:]:
+    for setup in SETUPS:
         for obj in install_objects(setup, crds=False):
             if obj["kind"] == "Deployment":
                 words = obj["spec"]["template"]["spec"]["containers"][0]["args"]
@@ -135,6 +145,14 @@ def test_printed_commands_are_commands() -> None:
                     command, words = found, words[1:]
                 words = [each for each in words if not each.startswith("--tls-")]  # of files that are only there
                 command.make_context("continuo", words).close()
+                assert_variables(command, obj["spec"]["template"]["spec"]["containers"][0].get("env") or [])
+
+
+def assert_variables(command: click.Command, env: list[Object]) -> None:
+    """Every variable that a container is given is one that its command, or what it is made of, reads."""
+    read = {option.envvar for option in command.params if isinstance(option, click.Option)}
+    ours = {entry["name"] for entry in env if entry["name"].startswith("CONTINUO_")}
+    assert ours <= {*read, "CONTINUO_HUB_DATABASE"}, command.name
 
 
 @pytest.mark.parametrize(
@@ -165,11 +183,65 @@ def test_printed_commands_are_commands() -> None:
             "`continuo boards provider`: ",
         ),
         (("--boards", "--hub-option=--nothing"), "`continuo hub`: No such option"),
+        (("--backends", "2"), "--backends are told through Kafka what to do: name the brokers"),
+        (("--no-operator", "--server", "--kafka", "k:9092"), "--kafka is about the operator"),
+        (("--kafka-tls",), "--kafka-tls is about Kafka: name the brokers with --kafka HOST:PORT"),
+        (("--kafka", "k"), "'k' is no address of a Kafka broker"),
+        (
+            ("--kafka", "k:1", "--kafka-sasl", "SCRAM-SHA-256"),
+            "--kafka-sasl reads a Secret: name it with --kafka-secret",
+        ),
+        (("--kafka", "k:1", "--kafka-sasl", "PLAIN", "--kafka-secret", "s"), "PLAIN shows the password to everybody"),
+        (("--kafka", "k:1", "--kafka-ca", "--kafka-secret", "s"), "ask for TLS, too"),
+        (("--kafka", "k:1", "--kafka-secret", "s"), "nothing is read of the Secret s"),
+        (("--kafka", "k:1", "--kafka-ca", "--kafka-secret", "A_B"), "--kafka-secret is 'A_B'"),
+        (("--prometheus", "prom:9090"), "--prometheus is 'prom:9090'; it looks like https://"),
+        (("--prometheus-token",), "--prometheus-token is about a Prometheus"),
+        (("--prometheus", "https://p", "--prometheus-token"), "name it with --prometheus-secret"),
+        (("--base-domain", "A B"), "--base-domain is 'A B'"),
+        (("--max-moved-share", "2"), "--max-moved-share"),
+        (("--events-storage", "1Gi"), "--events-storage is about the HTTP API: add --server"),
+        (("--server", "--events-storage", "much"), "--events-storage is 'much'; a size looks like 1Gi"),
+        (("--server", "--events-storage", "1Gi", "--events-database-secret", "s"), "events are kept in one place"),
     ],
 )
 def test_a_site_that_cannot_be_gets_a_sentence(arguments: tuple[str, ...], says: str) -> None:
     result = CliRunner().invoke(install, arguments)
     assert result.exit_code == 2 and says in result.output, result.output
+
+
+def test_options_say_what_a_setup_says() -> None:
+    said = (
+        "--server", "--events-storage=5Gi", "--backends=3", "--kafka=k1:9093,k2:9093", "--kafka-prefix=acme",
+        "--kafka-secret=login", "--kafka-tls", "--kafka-ca", "--kafka-client-certificate", "--kafka-sasl=SCRAM-SHA-512",
+        "--prometheus=https://prometheus:9090", "--prometheus-secret=reader", "--prometheus-token", "--prometheus-ca",
+        "--base-domain=apps.example", "--max-links=3", "--image=registry.example/continuo:v9", "--namespace=platform",
+        "--replicas=3",
+    )  # fmt: skip
+    assert list(documents_of(printed(*said))) == install_objects(SETUPS[3])
+
+
+def test_who_has_to_agree_is_told_the_same() -> None:
+    found = {o["metadata"]["name"]: o for o in install_objects(SETUPS[3], crds=False) if o["kind"] == "Deployment"}
+    told = {
+        name: {e["name"]: e for e in o["spec"]["template"]["spec"]["containers"][0]["env"]} for name, o in found.items()
+    }
+    operator, backend, server = (told[f"continuo-{part}"] for part in ("operator", "backend", "server"))
+    assert {name: operator[name] for name in backend} == backend, "a backend knows nothing that the operator does not"
+    assert {"CONTINUO_BASE_DOMAIN", "CONTINUO_KAFKA", "CONTINUO_KAFKA_USER"} <= set(backend)
+    assert server == {"CONTINUO_MAX_LINKS": operator["CONTINUO_MAX_LINKS"]}
+    assert "--tasks=kafka" in found["continuo-operator"]["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_a_backend_writes_what_steps_write_and_tells_nobody() -> None:
+    def verbs(rules: list[Object]) -> set[tuple[str, str]]:
+        return {(part, verb) for rule in rules for part in rule["resources"] for verb in rule["verbs"]}
+
+    backend, operator = verbs(backend_rules()), verbs(operator_rules())
+    assert backend < operator
+    writes = {(part, verb) for part, verb in backend if verb not in ("list", "watch")}
+    told = ("lowlevelorchestrations", "adjustments", "decisions", "secrets", "controllerrevisions", "events", "leases")
+    assert not [part for part, _ in writes if part.partition("/")[0] in told]
 
 
 def test_pods_are_confined() -> None:
@@ -213,10 +285,31 @@ def values_for(setup: Setup) -> Object:
         "broker": {"enabled": setup.broker, "replicas": setup.replicas},
         "catalog": {"enabled": setup.catalog},
         "monitoring": {"podMonitor": setup.pod_monitor},
-        "server": {**server, "orchestration": setup.orchestration or ""},
+        "server": {
+            **server, "orchestration": setup.orchestration or "",
+            "events": {"storage": setup.events_storage, "databaseSecret": setup.events_database},
+        },
+        "settings": {
+            "baseDomain": setup.agreed.base_domain,
+            "limits": [{"name": name, "value": value} for name, value in setup.agreed.limits],
+        },
+        "backend": {"enabled": setup.backends > 0, "replicas": setup.backends or 2},
+        "kafka": kafka_values(setup.kafka),
+        "prometheus": prometheus_values(setup.prometheus),
         **({"edge": edge_values(setup.edge)} if setup.edge is not None else {}),
         **({"boards": boards_values(setup.boards, setup.replicas)} if setup.boards is not None else {}),
-    }
+    }  # fmt: skip
+
+
+def kafka_values(kafka: Kafka | None) -> Object:
+    if kafka is None:
+        return {}
+    said = {name: getattr(kafka, name) for name in ("brokers", "prefix", "secret", "tls", "ca", "sasl")}
+    return {**said, "clientCertificate": kafka.client_certificate}
+
+
+def prometheus_values(prometheus: PrometheusAt | None) -> Object:
+    return {} if prometheus is None else {name: getattr(prometheus, name) for name in ("url", "secret", "token", "ca")}
 
 
 def boards_values(boards: Boards, replicas: int) -> Object:
@@ -250,8 +343,8 @@ def merged(base: Any, over: Any) -> Any:
 class Subset:
     """The part of Helm's template language that our templates may use, so that they can be tested without Helm.
 
-    A value by its path, `PATH | default PATH`, `toYaml PATH | nindent N`, and `if PATH`, `else` and `end` on lines of their
-    own (with `{{-`, so that the line is left out).
+    A value by its path, `PATH | default PATH`, `toYaml PATH | nindent N`, and `if PATH`, `if or PATH PATH`, `else` and `end` on
+    lines of their own (with `{{-`, so that the line is left out).
     """
 
     def __init__(self, context: Object) -> None:
@@ -263,9 +356,9 @@ class Subset:
     def _lines(self, lines: Iterator[str], outer: bool, holds: bool) -> Iterator[str]:
         for line in lines:
             shown = outer and holds
-            condition = re.fullmatch(r"\s*\{\{- if (\S+) \}\}\n", line)
+            condition = re.fullmatch(r"\s*\{\{- if (?:or (\S+) )?(\S+) \}\}\n", line)
             if condition:
-                yield from self._lines(lines, shown, bool(self._value(condition[1])))
+                yield from self._lines(lines, shown, any(self._value(path) for path in condition.groups() if path))
             elif re.fullmatch(r"\s*\{\{- else \}\}\n", line):
                 holds = not holds
             elif re.fullmatch(r"\s*\{\{- end \}\}\n", line):
@@ -327,6 +420,13 @@ def test_the_charts_defaults_are_the_commands() -> None:
     assert (said["namespace"], said["relay"]["storage"]) == (site.namespace, site.storage)
     assert said["spiffe"] == {"hostPath": site.host_path, "socket": site.socket}
     assert values["boards"]["hub"]["storage"] == Boards().storage and values["boards"]["enabled"] is False
+    assert values["settings"] == {"baseDomain": defaults.agreed.base_domain, "limits": []}
+    assert (values["kafka"]["prefix"], values["kafka"]["brokers"], values["prometheus"]["url"]) == (
+        Kafka("").prefix,
+        "",
+        "",
+    )
+    assert values["backend"]["enabled"] is False and set(values["server"]["events"].values()) == {""}
     assert values["server"]["applicationsNamespace"] == defaults.applications_namespace
     assert install_objects(defaults) == list(documents_of(printed()))
 

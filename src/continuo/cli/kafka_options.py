@@ -10,36 +10,44 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from continuo.cli.failures import BadInput, Failed
+from continuo.cli.settings_options import variable
 
 if TYPE_CHECKING:
     from continuo.events.kafka_settings import KafkaSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _option(name: str, **more: Any) -> Callable[[Any], Any]:
+    """An option that may be given by its environment variable, too: installations tell all processes the same."""
+    return click.option(name, envvar=variable(name), **more)
+
+
 _OPTIONS = (
-    click.option("--kafka", metavar="BROKERS", envvar="CONTINUO_KAFKA", help="Kafka's brokers: HOST:PORT[,HOST:PORT]."),
-    click.option("--kafka-prefix", default="continuo", show_default=True, help="What topics' names begin with."),
-    click.option("--kafka-tls", is_flag=True, help="Speak TLS to the brokers."),
-    click.option("--kafka-ca", type=_FILE, help="Who signs the brokers' certificates; the system's, if not given."),
-    click.option("--kafka-certificate", type=_FILE, help="Our certificate, where brokers ask for one."),
-    click.option("--kafka-key", type=_FILE, help="Its key."),
-    click.option("--kafka-sasl", metavar="MECHANISM", default="", help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
-    click.option("--kafka-user", default="", help="Who logs in."),
-    click.option("--kafka-password-file", type=_FILE, help="A file that holds the password."),
-    click.option(
+    _option("--kafka", metavar="BROKERS", help="Kafka's brokers: HOST:PORT[,HOST:PORT]."),
+    _option("--kafka-prefix", default="continuo", show_default=True, help="What topics' names begin with."),
+    _option("--kafka-tls", is_flag=True, help="Speak TLS to the brokers."),
+    _option("--kafka-ca", type=_FILE, help="Who signs the brokers' certificates; the system's, if not given."),
+    _option("--kafka-certificate", type=_FILE, help="Our certificate, where brokers ask for one."),
+    _option("--kafka-key", type=_FILE, help="Its key."),
+    _option("--kafka-sasl", metavar="MECHANISM", default="", help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
+    _option("--kafka-user", default="", help="Who logs in."),
+    _option("--kafka-password-file", type=_FILE, help="A file that holds the password."),
+    _option(
         "--kafka-timeout",
         type=click.FloatRange(0.5, 300),
         default=10.0,
         show_default=True,
         help="Seconds for a request, and for a batch of events to be safe.",
     ),
-    click.option(
+    _option(
         "--kafka-session",
         type=click.FloatRange(1, 300),
         default=10.0,
         show_default=True,
         help="Seconds after which a process that fell silent is gone, and others get its messages.",
     ),
-    click.option("--kafka-structured", is_flag=True, help="Events as one JSON value, not as headers and data."),
+    _option("--kafka-structured", is_flag=True, help="Events as one JSON value, not as headers and data."),
 )
 
 _FIELDS = {

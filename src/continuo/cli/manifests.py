@@ -6,15 +6,26 @@ The rights are derived from what the code follows and writes, so that a new kind
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from continuo.broker.selector.desk import BROKER_FOLLOWS
 from continuo.broker.selector.names import CONSUMER, LIQO_CONSUMER, LIQO_TENANT
 from continuo.cli.boards_manifests import Boards, boards_objects
 from continuo.cli.edge_manifests import Edge, edge_objects
+from continuo.cli.loops_manifests import (
+    KAFKA,
+    PROMETHEUS,
+    Agreed,
+    Kafka,
+    PrometheusAt,
+    kafka_env,
+    prometheus_env,
+    with_secrets,
+)
 from continuo.cli.manifest_parts import (
     FOLLOW,
     HEALTH_PORT,
+    USER,
     binding,
     by_group,
     container,
@@ -38,6 +49,7 @@ from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.tokens import TOKEN_REVIEW
 
 OPERATOR, SERVER, BROKER, CATALOG = "continuo-operator", "continuo-server", "continuo-broker", "continuo-catalog"
+BACKEND = "continuo-backend"
 SERVER_TLS = "continuo-server-tls"
 """The Secret with the server's certificate: whoever issues it (cert-manager, a person) makes it."""
 _NETWORK = (
@@ -70,6 +82,16 @@ class Setup:
     """The provider of the kinds of boards, and a hub."""
     pod_monitor: bool = False
     """A PodMonitor, by which the Prometheus operator scrapes all of it."""
+    kafka: Kafka | None = None
+    """Where events go, and where the operator tells backends what to do."""
+    backends: int = 0
+    """So many carry out what the operator decides; without, it does so itself."""
+    prometheus: PrometheusAt | None = None
+    agreed: Agreed = field(default_factory=Agreed)
+    events_storage: str = ""
+    """The size of a volume on which the server keeps events."""
+    events_database: str = ""
+    """The Secret with the PostgreSQL URL, in its key `url`, where they are kept there."""
 
 
 def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
@@ -77,6 +99,7 @@ def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     found = definitions(setup) if crds else []
     found += [kinds.NAMESPACE.new(setup.namespace, metadata={"labels": _namespace_labels(setup)})]
     found += _operator(setup) if setup.operator else []
+    found += _backend(setup) if setup.operator and setup.backends else []
     found += _server(setup) if setup.server else []
     found += _broker(setup) if setup.broker else []
     found += _catalog(setup) if setup.catalog else []
@@ -115,21 +138,27 @@ def operator_rules() -> list[Object]:
     """What the operator may do in every namespace; it writes no Secrets."""
     rules = [
         rule([LOW_LEVEL_ORCHESTRATION], "list", "patch", "watch"),
-        {
-            "apiGroups": [LOW_LEVEL_ORCHESTRATION.group],
-            "resources": [f"{LOW_LEVEL_ORCHESTRATION.plural}/status"],
-            "verbs": ["patch"],
-        },
+        part_rule("status", [LOW_LEVEL_ORCHESTRATION], "patch"),
+        *_step_rules(),
     ]
-    followed = [watch.kind for watch in management_watches()]
-    written = [kind for kind in followed if kind in MANAGEMENT_KINDS]
-    read = [kind for kind in followed if kind not in MANAGEMENT_KINDS and kind is not LOW_LEVEL_ORCHESTRATION]
-    rules += [rule(group, "create", "delete", "list", "patch", "watch") for group in by_group(written)]
-    rules += [rule(group, *FOLLOW) for group in by_group([*read, kinds.CUSTOM_RESOURCE_DEFINITION])]
     rules += [rule([kinds.CONTROLLER_REVISION], "create", "delete", "patch")]
     rules += [rule([ADJUSTMENT], "create", "update"), rule([DECISION], "create", "delete", "get", "patch")]
     rules += [part_rule("status", [DECISION], "patch")]
     return [*rules, rule([kinds.EVENT], "create", "patch")]
+
+
+def backend_rules() -> list[Object]:
+    """What a backend may do in every namespace: see what the operator sees, and write what steps write, but tell nobody."""
+    return [rule([LOW_LEVEL_ORCHESTRATION], *FOLLOW), *_step_rules()]
+
+
+def _step_rules() -> list[Object]:
+    """What it takes to carry out steps."""
+    followed = [watch.kind for watch in management_watches()]
+    written = [kind for kind in followed if kind in MANAGEMENT_KINDS]
+    read = [kind for kind in followed if kind not in MANAGEMENT_KINDS and kind is not LOW_LEVEL_ORCHESTRATION]
+    rules = [rule(group, "create", "delete", "list", "patch", "watch") for group in by_group(written)]
+    return [*rules, *(rule(group, *FOLLOW) for group in by_group([*read, kinds.CUSTOM_RESOURCE_DEFINITION]))]
 
 
 def broker_rules() -> list[Object]:
@@ -201,8 +230,21 @@ def handover_rules() -> list[Object]:
 def _operator(setup: Setup) -> list[Object]:
     arguments = [
         "operator", "--leader-election", f"--lease-namespace={setup.namespace}", f"--health-port={HEALTH_PORT}",
+        *(["--tasks=kafka"] if setup.backends else []),
     ]  # fmt: skip
-    worker = probed("operator", setup.image, arguments)
+    told = [
+        *setup.agreed.rendering(),
+        *setup.agreed.guarding(),
+        *kafka_env(setup.kafka),
+        *prometheus_env(setup.prometheus),
+    ]
+    worker, volumes = with_secrets(
+        {**probed("operator", setup.image, arguments), "env": told},
+        {
+            KAFKA: setup.kafka.secret if setup.kafka else "",
+            PROMETHEUS: setup.prometheus.secret if setup.prometheus else "",
+        },
+    )
     meta = metadata("operator")
     return [
         kinds.SERVICE_ACCOUNT.new(OPERATOR, setup.namespace, metadata=meta),
@@ -210,7 +252,22 @@ def _operator(setup: Setup) -> list[Object]:
         binding(kinds.CLUSTER_ROLE_BINDING, OPERATOR, setup.namespace, None, "operator"),
         kinds.ROLE.new(OPERATOR, setup.namespace, metadata=meta, rules=lease_rules()),
         binding(kinds.ROLE_BINDING, OPERATOR, setup.namespace, setup.namespace, "operator"),
-        deployment(OPERATOR, setup.namespace, setup.replicas, worker, []),
+        deployment(OPERATOR, setup.namespace, setup.replicas, worker, volumes),
+    ]
+
+
+def _backend(setup: Setup) -> list[Object]:
+    told = [*setup.agreed.rendering(), *kafka_env(setup.kafka)]
+    worker, volumes = with_secrets(
+        {**probed("backend", setup.image, ["backend", f"--health-port={HEALTH_PORT}"]), "env": told},
+        {KAFKA: setup.kafka.secret if setup.kafka else ""},
+    )
+    meta = metadata("backend")
+    return [
+        kinds.SERVICE_ACCOUNT.new(BACKEND, setup.namespace, metadata=meta),
+        kinds.CLUSTER_ROLE.new(BACKEND, metadata=meta, rules=backend_rules()),
+        binding(kinds.CLUSTER_ROLE_BINDING, BACKEND, setup.namespace, None, "backend"),
+        deployment(BACKEND, setup.namespace, setup.backends, worker, volumes),
     ]
 
 
@@ -294,15 +351,28 @@ def _server(setup: Setup) -> list[Object]:
         binding(kinds.CLUSTER_ROLE_BINDING, SERVER, setup.namespace, None, "server"),
         kinds.ROLE.new(SERVER, apps, metadata=meta, rules=application_rules()),
         binding(kinds.ROLE_BINDING, SERVER, setup.namespace, apps, "server"),
-        deployment(
-            SERVER,
-            setup.namespace,
-            1,
-            _server_container(setup),
-            [{"name": "tls", "secret": {"secretName": SERVER_TLS}}],
-        ),
+        *_server_storage(setup),
+        _server_deployment(setup),
         kinds.SERVICE.new(SERVER, setup.namespace, metadata=meta, spec={"selector": labels("server"), "ports": [port]}),
     ]
+
+
+def _server_storage(setup: Setup) -> list[Object]:
+    if not setup.events_storage:
+        return []
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": setup.events_storage}}}
+    return [kinds.PERSISTENT_VOLUME_CLAIM.new(SERVER, setup.namespace, metadata=metadata("server"), spec=claim)]
+
+
+def _server_deployment(setup: Setup) -> Object:
+    volumes: list[Object] = [{"name": "tls", "secret": {"secretName": SERVER_TLS}}]
+    if setup.events_storage:
+        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": SERVER}})
+    alone = bool(setup.events_storage)  # a volume has one writer
+    made = deployment(SERVER, setup.namespace, 1, _server_container(setup), volumes, alone=alone)
+    if alone:
+        made["spec"]["template"]["spec"]["securityContext"]["fsGroup"] = USER
+    return made
 
 
 def _server_container(setup: Setup) -> Object:
@@ -312,10 +382,19 @@ def _server_container(setup: Setup) -> Object:
     ]  # fmt: skip
     if setup.orchestration:
         arguments.append(f"--orchestration={setup.orchestration}")
+    mounts: list[Object] = [{"name": "tls", "mountPath": "/tls", "readOnly": True}]
+    if setup.events_storage:
+        arguments.append("--events=/data/events.db")
+        mounts.append({"name": "data", "mountPath": "/data"})
+    told = setup.agreed.guarding()
+    if setup.events_database:
+        where = {"secretKeyRef": {"name": setup.events_database, "key": "url"}}
+        told.append({"name": "CONTINUO_EVENTS", "valueFrom": where})
     return {
         **container("server", setup.image, arguments),
         "ports": [{"name": "https", "containerPort": 8443, "protocol": "TCP"}],
-        "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
+        "volumeMounts": mounts,
+        **({"env": told} if told else {}),
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "https", "scheme": "HTTPS"}, "periodSeconds": 10},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"}, "periodSeconds": 5},
     }

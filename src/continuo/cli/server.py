@@ -54,7 +54,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 )  # fmt: skip
 @click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
 @click.option(
-    "--events", "events", help="Keep events there: an SQLite file, or postgresql://...; in memory where absent."
+    "--events",
+    "events",
+    envvar="CONTINUO_EVENTS",
+    help="Keep events there: an SQLite file, or postgresql://...; in memory where absent.",
 )
 @click.option(
     "--events-kept", type=click.IntRange(100), default=10_000, show_default=True, help="How many events are kept."
