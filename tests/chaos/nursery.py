@@ -2,10 +2,12 @@
 
 Run as a program. Each line on standard input is a kubeconfig path: an operator is started for it, exactly as
 `continuo operator --kubeconfig PATH` would be, and its process ID is printed. An empty line waits for the last one's end.
+With the argument `hasty` operators notice within a moment what is lost, and try again at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -15,6 +17,8 @@ from pathlib import Path
 import continuo.cli.operator
 import continuo.orchestrator.operator
 from continuo.cli.failures import BadInput
+from continuo.cli.host import local_operator
+from continuo.orchestrator.settings import Settings
 from continuo.resources.orchestration import decode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -53,11 +57,18 @@ def _start(kubeconfig: str) -> int:
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
-        continuo.cli.operator.operator.main(args=["--kubeconfig", kubeconfig], standalone_mode=False)
+        if "hasty" in sys.argv:
+            asyncio.run(_hasty(Path(kubeconfig).read_text(encoding="utf-8")))
+        else:
+            continuo.cli.operator.operator.main(args=["--kubeconfig", kubeconfig], standalone_mode=False)
         code = 0
     finally:
         os._exit(code)
     return 0
+
+
+async def _hasty(kubeconfig: str) -> None:
+    await local_operator(kubeconfig, Settings(lost_after=0.5, retry_first=0.2)).run()
 
 
 if __name__ == "__main__":

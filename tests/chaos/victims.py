@@ -17,6 +17,7 @@ from continuo.embedded.port import Api, StoredChange
 from continuo.orchestrator.naming import APPLIED
 from continuo.orchestrator.observe import MANAGEMENT_KINDS, OWNED_KINDS
 from continuo.resources import kinds
+from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
@@ -43,7 +44,7 @@ class Witness:
             namespace, name = key_of(change.object)
             self.made[(cluster, change.kind.kind, namespace, name)] += 1
         if change.kind not in _NOISE:
-            self.on_change(change.kind is LOW_LEVEL_ORCHESTRATION or (ours and _by_the_operator(change)))
+            self.on_change(change.kind in _TOLD or (ours and _by_the_operator(change)))
 
     def forget(self) -> None:
         self.made.clear()
@@ -52,6 +53,7 @@ class Witness:
         return [key for key, count in self.made.items() if count > 1]
 
 
+_TOLD = (LOW_LEVEL_ORCHESTRATION, ADJUSTMENT, DECISION)
 _NOISE = (kinds.LEASE, kinds.EVENT, kinds.CORE_EVENT)
 
 
@@ -74,10 +76,10 @@ class Nursery:
         self._process = process
 
     @classmethod
-    async def open(cls) -> Nursery:
+    async def open(cls, *arguments: str) -> Nursery:
         pipe = asyncio.subprocess.PIPE
         program = str(Path(__file__).with_name("nursery.py"))
-        return cls(await asyncio.create_subprocess_exec(sys.executable, program, stdin=pipe, stdout=pipe))
+        return cls(await asyncio.create_subprocess_exec(sys.executable, program, *arguments, stdin=pipe, stdout=pipe))
 
     async def ask(self, line: str) -> int:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -101,6 +103,8 @@ class Victim:
     def __init__(self, nursery: Nursery, kubeconfig: Path, witness: Witness, rng: random.Random) -> None:
         self._nursery, self._kubeconfig, self._rng = nursery, kubeconfig, rng
         self.kills = self.at_writes = 0
+        self.span = 20
+        """Changes of the world that it may see at most."""
         self._left = self._pid = 0
         self._at_write = False
         self._changed = asyncio.Event()
@@ -133,7 +137,7 @@ class Victim:
         for _ in range(kills):
             await self.live()
             self._at_write = self._rng.random() < 0.5
-            self._left = self._rng.randint(1, 4 if self._at_write else 20)
+            self._left = self._rng.randint(1, 4 if self._at_write else self.span)
             while self._pid and not done():
                 await self._something()
             if self._pid:

@@ -59,7 +59,9 @@ def test_everything_returns_and_nothing_is_left() -> None:
 
 def test_whoever_has_the_say_now_takes_over_under_another_name() -> None:
     renamed = [{**loop, "name": f"new-{loop['name']}"} for loop in LOOPS]
-    assert [action.op for action in found(declared(*renamed)).actions] == [Operation.DELETE_CLUSTER]
+    assert found(declared(*renamed)) == Remains()
+    other = {"name": "grow-too", "provision-cluster": {"template": {"name": "other"}}}
+    assert [action.op for action in found(declared(*LOOPS[:3], other)).actions] == [Operation.DELETE_CLUSTER]
 
 
 def test_what_cannot_return_yet_says_why() -> None:

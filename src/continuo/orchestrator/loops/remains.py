@@ -1,8 +1,8 @@
 """What loops that are no longer declared have left behind: it returns to the declaration. Pure.
 
 Pods and workers are as many as declared at once, components go home once their home is well, and clusters on demand go once
-nothing is placed on them; nothing is moved off for that. A policy of another name that has the say about the same thing
-takes it over.
+nothing is placed on them; nothing is moved off for that. A policy of another name that has the say about the same thing,
+or that makes clusters of the same name, takes them over.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from continuo.orchestrator.effective import default_place
 from continuo.orchestrator.loops.frame import claims
 from continuo.orchestrator.loops.model import ClusterView, ComponentView
 from continuo.orchestrator.loops.policies.room import well
+from continuo.orchestrator.loops.views import EXTERNAL, provisioner
 from continuo.resources.loop import MAX_ACTIONS, AdjustmentSpec, DecidedAction, Operation
 from continuo.resources.orchestration import Policy, Spec
 from continuo.resources.selectors import selects
@@ -121,7 +122,7 @@ def _clusters(draft: _Draft, adjustment: AdjustmentSpec) -> None:
     loops = {policy.name for policy in draft.policies if policy.provision_cluster is not None}
     for entry in adjustment.clusters:
         name = entry.cluster.name
-        if entry.policy in loops or entry.policy == "external":
+        if provisioner(entry, draft.policies) in loops or entry.policy == EXTERNAL:
             continue
         if why := _kept(draft.components.values(), name):
             draft.waits.setdefault(entry.policy, []).append(f"cluster {name} stays until {why}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.effective import default_place
@@ -11,7 +11,12 @@ from continuo.orchestrator.loops.enact import moment, told
 from continuo.orchestrator.loops.model import ClusterView, ComponentView
 from continuo.orchestrator.observe import Reach, Snapshot
 from continuo.orchestrator.placing.problem import asks
+from continuo.resources.loop import ClusterAdjustment
 from continuo.resources.meta import Object
+from continuo.resources.orchestration import Policy
+
+EXTERNAL = "external"
+"""Of whom clusters are that no loop created."""
 
 
 def lost_since(snapshot: Snapshot, now: datetime.datetime) -> dict[str, str]:
@@ -24,12 +29,22 @@ def lost_since(snapshot: Snapshot, now: datetime.datetime) -> dict[str, str]:
     }
 
 
+def provisioner(entry: ClusterAdjustment, policies: Iterable[Policy]) -> str:
+    """The loop that a cluster on demand is of: where its own is gone, one that makes clusters of the same name has it."""
+    loops = {policy.name: loop.template.name for policy in policies if (loop := policy.provision_cluster) is not None}
+    if entry.policy in loops or entry.policy == EXTERNAL:
+        return entry.policy
+    made = entry.cluster.name.rpartition("-")[0]
+    return next((name for name, template in loops.items() if template == made), entry.policy)
+
+
 def cluster_views(
     snapshot: Snapshot, assessment: Assessment, lost: Mapping[str, str]
 ) -> dict[str, ClusterView]:  # fmt: skip
     """Every cluster that is wanted or still there."""
     wanted = {spec.name: spec for spec in snapshot.orchestration.spec.clusters}
-    demanded = {entry.cluster.name: entry.policy for entry in snapshot.adjustment.clusters}
+    policies = snapshot.declared.policies
+    demanded = {entry.cluster.name: provisioner(entry, policies) for entry in snapshot.adjustment.clusters}
     found: dict[str, ClusterView] = {}
     for name, seen in snapshot.clusters.items():
         state = assessment.clusters[name]
