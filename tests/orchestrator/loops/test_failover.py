@@ -247,3 +247,16 @@ def test_whatever_fails_nothing_moves_to_what_is_ill_and_the_pace_is_kept(
     assert {c.path: c.cluster for c in world.components.values()} == homes
     assert world.adjustment.homes == ()
     assert timedelta(0) <= at(now) - at(0)
+
+
+@pytest.mark.parametrize(("db", "gap"), [("south", True), ("east", False)])
+def test_a_move_home_that_leaves_a_gap_is_told_before_it_happens(db: str, gap: bool) -> None:
+    world = bench(
+        component("shop/web", "east", home="west", app="east"), component("shop/db", db, app="east"), cluster("south")
+    )
+    entry = HomeAdjustment(app="shop", cluster="east", home="west", decision="d", since="")
+    world.adjustment = AdjustmentSpec(homes=(entry,))
+    world.look(0)
+    said = "application shop does not answer for a while when its home moves, for it has parts on east and south"
+    assert (said in world.look(10).message) == gap
+    assert (said in world.look(400).reason) == gap

@@ -145,12 +145,30 @@ def _return(draft: Draft) -> None:
     for name in sorted(draft.watched):
         guests = [c for c in _away_from(draft.given, name) if (c.path, None) not in going]
         homes = [e for e in draft.given.adjustment.homes if e.home == name and (None, e.app) not in going]
-        if not (guests or homes) or not _is_back(draft, name):
+        if not (guests or homes):
             continue
+        gap = _gap(draft.given, [entry.app for entry in homes])
+        if not _is_back(draft, name):
+            draft.told += gap
+            continue
+        draft.reasons += gap
         draft.actions += [
             DecidedAction(op=Operation.MOVE_HOME, app=entry.app, cluster=name, other=entry.cluster) for entry in homes
         ]
         draft.actions += _fitting(draft, name, guests)
+
+
+def _gap(given: LoopInput, apps: Iterable[str]) -> list[str]:
+    """What is said of applications that cannot move home without a gap: Liqo has made namespaces of the same name of them."""
+    found = []
+    for app in apps:
+        where = sorted({c.cluster for c in given.components.values() if c.app.name == app and c.cluster})
+        if len(where) > 1:
+            found.append(
+                f"application {app} does not answer for a while when its home moves, for it has parts on "
+                f"{' and '.join(where)}; `approval: required` or `return-home: false` leave it to you when, or whether"
+            )
+    return found
 
 
 def _is_back(draft: Draft, name: str) -> bool:
