@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from continuo.iot.frames import Closing, encode
-from continuo.iot.hub.networks import server as server_module
 from continuo.iot.hub.networks.connection import PATIENCE, SILENCE
 from continuo.iot.hub.networks.metrics import metrics
 from continuo.iot.hub.networks.server import NetworkServer, serve
@@ -228,9 +227,10 @@ async def test_what_ports_carried_and_dropped_is_told_as_metrics(hub: Hub) -> No
     assert not any("token" in line for line in said)
 
 
-async def test_strangers_are_bounded_and_who_is_in_stays(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bound", ["_most", "_most_of_one"])
+async def test_strangers_are_bounded_and_who_is_in_stays(hub: Hub, bound: str) -> None:
     one = await hub.join(1)
-    monkeypatch.setattr(server_module, "STRANGERS", 2)
+    setattr(hub.networks._strangers, bound, 2)
     strangers = [await hub.ask("") for _ in range(2)]
     reader, _ = await hub.ask(request(2))
     assert (await reader.read()).startswith(b"HTTP/1.1 503 ")

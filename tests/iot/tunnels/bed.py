@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from continuo.iot.agent.tunnels import Services
+from continuo.iot.hub.strangers import Strangers
 from continuo.iot.hub.tunnels import Limits, TunnelServer, serve
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -78,13 +79,14 @@ class Bed:
 
 @asynccontextmanager
 async def hub(
-    *, ports: list[int] | None = None, listen: int = 0, tls: object = None, scheme: str = "ws", **options: object
-) -> AsyncIterator[Bed]:
+    *, ports: list[int] | None = None, listen: int = 0, tls: object = None, scheme: str = "ws",
+    strangers: Strangers | None = None, **options: object,
+) -> AsyncIterator[Bed]:  # fmt: skip
     """A tunnel server."""
     changes = Changes()
     made = TunnelServer(ports or free_ports(4), public="127.0.0.1", rng=random.Random(1), **options)  # type: ignore[arg-type]
     made.on_change(changes)
-    async with serve(made, "127.0.0.1", listen, tls) as server:  # type: ignore[arg-type]
+    async with serve(made, "127.0.0.1", listen, tls, strangers=strangers) as server:  # type: ignore[arg-type]
         yield Bed(server, changes, scheme)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from continuo.iot.hub.strangers import Strangers
 from continuo.iot.hub.tunnels import Limits
 from continuo.iot.tunnels.client import NotOpen, Reverse
 from continuo.iot.tunnels.wire import OURS, WSTUN, bearer, told
@@ -83,6 +84,37 @@ async def next_id(control: ClientConnection) -> str:
     said = told(await asyncio.wait_for(control.recv(), 20))
     assert said is not None and said[0] == "NC"
     return said[1]
+
+
+class Watched(Strangers):
+    """Says when nobody is left."""
+
+    def __init__(self, most_of_one: int) -> None:
+        super().__init__(most_of_one=most_of_one)
+        self.none = asyncio.Event()
+
+    def gone(self, who: Hashable) -> None:
+        super().gone(who)
+        if not self.count:
+            self.none.set()
+
+
+async def test_who_stays_silent_takes_only_its_share_and_who_is_in_stays() -> None:
+    strangers = Watched(most_of_one=2)
+    async with asyncio.timeout(30), hub(strangers=strangers) as bed:
+        port, token = await bed.server.open("b-1")
+        async with dial(bed, f"/?dst=localhost:{port}", token):
+            assert strangers.count == 0
+            silent = [await asyncio.open_connection(*bed.server.address) for _ in range(2)]
+            reader, writer = await asyncio.open_connection(*bed.server.address)
+            assert await reader.read() == b"", "there is no room for a third"
+            writer.close()
+            assert bed.server.alive(port)
+            strangers.none.clear()
+            for _, each in silent:
+                each.close()
+            await strangers.none.wait()
+            assert await refused(bed, "/", token) == (400, "Ask for ?dst=HOST:PORT or for ?id=ID.\n")
 
 
 async def test_a_data_connection_is_for_one_board_and_good_once() -> None:

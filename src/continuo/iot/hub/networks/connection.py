@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError, AttributeError):  # a matter of latency only
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
         self.outbox = Outbox(self._transport, self._server.due)
-        if not self._server.stranger(self):
+        if not self._server.stranger(self, transport.get_extra_info("peername")):
             self._refuse(upgrade.Refused(503, "Too many connections have not said yet who they are; come again."))
 
     def data_received(self, data: bytes) -> None:

@@ -21,11 +21,10 @@ from continuo.iot.hub.networks.connection import Connection
 from continuo.iot.hub.networks.outbox import Outbox
 from continuo.iot.hub.networks.switch import Port, Switch
 from continuo.iot.hub.networks.upgrade import Refused, Request
+from continuo.iot.hub.strangers import Strangers
 
 log = logging.getLogger(__name__)
 
-STRANGERS = 1024
-"""Connections that have not said yet who they are."""
 TICK = 5.0
 """Seconds between two looks at who is silent."""
 NO_TOKEN = hashlib.sha256(b"").hexdigest()
@@ -36,13 +35,13 @@ Heard = Callable[[str, bool], None]
 class NetworkServer:
     """The networks of a hub. Made once; `serve` lets boards in."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, strangers: Strangers | None = None) -> None:
         self.clock = clock
         self._switches: dict[str, Switch] = {}
         self._network_of: dict[str, str] = {}
         self._live: dict[str, Connection] = {}
         self._open: set[Connection] = set()
-        self._strangers: set[Connection] = set()
+        self._strangers = strangers or Strangers()
         self._heard: list[Heard] = []
         self._due: list[Outbox] = []
         self.refused = 0
@@ -115,23 +114,20 @@ class NetworkServer:
         self._end(request.port, Closing.REPLACED)
         self._live[request.port] = connection
         port.outbox = connection.outbox
-        self._strangers.discard(connection)
+        self._strangers.gone(connection)
         log.info("port %s of network %s is connected", request.port, network)
         self._tell(request.port, True)
         return self._switches[network], port
 
-    def stranger(self, connection: Connection) -> bool:
+    def stranger(self, connection: Connection, peer: object) -> bool:
         """Somebody came; whether there is room until it says who it is."""
         self._open.add(connection)
-        if len(self._strangers) >= STRANGERS:
-            return False
-        self._strangers.add(connection)
-        return True
+        return self._strangers.come(connection, peer)
 
     def gone(self, connection: Connection, port: str | None) -> None:
         """A connection is over."""
         self._open.discard(connection)
-        self._strangers.discard(connection)
+        self._strangers.gone(connection)
         if port is None:
             self.refused += 1
         elif self._live.get(port) is connection:

@@ -15,12 +15,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
 import websockets.asyncio.server as sockets
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from continuo.iot.hub.strangers import Strangers
 from continuo.iot.hub.tunnels.tunnel import Limits, Tunnel
 from continuo.iot.tunnels.wire import CHUNK, LARGEST, OURS, WSTUN, Control, Data, asked
 
@@ -177,8 +179,28 @@ def _chosen(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Su
     return next((Subprotocol(each) for each in (OURS, WSTUN) if each in offered), None)
 
 
+def _entrance(strangers: Strangers) -> type[ServerConnection]:
+    """Connections of which only so many may be open that have not been admitted."""
+
+    class Entering(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            if not strangers.come(self, transport.get_extra_info("peername")):
+                self.transport.abort()
+
+        async def handshake(self, *arguments: Any, **options: Any) -> None:
+            try:
+                await super().handshake(*arguments, **options)
+            finally:
+                strangers.gone(self)
+
+    return Entering
+
+
 @asynccontextmanager
-async def serve(tunnels: TunnelServer, host: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[TunnelServer]:
+async def serve(
+    tunnels: TunnelServer, host: str, port: int, tls: ssl.SSLContext | None, *, strangers: Strangers | None = None
+) -> AsyncIterator[TunnelServer]:
     """Take boards' ends on an address until the block ends; then all tunnels are closed. `port` 0: any."""
     server = await sockets.serve(
         tunnels.handle,
@@ -189,7 +211,9 @@ async def serve(tunnels: TunnelServer, host: str, port: int, tls: ssl.SSLContext
         select_subprotocol=_chosen,
         compression=None,
         server_header=None,
+        create_connection=_entrance(strangers or Strangers()),
         open_timeout=10.0,
+        ssl_handshake_timeout=10.0 if tls else None,
         close_timeout=5.0,
         ping_interval=PING,
         ping_timeout=PING,
