@@ -343,8 +343,8 @@ def merged(base: Any, over: Any) -> Any:
 class Subset:
     """The part of Helm's template language that our templates may use, so that they can be tested without Helm.
 
-    A value by its path, `PATH | default PATH`, `toYaml PATH | nindent N`, and `if PATH`, `if or PATH PATH`, `else` and `end` on
-    lines of their own (with `{{-`, so that the line is left out).
+    A value by its path, `PATH | default PATH`, `toYaml PATH | nindent N`, and `if PATH`, `if or PATH PATH`, `else` and
+    `end` on lines of their own (with `{{-`, so that the line is left out).
     """
 
     def __init__(self, context: Object) -> None:

@@ -7,20 +7,24 @@ import json
 import logging
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from continuo.cli import places
 from continuo.cli.failures import Failed
 from continuo.cli.health import listening, traced
+from continuo.cli.outside import Outside
+from continuo.cli.together import Together
 from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.embedded.standins import all_standins, bare, prepare_management
 from continuo.embedded.standins.bare import Bare
 from continuo.embedded.standins.settings import Settings as StandInSettings
+from continuo.events.publisher import Publisher
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
+from continuo.orchestrator.loops.figures import Figures
 from continuo.orchestrator.operator import Operator
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.telling import Telling
@@ -32,6 +36,7 @@ from continuo.telemetry.tracing import Tracing
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 16443
+Beside = Sequence[Callable[[], Awaitable[None]]]
 
 
 class Host:
@@ -100,9 +105,20 @@ class Host:
         """The orchestrator of this engine's management cluster, speaking to it as to any other."""
         return local_operator(self.engine.kubeconfig("management"), settings, tracing)
 
+    def worker(self, tracing: Tracing | None, outside: Outside, stack: AsyncExitStack) -> tuple[Operator, Beside]:
+        """The same, with what it speaks to beside the engine, closed with the stack, and what runs beside it for that."""
+        return local_worker(self.engine.kubeconfig("management"), None, tracing, outside, stack)
+
 
 def local_operator(kubeconfig: str, settings: Settings | None = None, tracing: Tracing | None = None) -> Operator:
     """An operator for the management cluster of that kubeconfig (text); its metrics are in `telling.metrics`."""
+    return local_worker(kubeconfig, settings, tracing, Outside(), AsyncExitStack())[0]  # nothing is there to be closed
+
+
+def local_worker(
+    kubeconfig: str, settings: Settings | None, tracing: Tracing | None, outside: Outside, stack: AsyncExitStack
+) -> tuple[Operator, Beside]:
+    """The same, with what it speaks to beside its clusters."""
     metrics = process_metrics("operator")
     calls = Calls(metrics)
     transports = Transports(calls)
@@ -111,8 +127,19 @@ def local_operator(kubeconfig: str, settings: Settings | None = None, tracing: T
     def workload(text: str, *, name: str) -> object:
         return connect(text, name=name, transports=transports)
 
-    telling = Telling(metrics, tracing=tracing, calls=calls)
-    return Operator(management, workload, settings, telling=telling)  # type: ignore[arg-type]
+    telling, parts, prometheus = (
+        Telling(metrics, tracing=tracing, calls=calls),
+        outside.parts(management),
+        outside.figures(),
+    )
+    for opened in (parts, prometheus):
+        if opened is not None:
+            stack.push_async_callback(opened.close)
+    operator = Operator(
+        management, workload, settings, telling=telling,  # type: ignore[arg-type]
+        figures=Figures(prometheus), publisher=Publisher(parts.sinks) if parts is not None else None,
+    )  # fmt: skip
+    return operator, parts.beside if parts is not None else ()
 
 
 def _remembered_port(data: Path | None) -> int | None:
@@ -154,13 +181,14 @@ def merge_kubeconfigs(documents: list[str], names: list[str]) -> str:
 
 
 async def serve(
-    host: Host, *, with_operator: bool, ready: Callable[[], None], stop: asyncio.Event, metrics_port: int | None = None
-) -> None:
+    host: Host, *, with_operator: bool, ready: Callable[[], None], stop: asyncio.Event,
+    metrics_port: int | None = None, outside: Outside | None = None,
+) -> None:  # fmt: skip
     """Run the engine until told to stop. Metrics and probes are the operator's, on this machine alone."""
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(traced("continuo-operator"))
         await host.start()
-        operator = host.operator(tracing=tracing) if with_operator else None
+        operator, beside = host.worker(tracing, outside or Outside(), stack) if with_operator else (None, ())
         try:
             if operator is not None and metrics_port is not None:
                 told = listening(
@@ -170,11 +198,13 @@ async def serve(
         except Failed:
             await host.stop()
             raise
-        await _run(host, operator, ready, stop)
+        await _run(host, operator, beside, ready, stop)
 
 
-async def _run(host: Host, operator: Operator | None, ready: Callable[[], None], stop: asyncio.Event) -> None:
-    task = asyncio.create_task(operator.run(), name="operator") if operator is not None else None
+async def _run(
+    host: Host, operator: Operator | None, beside: Beside, ready: Callable[[], None], stop: asyncio.Event
+) -> None:  # fmt: skip
+    task = asyncio.create_task(Together(operator, beside).run(), name="operator") if operator is not None else None
     waiting = asyncio.create_task(stop.wait())
     try:
         ready()

@@ -21,6 +21,7 @@ from continuo.cli import places
 from continuo.cli.bare import bare_clusters
 from continuo.cli.beds import EMBEDDED, KUBERNETES, Beds, bed_options
 from continuo.cli.failures import BadInput, Failed
+from continuo.cli.outside import Outside
 
 if TYPE_CHECKING:
     from continuo.embedded.standins.bare import Bare
@@ -42,6 +43,10 @@ _DATA = click.option(
     "--metrics-port", type=click.IntRange(1, 65535),
     help="Embedded: serve the controllers' /metrics there, on this machine alone.",
 )  # fmt: skip
+@click.option("--kafka", metavar="BROKERS", default="", help="Embedded: the controllers' events go to Kafka, too.")
+@click.option(
+    "--prometheus", metavar="URL", default="", help="Embedded: the Prometheus that policies' queries are sent to."
+)
 @click.option("--speed", type=click.FloatRange(0.01, 100), help="How fast simulated machines come up; 1 where absent.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -52,6 +57,8 @@ def up(
     engine: str,
     operator: bool,
     metrics_port: int | None,
+    kafka: str,
+    prometheus: str,
     speed: float | None,
     bare: tuple[str, ...],
     ready_fd: int | None,
@@ -72,9 +79,16 @@ def up(
         beds = beds.chosen(data, lambda line: click.echo(line, err=True))
     if metrics_port is not None and (engine == KUBERNETES or not operator):
         raise BadInput("--metrics-port is for the embedded engine with its controllers; others: continuo operator")
+    outside = Outside(kafka, prometheus)
+    if outside.arguments() and (engine == KUBERNETES or not operator):
+        raise BadInput(
+            "--kafka and --prometheus are for the embedded engine with its controllers; others: continuo operator"
+        )
+    outside.check()
     if detach:
         named = [part for text in bare for part in ("--cluster", text)]
         named += ["--metrics-port", str(metrics_port)] if metrics_port is not None else []
+        named += outside.arguments()
         start_detached(
             data, port=port, operator=operator, speed=speed, more=["--engine", engine, *beds.arguments(), *named]
         )
@@ -88,7 +102,7 @@ def up(
     if engine == KUBERNETES:
         _real(data, beds, port, operator, ready_fd)
     else:
-        _foreground(data, port, operator, speed or 1.0, ready_fd, wanted, metrics_port)
+        _foreground(data, port, operator, speed or 1.0, ready_fd, wanted, metrics_port, outside)
 
 
 def start_detached(
@@ -122,7 +136,7 @@ def start_detached(
 
 def _foreground(
     data: Path, port: int | None, operator: bool, speed: float, ready_fd: int | None, bare: tuple[Bare, ...],
-    metrics_port: int | None,
+    metrics_port: int | None, outside: Outside,
 ) -> None:  # fmt: skip
     import uvloop
 
@@ -144,7 +158,7 @@ def _foreground(
             announce = functools.partial(_announce, data, ready_fd)
             await serve(
                 host, with_operator=operator, ready=lambda: announce(host.server.base_url), stop=stop,
-                metrics_port=metrics_port,
+                metrics_port=metrics_port, outside=outside,
             )  # fmt: skip
         except OSError as error:
             raise Failed(str(error.strerror or error)) from error

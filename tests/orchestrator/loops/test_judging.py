@@ -18,12 +18,9 @@ NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 def decision(name: str, replicas: int, minute: int, priority: object = 0, stage: DecisionStage | None = None) -> Made:
     action = DecidedAction(op=Operation.SCALE_COMPONENT, component="shop/web", replicas=replicas)
     spec = DecisionSpec(
-        orchestration="o",
-        source="external/ai",
-        reason="it said so",
-        actions=(action,),
+        orchestration="o", source="external/ai", reason="it said so", actions=(action,),
         explanation={"external": {"priority": priority}},
-    )
+    )  # fmt: skip
     return Made(name, spec, stage, NOW - datetime.timedelta(minutes=minute), {"metadata": {"name": name}})
 
 
