@@ -65,7 +65,7 @@ def places_of(state: State) -> dict[str, str]:
 
 def default_rounds(free: int, sites: int) -> int:
     """How many rounds a search has: thirty for each unit, within what they take."""
-    return int(min(30 * free, MICROSECONDS / (8 * (15 + 0.035 * sites))))
+    return int(min(30 * free, MICROSECONDS / (250 + sites)))
 
 
 def _searched(problem: Problem, dropped: frozenset[str]) -> State:

@@ -41,7 +41,7 @@ def _room_makers(state: State, unit: int, site: int, gone: set[int]) -> list[int
     """The smallest single unit whose room is enough, else the largest until there is enough."""
     lacking = np.array([state.units[unit].room[r] - left[site] for r, left in enumerate(state.left)])
     lacking[np.array(state.units[unit].room) == 0] = 0
-    here = [other for other, place in enumerate(state.place) if place == site]
+    here = sorted(state.on[site])
     for other in gone.intersection(here):
         lacking -= np.array(state.units[other].room)
     rooms = {other: np.array(state.units[other].room) for other in here if other not in gone}

@@ -77,11 +77,11 @@ class Search:
         if out is None:
             return
         place = self.state.place
-        talking = {pair.other for each in (unit, *out) for pair in self.state.talking.pairs[each]}
-        near = [
-            other for other, at in enumerate(place) if at >= 0 and (at == site or other in talking) and other not in out
-        ]
-        out += self.random.sample(near, min(extra, len(near)))
+        near = {
+            pair.other for each in (unit, *out) for pair in self.state.talking.pairs[each] if place[pair.other] >= 0
+        }
+        near = (near | self.state.on[site]).difference(out)
+        out += self.random.sample(sorted(near), min(extra, len(near)))
         self._try(sorted(out), [unit], 0.0)
 
     def _relocate(self, unit: int, site: int) -> None:
@@ -96,13 +96,13 @@ class Search:
         free = [unit for unit in sorted(units) if self.state.place[unit] >= 0]
         if not free or (len(free) < 2 and not self.absent):
             return
-        scale = self._scale(free)
+        scale, allowed = self._scale(free), frozenset(free)
         for turn in range(rounds):
             heat = scale * WARM * (COLD / WARM) ** (turn / rounds)
             if self.absent and self.random.random() < 0.5:
                 self._push()
             else:
-                self._try(self._related(free), [], -heat * math.log(1.0 - self.random.random()))
+                self._try(self._related(free, allowed), [], -heat * math.log(1.0 - self.random.random()))
         self.restore()
 
     def _missing(self, absent: Sequence[int]) -> int:
@@ -128,10 +128,9 @@ class Search:
             costs.append(cost + (LOYALTY if cost < -LOYALTY / 2 else 0.0))
         return max(1e-9, sum(costs) / max(1, len(costs)))
 
-    def _related(self, free: Sequence[int]) -> list[int]:
+    def _related(self, free: Sequence[int], allowed: frozenset[int]) -> list[int]:
         """A few units that have to do with each other: they talk, or want the same sites."""
         count = self.random.randint(2, max(2, min(LARGEST, len(free))))
-        allowed = set(free)
         seed = self.random.choice(free)
         chosen = {seed}
         if self.random.random() < 0.5:
@@ -142,7 +141,7 @@ class Search:
             chosen.add(self.random.choice(free))
         return sorted(unit for unit in chosen if self.state.place[unit] >= 0)
 
-    def _talking(self, chosen: set[int], seed: int, count: int, allowed: set[int]) -> None:
+    def _talking(self, chosen: set[int], seed: int, count: int, allowed: frozenset[int]) -> None:
         edge = [seed]
         while edge and len(chosen) < count:
             unit = edge.pop(0)
@@ -153,12 +152,12 @@ class Search:
                     chosen.add(other)
                     edge.append(other)
 
-    def _rivals(self, chosen: set[int], seed: int, count: int, allowed: set[int]) -> None:
+    def _rivals(self, chosen: set[int], seed: int, count: int, allowed: frozenset[int]) -> None:
         """Units on the sites that the first would like best."""
         base = self.state.units[seed].base
         sites = np.argsort(base, kind="stable")[: 3 * count].tolist()
         wanted = {site for site in self.random.sample(sites, min(len(sites), count)) if base[site] < math.inf}
-        rivals = [unit for unit in sorted(allowed) if self.state.place[unit] in wanted and unit not in chosen]
+        rivals = sorted({unit for site in wanted for unit in self.state.on[site]}.intersection(allowed) - chosen)
         chosen.update(self.random.sample(rivals, min(len(rivals), count - len(chosen))))
 
     def _try(self, out: list[int], first: list[int], tolerance: float, at: int | None = None) -> bool:

@@ -22,6 +22,8 @@ class State:
         self.units = compiled.units
         self.talking = compiled.talking
         self.place = [-1] * len(self.units)
+        self.on: list[set[int]] = [set() for _ in range(compiled.terrain.count)]
+        """Units by site."""
         self.left = [np.ascontiguousarray(compiled.left[:, resource]) for resource in range(compiled.left.shape[1])]
         self.slope = compiled.slope.copy()
         self.used: Ints | None = None if compiled.talking.used is None else compiled.talking.used.copy()
@@ -114,6 +116,7 @@ class State:
     def put(self, number: int, site: int) -> None:
         """Place a unit that has no place."""
         self.place[number] = site
+        self.on[site].add(number)
         self._change(number, site, 1)
 
     def take(self, number: int) -> int:
@@ -121,6 +124,7 @@ class State:
         site = self.place[number]
         self._change(number, site, -1)
         self.place[number] = -1
+        self.on[site].remove(number)
         return site
 
     def _change(self, number: int, site: int, sign: int) -> None:

@@ -50,6 +50,7 @@ class Talking:
         self.wires = Wires(
             terrain,
             Network(problem.paths),
+            stick.unknown_ms,
             bandwidth=any(talk.bandwidth_bps for talk in problem.talks),
             jitter=any(talk.jitter_ms is not None for talk in problem.talks),
         )
@@ -106,25 +107,21 @@ class Talking:
 
     def row(self, pair: Pair, there: int) -> Floats:
         """What it costs to be on each site while the other is there; infinite where a bound is broken."""
-        return self.wires.row(there, pair.weight, self.stick.unknown_ms, pair.latency, pair.jitter)
+        return self.wires.row(there, pair.weight, pair.latency, pair.jitter)
 
     def add(self, costs: Floats, unit: Unit, pair: Pair, there: int, stays: bool) -> None:
         """Add that row to costs; `stays` says that the other runs there already."""
         here = unit.current
         kept = None
         if stays and pair.lenient and here != there and self._unmeasured(pair, here, there):
-            kept = costs[here] + pair.weight * self._assumed(here, there)
+            kept = costs[here] + pair.weight * float(self.wires.assumed[there, here])
         costs += self.row(pair, there)
         if kept is not None:
             costs[here] = kept
 
     def cost(self, pair: Pair, here: int, there: int) -> float:
         """What the pair costs where no bound is broken."""
-        return pair.weight * self._assumed(here, there)
-
-    def _assumed(self, here: int, there: int) -> float:
-        known = float(self.wires.latency[there, here])
-        return self.stick.unknown_ms if known == np.inf else known
+        return pair.weight * float(self.wires.assumed[there, here])
 
     def _unmeasured(self, pair: Pair, here: int, there: int) -> bool:
         """Whether the only thing wrong with the pair is that figures are missing."""

@@ -77,7 +77,7 @@ class Terrain:
 class Wires:
     """The network between sites as matrices; infinite where nobody knows."""
 
-    def __init__(self, terrain: Terrain, network: Network, *, bandwidth: bool, jitter: bool) -> None:
+    def __init__(self, terrain: Terrain, network: Network, unknown_ms: float, *, bandwidth: bool, jitter: bool) -> None:
         shape = (terrain.count, terrain.count)
         self.latency: Floats = np.full(shape, np.inf)
         self.jitter: Floats | None = np.full(shape, np.inf) if jitter else None
@@ -94,26 +94,27 @@ class Wires:
         if self.room is not None:
             rates = [-1 if path.bandwidth_bps is None else min(path.bandwidth_bps, 2**62) for path in paths]
             _fill(self.room, here, there, rates, 2**62)
-        self._cached: dict[tuple[float, float, float, float], Floats] = {}
+        self.assumed: Floats = np.where(np.isinf(self.latency), unknown_ms, self.latency)
+        """What is reckoned with where no bound asks for a figure."""
+        self._cached: dict[tuple[float, float, float], Floats] = {}
 
-    def row(self, site: int, weight: float, unknown: float, latency: float, jitter: float) -> Floats:
+    def row(self, site: int, weight: float, latency: float, jitter: float) -> Floats:
         """What it costs to be on each site while the other is on this one; infinite where a bound is broken."""
-        key = (weight, unknown, latency, jitter)
+        key = (weight, latency, jitter)
         if key not in self._cached:
             if (len(self._cached) + 1) * self.latency.size > CACHED_CELLS:
-                return self._costs(self.latency[site], None if self.jitter is None else self.jitter[site], key)
-            self._cached[key] = self._costs(self.latency, self.jitter, key)
+                return self._costs(site, key)
+            self._cached[key] = self._costs(slice(None), key)
         row: Floats = self._cached[key][site]
         return row
 
-    @staticmethod
-    def _costs(latency: Floats, jitter: Floats | None, key: tuple[float, float, float, float]) -> Floats:
-        weight, unknown, most, most_jitter = key
-        costs: Floats = np.where(np.isinf(latency), unknown, latency) * weight
+    def _costs(self, rows: int | slice, key: tuple[float, float, float]) -> Floats:
+        weight, most, most_jitter = key
+        costs: Floats = self.assumed[rows] * weight
         if most < np.inf:
-            costs[latency > most] = np.inf
-        if jitter is not None and most_jitter < np.inf:
-            costs[jitter > most_jitter] = np.inf
+            np.copyto(costs, np.inf, where=self.latency[rows] > most)
+        if self.jitter is not None and most_jitter < np.inf:
+            np.copyto(costs, np.inf, where=self.jitter[rows] > most_jitter)
         return costs
 
 
