@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,9 +21,10 @@ from continuo.resources.meta import Object
 @click.argument("workload")
 @click.option("--board", help="The Board, where the Workload is on several.")
 @click.option("--tail", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what it writes, until it ends.")
 @target_options
 @run
-async def logs(workload: str, board: str | None, tail: int, target: Target) -> None:
+async def logs(workload: str, board: str | None, tail: int, follow: bool, target: Target) -> None:
     """Print what WORKLOAD wrote last."""
     from continuo.cli.boards_there import check_definitions, where
     from continuo.iot.provider.external import NotConnected, NotYet, Refused, Unknown
@@ -36,10 +38,23 @@ async def logs(workload: str, board: str | None, tail: int, target: Target) -> N
         try:
             async with _endpoint(cluster, obj, namespace) as rest:
                 place, name = await _run_of(cluster, rest, obj, board, namespace)
-                answer = await rest.get(path("boards", place, "workloads", name, "logs"), tail=str(tail))
+                logs_of = path("boards", place, "workloads", name, "logs")
+                if follow:
+                    await _follow(rest, logs_of, tail)
+                    return
+                answer = await rest.get(logs_of, tail=str(tail))
         except (Refused, Unknown, NotYet, NotConnected) as error:
             raise Failed(str(error)) from error
     click.echo(answer if isinstance(answer, str) else str(answer), nl=not str(answer).endswith("\n"))
+
+
+async def _follow(rest: Any, logs_of: str, tail: int) -> None:
+    """Print what comes, as it comes; a letter that came in part waits for its rest."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    asked = {"tail": str(tail), "follow": "true"}
+    async with rest.stream(logs_of, {}, None, media="text/plain", params=asked) as content:
+        async for part in content.iter_any():
+            click.echo(decoder.decode(part), nl=False)
 
 
 @asynccontextmanager

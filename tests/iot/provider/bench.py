@@ -47,8 +47,12 @@ class Bench:
         self.provider: Provider | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def kubeconfig(self) -> str:
+        return self._server.kubeconfig(self._server.url("m"), "m")
+
     def client(self) -> Any:
-        return connect(self._server.kubeconfig(self._server.url("m"), "m"), name="m")
+        return connect(self.kubeconfig, name="m")
 
     async def configure(self, name: str = "default", **spec: Any) -> None:
         said = {"endpoint": self.fake.url, "authType": "noauth", **spec}

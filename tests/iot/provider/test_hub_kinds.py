@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from cli.command import continuo
 from continuo.iot.hub import model
 from continuo.iot.hub.desired import run_of
 from continuo.iot.provider.kinds import exposed
+from continuo.iot.wire import Message, Outcome
 from continuo.resources import kinds
 from continuo.resources.boards import BOARD, EXPOSED_SERVICE, FLEET, PORT, SERVICE, VIRTUAL_NETWORK, WORKLOAD
 from continuo.resources.meta import Kind, condition
@@ -213,6 +216,27 @@ async def test_a_job_of_a_fleet_runs_once_for_each_generation(tmp_path: Path) ->
         await bench.until_ready(WORKLOAD, "survey")  # what ended stays so
         await gone(bench, (FLEET, "north"), (WORKLOAD, "survey"))
         assert count(there, model.Workload) == 0
+
+
+async def test_what_a_workload_writes_is_printed_and_followed(tmp_path: Path) -> None:
+    async with both(tmp_path) as (bench, there):
+        board = await come(bench, there, "b0")
+        await bench.make(WORKLOAD, "one", {"boardRef": {"name": "b0"}, "command": ["watch"]})
+        await bench.until_ready(WORKLOAD, "one")
+        agent = there.boards.agents[board]
+        agent.answers["WorkloadLogs"] = lambda _uuid, tail: f"the last {tail} lines\n"
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(bench.kubeconfig, encoding="utf-8")
+        logs = ("boards", "logs", "one", "--kubeconfig", str(kubeconfig), "-n", "default", "--tail", "7")
+        assert (await asyncio.to_thread(continuo, *logs)).out == "the last 7 lines\n"
+        parts = iter(["grüße\n", "mehr\n", ""])
+
+        def follow(_uuid: str, _since: int | None, _tail: int | None = None) -> Message:
+            text = next(parts)
+            return Message({"text": text, "next": 1, "over": not text}, Outcome.SUCCESS)
+
+        agent.answers["WorkloadFollow"] = follow
+        assert (await asyncio.to_thread(continuo, *logs, "--follow")).out == "grüße\nmehr\n"
 
 
 async def test_a_service_of_boards_is_repaired_replaced_and_spread(tmp_path: Path) -> None:

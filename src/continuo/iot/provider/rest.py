@@ -106,26 +106,27 @@ class Rest:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, headers: Mapping[str, str], silence: float
-    ) -> AsyncIterator[aiohttp.StreamReader]:
-        """An answer that goes on. `silence`: seconds without a byte after which it is given up."""
+        self, path: str, headers: Mapping[str, str], silence: float | None, *, media: str = "text/event-stream",
+        params: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.StreamReader]:  # fmt: skip
+        """An answer that goes on. `silence`: seconds without a byte after which it is given up; None: never."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=silence)
         known = await self._auth.headers(fresh=False)
         try:
             async with self._http.get(
                 f"{self.endpoint}/v1/{path}", headers={**VERSION_HEADER, **known, **headers}, timeout=timeout,
-                ssl=self._tls, allow_redirects=False,
+                ssl=self._tls, allow_redirects=False, params=params or None,
             ) as reply:  # fmt: skip
                 if reply.status == 401:
                     await self._auth.headers(fresh=True)
-                if reply.status != 200 or reply.content_type != "text/event-stream":
+                if reply.status != 200 or reply.content_type != media:
                     answer = Answer(reply.status, await _text(reply))
                     if reply.status < 400:
-                        raise Absent(f"{self.endpoint}/v1/{path} is no stream of events")
+                        raise Absent(f"{self.endpoint}/v1/{path} is no stream of {media}")
                     raise self._failure(f"GET {self.endpoint}/v1/{path}", answer)
                 yield reply.content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unknown(f"{self.endpoint} does not tell of changes any more: {_why(error)}") from error
+            raise Unknown(f"{self.endpoint} tells nothing any more: {_why(error)}") from error
 
     async def _send(
         self, method: str, path: str, body: Any, params: Mapping[str, str] | None, headers: Mapping[str, str] | None, *,
