@@ -102,15 +102,9 @@ async def delegate(device: str, audience: str, device_key: Path | None, address:
 
 
 def _private(path: Path) -> Any:
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     from continuo.trust.delegation import DeviceKey
 
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise BadInput(f"{path} is no private key on an elliptic curve, in PEM without a password")
-    return DeviceKey(key)
+        return DeviceKey.read(path.read_bytes())
+    except ValueError as error:
+        raise BadInput(f"{path} is no private key on an elliptic curve, in PEM without a password") from error

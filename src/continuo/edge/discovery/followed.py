@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from continuo.edge.discovery.boards import Board, board_of, is_cut_off, state_of
@@ -162,7 +162,7 @@ class Followed:
         for node in touched:
             self._all(self.claims.on_node(node))
         if not self._own:
-            self._all({key for one in (old, new) if one is not None for key in _devices_of(one)})  # type: ignore[misc]
+            self._all({key for one in (old, new) if one is not None for key in _devices_of(one)})
 
     def _on_config(self, _old: Object | None, new: Object | None) -> None:
         try:
@@ -174,7 +174,8 @@ class Followed:
             log.warning("nothing is offered: there is no ConfigMap %s/%s to say who sells", self._namespace, IDENTITY)
         if identity != self.identity:
             self.identity = identity
-            self._all([*self.claims.keys(), *self._flavors.cache.index_values("device")])  # type: ignore[list-item]
+            offered = {key for flavor in self._flavors.cache for key in _devices_of(flavor)}
+            self._all([*self.claims.keys(), *offered])
 
     def _newer_came(self) -> None:
         """KubeEdge was upgraded: v1beta1 is served now."""
@@ -182,7 +183,7 @@ class Followed:
             self._on_device(None, device)
 
 
-def _devices_of(flavor: Object) -> Iterable[Hashable]:
+def _devices_of(flavor: Object) -> Iterable[Key]:
     """The Device that a Flavor was made for: as its owner, or by the label."""
     namespace = flavor["metadata"].get("namespace") or ""
     owners = flavor["metadata"].get("ownerReferences") or ()
