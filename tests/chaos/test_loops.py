@@ -201,7 +201,8 @@ def wrong(bed: Bed) -> Iterator[str]:
     management = bed.host.engine.management
     obj = management.find(LOW_LEVEL_ORCHESTRATION, "o", "default")
     if obj is None or not is_ready(obj):
-        yield f"not ready: {(obj or {}).get('status', {}).get('apps')} {(obj or {}).get('status', {}).get('conditions')}"
+        status = (obj or {}).get("status") or {}
+        yield f"not ready: {[status.get(key) for key in ('loops', 'apps', 'clusters', 'conditions')]}"
         return
     open_ = [(d["metadata"]["name"], d["spec"], d.get("status")) for d in management.list(DECISION, "default")
              if (d.get("status") or {}).get("stage") not in ENDS]  # fmt: skip

@@ -40,6 +40,7 @@ PER_POD = Metric(source=MetricSource.PROMETHEUS, query="q", target=100)
         (used(0.9, 0.9, 0.1, not_ready=1), 3, 3, "cpu 0.90 of 0.70 on 2 of 3 pods"),
         # ... and where there is no figure there are never fewer.
         (used(0.1, 0.1, None), 3, 3, "cpu 0.10 of 0.70 on 2 of 3 pods"),
+        (used(0.1, 0.1, 0.1, 0.1, None, None, not_ready=2), 6, 3, "cpu 0.10 of 0.70 on 4 of 6 pods"),
         (used(0.1), 3, 3, "cpu 0.10 of 0.70 on 1 of 3 pods"),  # two pods are not even there
         (used(0.1, 0.1, 0.1, 0.1), 2, 1, "cpu 0.10 of 0.70 on 4 pods"),  # two are still going
     ],
@@ -113,3 +114,9 @@ def test_what_is_wanted_brings_the_average_to_the_target(values: list[float]) ->
         assert want == 0 or sum(values) > 0.7 * (want - 1) - 1e-6
     else:
         assert sum(values) <= 0.7 * 1.1 * want + 1e-6
+
+
+def test_pods_that_find_no_node_do_not_keep_those_that_nobody_needs() -> None:
+    reading = read(CPU, used(0.05, 0.05, 0.05, 0.05), at(0), 15, 6, 4, "pods")
+    assert reading.want == 3, "the two count as busy"
+    assert read(CPU, used(0.05, 0.05, 0.05, 0.05), at(0), 15, 6, 6, "pods").want == 6, "they run, and are not measured"

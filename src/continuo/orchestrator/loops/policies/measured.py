@@ -1,6 +1,7 @@
 """From a figure to how many pods (or workers) are wanted, in the manner of the HorizontalPodAutoscaler.
 
-A pod of which nothing is known counts as idle when there would be more, and never lets there be fewer.
+A pod of which nothing is known counts as idle when there would be more, and never lets there be fewer. One that is not ready
+counts as busy then: pods that find no node must not keep those from going that nobody needs.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def read(
     if age > stale_after(every):
         return Reading(unknown, problem=f"the newest figure is {int(age.total_seconds())} s old")
     if metric.source is MetricSource.RESOURCE:
-        return _of_samples(metric, figure, units, noun)
+        return _of_samples(metric, figure, units, ready, noun)
     return _of_query(metric, figure, units, ready, noun)
 
 
-def _of_samples(metric: Metric, figure: Figure, units: int, noun: str) -> Reading:
+def _of_samples(metric: Metric, figure: Figure, units: int, ready: int, noun: str) -> Reading:
     known = [sample.value for sample in figure.samples if sample.ready and sample.value is not None]
     lag = max(units, len(figure.samples)) - len(known)
     if not known:
@@ -79,7 +80,9 @@ def _of_samples(metric: Metric, figure: Figure, units: int, noun: str) -> Readin
     }
     ratio = average / metric.target
     if lag and ratio <= 1:
-        return Reading(text, units, numbers=numbers)
+        dark = lag - max(sum(not sample.ready for sample in figure.samples), units - ready)
+        fewer = units if dark > 0 else up(total / metric.target + lag)  # as if each of them did all that it should
+        return Reading(text, min(fewer, units), numbers=numbers)
     if _near(total / (len(known) + lag) / metric.target, metric) or (lag and total / metric.target < len(known) + lag):
         return Reading(text, units, numbers=numbers)
     want = up(total / metric.target)
