@@ -133,7 +133,9 @@ class Space:
     """A network namespace for the agent that has a port, wired to this one; none where that is not possible."""
 
     def __init__(self) -> None:
-        number = secrets.randbelow(16_000)  # not of the seed: the same test may run beside this one, or have been killed
+        number = secrets.randbelow(
+            16_000
+        )  # not of the seed: the same test may run beside this one, or have been killed
         self.name = f"ct{number}"
         self.inside, self.here = (
             f"10.{98 + number // 8192}.{number // 64 % 128}.{number % 64 * 4 + at}" for at in (2, 1)
