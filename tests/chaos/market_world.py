@@ -234,7 +234,7 @@ async def world(folder: Path, rng: random.Random, *, expiry: float = 3600.0) -> 
         engine = EmbeddedEngine()
         engine.start()
         stack.push_async_callback(engine.stop)
-        server = Server(engine)
+        server = Server(engine, tls=False)
         await server.start()
         stack.push_async_callback(server.stop)
         engine.base_url, engine.credentials = server.base_url, server

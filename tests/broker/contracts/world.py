@@ -172,7 +172,7 @@ async def world() -> AsyncIterator[World]:
     """Broker, providers green and blue, the consumer lab that lets the broker in, and far, who does not."""
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     standin = workload_standin(engine, rng=Random(3), settings=Settings(speed=50.0, lease_renewal=3000.0))

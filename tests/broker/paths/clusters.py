@@ -64,7 +64,7 @@ class Clusters:
 async def world() -> AsyncIterator[Clusters]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     settings = Settings(speed=50.0, lease_renewal=3000.0, pod_stop=20.0)  # long enough to see two of one pod

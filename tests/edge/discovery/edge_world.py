@@ -120,7 +120,7 @@ async def world(*, identity: bool = True) -> AsyncIterator[World]:
     clock = Clock()
     engine = EmbeddedEngine(clock=clock)
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     api = engine.create_cluster("provider")

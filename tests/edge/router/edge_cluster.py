@@ -274,7 +274,7 @@ def contract(name: str, uid: str, endpoints: list[Any], *, buyer: str = "b1", un
 async def provider() -> AsyncIterator[Provider]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     made = Provider(engine, server)

@@ -175,7 +175,7 @@ async def provider_world(
 ) -> AsyncIterator[Bench]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     async with served(Fake(events=events)) as fake:
