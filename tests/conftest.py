@@ -22,18 +22,26 @@ settings.register_profile("continuo", derandomize=True, deadline=None, suppress_
 settings.load_profile("continuo")
 
 LONGEST_FIRST = (
-    "chaos/test_sensor_market.py",
-    "chaos/test_kill.py",
     "broker/station/test_chaos.py",
-    "chaos/test_engine_kill.py",
+    "chaos/test_sensor_market.py",
     "messaging/test_processes.py",
+    "chaos/test_kill.py",
+    "broker/station/test_shut.py",
+    "scenarios/test_loops.py",
     "broker/station/test_keeper.py",
-    "telemetry/test_prometheus.py",
-    "testbed/test_datapath.py",
-    "cli/test_catalog_commands.py",
-    "cli/test_sensors_demo.py",
     "iot/test_demo.py",
+    "broker/station/test_station.py",
+    "chaos/test_boards.py",
+    "scenarios/test_home_lost.py",
+    "scenarios/test_lifecycle.py",
+    "cli/test_catalog_commands.py",
+    "scenarios/test_placing.py",
+    "chaos/test_loops.py",
+    "testbed/test_datapath.py",
     "iot/networks/test_boards.py",
+    "chaos/test_outbox.py",
+    "chaos/test_engine_kill.py",
+    "cli/test_sensors_demo.py",
     "iot/networks/test_whole.py",
 )
 """Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do."""
