@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +52,7 @@ def insert(state: State, units: Sequence[int]) -> tuple[list[int], float]:
     return absent, total
 
 
-def companions(state: State, unit: int, among: Set[int]) -> list[int]:
+def companions(state: State, unit: int, among: set[int]) -> list[int]:
     """A unit and those that its bounded talks bind to it, the nearest first."""
     group = [unit]
     for each in group:
