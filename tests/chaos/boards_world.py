@@ -155,6 +155,23 @@ class Space:
         said = subprocess.run(["ip", "-n", self.name, "-j", "link"], check=True, capture_output=True).stdout
         return [link["ifname"] for link in json.loads(said) if link["ifname"] not in ("lo", "eth0")]
 
+    async def no_taps(self) -> None:
+        """Return when there is none: the kernel takes an interface away a moment after who held it said goodbye."""
+        told = ["ip", "-n", self.name, "monitor", "link"]
+        monitor = await asyncio.create_subprocess_exec(*told, stdout=asyncio.subprocess.PIPE)
+        assert monitor.stdout is not None
+        try:
+            async with asyncio.timeout(WITHIN):
+                while self.taps():
+                    with suppress(TimeoutError):  # a change before the monitor listened is not told
+                        async with asyncio.timeout(1):
+                            await monitor.stdout.readline()
+        except TimeoutError:
+            raise AssertionError(f"never: no taps in {self.name}, but {self.taps()}") from None
+        finally:
+            monitor.kill()
+            await monitor.wait()
+
     def remove(self) -> None:
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
 

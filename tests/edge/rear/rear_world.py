@@ -106,7 +106,7 @@ class World:
 async def world() -> AsyncIterator[World]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine, tls=False)
+    server = Server(engine)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     made = World(engine, server)
