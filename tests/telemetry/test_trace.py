@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 
 from continuo.cli.host import Host
 from continuo.embedded.standins.settings import Settings
@@ -24,7 +29,7 @@ from continuo.server.tokens import TokenFile
 from continuo.telemetry.metrics import Metrics
 from continuo.telemetry.tracing import ANNOTATION, Tracing, tracing_from
 from scenarios.beds import Bed
-from scenarios.specs import cluster, item
+from scenarios.specs import app, cluster, component, item
 
 from .collector import Collector, collecting
 from .serving import serving
@@ -33,6 +38,7 @@ pytestmark = pytest.mark.anyio
 
 APPS = "/amf/v1/applications"
 TOKENS = 'ann-token,ann,1,dev\nroot-token,root,0,"system:masters"\n'
+SHOP = {"clusters": [cluster("green")], "apps": [app("shop", "green", component("web", "green"))]}
 BLUEPRINT = """
 tosca_definitions_version: tosca_simple_yaml_1_3
 metadata: {template_name: shop, template_author: ann, template_version: '1'}
@@ -168,6 +174,73 @@ async def test_what_is_mended_later_is_a_trace_of_its_own(collector: Collector) 
     later = [span for span in looks if span.trace != asked.split("-")[1]]
     assert first and later
     assert all(span.links == (asked.split("-")[1],) for span in later if span.parent == "")
+
+
+async def test_one_trace_from_the_command_to_the_last_write(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`continuo apply`, as a step of whatever called it, leads to what the operator writes for it."""
+    operator = tracing_from(os.environ, "operator")
+    assert operator is not None
+    pipeline = "00-00112233445566778899aabbccddeeff-0011223344556677-01"
+    monkeypatch.setenv("TRACEPARENT", pipeline)
+    async with engine() as host:
+        bed = Bed(host)
+        await bed.credentials()
+        (tmp_path / "kubeconfig").write_text(bed.kubeconfig, encoding="utf-8")
+        body = LOW_LEVEL_ORCHESTRATION.new("main", "default", spec=await bed.placed("main", SHOP))
+        (tmp_path / "main.yaml").write_text(yaml.safe_dump(body), encoding="utf-8")
+        async with working(host, operator):
+            said = await command("apply", "-f", f"{tmp_path}/main.yaml", "--kubeconfig", f"{tmp_path}/kubeconfig")
+            assert said == (0, "lowlevelorchestration/main applied\n", "")
+            obj = await bed.ready("main")
+        await bed.close()
+    await asyncio.to_thread(operator.close)
+
+    trace, caller = pipeline.split("-")[1:3]
+    (applied,) = collector.named("continuo apply")
+    assert (applied.service, applied.trace, applied.parent) == ("continuo-cli", trace, caller)
+    assert annotations_of(obj)[ANNOTATION] == f"00-{trace}-{applied.id}-01"
+    by_command = [span for span in collector.named("kubernetes apply") if span.service == "continuo-cli"]
+    assert len(by_command) == 2 and {span.parent for span in by_command} == {applied.id}, "a dry run, and the change"
+    writes = [
+        span for span in collector.named("kubernetes apply") if span.attributes["url.path"].endswith("/deployments/web")
+    ]
+    assert writes
+    for span in writes:
+        assert (span.service, span.trace) == ("operator", trace)
+        assert collector.above(span) == ["continuo apply", "reconcile", "act", "deploy component"]
+
+
+async def test_a_command_does_not_wait_for_a_collector_that_is_away(
+    anyio_backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and never listens
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        async with engine() as host:
+            bed = Bed(host)
+            (tmp_path / "kubeconfig").write_text(bed.kubeconfig, encoding="utf-8")
+            body = LOW_LEVEL_ORCHESTRATION.new("main", "default", spec={"clusters": []})
+            (tmp_path / "main.yaml").write_text(yaml.safe_dump(body), encoding="utf-8")
+            code, out, err = await command(
+                "apply", "-f", f"{tmp_path}/main.yaml", "--kubeconfig", f"{tmp_path}/kubeconfig"
+            )
+            obj = await bed.api.get(LOW_LEVEL_ORCHESTRATION, "main", "default")
+            await bed.close()
+    assert (code, out) == (0, "lowlevelorchestration/main applied\n")
+    assert err == "the trace of this command is lost: no collector took it; see OTEL_EXPORTER_OTLP_ENDPOINT\n"
+    assert ANNOTATION in annotations_of(obj), "the operator's part of the trace is seen nevertheless"
+
+
+async def command(*arguments: str) -> tuple[int, str, str]:
+    """`continuo` in a process of its own: this one's loop serves what it speaks to."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "continuo.cli.main", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
 
 
 def _uid(obj: Object) -> str:

@@ -8,6 +8,7 @@ import click
 
 from continuo.cli.connection import Target, connected, target_options
 from continuo.cli.failures import Failed, run
+from continuo.cli.health import traced_command
 from continuo.cli.output import make_console
 from continuo.resources.meta import Object
 
@@ -25,7 +26,7 @@ async def apply(target: Target, path: str, wait: bool, timeout: float, dry_run: 
     from continuo.cli.files import read_documents
 
     documents = read_documents(path)
-    async with connected(target) as cluster:
+    async with traced_command("continuo apply"), connected(target) as cluster:
         namespace = target.namespace or cluster.access.namespace
         applied = await apply_documents(cluster, documents, namespace, dry_run=dry_run, force=force_conflicts)
         if wait and not dry_run:
@@ -65,10 +66,18 @@ def _say(objects: list[Object], what: str, quiet: bool) -> None:
 
 
 async def _placed(cluster: Any, obj: Object, namespace: str) -> Object:
+    """The object with its namespace, and with the trace that whoever carries it out goes on in."""
+    from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+    from continuo.telemetry.tracing import ANNOTATION, traceparent
+
     kind = await cluster.discovery.kind_of(obj)
     if not kind.namespaced:
         return obj
-    return {**obj, "metadata": {"namespace": namespace, **obj["metadata"]}}
+    metadata = {"namespace": namespace, **obj["metadata"]}
+    trace = traceparent()
+    if trace is not None and (kind.group, kind.kind) == (LOW_LEVEL_ORCHESTRATION.group, LOW_LEVEL_ORCHESTRATION.kind):
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION: trace}
+    return {**obj, "metadata": metadata}
 
 
 async def _wait(cluster: Any, applied: list[Object], timeout: float) -> None:

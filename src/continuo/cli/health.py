@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from continuo.cli.failures import Failed
 
 if TYPE_CHECKING:
@@ -61,3 +63,20 @@ async def traced(service: str) -> AsyncIterator[Tracing | None]:
     finally:
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
+
+
+@asynccontextmanager
+async def traced_command(name: str) -> AsyncIterator[None]:
+    """A command as the first step of a trace, or as a step of the one that TRACEPARENT names, while the block runs."""
+    from continuo.telemetry.commands import kept_from
+    from continuo.telemetry.tracing import root
+
+    kept = kept_from(os.environ, "continuo-cli")
+    try:
+        with root(kept.tracing if kept is not None else None, name, parent=os.environ.get("TRACEPARENT")):
+            yield
+    finally:
+        if kept is not None and not await asyncio.to_thread(kept.send):
+            click.echo(
+                "the trace of this command is lost: no collector took it; see OTEL_EXPORTER_OTLP_ENDPOINT", err=True
+            )

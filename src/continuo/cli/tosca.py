@@ -128,8 +128,9 @@ async def deploy(
 ) -> None:
     """Convert a blueprint and apply the result."""
     from continuo.cli.apply import apply_documents
+    from continuo.cli.health import traced_command
 
-    async with connected(target) as cluster:
+    async with traced_command("continuo tosca deploy"), connected(target) as cluster:
         namespace = target.namespace or cluster.access.namespace
         documents = convert_file(file, clusters, inputs, owner, name, namespace)
         applied = await apply_documents(cluster, documents, namespace)

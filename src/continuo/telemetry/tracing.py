@@ -177,19 +177,28 @@ def tracing_from(environment: Mapping[str, str], service: str) -> Tracing | None
 
     `service` is the name where OTEL_SERVICE_NAME is absent.
     """
+    provider = provider_from(environment, service)
+    if provider is None:
+        return None
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider)
+
+
+def provider_from(environment: Mapping[str, str], service: str) -> TracerProvider | None:
+    """What makes spans, without anything that takes them; None where nobody asks for traces, or they cannot be made."""
     if not wanted(environment):
         return None
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: F401  # who sends them, too
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
         log.warning("traces are asked for, and %s is not installed: pip install 'continuo[tracing]'", error.name)
         return None
     if environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") != "http/protobuf":
         log.warning("traces are sent over HTTP (http/protobuf), whatever OTEL_EXPORTER_OTLP_PROTOCOL says")
     resource = Resource.create({"service.name": environment.get("OTEL_SERVICE_NAME") or service})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Tracing(provider)
+    return TracerProvider(resource=resource, shutdown_on_exit=False)
