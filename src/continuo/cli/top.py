@@ -70,7 +70,8 @@ def views() -> dict[str, Table]:
         ), t.component_rows, "Running"),
         "links": t.Table(LOW_LEVEL_ORCHESTRATION, (
             column("FROM", "source"), column("TO", "target"), where, phase,
-            column("LATENCY", "latency", t.milliseconds, True), column("SINCE", "since"), last,
+            column("LATENCY", "latency", t.milliseconds, True), column("JITTER", "jitter", t.milliseconds, True),
+            column("BANDWIDTH", "bandwidth", t.speed, True), column("MEASURED", "measured"), column("SINCE", "since"), last,
         ), t.link_rows, "Connected"),
         "sensors": t.Table(FLAVOR, (
             column("FLAVOR", "flavor"), column("MEASURES", "measures"), column("MODEL", "model"),

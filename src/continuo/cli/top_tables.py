@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from continuo.placement.reasons import rate
 from continuo.resources.meta import Kind, Object, condition, is_true
 from continuo.resources.quantities import quantity
 from continuo.telemetry.latency import seconds
@@ -56,6 +57,11 @@ def size(value: float | None) -> str:
 
 def milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value * 1000:.3g} ms"
+
+
+def speed(value: float | None) -> str:
+    """Bits in a second."""
+    return "-" if value is None else rate(int(value))
 
 
 def text(value: Value) -> str:
@@ -117,7 +123,9 @@ def link_rows(orchestrations: Iterable[Object]) -> Iterator[dict[str, Value]]:
             source, target = entry["clusters"]
             yield {
                 "orchestration": _where(obj), "source": source, "target": target, "phase": entry.get("phase"),
-                "latency": seconds(entry.get("latency")), "since": entry.get("lastTransitionTime"),
+                "latency": seconds(entry.get("latency")), "jitter": seconds(entry.get("jitter")),
+                "bandwidth": entry.get("bandwidthBps"), "measured": entry.get("bandwidthMeasuredAt"),
+                "since": entry.get("lastTransitionTime"),
                 "message": entry.get("message") if entry.get("phase") != "Connected" else "",
             }  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
+from continuo.placement.reasons import rate
 from continuo.resources.meta import Object, is_true
 
 _GOOD = frozenset({"Ready", "Connected", "Running"})
@@ -100,7 +101,7 @@ def orchestration_tree(
         branch = tree.add(Text("links", style="bold blue"))
         for link, entry in links.items():
             label = link.replace("/", " ⇄ ")
-            detail = entry.get("latency") or ""
+            detail = _measured(entry)
             took = times.reach(f"link/{link}", entry["phase"], now)
             branch.add(_line(entry["phase"], label, detail, reason=entry.get("message", ""), took=took))
     if apps:
@@ -113,6 +114,17 @@ def orchestration_tree(
         for loop in known:
             branch.add(_loop(loops.get(loop) or {"name": loop, "stage": "Observe", "message": "not looked at yet"}))
     return tree
+
+
+def _measured(entry: Object) -> str:
+    """What was measured of a link, with the time of what is measured rarely."""
+    parts = [entry["latency"]] if entry.get("latency") else []
+    if entry.get("jitter"):
+        parts.append(f"± {entry['jitter']}")
+    if (bps := entry.get("bandwidthBps")) is not None:
+        at = entry.get("bandwidthMeasuredAt") or ""
+        parts.append(f"{rate(bps)}{f' at {at[11:16]} UTC' if at else ''}")
+    return "  ".join(parts)
 
 
 _LOOP_MOODS = {"Orient": "good", "Observe": "idle", "Held": "idle", "WaitingForApproval": "idle", "Stalled": "bad"}

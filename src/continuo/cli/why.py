@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -213,5 +214,5 @@ async def _present(cluster: Any, found: _Component) -> tuple[Problem, Answer]:
 
     snapshot = observe(found.object, await picture(cluster, found.object))
     wanted = orient(snapshot, Settings())
-    problem = whole_problem(snapshot, assess(snapshot, wanted, LinkSettings()), [found.path])
+    problem = whole_problem(snapshot, assess(snapshot, wanted, LinkSettings(), time.time()), [found.path])
     return problem, Answer(places={part.id: part.current for part in problem.parts if part.current is not None})

@@ -99,6 +99,11 @@ class EndState:
         status = (self.connection or {}).get("status") or {}
         return (status.get("latency") or {}).get("value") if status.get("value") == "Connected" else None
 
+    @property
+    def latency_at(self) -> str | None:
+        """When Liqo measured it, as Liqo says."""
+        return (((self.connection or {}).get("status") or {}).get("latency") or {}).get("timestamp")
+
 
 def cluster_id(cache: Cache) -> str | None:
     """The identifier that Liqo was installed with, or None."""

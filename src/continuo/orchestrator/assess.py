@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from continuo.federation import links, names, offloading, quantities, state, unlink
 from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.orchestrator import naming, states
+from continuo.orchestrator.measuring.figures import Figures, figures_of
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
 from continuo.orchestrator.orient import AppWanted, Wanted
 from continuo.orchestrator.render import packages
@@ -38,15 +39,17 @@ class Assessment:
     packages: Mapping[str, Mapping[str, states.PackageState]]
     links: Mapping[tuple[str, str], LinkProgress]
     """Wanted links, and unwanted ones that are still there (phase Unpeering)."""
-    latencies: Mapping[tuple[str, str], str]
-    """The tunnels' last measured round trips, of those that have one."""
+    figures: Figures
+    """What was measured of connected links."""
     apps: Mapping[str, AppSeen]
     components: Mapping[tuple[str, str], states.ComponentState]
     offloadings: Mapping[str, offloading.OffloadingState]
 
 
-def assess(snapshot: Snapshot, wanted: Wanted, link_settings: LinkSettings) -> Assessment:
-    """Read every item's state."""
+def assess(
+    snapshot: Snapshot, wanted: Wanted, link_settings: LinkSettings, now: float | None = None
+) -> Assessment:  # fmt: skip
+    """Read every item's state. `now` (seconds since 1970) says how old measurements are; without it none counts."""
     before = states.phases_before(snapshot.object.get("status"), snapshot.clusters)
     clusters = {
         name: states.cluster_state(seen, wanted.clusters.get(name), before.get(name))
@@ -62,7 +65,7 @@ def assess(snapshot: Snapshot, wanted: Wanted, link_settings: LinkSettings) -> A
             if name in snapshot.clusters
         },
         links=progress,
-        latencies=latencies,
+        figures=figures_of(snapshot, latencies, now),
         apps=apps,
         components=_components(snapshot, wanted, apps),
         offloadings={
@@ -142,22 +145,23 @@ def link_settings_for(
 
 def _links(
     snapshot: Snapshot, wanted: Wanted, clusters: Mapping[str, states.ClusterState], settings: LinkSettings
-) -> tuple[dict[tuple[str, str], LinkProgress], dict[tuple[str, str], str]]:
+) -> tuple[dict[tuple[str, str], LinkProgress], dict[tuple[str, str], tuple[str, str | None]]]:
     connected = {
         naming.pair(*entry["clusters"])
         for entry in (snapshot.object.get("status") or {}).get("links") or ()
         if entry.get("phase") in ("Connected", "Degraded")
     }
     found: dict[tuple[str, str], LinkProgress] = {}
-    latencies: dict[tuple[str, str], str] = {}
+    latencies: dict[tuple[str, str], tuple[str, str | None]] = {}
     for pair in wanted.links:
         if pair[0] not in snapshot.clusters or pair[1] not in snapshot.clusters:
             continue
         first, second = ends(snapshot, pair, clusters)
         own = link_settings_for(first, second, settings, wanted)
         found[pair] = links.advance(first, second, own, established=pair in connected)
-        if found[pair].phase is LinkPhase.CONNECTED and (measured := first.latency or second.latency):
-            latencies[pair] = measured
+        measured = first if first.latency else second
+        if found[pair].phase is LinkPhase.CONNECTED and measured.latency:
+            latencies[pair] = measured.latency, measured.latency_at
     for pair in existing_links(snapshot) - set(wanted.links) - snapshot.shared_links:
         first, second = ends(snapshot, pair, clusters)
         unseen = [name for name in pair if name in snapshot.unseen]

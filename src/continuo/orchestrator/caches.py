@@ -18,6 +18,7 @@ from continuo.resources.errors import NotFound
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from continuo.resources.probing import SELECT_PROBERS
 from continuo.runtime.cache import Cache, Indexer
 from continuo.runtime.informer import Watch, without_managed_fields
 
@@ -118,12 +119,13 @@ def workload_watches() -> tuple[Watch, ...]:
     ]
     # What a home that was lost sent here: none of it may go on beside what its new home runs.
     sent = [Watch(kind, labels=managed, indexers=INDEXERS, optional=True) for kind in offloading.COPIED_KINDS]
+    probers = Watch(kinds.CONFIG_MAP, labels=SELECT_PROBERS, indexers=INDEXERS)
     unfinished = "status.phase!=Succeeded,status.phase!=Failed"
     pods = Watch(kinds.POD, None, None, unfinished, {"namespace": _waiting_by_namespace}, capacity.pod_summary)
     real = f"{names.TYPE}!={names.VIRTUAL_NODE_TYPE}"
     nodes = Watch(kinds.NODE, labels=real, indexers=INDEXERS, trim=capacity.node_summary)
     entrances = [Watch(kinds.INGRESS_CLASS), Watch(kinds.GATEWAY_CLASS, optional=True)]
-    return (*ours, *optional, *links, *sent, nodes, pods, *entrances)
+    return (*ours, *optional, *links, *sent, probers, nodes, pods, *entrances)
 
 
 class CachedCluster:

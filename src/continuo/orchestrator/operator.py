@@ -30,6 +30,7 @@ from continuo.orchestrator.loops.enact import Desk
 from continuo.orchestrator.loops.figures import Figures
 from continuo.orchestrator.loops.rounds import Looked, Loops
 from continuo.orchestrator.loops.views import lost_since
+from continuo.orchestrator.measuring.jitter import Jitters
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
@@ -96,6 +97,7 @@ class Operator:
             self._membership.tally,
         )  # fmt: skip
         self.rollbacks = Rollbacks(management, self.world.management(), self.loops.desk)
+        self.jitters = Jitters()
         self.telling = telling or Telling()
         look = self.telling.looking(self.reconcile, self.informers[LOW_LEVEL_ORCHESTRATION].cache.get)
         self.controller: Controller[Key] = Controller(
@@ -311,7 +313,7 @@ class Operator:
             return snapshot, Looked(lost=lost_since(snapshot, self._now()))
         for _ in range(MOST_LOOKS):
             with self.telling.stage("loops"):
-                assessment = assess(snapshot, memory.oriented(snapshot, self.settings), self.link_settings)
+                assessment = self._assess(snapshot, memory.oriented(snapshot, self.settings))
                 looked = await self.loops.look(snapshot, assessment, self._now())
             if not looked.changed:
                 return dataclasses.replace(snapshot, waiting=looked.waiting), looked
@@ -351,11 +353,16 @@ class Operator:
         with self.telling.stage("orient"):
             wanted = memory.oriented(snapshot, self.settings)
         with self.telling.stage("assess"):
-            assessment = assess(snapshot, wanted, self.link_settings)
-            self.telling.measured(snapshot.key, assessment.latencies)
+            assessment = self._assess(snapshot, wanted)
+            self.telling.measured(snapshot.key, assessment.figures, self.jitters.latest(snapshot.key))
         with self.telling.stage("decide"):
             plan = decide(snapshot, wanted, assessment, self.settings, memory.compare)
         return wanted, assessment, plan
+
+    def _assess(self, snapshot: Snapshot, wanted: Wanted) -> Assessment:
+        """Where everything stands, with the jitter that only who looks all the time can know."""
+        found = assess(snapshot, wanted, self.link_settings, self._clock())
+        return dataclasses.replace(found, figures=self.jitters.take(snapshot.key, found.figures))
 
     def _round(self, snapshot: Snapshot, memory: Memory, plan: Plan) -> Round:
         """A plan with what it takes to run it."""
@@ -402,6 +409,7 @@ class Operator:
         self._memory.pop(key, None)
         self.executor.forget(key)
         self._queued.discard(key)
+        self.jitters.forget(key)
         self.loops.forget(key)
         await self._membership.forget(key)
 

@@ -106,7 +106,7 @@ def placed(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: date
 
 
 def _placed_once(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime) -> Snapshot:
-    assessment = assess(snapshot, orient(snapshot, settings), LinkSettings())
+    assessment = assess(snapshot, orient(snapshot, settings), LinkSettings(), now.timestamp())
     choice = choose(snapshot, assessment, dataclasses.replace(settings, placing_patience=0.0), now, {})
     if choice.decision is None:
         return dataclasses.replace(snapshot, waiting=choice.waiting)

@@ -16,6 +16,7 @@ from continuo.orchestrator.decisions.applications import app_id, component_id, o
 from continuo.orchestrator.decisions.clusters import package_id, step_id
 from continuo.orchestrator.decisions.links import link_id
 from continuo.orchestrator.loops.model import Capacity
+from continuo.orchestrator.measuring.figures import LinkFigures, told_at
 from continuo.orchestrator.observe import Snapshot, Waiting
 from continuo.orchestrator.orient import AppWanted, ClusterWanted, ComponentWanted, Wanted
 from continuo.orchestrator.plan import Action, Plan, Step
@@ -31,6 +32,9 @@ REASON_LIMIT, MESSAGE_LIMIT, ITEMS_LIMIT = 128, 1024, 128
 
 MANY, SHORT = 256, 160
 """So many items, with long messages, would not fit into one object: from there on they are cut to this."""
+
+NEAR_MS = 0.02
+"""Milliseconds that are no difference."""
 
 Failures = Mapping[str, str]
 """Step id -> the sentence of its last failed try."""
@@ -62,8 +66,9 @@ def derive_status(
         _keep_times((before or {}).get("packages"), entry.get("packages") or [], now)
     _keep_times(old.get("links"), links, now)
     for entry, before in _matched(old.get("links"), links):
-        if before is not None and _about_equal(before.get("latency"), entry.get("latency")):
-            entry["latency"] = before["latency"]
+        for figure in ("latency", "jitter"):
+            if before is not None and _about_equal(before.get(figure), entry.get(figure)):
+                entry[figure] = before[figure]
     _keep_times(old.get("apps"), apps, now)
     for entry, before in _matched(old.get("apps"), apps):
         _keep_times((before or {}).get("components"), entry.get("components") or [], now)
@@ -234,10 +239,22 @@ def _link(pair: tuple[str, str], progress: LinkProgress, wanted: Wanted, assessm
             reason, message = "Implied", f"made because {', '.join(link.needed_by)} needs it"
     elif phase in (LinkPhase.PENDING, LinkPhase.UNPEERING) and (waits := _waits(told.steps.get(link_id(pair)), told)):
         message = waits
-    latency = assessment.latencies.get(pair)
+    figures = assessment.figures.get(pair, LinkFigures())
+    message = message or figures.note
     told_by = {"reason": _cut(reason, REASON_LIMIT), "message": _cut(message, MESSAGE_LIMIT)}
-    fields = {"clusters": list(pair), "phase": str(phase), **told_by, "latency": latency}
-    return {key: value for key, value in fields.items() if value}
+    fields = {"clusters": list(pair), "phase": str(phase), **told_by, **_figures(figures)}
+    return {key: value for key, value in fields.items() if value not in (None, "")}
+
+
+def _figures(figures: LinkFigures) -> Object:
+    """What was measured, with the time of what is measured rarely."""
+    jitter, at = figures.jitter_ms, figures.bandwidth_at
+    return {
+        "latency": figures.latency,
+        "jitter": f"{jitter:.3f}ms" if jitter is not None else None,
+        "bandwidthBps": figures.bandwidth_bps,
+        "bandwidthMeasuredAt": told_at(at) if at is not None and figures.bandwidth_bps is not None else None,
+    }
 
 
 def _app(app: AppWanted, snapshot: Snapshot, assessment: Assessment, told: _Told, settings: Settings) -> Object:
@@ -332,14 +349,17 @@ def _leaving(plan: Plan, wanted: Wanted) -> list[Object]:
 
 
 def _about_equal(old: str | None, new: str | None) -> bool:
-    """Whether a new latency is worth no write: Liqo measures all the time, and within a quarter it is the same."""
+    """Whether a new figure is worth no write: Liqo measures all the time, and within a quarter it is the same.
+
+    Nor are a few hundredths of a millisecond, which is all the jitter that most links have.
+    """
     if not old or not new:
         return False
     values = [re.fullmatch(r"([0-9.]+)(ms|µs|us|s)", text) for text in (old, new)]
     if values[0] is None or values[1] is None or values[0][2] != values[1][2]:
         return False
     first, second = float(values[0][1]), float(values[1][1])
-    return abs(first - second) <= 0.25 * max(first, second)
+    return abs(first - second) <= max(0.25 * max(first, second), NEAR_MS if values[0][2] == "ms" else 0.0)
 
 
 def _identity(entry: Object) -> str:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from prometheus_client.core import Metric
 
 from continuo.events.publisher import Publisher
+from continuo.orchestrator.measuring.figures import Figures, Pair
 from continuo.resources.loop import DECISION
 from continuo.resources.meta import Key, Object, annotations_of, is_true, key_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -55,7 +56,7 @@ class Telling:
         self.controllers = Controllers(self.metrics, lambda: {c.name: len(c.queue) for c in self._followed})
         self._followed: list[Controller[Key]] = []
         self._members: Callable[[], Iterable[Member]] = lambda: ()
-        self._jitters: dict[tuple[str, str, str], Jitter] = {}
+        self._links: dict[tuple[str, str, str], Measured] = {}
         self._told: dict[Key, str] = {}
         """The trace that each orchestration was last settled under: what comes later is no part of it."""
         self._phases = self.metrics.histogram(f.PHASE_SECONDS)
@@ -104,20 +105,20 @@ class Telling:
 
         return traced
 
-    def measured(self, key: Key, latencies: Mapping[tuple[str, str], str]) -> None:
-        """What the tunnels of an orchestration's links said in this round."""
+    def measured(self, key: Key, figures: Figures, jitters: Mapping[Pair, Jitter]) -> None:
+        """What was measured of an orchestration's links until this round."""
         where = "/".join(key)
-        for (source, target), text in latencies.items():
-            if (latency := seconds(text)) is not None:
-                jitter = self._jitters.setdefault((where, source, target), Jitter())
-                if jitter.last != latency:  # a round without a new measurement is none
-                    jitter.take(latency)
+        for link in [link for link in self._links if link[0] == where]:
+            del self._links[link]
+        for pair, figure in figures.items():
+            if (latency := seconds(figure.latency)) is not None:
+                jitter = jitters[pair].value if pair in jitters else 0.0
+                self._links[(where, *pair)] = Measured(latency, jitter, figure.fresh_bps)
 
     # --- what is told when somebody asks ---
 
     def _state(self, orchestrations: Sequence[Object]) -> Iterator[Metric]:
-        measured = {link: Measured(j.last, j.value) for link, j in self._jitters.items() if j.last is not None}
-        return _counted(orchestrations, measured, () if self._legacy else {family.name for family in f.LEGACY})
+        return _counted(orchestrations, dict(self._links), () if self._legacy else {family.name for family in f.LEGACY})
 
     def _caches(self) -> Tally:
         told, now = Tally((f.STALE_SECONDS, f.CACHED)), asyncio.get_running_loop().time()
@@ -142,8 +143,8 @@ class Telling:
         if new is None and old is not None:
             key = key_of(old)
             self._told.pop(key, None)
-            for link in [link for link in self._jitters if link[0] == "/".join(key)]:
-                del self._jitters[link]
+            for link in [link for link in self._links if link[0] == "/".join(key)]:
+                del self._links[link]
         if old is None or new is None:
             return
         for item, phase, lasted in phases_left(old, new):

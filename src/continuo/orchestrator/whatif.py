@@ -53,17 +53,17 @@ def if_lost(obj: Object, world: World, cluster: str, settings: Settings, now: da
     Raises:
         KeyError: the orchestration has no such cluster.
     """
-    before = _seen(obj, world, settings)
+    before = _seen(obj, world, settings, now)
     secret = before.snapshot.clusters[cluster].secret
     game = _Game(obj, world, cluster, secret, settings, now, before.snapshot.adjustment)
     game.play()
     return _compared(cluster, before, game)
 
 
-def _seen(obj: Object, world: World, settings: Settings) -> _Round:
+def _seen(obj: Object, world: World, settings: Settings, now: datetime.datetime) -> _Round:
     snapshot = observe(obj, world)
     wanted = orient(snapshot, settings)
-    return _Round(snapshot, wanted, assess(snapshot, wanted, LinkSettings()))
+    return _Round(snapshot, wanted, assess(snapshot, wanted, LinkSettings(), now.timestamp()))
 
 
 class _Game:
@@ -87,7 +87,7 @@ class _Game:
     def _look(self) -> _Round:
         key = self._object["metadata"].get("namespace") or "", self._object["metadata"]["name"]
         world = LostWorld(self._world, key, self._secret, self.adjustment)
-        return _seen(self._object, world, self._settings)
+        return _seen(self._object, world, self._settings, self._began)
 
     def play(self) -> None:
         """Until nothing more is decided."""

@@ -65,6 +65,8 @@ class Path(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     """Whether somebody measured it, rather than declared it. Figures that are None are not known."""
     age_seconds: float | None = None
     """How old the figures are."""
+    bandwidth_age_seconds: float | None = None
+    """How old the bandwidth is, where it is measured apart from the others."""
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

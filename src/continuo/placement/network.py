@@ -55,7 +55,7 @@ class Network:
                 return Refusal(Cause.NOT_MEASURED, _unknown(cause, here, there, f"{milliseconds(bound)}"), None)
             if is_ > bound:
                 said = f"{cause} to {there} is {milliseconds(is_)}, and {talk.name} allows {milliseconds(bound)}"
-                return Refusal(cause, said + _how(path), None if path is None else path.age_seconds)
+                return Refusal(cause, said + _how(path, old := None if path is None else path.age_seconds), old)
         return None
 
     def room(self, here: str, there: str) -> int | None:
@@ -72,17 +72,24 @@ class Network:
             return None
         path = self.between(here, there)
         said = f"bandwidth to {there} is {rate(has)}, {rate(used)} of it taken, and {talk} needs {rate(wanted)}"
-        return Refusal(Cause.BANDWIDTH, said + _how(path), None if path is None else path.age_seconds)
+        return Refusal(Cause.BANDWIDTH, said + _how(path, old := _old(path)), old)
 
 
 def _unknown(what: Cause, here: str, there: str, bound: str) -> str:
     return f"{what} to {there} is not measured from {here}, so {bound} cannot be promised"
 
 
-def _how(path: Path | None) -> str:
+def _old(path: Path | None) -> float | None:
+    """The age of a bandwidth."""
+    if path is None:
+        return None
+    return path.age_seconds if path.bandwidth_age_seconds is None else path.bandwidth_age_seconds
+
+
+def _how(path: Path | None, seconds: float | None) -> str:
     if path is None:
         return ""
-    return f" ({'measured' if path.measured else 'declared'}{age(path.age_seconds)})"
+    return f" ({'measured' if path.measured else 'declared'}{age(seconds)})"
 
 
 def _worse(one: Path, other: Path) -> Path:
@@ -98,4 +105,5 @@ def _worse(one: Path, other: Path) -> Path:
         bandwidth_bps=min(rates, default=None),
         measured=one.measured and other.measured,
         age_seconds=worst(one.age_seconds, other.age_seconds),
+        bandwidth_age_seconds=worst(one.bandwidth_age_seconds, other.bandwidth_age_seconds),
     )

@@ -158,6 +158,19 @@ class LinkStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     message: Message = None
     last_transition_time: Time = None
     latency: Annotated[Text, Meta(description="The tunnel's last measured round trip, such as `1.9ms`.")] = None
+    jitter: Annotated[
+        Text,
+        Meta(
+            description="How much one round trip differs from the next, such as `0.212ms`; once 16 differences were seen."
+        ),
+    ] = None
+    bandwidth_bps: Annotated[
+        Annotated[int, Meta(ge=0, extra={"format": "int64"})] | None,
+        Meta(description="What one transfer got in a second, in bits, in the worse direction; where somebody asks."),
+    ] = None
+    bandwidth_measured_at: Annotated[Text, Meta(description="When; half an hour later it counts as not measured.")] = (
+        None
+    )
 
 
 class Url(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -34,7 +34,7 @@ APPLICATION_READY = Family(
 )
 REQUIREMENT_MET = Family(
     "continuo_link_requirement_met", "gauge",
-    "Whether the measured latency or jitter between an application's components is what its blueprint asks for.",
+    "Whether the measured latency, jitter or bandwidth between an application's components is what its blueprint asks for.",
     (*_OBJECT, "application", "requirement", "kind"),
 )  # fmt: skip
 CLUSTER_READY = Family(
@@ -68,6 +68,11 @@ LINK_LATENCY = Family(
 LINK_JITTER = Family(
     "continuo_link_jitter_seconds", "gauge",
     "How much one round trip differs from the next, smoothed over sixteen as RFC 3550 does.",
+    (*_OBJECT, "source", "target"),
+)  # fmt: skip
+LINK_BANDWIDTH = Family(
+    "continuo_link_bandwidth_bps", "gauge",
+    "Bits in a second that a transfer over the tunnel got, in the worse direction; where an application bounds it.",
     (*_OBJECT, "source", "target"),
 )  # fmt: skip
 POLICIES = Family("continuo_policies", "gauge", "Closed loops, by where they are in their round.", ("stage",))
@@ -153,10 +158,83 @@ FLAVORS = Family("continuo_flavors", "gauge", "Flavors on offer.", ("type",))
 CONTRACTS = Family("continuo_contracts", "gauge", "Contracts.", ("market", "state"))
 BOARDS = Family("continuo_boards", "gauge", "Boards.", ("status",))
 
+# --- readings on their way to who bought them ---
+RELAY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+"""Seconds of a reading's way."""
+_PATH = ("route", "target", "number")
+RELAY_READINGS = Family("continuo_relay_readings_total", "counter", "Readings that came and were bought.")
+RELAY_BYTES = Family("continuo_relay_bytes_total", "counter", "Their bytes.")
+RELAY_DOUBLED = Family("continuo_relay_readings_doubled_total", "counter", "Readings that had come before.")
+RELAY_UNSOLD = Family("continuo_relay_readings_unsold_total", "counter", "Readings that nobody has bought.")
+RELAY_THINNED = Family("continuo_relay_readings_thinned_total", "counter", "Readings beyond the rate of a flow.")
+RELAY_UNPROVEN = Family(
+    "continuo_relay_readings_unproven_total", "counter",
+    "Readings of devices for which no gateway had proved itself.",
+)  # fmt: skip
+RELAY_DELEGATIONS = Family(
+    "continuo_relay_delegations", "gauge", "Devices for which a gateway has proved itself."
+)  # fmt: skip
+RELAY_MEMORY = Family("continuo_relay_memory_bytes", "gauge", "Memory of all readings that wait.")
+RELAY_ROUTES = Family("continuo_relay_routes", "gauge", "Routes.")
+RELAY_DELIVERED = Family(
+    "continuo_relay_readings_delivered_total", "counter", "Readings that the target took.", _PATH
+)  # fmt: skip
+RELAY_DELIVERED_BYTES = Family(
+    "continuo_relay_bytes_delivered_total", "counter", "Bytes of payload that the target took.", _PATH
+)
+RELAY_FAILED = Family("continuo_relay_attempts_failed_total", "counter", "Attempts that did not succeed.", _PATH)
+RELAY_DEAD = Family("continuo_relay_readings_dead_total", "counter", "Readings that were given up.", _PATH)
+RELAY_DROPPED = Family(
+    "continuo_relay_readings_dropped_total", "counter", "Readings that the queue had no room for.", _PATH
+)
+RELAY_QUEUE = Family("continuo_relay_queue_readings", "gauge", "Readings that wait.", _PATH)
+RELAY_QUEUE_BYTES = Family("continuo_relay_queue_bytes", "gauge", "Bytes of payload that wait.", _PATH)
+RELAY_LATENCY = Family(
+    "continuo_relay_latency_seconds", "histogram", "From when a reading came until the target had taken it.", _PATH,
+    RELAY_BUCKETS,
+)  # fmt: skip
+RELAY = (
+    RELAY_READINGS, RELAY_BYTES, RELAY_DOUBLED, RELAY_UNSOLD, RELAY_THINNED, RELAY_UNPROVEN, RELAY_DELEGATIONS,
+    RELAY_MEMORY, RELAY_ROUTES, RELAY_DELIVERED, RELAY_DELIVERED_BYTES, RELAY_FAILED, RELAY_DEAD, RELAY_DROPPED,
+    RELAY_QUEUE, RELAY_QUEUE_BYTES, RELAY_LATENCY,
+)  # fmt: skip
+
+# --- the hub of boards, and its networks ---
+_PORT = ("network", "port")
+HUB_BOARDS = Family("continuo_hub_boards", "gauge", "Boards that there are.")
+HUB_ONLINE = Family("continuo_hub_boards_online", "gauge", "Boards that have a session.")
+HUB_SESSIONS = Family("continuo_hub_sessions_open", "gauge", "Sessions, of newcomers too.")
+HUB_SESSIONS_BEGUN = Family("continuo_hub_sessions_total", "counter", "Sessions that began.")
+HUB_REFUSED = Family("continuo_hub_refused_total", "counter", "Peers that were turned away.")
+HUB_CALLS = Family("continuo_hub_calls_total", "counter", "Calls to boards.")
+HUB_PENDING = Family("continuo_hub_requests_pending", "gauge", "Requests that go on.")
+HUB_NETWORK_REFUSED = Family(
+    "continuo_hub_network_refused_total", "counter", "Ends of ports that were not let in."
+)  # fmt: skip
+HUB_REST = Family(
+    "continuo_hub_rest_requests_total", "counter", "REST requests that ended.", ("method", "route")
+)  # fmt: skip
+HUB_PORT_CONNECTED = Family(
+    "continuo_hub_port_connected", "gauge", "Whether the port's board end is there.", _PORT
+)  # fmt: skip
+HUB_PORT_FRAMES = Family(
+    "continuo_hub_port_frames_total", "counter", "Frames from the board (in) and to it (out).", (*_PORT, "direction")
+)
+HUB_PORT_BYTES = Family(
+    "continuo_hub_port_bytes_total", "counter", "Bytes from the board (in) and to it (out).", (*_PORT, "direction")
+)
+HUB_PORT_DROPPED = Family(
+    "continuo_hub_port_dropped_total", "counter", "Frames that were dropped, by reason.", (*_PORT, "reason")
+)
+HUB = (
+    HUB_BOARDS, HUB_ONLINE, HUB_SESSIONS, HUB_SESSIONS_BEGUN, HUB_REFUSED, HUB_CALLS, HUB_PENDING, HUB_NETWORK_REFUSED,
+    HUB_REST, HUB_PORT_CONNECTED, HUB_PORT_FRAMES, HUB_PORT_BYTES, HUB_PORT_DROPPED,
+)  # fmt: skip
+
 STATE = (
     ORCHESTRATIONS, CLUSTERS, PROVIDERS, LINKS, APPLICATIONS, COMPONENTS, APPLICATION_READY, REQUIREMENT_MET,
-    CLUSTER_READY, CLUSTER_LOST, NODES, CPU, MEMORY, GPUS, LINK_CONNECTED, LINK_LATENCY, LINK_JITTER, POLICIES,
-    LOOP_PAUSED,
+    CLUSTER_READY, CLUSTER_LOST, NODES, CPU, MEMORY, GPUS, LINK_CONNECTED, LINK_LATENCY, LINK_JITTER, LINK_BANDWIDTH,
+    POLICIES, LOOP_PAUSED,
 )  # fmt: skip
 
 GROUPS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
@@ -169,7 +247,9 @@ GROUPS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (
     ("Events", "operator", (EVENTS_PUBLISHED, EVENTS_BACKLOG, EVENTS_DROPPED)),
     ("HTTP", "server", (HTTP_SECONDS, BLUEPRINT_PROBLEMS)),
     ("Sensors and contracts", "edge serve`, `continuo broker serve", (FLAVORS, SENSORS, CONTRACTS)),
+    ("Readings of sensors", "relay", RELAY),
     ("Boards", "boards provider", (BOARDS,)),
+    ("The hub of boards", "hub", HUB),
     ("Every process", "every part", (BUILD,)),
     ("Names of before", "operator --legacy-metrics", LEGACY),
 )  # fmt: skip

@@ -21,14 +21,34 @@ class Jitter:
     """The smoothed difference of consecutive round trips (RFC 3550, section 6.4.1): seconds."""
 
     SMOOTHING = 16.0
+    ENOUGH = 16
+    """So many differences make a figure that somebody may rely on: with Liqo's measurements, some three minutes."""
 
     def __init__(self) -> None:
         self.last: float | None = None
         self.value = 0.0
+        self._missing = 1.0
+        """The share of `value` that is still the zero that it began with."""
+        self._differences = 0
+
+    @classmethod
+    def resumed(cls, milliseconds: float | None) -> Jitter:
+        """Going on from what was known before; None: from nothing."""
+        jitter = cls()
+        if milliseconds is not None:
+            jitter.value, jitter._missing, jitter._differences = milliseconds / 1000, 0.0, cls.ENOUGH
+        return jitter
+
+    @property
+    def steady(self) -> float | None:
+        """The jitter without the zero that it began with, in seconds; None before there were enough differences."""
+        return self.value / (1 - self._missing) if self._differences >= self.ENOUGH else None
 
     def take(self, latency: float) -> float:
         """One more measurement; the jitter now."""
         if self.last is not None:
             self.value += (abs(latency - self.last) - self.value) / self.SMOOTHING
+            self._missing *= 1 - 1 / self.SMOOTHING
+            self._differences = min(self._differences + 1, self.ENOUGH)
         self.last = latency
         return self.value

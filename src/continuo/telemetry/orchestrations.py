@@ -23,6 +23,8 @@ class Measured:
 
     latency: float
     jitter: float
+    bandwidth: int | None = None
+    """Bits in a second, as long as its measurement counts."""
 
 
 Measurements = Mapping[tuple[str, str, str], Measured]
@@ -143,6 +145,8 @@ def _links(
         elif measured is not None:
             told.put(f.LINK_LATENCY, labels, measured.latency)
             told.put(f.LINK_JITTER, labels, measured.jitter)
+            if measured.bandwidth is not None:
+                told.put(f.LINK_BANDWIDTH, labels, measured.bandwidth)
         found[frozenset((source, target))] = measured
     return found
 
@@ -187,3 +191,7 @@ def _requirement(
         if limit is not None:
             met = max(values, default=0.0) * 1000 <= float(limit)
             told.put(f.REQUIREMENT_MET, (*labels, wanted.get("name") or "", kind), float(met))
+    least, rates = wanted.get("bandwidthBps"), [entry.bandwidth for entry in measured if entry.bandwidth is not None]
+    if least is not None and len(rates) == len(pairs):
+        met = min(rates, default=int(least)) >= int(least)
+        told.put(f.REQUIREMENT_MET, (*labels, wanted.get("name") or "", "bandwidth"), float(met))

@@ -84,7 +84,7 @@ def placer(snapshot: Snapshot, assessment: Assessment) -> Placer:
 
     def find(paths: Iterable[str], avoid: frozenset[str]) -> Found:
         problem = problem_of(
-            snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds, assessment.latencies,
+            snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds, assessment.figures,
             movable=paths, avoid=avoid,
         )  # fmt: skip
         answer, wanted = place(problem), {part_id(snapshot.key, path) for path in paths}
@@ -101,7 +101,7 @@ def whole_problem(snapshot: Snapshot, assessment: Assessment, movable: Iterable[
     """The problem of everything, in which only those components may move (None: all that leave the choice)."""
     return problem_of(
         snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds_of(snapshot, assessment),
-        assessment.latencies, movable=movable,
+        assessment.figures, movable=movable,
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ Pinned components are parts too: others want to be beside them, near them or awa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from continuo.orchestrator import naming
 from continuo.orchestrator.capacity import NOTHING, amounts
 from continuo.orchestrator.effective import default_place
 from continuo.orchestrator.loops.model import Amounts, Capacity
+from continuo.orchestrator.measuring.figures import Figures
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
 from continuo.placement.model import Budget, Part, Path, Problem, Room, Site, Talk
 from continuo.resources.loop import AdjustmentSpec
@@ -25,8 +25,6 @@ from continuo.resources.orchestration_places import ComponentPlacement, Domain, 
 if TYPE_CHECKING:
     from continuo.orchestrator.assess import Assessment
     from continuo.orchestrator.states import ClusterState
-
-_UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "µs": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def problem_of(
     spec: Spec,
     adjustment: AdjustmentSpec,
     grounds: Mapping[str, Ground],
-    latencies: Mapping[tuple[str, str], str],
+    figures: Figures,
     *,
     movable: Iterable[str] | None = None,
     avoid: frozenset[str] = frozenset(),
@@ -75,7 +73,7 @@ def problem_of(
         sites=tuple(_site(cluster, grounds.get(cluster.name, Ground(reason="nothing is known of it")), avoid)
                     for cluster in spec.clusters),
         parts=tuple(parts),
-        paths=tuple(_paths(latencies)),
+        paths=tuple(_paths(figures)),
         talks=tuple(_talk(key, app, n) for app in spec.apps for n in range(len(app.link_requirements))),
         budgets=tuple(Budget(owner=b.owner, cost=b.cost, carbon=b.carbon) for b in how.budgets),
         weights=how.weights,
@@ -153,17 +151,16 @@ def _talk(key: tuple[str, str], app: AppSpec, number: int) -> Talk:
     )  # fmt: skip
 
 
-def milliseconds(text: str) -> float | None:
-    """`1.9ms` as a number; None where it is no duration."""
-    found = re.fullmatch(r"([0-9.]+)\s*(ms|µs|us|s)", text)
-    return float(found[1]) * _UNITS[found[2]] if found else None
-
-
-def _paths(latencies: Mapping[tuple[str, str], str]) -> Iterable[Path]:
-    for pair, text in sorted(latencies.items()):
+def _paths(figures: Figures) -> Iterable[Path]:
+    """What was measured of links. A bandwidth that was measured too long ago is none."""
+    for pair, found in sorted(figures.items()):
         first, second = naming.pair(*pair)
-        if (latency := milliseconds(text)) is not None:
-            yield Path(a=first, b=second, latency_ms=latency, measured=True)
+        if found.latency_ms is not None or found.fresh_bps is not None:
+            yield Path(
+                a=first, b=second, latency_ms=found.latency_ms, jitter_ms=found.jitter_ms,
+                bandwidth_bps=found.fresh_bps, measured=True,
+                bandwidth_age_seconds=found.bandwidth_age if found.fresh_bps is not None else None,
+            )  # fmt: skip
 
 
 # --- from a round ------------------------------------------------------------------------------------------------------

@@ -90,7 +90,8 @@ class Decisions:
         actions = [read_action(msgspec.structs.asdict(action)) for action in asked.actions]
         ours = {subject_of(action) for action in actions if isinstance(action, DecidedAction)}
         promised = [action for _, action in still if subject_of(action) not in ours]
-        state = state_of(orchestration, adjustment, promised, [a for rank, a in still if rank >= asked.priority])
+        opened_ = [a for rank, a in still if rank >= asked.priority]
+        state = state_of(orchestration, adjustment, promised, opened_, now.timestamp())
         history = self._past.history(name, decisions, now)
         verdicts = judge_all(state, actions, self.limits, history, since)
         accepted = [

@@ -145,8 +145,9 @@ def _link(owner: str, ends: tuple[str, str], status: LinkStatus | None, declared
         "reason": status.reason if status is not None else "NotSeenYet",
         "measured": latency is not None,
         "latencyMs": latency,
-        "jitterMs": None,
-        "throughputBps": None,
+        "jitterMs": millis(status.jitter) if status is not None else None,
+        "throughputBps": status.bandwidth_bps if status is not None else None,
+        "throughputMeasuredAt": status.bandwidth_measured_at if status is not None else None,
     }
 
 

@@ -50,7 +50,7 @@ class PendingPlacements:
         seen = self._infrastructure
         orchestration = decode(seen.orchestrations.cache.get((seen.namespace, name)) or {})
         promised = [action for _, action in opened(seen.decisions_of(name), seen.clock())]
-        return state_of(orchestration, decode_adjustment(seen.adjustment(name)), promised)
+        return state_of(orchestration, decode_adjustment(seen.adjustment(name)), promised, now=seen.clock().timestamp())
 
 
 def _urgency(item: Object) -> tuple[str, str]:

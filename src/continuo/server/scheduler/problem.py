@@ -12,6 +12,7 @@ from continuo.orchestrator.capacity import amounts
 from continuo.orchestrator.effective import effective
 from continuo.orchestrator.loops.laying import Carried, lay
 from continuo.orchestrator.loops.model import Amounts
+from continuo.orchestrator.measuring.figures import figures_of_status
 from continuo.orchestrator.placing.problem import Ground, asks, problem_of, room
 from continuo.placement.guards import State
 from continuo.resources.loop import AdjustmentSpec, DecidedAction
@@ -20,7 +21,6 @@ from continuo.resources.orchestration import (
     ClusterPhase,
     ClusterSpec,
     ClusterStatus,
-    LinkPhase,
     LowLevelOrchestration,
     Spec,
 )
@@ -34,17 +34,17 @@ def state_of(
     adjustment: AdjustmentSpec,
     promised: Iterable[DecidedAction] = (),
     opened: Iterable[DecidedAction] = (),
+    now: float | None = None,
 ) -> State:
-    """The state for guards. `promised` counts as if it were carried out already; `opened` is nobody else's to decide."""
+    """The state for guards. `promised` counts as if it were carried out already; `opened` is nobody else's to decide.
+
+    `now` (seconds since 1970) says how old measurements are; without it none of bandwidth counts.
+    """
     declared = orchestration.spec
     adjustment = lay(adjustment, promised, Carried(declared, "-", "-"))
     carried = effective(declared, adjustment)
     key = orchestration.namespace, orchestration.name
-    latencies = {
-        link.clusters: link.latency
-        for link in orchestration.status.links
-        if link.phase is LinkPhase.CONNECTED and link.latency is not None
-    }
+    figures = figures_of_status(orchestration.status.links, now)
     return State(
         namespace=orchestration.namespace,
         name=orchestration.name,
@@ -52,7 +52,7 @@ def state_of(
         carried=carried,
         adjustment=adjustment,
         status=orchestration.status,
-        problem=problem_of(key, carried, adjustment, grounds_of(orchestration, carried), latencies, movable=()),
+        problem=problem_of(key, carried, adjustment, grounds_of(orchestration, carried), figures, movable=()),
         pods={path: room(asks(component)) for path, _, component in components(carried)},
         deleting=deleting({"metadata": orchestration.metadata}),
         opened=tuple(opened),

@@ -80,6 +80,7 @@ class Link(Item):
     latencyMs: float | None
     jitterMs: float | None
     throughputBps: float | None
+    throughputMeasuredAt: str | None
 
 
 class Workload(Item):
