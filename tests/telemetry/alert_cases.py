@@ -53,6 +53,7 @@ def _room(requested: float) -> dict[str, str]:
 
 
 _LINK = f'{_SHOP},source="green",target="rose"'
+_WAY = 'route="c1",target="https://b.example/in",number="0"'
 _NEED = f'{_SHOP},application="shop",requirement="fast",kind="latency"'
 
 CASES: dict[str, Case] = {
@@ -88,6 +89,25 @@ CASES: dict[str, Case] = {
         6, {"operation": "app.deploy"},
     ),
     "ContinuoHttpErrors": Case(_requests(1, 9), _requests(0, 10), 12, {"route": "/amf/v1/applications"}, early=4),
+    "ContinuoPartDown": _gauge(
+        "up", 'job="continuo-edge",instance="edge:8081"', 0, 1, 6, {"job": "continuo-edge", "instance": "edge:8081"}, 3
+    ),
+    "ContinuoContractNotReady": _gauge(
+        "continuo_contracts", 'market="broker",state="NotReady"', 2, 0, 16, {"market": "broker", "state": "NotReady"}, 10
+    ),
+    "ContinuoReadingsLost": Case(
+        {f'continuo_relay_readings_dead_total{{{_WAY}}}': "0x4 0+1x200",
+         f'continuo_relay_readings_dropped_total{{{_WAY}}}': "0x200"},
+        {f'continuo_relay_readings_dead_total{{{_WAY}}}': "7x200",
+         f'continuo_relay_readings_dropped_total{{{_WAY}}}': "0x200"},
+        6, {"route": "c1"},
+    ),
+    "ContinuoBoardsOffline": Case(
+        {'continuo_boards{status="online"}': "4x200", 'continuo_boards{status="offline"}': "6x200"},
+        {'continuo_boards{status="online"}': "6x200", 'continuo_boards{status="offline"}': "4x200",
+         'continuo_boards{status="registered"}': "900x200"},
+        12, early=5,
+    ),
     "ContinuoFederationDown": _gauge(
         "up", f'job="continuo-federation",{_SHOP},cluster="green"', 0, 1, 6,
         {**GREEN, "job": "continuo-federation"}, 3,

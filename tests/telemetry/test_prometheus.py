@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 
 from continuo.cli.host import Host
 from continuo.embedded.standins.settings import Settings
@@ -38,10 +39,10 @@ pytestmark = pytest.mark.anyio
 
 TOKENS = 'root-token,root,0,"system:masters"\n'
 ELSEWHERE = re.compile(
-    "continuo_(sensors|flavors|contracts|boards|decisions_total|loop_escalations_total|events_|"
+    "continuo[_:](sensors|flavors|contracts|boards|relay_|hub_|decisions_total|loop_escalations_total|events_|"
     "blueprint_problems_total)"
 )
-"""What other processes export, or nothing happened of here: understood, without series."""
+"""What other processes export (see test_prometheus_parts), or nothing happened of here: understood, without series."""
 SPEC = {
     "clusters": [cluster("green", packages=["loadbalancer", "liqo", "prometheus"]),
                  cluster("rose", packages=["loadbalancer", "liqo"])],
@@ -79,7 +80,7 @@ async def scraped(stack: AsyncExitStack) -> AsyncIterator[tuple[Bed, int, str]]:
         await face.close()
 
 
-def _quick(config: Object) -> Object:
+def quick(config: Object) -> Object:
     """The same configuration, with pauses for tests."""
     return {
         **config,
@@ -88,19 +89,21 @@ def _quick(config: Object) -> Object:
     }
 
 
-def _rules(home: Path) -> list[str]:
-    import yaml
-
+def rules(home: Path, *, at_once: bool = False) -> list[str]:
+    """Files of all rules, evaluated every second; `at_once`: what has to last for an alert need not."""
     found = []
     for name, content in (("recording", recording_file()), ("alerts", alerts_file())):
         path = home / f"{name}.yaml"
         content["groups"][0].pop("interval", None)
+        for rule in content["groups"][0]["rules"] if at_once else ():
+            if "alert" in rule:
+                rule["for"] = "0s"
         path.write_text(yaml.safe_dump(content))
         found.append(str(path))
     return found
 
 
-def _filled(expr: str) -> str:
+def filled(expr: str) -> str:
     """As Grafana fills in variables."""
     return expr.replace("$__rate_interval", "1m").replace("$orchestration", ".*").replace("$cluster", ".*")
 
@@ -117,11 +120,11 @@ async def test_every_expression_has_an_answer(prometheus_folder: Path, tmp_path:
         found = places([obj], {"shop/green": edge.url.removeprefix("http://")})
         assert [(place.orchestration, place.cluster) for place in found] == [("default/shop", "green")]
 
-        config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, federation(found), _rules(tmp_path))
+        config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, federation(found), rules(tmp_path))
         job = {"job_name": "continuo-server", "static_configs": [{"targets": [url]}],
                "authorization": {"credentials": "root-token"}}  # fmt: skip
         config["scrape_configs"].append(job)
-        main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", _quick(config)))
+        main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", quick(config)))
         await main.until('up{job="continuo-operator"} == 1')
         await main.until('up{job="continuo-server"} == 1')
         await _something_happens(bed, url)
@@ -151,13 +154,13 @@ async def _ask_everything(main: Prometheus) -> None:
     for alert in ALERTS:
         await main.query(alert.expr)
     for panel, expr in expressions():
-        await main.query(_filled(expr))
+        await main.query(filled(expr))
         if not ELSEWHERE.search(expr):
-            await main.until(_filled(expr), f"for the panel {panel!r}")
+            await main.until(filled(expr), f"for the panel {panel!r}")
     for variable in dashboard()["templating"]["list"][1:]:
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["definition"])
         assert match is not None
-        data = await main.ask(f"label/{match[2]}/values", **{"match[]": _filled(match[1])})
+        data = await main.ask(f"label/{match[2]}/values", **{"match[]": filled(match[1])})
         assert data, variable["name"]
 
 
@@ -189,7 +192,7 @@ async def test_what_is_declared_appears_and_what_goes_leaves_no_series(prometheu
     async with AsyncExitStack() as stack:
         bed, port, _ = await stack.enter_async_context(scraped(stack))
         config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, None, ())
-        main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", _quick(config)))
+        main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", quick(config)))
         await main.until('sum(continuo_clusters{phase="Ready"}) == 0')
         await bed.apply("shop", {"clusters": [cluster("green"), cluster("rose")]})
         await bed.ready("shop")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from continuo.edge.site import Partners, Settings, Site
     from continuo.edge.slices.networks import Networks
     from continuo.kube.client import KubeCluster
+    from continuo.telemetry.metrics import Metrics
     from continuo.trust.identity import Identity
     from continuo.trust.ids import Authorized
 
@@ -119,9 +120,14 @@ def serve(verbose: bool, **options: Any) -> None:
 async def _serve(wish: Wish) -> None:
     from continuo.edge.site import Site, introduce
     from continuo.kube.config import connect
+    from continuo.kube.transport import Transports
+    from continuo.telemetry.calls import Calls
+    from continuo.telemetry.process import process_metrics
 
     settings, node = _settings(wish), _node(wish)
-    cluster = connect(wish.kubeconfig, context=wish.context, name="site")
+    metrics = process_metrics("edge")
+    transports = Transports(Calls(metrics))
+    cluster = connect(wish.kubeconfig, context=wish.context, name="site", transports=transports)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(cluster.close)
         identity = await stack.enter_async_context(own_identity(wish.insecure))
@@ -132,7 +138,7 @@ async def _serve(wish: Wish) -> None:
         site = Site(cluster, known, _of(settings, identity), partners)
         if site.seller is not None:
             await _gateway(stack, site, identity, wish)
-        await _work(site, wish)
+        await _work(site, wish, metrics)
 
 
 async def _gateway(stack: contextlib.AsyncExitStack, site: Site, identity: Identity | None, wish: Wish) -> None:
@@ -210,11 +216,9 @@ def _networks(stack: contextlib.AsyncExitStack, wish: Wish, cluster: KubeCluster
     return made
 
 
-async def _work(site: Site, wish: Wish) -> None:
+async def _work(site: Site, wish: Wish, metrics: Metrics) -> None:
     from continuo.cli.working import replica_name, work_until_stopped
-    from continuo.telemetry.process import process_metrics
 
-    metrics = process_metrics("edge")
     metrics.collect("the market", site.figures)
 
     async def tell() -> None:

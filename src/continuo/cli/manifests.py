@@ -112,7 +112,7 @@ def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
 def pod_monitor(namespace: str) -> Object:
     """All of our pods that have metrics: beside their probes, or on a port of their own."""
     selector = {"matchLabels": {"app.kubernetes.io/name": "continuo"}}
-    endpoints = [{"port": port, "path": "/metrics", "honorLabels": True} for port in ("health", "metrics")]
+    endpoints = [{"port": port, "path": "/metrics", "honorLabels": True} for port in ("health", "metrics", "monitor")]
     meta: Object = {"labels": {"app.kubernetes.io/name": "continuo"}}
     return kinds.POD_MONITOR.new(
         "continuo", namespace, metadata=meta, spec={"selector": selector, "podMetricsEndpoints": endpoints}

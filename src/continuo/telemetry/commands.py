@@ -1,4 +1,4 @@
-"""Traces of a command: kept until it ends, then sent at once, so that a collector that is away costs a moment and a sentence."""
+"""Traces of a command: kept until it ends, then sent at once, so that a collector that is away costs a moment and no more."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Kept:
         try:
             return exporter.export(self._spans.get_finished_spans()) is SpanExportResult.SUCCESS
         finally:
-            exporter.shutdown()
+            exporter.shutdown()  # type: ignore[no-untyped-call]
             self.tracing.close()
 
 

@@ -170,6 +170,18 @@ ROWS = (
         Panel("Sensors on offer", (("sum by (type) (continuo_sensors)", "{{type}}"),), stacked=True),
         Panel("Contracts", (("sum by (market, state) (continuo_contracts)", "{{market}} {{state}}"),), stacked=True),
         Panel("Boards", (("sum by (status) (continuo_boards)", "{{status}}"),), stacked=True),
+        Panel("Flavors on offer", (("sum by (type) (continuo_flavors)", "{{type}}"),), stacked=True),
+        Panel("Readings delivered", (("continuo:relay_readings_delivered:rate5m", "{{route}}"),), unit="cps"),
+        _p95("A reading takes", "continuo:relay_latency_seconds:p95_5m", "{{route}}"),
+        Panel("Readings that wait", (("sum by (route) (continuo_relay_queue_readings)", "{{route}}"),)),
+        Panel("Readings lost", (("continuo:relay_readings_lost:increase10m", "{{route}}"),)),
+        Panel("Boards with a session", (
+            ("sum(continuo_hub_boards_online)", "online"), ("sum(continuo_hub_boards)", "all"),
+        )),
+        Panel("Calls to boards", (("sum(rate(continuo_hub_calls_total[$__rate_interval]))", "calls"),), unit="cps"),
+        Panel("Boards' networks", (
+            ("sum by (network) (rate(continuo_hub_port_bytes_total[$__rate_interval])) * 8", "{{network}}"),
+        ), unit="bps"),
     )),
 )  # fmt: skip
 

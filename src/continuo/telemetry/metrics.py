@@ -6,15 +6,17 @@ A family is data, so that the reference page, the dashboards' tests and the code
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 log = logging.getLogger(__name__)
 
@@ -118,10 +120,11 @@ class _Scrape(Collector):
 
 
 class Tally:
-    """Samples of gauges (or of counters that somebody else counts) for one scrape, added up by their labels."""
+    """Samples for one scrape of what somebody else counts: gauges and counters, added up by their labels, and histograms."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._rows: dict[str, tuple[Family, dict[Labels, float]]] = {f.name: (f, {}) for f in families}
+        self._histograms: dict[str, list[tuple[Labels, list[tuple[str, float]], float]]] = {}
 
     def add(self, family: Family, labels: Labels = (), value: float = 1.0) -> None:
         """Add to what there is under these labels; zero makes the series appear."""
@@ -132,9 +135,18 @@ class Tally:
         """Say what is under these labels."""
         self._rows[family.name][1][labels] = value
 
+    def histogram(self, family: Family, labels: Labels, counts: Sequence[int], total: float) -> None:
+        """How many fell into each of the family's buckets (and beyond the last), and the sum of all of them."""
+        bounds = (*map(floatToGoString, family.buckets), "+Inf")
+        below = list(zip(bounds, map(float, itertools.accumulate(counts)), strict=True))
+        self._histograms.setdefault(family.name, []).append((labels, below, total))
+
     def metrics(self) -> Iterator[Metric]:
         """As the exposition wants them, in the families' order."""
         for family, rows in self._rows.values():
+            if family.kind == "histogram":
+                yield self._histogram(family)
+                continue
             made: GaugeMetricFamily | CounterMetricFamily
             if family.kind == "gauge":
                 made = GaugeMetricFamily(family.name, family.help, labels=family.labels)
@@ -143,3 +155,9 @@ class Tally:
             for labels, value in rows.items():
                 made.add_metric(labels, value)
             yield made
+
+    def _histogram(self, family: Family) -> Metric:
+        made = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+        for labels, below, total in self._histograms.get(family.name, ()):
+            made.add_metric(labels, below, total)
+        return made

@@ -69,6 +69,14 @@ RECORDINGS = (
               _quantile("continuo_http_request_duration_seconds", "route")),
     Recording("continuo:task_duration_seconds:p95_1h",
               _quantile("continuo_task_duration_seconds", "operation", "1h")),
+    Recording("continuo:relay_latency_seconds:p95_5m", _quantile("continuo_relay_latency_seconds", "route")),
+    Recording("continuo:relay_readings_delivered:rate5m",
+              "sum by (route) (rate(continuo_relay_readings_delivered_total[5m]))"),
+    Recording("continuo:relay_readings_lost:increase10m",
+              "sum by (route) (increase(continuo_relay_readings_dead_total[10m])) "
+              "+ sum by (route) (increase(continuo_relay_readings_dropped_total[10m]))"),
+    Recording("continuo:boards:online_ratio",
+              'sum(continuo_boards{status="online"}) / (sum(continuo_boards{status=~"online|offline"}) > 0)'),
 )  # fmt: skip
 
 ALERTS = (
@@ -115,6 +123,18 @@ ALERTS = (
           'sum by (route) (rate(continuo_http_request_duration_seconds_count{status=~"5.."}[5m])) '
           "/ sum by (route) (rate(continuo_http_request_duration_seconds_count[5m])) > 0.05", "5m", "warning",
           "More than 5 % of the requests to {{ $labels.route }} fail.", "The server's log says why."),
+    Alert("ContinuoPartDown", 'up{job=~".*continuo.*", job!="continuo-federation"} == 0', "5m", "warning",
+          "{{ $labels.instance }} of {{ $labels.job }} is not scraped.",
+          "Either it does not run, or its metrics are elsewhere: see its pod, and the port that it serves /metrics on."),
+    Alert("ContinuoContractNotReady", 'continuo_contracts{market="broker", state="NotReady"} > 0', "15m", "warning",
+          "A contract of the broker is not fulfilled.",
+          "`kubectl get contracts.continuo.dev` names it and the reason, such as a provider that cannot be entered."),
+    Alert("ContinuoReadingsLost", "continuo:relay_readings_lost:increase10m > 0", "0m", "warning",
+          "Readings of route {{ $labels.route }} did not reach who bought them.",
+          "The buyer's endpoint refuses them or takes them too slowly: see the route at the relay's control API."),
+    Alert("ContinuoBoardsOffline", "continuo:boards:online_ratio < 0.5", "10m", "warning",
+          "More than half of the boards are offline.",
+          "The hub or the way to it is in trouble, rather than so many boards: see its log and its certificates."),
     Alert("ContinuoFederationDown", 'up{job="continuo-federation"} == 0', "5m", "warning",
           "The Prometheus of cluster {{ $labels.cluster }} of {{ $labels.orchestration }} is not scraped.",
           "Throughput and use of the cluster are unknown: see its package `prometheus` and its address."),

@@ -170,7 +170,7 @@ async def test_routes_are_put_shown_without_secrets_and_deleted(
         async with http.get(f"{service.monitor_url}/metrics") as answer:
             shown.append(await answer.text())
     assert SECRET not in "".join(shown) + caplog.text
-    assert 'continuo_relay_readings_dead_total{route="a/b c"' in shown[-1]
+    assert 'continuo_relay_readings_dead_total{number="0",route="a/b c"' in shown[-1]
     (letter,) = await client.dead_letters("a/b c")
     assert letter["reason"] == "it answered 403" and letter["body"] == "MQ=="
     await client.delete_route("a/b c")

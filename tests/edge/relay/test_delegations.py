@@ -62,7 +62,7 @@ async def test_readings_pass_when_their_gateway_has_proved_itself(tmp_path: Path
         assert service.relay.totals.unproven == 5
         async with aiohttp.ClientSession() as http, http.get(f"{service.monitor_url}/metrics") as metrics:
             text = await metrics.text()
-        assert "continuo_relay_readings_unproven_total 5\n" in text and "continuo_relay_delegations 1\n" in text
+        assert "continuo_relay_readings_unproven_total 5.0\n" in text and "continuo_relay_delegations 1.0\n" in text
     assert proofs.claims(buyer) == [PROVED] and bed.sequences(buyer.bodies) == [2]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 
-BOUNDS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 60000.0)
+from continuo.telemetry.families import RELAY_BUCKETS
+
+BOUNDS = tuple(bound * 1000 for bound in RELAY_BUCKETS)
 """Upper ends of the histogram's buckets, in milliseconds."""
 RECENT = 1024
 """Latencies that percentiles are made of: the newest ones."""

@@ -9,10 +9,10 @@ import logging
 from urllib.parse import unquote
 
 from continuo.edge.relay.answers import Gone, Receive, Refused, Scope, Send, answer, body_of, refuse
-from continuo.edge.relay.metrics import exposition
 from continuo.edge.relay.model import Source
 from continuo.edge.relay.relay import NotSold, Relay
 from continuo.edge.relay.sources import Doors
+from continuo.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ class Intake:
 class Monitor:
     """The ASGI application for probes and Prometheus."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, relay: Relay, metrics: Metrics) -> None:
+        self._relay, self._metrics = relay, metrics
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,8 +80,9 @@ class Monitor:
         if scope["path"] in ("/healthz", "/readyz"):
             await health(scope["path"], self._relay, send)
         elif scope["path"] == "/metrics":
-            text = exposition(self._relay).encode()
-            await answer(send, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+            accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+            text, content_type = await self._metrics.told(accept)
+            await answer(send, 200, text, content_type.encode())
         else:
             await refuse(send, 404, "nothing is here; there are /metrics, /healthz and /readyz")
 

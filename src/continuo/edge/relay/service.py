@@ -24,6 +24,7 @@ from continuo.edge.relay.commands import Broker, Carrier, CloudCore
 from continuo.edge.relay.control import Control
 from continuo.edge.relay.endpoints import BadRoute
 from continuo.edge.relay.intake import Intake, Monitor
+from continuo.edge.relay.metrics import figures
 from continuo.edge.relay.mqtt import Subscription
 from continuo.edge.relay.path import Clock
 from continuo.edge.relay.proving import Prover
@@ -32,6 +33,7 @@ from continuo.edge.relay.relay import Relay, Settings
 from continuo.edge.relay.sources import Doors
 from continuo.edge.relay.spool import pack, unpack
 from continuo.edge.relay.store import Store
+from continuo.telemetry.process import process_metrics
 from continuo.trust.identity import Identity
 from continuo.trust.ids import Authorize
 
@@ -161,7 +163,9 @@ class RelayService:
         )  # fmt: skip
         self.control_url = await self._face(control, options.control, options.control_tls)
         if options.monitor is not None:
-            self.monitor_url = await self._face(Monitor(self.relay), options.monitor, {})
+            metrics = process_metrics("relay")
+            metrics.collect("the routes", lambda: figures(self.relay))
+            self.monitor_url = await self._face(Monitor(self.relay, metrics), options.monitor, {})
 
     def _carrier(self) -> Carrier | None:
         if self._options.cloudcore:

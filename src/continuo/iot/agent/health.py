@@ -82,7 +82,10 @@ def metrics(report: Mapping[str, Any], online: bool, sessions: int) -> str:
         ("continuo_board_memory_available_bytes", "Memory of the board.", said["memory"].get("free", 0)),
         ("continuo_board_disk_free_bytes", "Where the agent keeps its files.", said["disk"]["free"]),
     ]
-    text = "".join(f"# HELP {name} {what}\n# TYPE {name} gauge\n{name} {value}\n" for name, what, value in lines)
+    text = ""
+    for name, what, value in lines:
+        kind = "counter" if name.endswith("_total") else "gauge"
+        text += f"# HELP {name} {what}\n# TYPE {name} {kind}\n{name} {value}\n"
     text += "# HELP continuo_agent_plugins Plugins by state.\n# TYPE continuo_agent_plugins gauge\n"
     states = [plugin["state"] for plugin in report["plugins"].values()]
     for state in ("injected", "running", "dead", "refused", "failed"):
