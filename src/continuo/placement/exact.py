@@ -20,19 +20,14 @@ from typing import Any
 
 import msgspec
 
-from continuo.placement import exactly
-from continuo.placement.check import check
-from continuo.placement.compiled import Compiled
-from continuo.placement.heuristic import answer as answered
-from continuo.placement.heuristic import place
-from continuo.placement.model import Answer, Method, Problem, moved
+from continuo.placement.jobs import Finish, Job, Prepare, Prepared
+from continuo.placement.model import Answer, Problem
+from continuo.placement.pool import Pool
 from continuo.placement.replay import pack
+from continuo.placement.worth import near, rank, too_many
 
 log = logging.getLogger(__name__)
 
-MOST_CHOICES, MOST_PAIRS = 1_000, 20_000
-NEAR = 0.005
-"""How far above a bound is as good as the best."""
 ROUNDS_PER_SECOND = 2_000
 """Of a longer search."""
 START = 15.0
@@ -43,77 +38,49 @@ class Failed(Exception):
     """A child did not answer; the sentence says why."""
 
 
-async def solve(problem: Problem, *, python: str = sys.executable, options: tuple[str, ...] = ()) -> Answer:
+async def solve(
+    problem: Problem, *, python: str = sys.executable, options: tuple[str, ...] = (), pool: Pool | None = None
+) -> Answer:
     """The best answer within `exact_within` seconds (and what children take to start); never worse than the heuristic's.
 
     `python` is the interpreter that has OR-Tools, `options` its own. What hinders the solver is said in the answer's `note`.
+    With a `pool` nothing of it holds up the event loop; without one it is counted in a thread.
     """
-    first = await asyncio.to_thread(place, problem)
+    begun: Prepared = await _done(Prepare(problem), pool)
+    first, gap = begun.first, max(0.0, begun.gap)
     if problem.exact_within <= 0:
         return first
-    compiled = await asyncio.to_thread(Compiled, problem)
-    gap = expected_gap(compiled, first)
-    if gap <= NEAR and not first.unplaced and (problem.improve or not moved(problem, first)):
-        note = f"no solver was asked: the heuristic's answer is within {max(0.0, gap):.2%} of the best"
-        return msgspec.structs.replace(first, note=note, gap=max(0.0, gap))
-    choices, pairs = exactly.size(compiled)
+    if near(problem, first, begun.gap):
+        note = f"no solver was asked: the heuristic's answer is within {gap:.2%} of the best"
+        return msgspec.structs.replace(first, note=note, gap=gap)
     try:
-        if choices > MOST_CHOICES or pairs > MOST_PAIRS:
+        if too_many(begun.choices, begun.pairs):
             return await _longer(
-                problem, first, f"{choices} choices and {pairs} pairs of them are too many to solve exactly"
+                problem, first, f"{begun.choices} choices and {begun.pairs} pairs of them are too many to solve exactly"
             )
-        return await _exact(problem, compiled, first, [python, *options])
+        said = await _solved(problem, begun.asked, [python, *options])
+        answer: Answer = await _done(Finish(problem, first, said, begun.asked["loyal"]), pool)
+        return answer
     except Failed as failure:
         log.warning("exact placement: %s", failure)
         return msgspec.structs.replace(first, note=str(failure))
 
 
-def expected_gap(compiled: Compiled, answer: Answer) -> float:
-    """How far above the best an answer may be, as a share of itself: as if every part had its best site for itself."""
-    above = exactly.cost_of(compiled, answer.places) - exactly.floor_of(compiled)
-    return above / answer.objective if answer.objective > 0 else 0.0
+async def _done(job: Job, pool: Pool | None) -> Any:
+    return await pool.run(job) if pool is not None else await asyncio.to_thread(job.do)
 
 
-async def _exact(problem: Problem, compiled: Compiled, first: Answer, python: list[str]) -> Answer:
-    asked = exactly.said(compiled, first, problem.exact_within)
+async def _solved(problem: Problem, asked: Any, python: list[str]) -> dict[str, Any]:
+    """What the solver says; it has places."""
     command = [*python, "-P", str(Path(__file__).with_name("solver.py"))]
-    said = _json(await _child(command, msgspec.json.encode(asked), problem.exact_within + START), dict)
+    said: dict[str, Any] = _json(await _child(command, msgspec.json.encode(asked), problem.exact_within + START), dict)
     if "error" in said:
         raise Failed(f"the heuristic's answer is used: {said['error']}; install continuo[solver]")
     if "places" not in said:
         raise Failed(
             f"the heuristic's answer is used: the solver found none in {problem.exact_within:g} s ({said['status']})"
         )
-    places = dict(compiled.staying)
-    for unit, site in zip(compiled.units, said["places"], strict=True):
-        if site is not None:
-            places.update(dict.fromkeys(unit.members, compiled.terrain.names[site]))
-    wrong, found = check(problem, places), first
-    if not wrong:
-        other = msgspec.structs.replace(answered(problem, places), method=Method.EXACT)
-        found = min((first, other), key=lambda each: _rank(problem, each))
-    note = "the solver's answer breaks what it cannot express; the heuristic's is used" if wrong else ""
-    return _bounded(compiled, found, said, asked["loyal"], note)
-
-
-def _bounded(compiled: Compiled, found: Answer, said: dict[str, float], loyal: float, note: str) -> Answer:
-    """The answer with the solver's bound, which speaks of answers that place all and move as many."""
-    if found.unplaced:
-        return msgspec.structs.replace(found, note=note)
-    left = sum(
-        1
-        for unit in compiled.units
-        if unit.current >= 0 and found.places[unit.members[0]] != compiled.terrain.names[unit.current]
-    )
-    least = max((said["bound"] - loyal * left) / exactly.SCALE, exactly.floor_of(compiled))
-    bound = min(found.objective, found.objective - exactly.cost_of(compiled, found.places) + least)
-    gap = (found.objective - bound) / found.objective if found.objective > 0 else 0.0
-    return msgspec.structs.replace(found, bound=bound, gap=gap, note=note)
-
-
-def _rank(problem: Problem, answer: Answer) -> tuple[float, ...]:
-    """Fewer unplaced, fewer moved where nothing moves for its own sake, cheaper; by less than a millionth is not cheaper."""
-    return len(answer.unplaced), 0 if problem.improve else len(moved(problem, answer)), round(answer.objective, 6)
+    return said
 
 
 async def _longer(problem: Problem, first: Answer, why: str) -> Answer:
@@ -122,7 +89,7 @@ async def _longer(problem: Problem, first: Answer, why: str) -> Answer:
     command = [sys.executable, "-m", "continuo.placement.longer"]
     said = await _child(command, pack(asked).encode(), 4 * problem.exact_within + START)
     longer: Answer = _json(said, Answer)
-    found = min((first, longer), key=lambda each: _rank(problem, each))
+    found = min((first, longer), key=lambda each: rank(problem, each))
     return msgspec.structs.replace(found, note=f"{why}; the heuristic searched for {rounds} rounds instead")
 
 

@@ -6,6 +6,8 @@ examples.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from msgspec import Struct
 
 from continuo.placement.model import Answer, Objectives, Part, Problem
@@ -55,9 +57,27 @@ class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 def explain(problem: Problem, answer: Answer, part_id: str) -> Explanation:
     """Why a part of the problem is where the answer puts it; raises KeyError for an id that is none of its parts."""
-    tally = Tally(problem, answer.places)
-    part, chosen = tally.parts[part_id], tally.take(part_id)
-    stick = yardstick(problem)
+    return next(explain_each(problem, answer, (part_id,)))
+
+
+def explain_each(problem: Problem, answer: Answer, part_ids: Iterable[str]) -> Iterator[Explanation]:
+    """The same for several: what the others add up to is counted once."""
+    tally, stick = Tally(problem, answer.places), yardstick(problem)
+    for part_id in part_ids:
+        owner = tally.parts[part_id].owner
+        spent = list(tally.spent[owner])
+        chosen = tally.take(part_id)
+        yield _explained(problem, answer, tally, stick, part_id, chosen)
+        if chosen is not None:
+            tally.put(part_id, chosen)
+            tally.spent[owner] = spent  # adding what was taken away would round it
+
+
+def _explained(
+    problem: Problem, answer: Answer, tally: Tally, stick: Yardstick, part_id: str, chosen: str | None
+) -> Explanation:
+    """Of a part that was taken from its place in the tally."""
+    part = tally.parts[part_id]
     everything = [candidate(tally, stick, part_id, name) for name in sorted(tally.sites)]
     scored = [(each.site != chosen, each.score, each.site, each) for each in everything if each.score is not None]
     open_ = [each for *_, each in sorted(scored, key=lambda entry: entry[:3])]
