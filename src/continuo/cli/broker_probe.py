@@ -43,7 +43,7 @@ def _key(value: str | None) -> bytes:
 @run
 async def serve_probe(host: str, port: int, provider: str, key: str | None) -> None:
     """Answer a broker's probes until stopped."""
-    from continuo.broker.measurements.agent import Agent, start
+    from continuo.probing.agent import Agent, start
 
     agent = Agent(provider, _key(key))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -73,7 +73,7 @@ async def _measure(publisher: Publisher, asked: Asked, home: Cluster) -> None:
     from continuo.broker.measurements.addresses import Addresses, connector
     from continuo.broker.measurements.measuring import Measuring
     from continuo.broker.measurements.placement import Placement
-    from continuo.broker.measurements.probing import Prober, session
+    from continuo.probing.client import Prober, session
     from continuo.broker.measurements.runner import Runner, Schedule
     from continuo.kube.config import connect
 

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fault": ("continuo.cli.fault:fault", "Break something in the embedded engine, or mend it."),
     "operator": ("continuo.cli.operator:operator", "Run the controllers against a management cluster."),
     "backend": ("continuo.cli.backend:backend", "Carry out what an operator decides, told through Kafka."),
+    "prober": ("continuo.cli.prober:prober", "Measure a cluster's links; an operator places it where it is needed."),
     "server": ("continuo.cli.server:server", "Serve the HTTP API (AMF)."),
     "catalog": ("continuo.cli.catalog:catalog", "Offers and plans: serve, browse, watch, publish and buy."),
     "broker": (

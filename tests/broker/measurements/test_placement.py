@@ -17,10 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from continuo.broker.catalog.schema import SCHEMA
 from continuo.broker.measurements.addresses import Addresses, BadAddress, connector
-from continuo.broker.measurements.agent import Agent, start
 from continuo.broker.measurements.measuring import ENDPOINT, Measuring
 from continuo.broker.measurements.placement import NAME, Placement, address_of, find_endpoint, manifests, place, remove
-from continuo.broker.measurements.probing import Endpoint, ProbeFailed, Prober, session
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.runner import Runner, Schedule
 from continuo.broker.measurements.store import Measurements
@@ -28,6 +26,8 @@ from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
+from continuo.probing.agent import Agent, start
+from continuo.probing.client import Endpoint, ProbeFailed, Prober, session
 from continuo.resources import kinds
 from continuo.resources.broker import PROVIDER, broker_crds
 from continuo.resources.errors import Conflict, NotFound

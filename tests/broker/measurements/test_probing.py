@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.catalog.bench import Clock
-from continuo.broker.measurements.agent import NONCE, Agent, Limits, start
-from continuo.broker.measurements.payload import blocks
-from continuo.broker.measurements.probing import Endpoint, ProbeFailed, Prober, session, summary
-from continuo.broker.measurements.tokens import LIFETIME, BadProbeToken, ProbeToken, believe, issue
+from continuo.probing.agent import NONCE, Agent, Limits, start
+from continuo.probing.client import Endpoint, ProbeFailed, Prober, session, summary
+from continuo.probing.payload import blocks
+from continuo.probing.tokens import LIFETIME, BadProbeToken, ProbeToken, believe, issue
 
 pytestmark = pytest.mark.anyio
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -93,7 +93,7 @@ async def test_without_a_good_token_it_answers_nothing() -> None:
 @given(st.text(max_size=200))
 def test_no_text_is_a_token(text: str) -> None:
     with pytest.raises(BadProbeToken):
-        believe(text, PUBLIC, "green", 1_800_000_000.0)
+        believe(text, [PUBLIC], "green", 1_800_000_000.0)
 
 
 async def test_a_token_has_a_budget_and_so_has_a_minute() -> None:
@@ -218,7 +218,7 @@ async def half_honest(request: web.Request) -> web.StreamResponse:
     if request.method == "POST":
         return web.json_response({"bytes": SIZE, "sha256": "0" * 64})
     text = request.headers["Authorization"].removeprefix("Bearer ")
-    asked = believe(text, PUBLIC, "green", 1_800_000_000.0)
+    asked = believe(text, [PUBLIC], "green", 1_800_000_000.0)
     return web.Response(body=b"".join(blocks(asked.id, SIZE)))
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from broker.catalog.bench import Clock
 from continuo.broker.catalog.schema import SCHEMA
-from continuo.broker.measurements.probing import Bandwidth, Endpoint, Latency, ProbeFailed, ProbeRefused
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.runner import Runner, Schedule, Target
 from continuo.broker.measurements.store import Measurements
 from continuo.kube.port import Listing
+from continuo.probing.client import Bandwidth, Endpoint, Latency, ProbeFailed, ProbeRefused
 from continuo.resources import kinds
 from continuo.resources.errors import Unreachable
 from continuo.storage.database import Database

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 
 from continuo.broker.measurements.addresses import Addresses, BadAddress
 from continuo.broker.measurements.placement import MANAGER, Placement, find_endpoint, is_running, place, remove
-from continuo.broker.measurements.probing import Endpoint
 from continuo.broker.measurements.runner import Runner, Target
 from continuo.broker.measurements.store import Measurements
 from continuo.kube.port import Cluster
+from continuo.probing.client import Endpoint
 from continuo.resources import kinds
 from continuo.resources.broker import PROVIDER, ProviderSpec, SecretRef, decode_spec
 from continuo.resources.errors import ApiError, Invalid, NotFound

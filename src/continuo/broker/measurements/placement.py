@@ -13,19 +13,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from continuo.broker.measurements.agent import PORT
 from continuo.kube.port import Cluster
+from continuo.probing.agent import PORT
+from continuo.probing.pods import RESTRICTED, only_the_agent, pod
 from continuo.resources import kinds
 from continuo.resources.errors import Conflict, NotFound
-from continuo.resources.meta import Kind, Object, is_true, labels_of
+from continuo.resources.meta import Object, is_true, labels_of
 
 MANAGER: Final = "continuo-probe"
 OWNER: Final = "continuo.dev/probe-of"
 NAME: Final = "probe"
 KEY_VARIABLE: Final = "CONTINUO_PROBE_KEY"
-_NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 _LABELS = {"app.kubernetes.io/name": "continuo-probe"}
-_USER = 65532
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +52,12 @@ class Placement:
 def manifests(placement: Placement, provider: str, public: bytes) -> list[Object]:
     """What is applied at a provider, in this order."""
     space, labels = placement.namespace, {**_LABELS, OWNER: placement.owner}
-    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
     port = {"name": "probe", "port": PORT, "targetPort": "probe", "protocol": "TCP"}
-    policy = {
-        "podSelector": {}, "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"ports": [{"port": PORT, "protocol": "TCP"}]}], "egress": [],
-    }  # fmt: skip
     template = {"metadata": {"labels": _LABELS}, "spec": _pod(placement, provider, public)}
     deployment = {"replicas": 1, "selector": {"matchLabels": _LABELS}, "template": template}
     return [
-        kinds.NAMESPACE.new(space, metadata={"labels": {**labels, **enforced}}),
-        _NETWORK_POLICY.new(NAME, space, metadata={"labels": labels}, spec=policy),
+        kinds.NAMESPACE.new(space, metadata={"labels": {**labels, **RESTRICTED}}),
+        only_the_agent(NAME, space, {"labels": labels}, asks=False),
         kinds.DEPLOYMENT.new(NAME, space, metadata={"labels": labels}, spec=deployment),
         kinds.SERVICE.new(
             NAME, space, metadata={"labels": labels},
@@ -73,33 +67,8 @@ def manifests(placement: Placement, provider: str, public: bytes) -> list[Object
 
 
 def _pod(placement: Placement, provider: str, public: bytes) -> Object:
-    healthz = {"httpGet": {"path": "/healthz", "port": "probe"}, "periodSeconds": 10}
-    container = {
-        "name": NAME,
-        "image": placement.image,
-        "args": ["broker", "probe", "serve", "--host=0.0.0.0", f"--port={PORT}", f"--provider={provider}"],
-        "env": [{"name": KEY_VARIABLE, "value": base64.b64encode(public).decode()}],
-        "ports": [{"name": "probe", "containerPort": PORT, "protocol": "TCP"}],
-        "readinessProbe": healthz,
-        "livenessProbe": healthz,
-        "resources": {
-            "requests": {"cpu": "20m", "memory": "64Mi"},
-            "limits": {"cpu": "500m", "memory": "128Mi"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-    }  # fmt: skip
+    arguments = ["broker", "probe", "serve", "--host=0.0.0.0", f"--port={PORT}", f"--provider={provider}"]
+    return pod(NAME, placement.image, arguments, [{"name": KEY_VARIABLE, "value": base64.b64encode(public).decode()}])
 
 
 async def place(cluster: Cluster, placement: Placement, provider: str, public: bytes) -> None:

@@ -13,12 +13,12 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from continuo.broker.measurements.probing import Endpoint, ProbeFailed, Prober, ProbeRefused
 from continuo.broker.measurements.publishing import Publisher
 from continuo.broker.measurements.resources import resources_of
 from continuo.broker.measurements.store import Value
 from continuo.broker.measurements.uptime import WINDOWS
 from continuo.kube.port import Cluster
+from continuo.probing.client import Endpoint, ProbeFailed, Prober, ProbeRefused
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError
 from continuo.runtime.backoff import Backoff

@@ -1,4 +1,4 @@
-"""The broker's side of a probe: round trips and transfers, believed only where the answer could not be made up.
+"""The asking side of a probe: round trips and transfers, believed only where the answer could not be made up.
 
 Redirects are not followed, nothing is decompressed, no more is read than was asked for, and everything has a timeout.
 A transfer is timed from the request to its last byte, so that holding data back or sending ahead only makes it slower.
@@ -19,9 +19,9 @@ import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from continuo.broker.measurements.agent import NONCE
-from continuo.broker.measurements.payload import blocks, digest
-from continuo.broker.measurements.tokens import LIFETIME, ProbeToken, issue
+from continuo.probing.agent import NONCE
+from continuo.probing.payload import blocks, digest
+from continuo.probing.tokens import LIFETIME, ProbeToken, issue
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class ProbeFailed(Exception):
 
 
 class ProbeRefused(ProbeFailed):
-    """Something answered, but not to this broker (another key, a spent budget): neither up nor down."""
+    """Something answered, but not to us (another key, a spent budget): neither up nor down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """Megabits in a second, as the broker sees them."""
+    """Megabits in a second, as the asking side sees them."""
 
     down: float
     up: float
@@ -91,6 +91,10 @@ class Prober:
             return Bandwidth(down, up, size)
 
         return await self._within(self._transfer_timeout, endpoint, both)
+
+    async def download(self, endpoint: Endpoint, size: int) -> float:
+        """Megabits in a second of one transfer from there. Raises ProbeFailed."""
+        return await self._within(self._transfer_timeout, endpoint, lambda: self._download(endpoint, size))
 
     async def _within(self, seconds: float, endpoint: Endpoint, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -186,9 +190,9 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 def _expect(endpoint: Endpoint, answer: aiohttp.ClientResponse) -> None:
     if 300 <= answer.status < 400:
-        raise ProbeFailed(f"the probe {endpoint.probe} wants to send the broker elsewhere, which is not followed")
+        raise ProbeFailed(f"the probe {endpoint.probe} wants to send us elsewhere, which is not followed")
     if answer.status in (401, 403, 429):
-        raise ProbeRefused(f"the probe {endpoint.probe} refuses the broker with HTTP status {answer.status}")
+        raise ProbeRefused(f"the probe {endpoint.probe} refuses us with HTTP status {answer.status}")
     if answer.status != 200:
         raise ProbeFailed(f"the probe {endpoint.probe} answers with HTTP status {answer.status}")
 

@@ -1,6 +1,6 @@
-"""What runs at a provider: answers a broker's probes, and nobody else's.
+"""What runs where a network ends: answers the probes of those whose keys it was told, and nobody else's.
 
-It speaks HTTP on one port, holds no secret, reads and writes nothing but the connection, and sends nothing that was not
+It speaks HTTP on one port, needs no secret, reads and writes nothing but the connection, and sends nothing that was not
 asked for with a token. Every token has a budget, and the agent one for everybody together.
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from continuo.broker.measurements.payload import BLOCK, blocks
-from continuo.broker.measurements.tokens import BadProbeToken, ProbeToken, believe
+from continuo.probing.payload import BLOCK, blocks
+from continuo.probing.tokens import BadProbeToken, ProbeToken, believe
+from continuo.resources.probing import PORT
 
-PORT = 8099
+__all__ = ("NONCE", "PORT", "Agent", "Limits", "Refused", "start")
+
 NONCE = "X-Probe-Nonce"
 
 
@@ -49,9 +51,12 @@ class Agent:
     """One probe's server."""
 
     def __init__(
-        self, name: str, public: bytes, limits: Limits | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._name, self._public, self._limits, self._clock = name, public, limits or Limits(), clock
+        self, name: str, keys: bytes | Callable[[], Iterable[bytes]], limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        """`keys`: the public key of who may ask, or what says whose keys those are now."""
+        self._name, self._limits, self._clock = name, limits or Limits(), clock
+        self._keys: Callable[[], Iterable[bytes]] = (lambda: (keys,)) if isinstance(keys, bytes) else keys
         self._spent: dict[str, tuple[float, int]] = {}
         self._minute, self._bytes = 0, 0
         self._busy = 0
@@ -104,7 +109,7 @@ class Agent:
         if scheme.lower() != "bearer":
             raise Refused(401, "Authorization must be: Bearer TOKEN")
         try:
-            return believe(text.strip(), self._public, self._name, self._clock())
+            return believe(text.strip(), self._keys(), self._name, self._clock())
         except BadProbeToken as error:
             raise Refused(401, str(error)) from error
 

@@ -1,11 +1,13 @@
-"""What lets a broker use a probe: a token that lives a minute, for one probe, with a budget of bytes.
+"""What lets somebody use a probe: a token that lives a minute, for one probe, with a budget of bytes.
 
-The probe holds only the broker's public key, so nothing at the provider is worth stealing.
+The probe needs only the public keys of those who may ask, so nothing that it was given is worth stealing.
 """
 
 from __future__ import annotations
 
+import contextlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -37,22 +39,30 @@ def issue(private: Ed25519PrivateKey, token: ProbeToken) -> str:
     return f"{_encode(payload)}.{_encode(private.sign(_ABOUT + payload))}"
 
 
-def believe(text: str, public: bytes, probe: str, now: float) -> ProbeToken:
-    """What it says; raises BadProbeToken."""
+def believe(text: str, keys: Iterable[bytes], probe: str, now: float) -> ProbeToken:
+    """What it says, if one of those public keys signed it; raises BadProbeToken."""
     payload, _, signature = text.partition(".")
     try:
         if len(text) > _LONGEST:
             raise ValueError("too long")
         said = _decode(payload)
-        Ed25519PublicKey.from_public_bytes(public).verify(_decode(signature), _ABOUT + said)
+        _verify(keys, _decode(signature), _ABOUT + said)
         token = msgspec.json.decode(said, type=ProbeToken)
     except (ValueError, InvalidSignature, msgspec.DecodeError) as error:
-        raise BadProbeToken("the token is not one of this probe's broker") from error
+        raise BadProbeToken("the token is not of anybody whom this probe answers") from error
     if token.probe != probe:
         raise BadProbeToken("the token is for another probe")
     if not now - _SKEW < token.expires <= now + LIFETIME + _SKEW:
         raise BadProbeToken("the token has expired, or lives too long")
     return token
+
+
+def _verify(keys: Iterable[bytes], signature: bytes, said: bytes) -> None:
+    for key in keys:
+        with contextlib.suppress(InvalidSignature):
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, said)
+            return
+    raise InvalidSignature
 
 
 def _encode(data: bytes) -> str:
