@@ -295,8 +295,8 @@ class Operator:
             with self.telling.stage("act"):
                 await self.executor.run(round_)
         await self.rollbacks.after(snapshot, written, self._now())
-        await self.loops.after(snapshot, looked, plan, self._now())
-        if booked.waiting or memory.attempts.tried() != known:
+        closed = await self.loops.after(snapshot, looked, plan, self._now())
+        if closed or booked.waiting or memory.attempts.tried() != known:
             self._add(key)
         if left := left_clusters(snapshot, plan):
             secrets = adopted_secrets(obj, orchestration)

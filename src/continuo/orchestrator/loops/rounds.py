@@ -193,10 +193,14 @@ class Loops:
         await self.desk.carry_out(snapshot, decision, now, message)
         return True
 
-    async def after(self, snapshot: Snapshot, looked: Looked, plan: Plan, now: datetime.datetime) -> None:
-        """Close decisions of which nothing is left to do, and delete those that nobody needs any more."""
+    async def after(self, snapshot: Snapshot, looked: Looked, plan: Plan, now: datetime.datetime) -> bool:
+        """Close decisions of which nothing is left to do, and delete those that nobody needs any more.
+
+        Whether some were closed: the status of their loops has yet to tell of it.
+        """
         if looked.assessment is None:
-            return
+            return False
+        closed = False
         for decision in self.desk.decisions(snapshot.key):
             if decision.stage is not DecisionStage.APPLIED:
                 continue
@@ -204,6 +208,7 @@ class Loops:
             if not in_effect(snapshot.adjustment, decision.spec.actions, carried):
                 why = "what it said was changed since, or declared anew"
                 await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why, finishedAt=told(now))
+                closed = True
             elif not unfinished(decision.spec.actions, plan):
                 found = effect(decision, snapshot, looked.assessment, now)
                 await self.desk.tell(
@@ -213,7 +218,9 @@ class Loops:
                     finishedAt=told(now),
                     effect=found,
                 )
+                closed = True
         await self.desk.forget(snapshot.key, snapshot.adjustment, now)
+        return closed
 
     # --- placement -------------------------------------------------------------------------------------------------
 
