@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from continuo.cli.host import Host
+from continuo.embedded.standins import faults
+from continuo.federation.names import TYPE, VIRTUAL_NODE_TYPE
 from continuo.kube.config import connect
 from continuo.kube.transport import Transports
 from continuo.resources import kinds
@@ -116,6 +118,22 @@ class Bed:
         """The embedded cluster behind a declared one; None when it does not exist."""
         wanted = f"{orchestration}-{cluster}"
         return next((api for api in self.host.engine.clusters() if api.name.endswith(wanted)), None)
+
+    async def lose(self, cluster: str, orchestration: str = "o") -> None:
+        """From now on nobody reaches the cluster; the scenario carries the mark `loses`."""
+        outage = faults.Faults(self.host.engine)
+        outage.inject(faults.API_OUTAGE, kinds.CLUSTER, f"{orchestration}-{cluster}", "default")
+
+    async def regain(self, cluster: str, orchestration: str = "o") -> None:
+        """It is reached again, as it was left."""
+        outage = faults.Faults(self.host.engine)
+        outage.heal(faults.API_OUTAGE, kinds.CLUSTER, f"{orchestration}-{cluster}", "default")
+
+    async def cordon(self, cluster: str, orchestration: str = "o", *, closed: bool = True) -> None:
+        """Let none of the cluster's own nodes take pods any more, or all of them again."""
+        api = await self.workload(cluster, orchestration)
+        for node in (await api.list(kinds.NODE, labels=f"{TYPE}!={VIRTUAL_NODE_TYPE}")).items:
+            await api.patch(kinds.NODE, node["metadata"]["name"], {"spec": {"unschedulable": closed}})
 
     async def is_gone(self, cluster: str, orchestration: str) -> bool:
         """Whether nothing is left of a created cluster, neither its Cluster nor an API server without a Cluster."""

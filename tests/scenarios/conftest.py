@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from continuo.cli.host import Host, local_operator
+from continuo.cli.host import Host, local_worker
+from continuo.cli.outside import Outside
 from continuo.embedded.standins.settings import Settings
 from continuo.orchestrator.operator import Operator
 from continuo.orchestrator.settings import Settings as OperatorSettings
@@ -68,9 +69,9 @@ async def _on_the_embedded_engine() -> AsyncIterator[Bed]:
 
 
 @asynccontextmanager
-async def _on_real_engines(creates: bool, links: bool) -> AsyncIterator[Bed]:
+async def _on_real_engines(**marks: bool) -> AsyncIterator[Bed]:
     text = await asyncio.to_thread(Path(REAL).read_text, encoding="utf-8")
-    bed = await RealBed.open(text, creates=creates, links=links)
+    bed = await RealBed.open(text, **marks)
     try:
         await _clear(bed)
         await bed.credentials()
@@ -82,12 +83,18 @@ async def _on_real_engines(creates: bool, links: bool) -> AsyncIterator[Bed]:
 
 async def _clear(bed: RealBed) -> None:
     """What a scenario left, or one before this run, goes only while an operator works."""
-    async with _working(_operator(bed)):
+    async with operating(bed):
         await bed.clear()
 
 
-def _operator(bed: Bed) -> Operator:
-    return local_operator(bed.kubeconfig, REAL_SETTINGS if REAL else SETTINGS)
+@asynccontextmanager
+async def operating(bed: Bed, outside: Outside | None = None) -> AsyncIterator[None]:
+    """An operator, from nothing to nothing; it may speak to others beside the bed's clusters."""
+    settings = REAL_SETTINGS if REAL else SETTINGS
+    async with AsyncExitStack() as stack:
+        operator, _ = local_worker(bed.kubeconfig, settings, None, outside or Outside(), stack)
+        await stack.enter_async_context(_working(operator))
+        yield
 
 
 @pytest.fixture
@@ -100,13 +107,13 @@ async def engine() -> AsyncIterator[Host]:
 @pytest.fixture
 async def idle(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
     """Something to declare to, without an operator."""
-    creates, links = (request.node.get_closest_marker(mark) is not None for mark in ("creates", "links"))
-    async with _on_real_engines(creates, links) if REAL else _on_the_embedded_engine() as bed:
+    marks = {mark: request.node.get_closest_marker(mark) is not None for mark in ("creates", "links", "loses")}
+    async with _on_real_engines(**marks) if REAL else _on_the_embedded_engine() as bed:
         yield bed
 
 
 @pytest.fixture
 async def bed(idle: Bed) -> AsyncIterator[Bed]:
     """Something to declare to, with its operator."""
-    async with _working(_operator(idle)):
+    async with operating(idle):
         yield idle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from .beds import Bed
+from .outages import Leg, Relay
 
 CLOUD_ONLY = (
     "packages", "control-plane-flavor", "worker-machine-flavor", "image", "public-ip", "cloud", "external-network",
@@ -31,19 +33,21 @@ PROVIDER = Kind("clusterctl.cluster.x-k8s.io", "v1alpha3", "Provider", "provider
 class RealBed(Bed):
     """The management cluster of `continuo up --engine kubernetes`, and its workload clusters as a pool."""
 
-    def __init__(self, kubeconfig: str, pool: list[str], *, creates: bool, links: bool) -> None:
+    def __init__(self, kubeconfig: str, pool: list[str], *, creates: bool, links: bool, loses: bool) -> None:
         super().__init__(kubeconfig=kubeconfig)
         self._pool, self._free = pool, list(pool)
         self._containers: bool | None = None
         self._taken: dict[tuple[str, str, str], str] = {}
-        self._creates, self._links = creates, links
+        self._creates, self._links, self._loses = creates, links, loses
+        self._ways: dict[str, Leg | Relay] = {}
+        """What may be cut of the pool, by name."""
 
     @classmethod
-    async def open(cls, text: str, *, creates: bool, links: bool) -> RealBed:
+    async def open(cls, text: str, *, creates: bool, links: bool, loses: bool) -> RealBed:
         """On the management cluster as it is. Skips what these engines lack."""
         document = yaml.safe_load(text)
         pool = [entry["name"] for entry in document["contexts"] if entry["name"] != document["current-context"]]
-        bed = cls(text, pool, creates=creates, links=links)
+        bed = cls(text, pool, creates=creates, links=links, loses=loses)
         if creates and not await bed._has_cluster_api():
             await bed.close()
             pytest.skip("this bed is without Cluster API; the suite `cluster-api` of `make test-real` has one with it")
@@ -56,8 +60,16 @@ class RealBed(Bed):
             return False
         return any(provider.get("providerName") == "docker" for provider in installed)
 
+    async def close(self) -> None:
+        for way in self._ways.values():
+            if isinstance(way, Relay):
+                await way.cut()
+        await super().close()
+
     async def clear(self) -> None:
-        """Withdraw every orchestration and wait until all that was made for them is gone, then the scenarios' Secrets."""
+        """Reach everything again, and withdraw every orchestration and what was made for it, then the scenarios' Secrets."""
+        for way in self._ways.values():
+            await way.mend()
         left = [obj["metadata"] for obj in (await self.api.list(LOW_LEVEL_ORCHESTRATION)).items]
         await asyncio.gather(*(self._withdraw(meta["name"], meta["namespace"]) for meta in left))
         for secret in filter(_is_of_a_scenario, (await self.api.list(kinds.SECRET)).items):
@@ -87,6 +99,8 @@ class RealBed(Bed):
         if "liqo" in entry.get("packages", ()):
             assert self._links, "a scenario with Liqo carries the mark `links`, or no suite with real Liqo runs it"
             await self._needs_liqo(self._real(namespace, name, entry["name"]))
+        if self._loses:
+            await self._make_losable(self._real(namespace, name, entry["name"]))
         await self._share(self.secret(entry["name"], name, namespace), namespace)
         kept = {key: value for key, value in entry.items() if key not in CREATED_ONLY}
         return {**kept, "provider": "existing", "kubeconfig": self.secret(entry["name"], name, namespace)}
@@ -110,6 +124,25 @@ class RealBed(Bed):
             self._containers = any(runtime.startswith("containerd") for runtime in runtimes)
         return self._containers
 
+    async def _make_losable(self, real: str) -> None:
+        """Where only a relay can be cut, the cluster is adopted through it: by a Secret of its own."""
+        if real in self._ways:
+            return
+        found = await self.api.get(kinds.SECRET, f"{real}-kubeconfig", "default")
+        text = base64.b64decode(found["data"]["value"]).decode()
+        if await self._runs_containers():
+            self._ways[real] = Leg(text)
+            return
+        relay = self._ways[real] = Relay(text)
+        data = {"value": await relay.open()}
+        await self.api.apply(kinds.SECRET.new(_through(real), "default", stringData=data), manager="test")
+
+    async def lose(self, cluster: str, orchestration: str = "o") -> None:
+        await self._ways[self._real("default", orchestration, cluster)].cut()
+
+    async def regain(self, cluster: str, orchestration: str = "o") -> None:
+        await self._ways[self._real("default", orchestration, cluster)].mend()
+
     async def _share(self, secret: str, namespace: str) -> None:
         if namespace == "default":
             return
@@ -122,7 +155,8 @@ class RealBed(Bed):
             pytest.skip("real Liqo does not run here: make testbed")
 
     def secret(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
-        return f"{self._real(namespace, orchestration, cluster)}-kubeconfig"
+        real = self._real(namespace, orchestration, cluster)
+        return _through(real) if isinstance(self._ways.get(real), Relay) else f"{real}-kubeconfig"
 
     def liqo_id(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
         return self._real(namespace, orchestration, cluster)
@@ -137,6 +171,10 @@ class RealBed(Bed):
         api = await self.workload(cluster, orchestration)
         ours = (await api.list(kinds.NAMESPACE, labels="continuo.dev/orchestration")).items
         return not ours
+
+
+def _through(real: str) -> str:
+    return f"{real}-through-a-relay"
 
 
 def _is_of_a_scenario(secret: Object) -> bool:
