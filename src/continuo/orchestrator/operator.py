@@ -35,7 +35,8 @@ from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
 from continuo.orchestrator.orient import Wanted
-from continuo.orchestrator.placing.improve import Improver
+from continuo.orchestrator.placing.asking import Placing
+from continuo.orchestrator.placing.improve import Improver, exactly
 from continuo.orchestrator.plan import Action, Plan, Write
 from continuo.orchestrator.rollback import Rollbacks
 from continuo.orchestrator.settings import Settings
@@ -44,6 +45,7 @@ from continuo.orchestrator.tasks import Booked, book, paused
 from continuo.orchestrator.telling import Telling
 from continuo.orchestrator.transitions import transitions
 from continuo.orchestrator.world import LiveWorld, member_name
+from continuo.placement.pool import Pool
 from continuo.resources import kinds
 from continuo.resources.errors import Conflict, Invalid, NotFound
 from continuo.resources.loop import ADJUSTMENT, DECISION
@@ -88,8 +90,10 @@ class Operator:
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self.figures = figures or Figures(clock=clock)
         self.figures.on_late = self._wake
-        improver = Improver(self._wake)
-        self.loops = Loops(Desk(management, self.informers), self.figures, self.settings, self._client, improver)
+        pool = Pool()
+        improver, placing = Improver(self._wake, exactly(pool), pool), Placing(pool, self._wake)
+        desk = Desk(management, self.informers)
+        self.loops = Loops(desk, self.figures, self.settings, self._client, improver, placing)
         self._membership = Membership(connect, self.informers, self._wake)
         self.fleet = self._membership.fleet
         self.world = LiveWorld(
@@ -281,6 +285,9 @@ class Operator:
         with self.telling.stage("observe"):
             snapshot = observe(obj, self.world, orchestration)
         snapshot, looked = await self._decided(snapshot, orchestration, memory)
+        if looked.gone:
+            self._add(key)
+            return Result()
         round_, booked = self._look(snapshot, memory, looked)
         plan = round_.plan
         written = await self._write_status(obj, booked.status)
@@ -314,13 +321,25 @@ class Operator:
         for _ in range(MOST_LOOKS):
             with self.telling.stage("loops"):
                 assessment = self._assess(snapshot, memory.oriented(snapshot, self.settings))
-                looked = await self.loops.look(snapshot, assessment, self._now())
-            if not looked.changed:
+                fresh = functools.partial(self._fresh, snapshot, declared, memory)
+                looked = await self.loops.look(snapshot, assessment, self._now(), fresh)
+            if looked.gone or not looked.changed:
                 return dataclasses.replace(snapshot, waiting=looked.waiting), looked
             snapshot = observe(snapshot.object, self.world, declared)
             self._add(snapshot.key)  # other clusters may have to be followed
         told = tuple((snapshot.object.get("status") or {}).get("loops") or ())
         return snapshot, dataclasses.replace(looked, loops=told)
+
+    def _fresh(
+        self, snapshot: Snapshot, declared: LowLevelOrchestration, memory: Memory
+    ) -> tuple[Snapshot, Assessment] | None:
+        """The same orchestration as it is now; none where its declaration is another one, or it goes."""
+        live, seen = self.informers[LOW_LEVEL_ORCHESTRATION].cache.get(snapshot.key), snapshot.object
+        same = ("uid", "generation", "deletionTimestamp")
+        if live is None or any(live["metadata"].get(name) != seen["metadata"].get(name) for name in same):
+            return None
+        again = observe(seen, self.world, declared)
+        return again, self.measuring.assess(again, memory.oriented(again, self.settings))
 
     def _now(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)

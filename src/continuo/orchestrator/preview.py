@@ -25,10 +25,12 @@ from continuo.orchestrator.loops.enact import told
 from continuo.orchestrator.loops.laying import Carried, lay
 from continuo.orchestrator.observe import Caches, Reach, Snapshot, Workload, carried_out, observe
 from continuo.orchestrator.orient import orient
-from continuo.orchestrator.placing.choose import choose, places_anything
+from continuo.orchestrator.placing.asking import Placing
+from continuo.orchestrator.placing.choose import places_anything
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.world import Register, cluster_secrets, declare, followed, kubeconfig_text
+from continuo.placement.pool import Pool
 from continuo.resources import kinds
 from continuo.resources.errors import ApiError, Invalid
 from continuo.resources.loop import ADJUSTMENT, MAX_ACTIONS, MAX_ADJUSTED
@@ -89,25 +91,32 @@ async def preview(
     accepted = await management.apply(obj, manager=manager, dry_run=True)
     world = await picture(management, accepted, secrets)
     settings = settings or Settings()
-    snapshot = placed(observe(accepted, world), world, settings, datetime.datetime.now(datetime.UTC))
+    async with Pool() as pool:
+        now = datetime.datetime.now(datetime.UTC)
+        snapshot = await placed(observe(accepted, world), world, settings, now, Placing(pool))
     desired = orient(snapshot, settings)
     return decide(snapshot, desired, assess(snapshot, desired, LinkSettings()), settings)
 
 
-def placed(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime) -> Snapshot:
+async def placed(
+    snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime, placing: Placing
+) -> Snapshot:
     """The picture with every component where the scheduler would put it now; others may still come up."""
     if not places_anything(snapshot):
         return snapshot
     for _ in range(MOST_DECISIONS):
-        before, snapshot = snapshot.adjustment, _placed_once(snapshot, world, settings, now)
+        before, snapshot = snapshot.adjustment, await _placed_once(snapshot, world, settings, now, placing)
         if snapshot.adjustment == before:
             break
     return snapshot
 
 
-def _placed_once(snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime) -> Snapshot:
+async def _placed_once(
+    snapshot: Snapshot, world: ListedWorld, settings: Settings, now: datetime.datetime, placing: Placing
+) -> Snapshot:
     assessment = assess(snapshot, orient(snapshot, settings), LinkSettings(), now.timestamp())
-    choice = choose(snapshot, assessment, dataclasses.replace(settings, placing_patience=0.0), now, {})
+    impatient = dataclasses.replace(settings, placing_patience=0.0)
+    choice = await placing.choose(snapshot, assessment, impatient, now, {}, lambda: (snapshot, assessment))
     if choice.decision is None:
         return dataclasses.replace(snapshot, waiting=choice.waiting)
     word = Carried(snapshot.declared, "plan", told(now), base=snapshot.base)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -20,8 +20,10 @@ class Violation(Struct, frozen=True, rename="camel"):
     message: str
 
 
-def check(problem: Problem, places: Mapping[str, str]) -> tuple[Violation, ...]:
+def check(problem: Problem, places: Mapping[str, str], only: Collection[str] | None = None) -> tuple[Violation, ...]:
     """What is wrong with places (site by part id); parts without one are not looked at, only missed by others.
+
+    With `only` those parts are looked at, and the others are where they are.
 
     What may not move is never wrong itself: others have to live with it.
     """
@@ -29,7 +31,7 @@ def check(problem: Problem, places: Mapping[str, str]) -> tuple[Violation, ...]:
     strange = [Violation(part, places[part], Cause.UNAVAILABLE, "no such part") for part in sorted(set(places) - known)]
     tally = Tally(problem, {part: site for part, site in places.items() if part in known})
     found = list(strange)
-    for part in sorted(problem.parts, key=lambda part: part.id):
+    for part in sorted((p for p in problem.parts if only is None or p.id in only), key=lambda part: part.id):
         site = places.get(part.id)
         if fixed(problem, part):
             if site != part.current:

@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from continuo.placement.jobs import Finish, Job, Prepare, Prepared
+from continuo.placement.jobs import Finish, Prepare, Prepared
 from continuo.placement.model import Answer, Problem
-from continuo.placement.pool import Pool
+from continuo.placement.pool import Pool, done
 from continuo.placement.replay import pack
 from continuo.placement.worth import near, rank, too_many
 
@@ -46,7 +46,7 @@ async def solve(
     `python` is the interpreter that has OR-Tools, `options` its own. What hinders the solver is said in the answer's `note`.
     With a `pool` nothing of it holds up the event loop; without one it is counted in a thread.
     """
-    begun: Prepared = await _done(Prepare(problem), pool)
+    begun: Prepared = await done(Prepare(problem), pool)
     first, gap = begun.first, max(0.0, begun.gap)
     if problem.exact_within <= 0:
         return first
@@ -59,15 +59,11 @@ async def solve(
                 problem, first, f"{begun.choices} choices and {begun.pairs} pairs of them are too many to solve exactly"
             )
         said = await _solved(problem, begun.asked, [python, *options])
-        answer: Answer = await _done(Finish(problem, first, said, begun.asked["loyal"]), pool)
+        answer: Answer = await done(Finish(problem, first, said, begun.asked["loyal"]), pool)
         return answer
     except Failed as failure:
         log.warning("exact placement: %s", failure)
         return msgspec.structs.replace(first, note=str(failure))
-
-
-async def _done(job: Job, pool: Pool | None) -> Any:
-    return await pool.run(job) if pool is not None else await asyncio.to_thread(job.do)
 
 
 async def _solved(problem: Problem, asked: Any, python: list[str]) -> dict[str, Any]:

@@ -69,6 +69,11 @@ class Pool:
         """How many processes there are."""
         return len(self._children)
 
+    @property
+    def busy(self) -> bool:
+        """Whether all that there may be have a job."""
+        return self._free.locked()
+
     async def run(self, job: Job, *, wait: bool = True) -> Any:
         """The job's result (`job.result`).
 
@@ -79,7 +84,7 @@ class Pool:
         if self.inline(job):
             await _loaded()
             return job.do()
-        if not wait and self._free.locked():
+        if not wait and self.busy:
             raise Busy
         async with self._free:
             for left in reversed(range(TRIES)):
@@ -193,3 +198,8 @@ async def _loaded() -> None:
     """What jobs count with, without holding up the loop while it is loaded for the first time."""
     if "continuo.placement.solving" not in sys.modules:
         await asyncio.to_thread(importlib.import_module, "continuo.placement.solving")
+
+
+async def done(job: Job, pool: Pool | None) -> Any:
+    """A job's result from a pool, or else from a thread."""
+    return await pool.run(job) if pool is not None else await asyncio.to_thread(job.do)

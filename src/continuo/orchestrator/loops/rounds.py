@@ -7,8 +7,10 @@ look better informed (figures, since when something waits); losing it makes loop
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from continuo.kube.port import Cluster
 from continuo.orchestrator.assess import Assessment
@@ -28,13 +30,14 @@ from continuo.orchestrator.loops.frame import (
 )
 from continuo.orchestrator.loops.judging import in_turn, judged
 from continuo.orchestrator.loops.laying import counting, in_effect
-from continuo.orchestrator.loops.model import ClusterView, ComponentView, LoopInput, LoopOutput, Memory
+from continuo.orchestrator.loops.model import ClusterView, ComponentView, LoopInput, LoopOutput, Memory, Placer
 from continuo.orchestrator.loops.policies import look
 from continuo.orchestrator.loops.remains import SOURCE, remains
 from continuo.orchestrator.loops.verifying import effect, unfinished
 from continuo.orchestrator.loops.views import cluster_views, component_views, lost_since
 from continuo.orchestrator.observe import Snapshot, Waiting
-from continuo.orchestrator.placing.choose import BEFORE, Choice, choose, placer, places_anything, weighed
+from continuo.orchestrator.placing.asking import Fresh, Gone, NotNow, Placing, Stale
+from continuo.orchestrator.placing.choose import BEFORE, Choice, places_anything
 from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.settings import Settings
@@ -42,6 +45,8 @@ from continuo.resources.loop import AdjustmentSpec, DecisionSpec, DecisionStage
 from continuo.resources.meta import Key, Object
 from continuo.resources.orchestration import LoopStage, Policy
 from continuo.resources.orchestration_policies import Approval
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -60,6 +65,8 @@ class Looked:
 
     changed: bool = False
     """The Adjustment is another one now: look again before anything is done."""
+    gone: bool = False
+    """The declaration is another one now: this round is over."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     loops: tuple[Object, ...] = ()
     """status.loops."""
@@ -75,10 +82,10 @@ class Loops:
 
     def __init__(
         self, desk: Desk, figures: Figures, settings: Settings, client: Callable[[Key, str], Cluster | None],
-        improver: Improver,
+        improver: Improver, placing: Placing,
     ) -> None:  # fmt: skip
         self.desk, self._figures, self._settings, self._client = desk, figures, settings, client
-        self._improver = improver
+        self._improver, self._placing = improver, placing
         self._kept: dict[Key, Kept] = {}
 
     def forget(self, key: Key) -> None:
@@ -86,27 +93,45 @@ class Loops:
         self._kept.pop(key, None)
         self._figures.forget(key)
         self._improver.forget(key)
+        self._placing.forget(key)
 
     async def close(self) -> None:
         """Stop what is under way beside the rounds."""
         await self._figures.close()
         await self._improver.close()
+        await self._placing.close()
 
-    async def look(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime) -> Looked:
-        """Decide what there is to decide about one orchestration."""
+    async def look(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime, fresh: Fresh) -> Looked:
+        """Decide what there is to decide about one orchestration. `fresh` shows it anew, after something took a while."""
+        try:
+            return await self._look(snapshot, assessment, now, fresh)
+        except Stale:
+            return Looked(changed=True, lost=lost_since(snapshot, now))
+        except Gone:
+            return Looked(gone=True)
+
+    async def _look(self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime, fresh: Fresh) -> Looked:
         lost = lost_since(snapshot, now)
         kept = self._kept.setdefault(snapshot.key, Kept())
         if await self._tidied(snapshot) or await self._open_decisions(snapshot, assessment, now):
             return Looked(changed=True, lost=lost)
-        choice = self._choose(snapshot, assessment, kept, now)
+        choice = await self._choose(snapshot, assessment, kept, now, fresh)
         better = choice.decision or self._improver.look(snapshot, assessment, snapshot.version)
         if better is not None and await self._decide(snapshot, better, now):
             if choice.decision is not None:
                 self._improver.placed(snapshot.key, (a.component for a in better.actions if a.component))
             return Looked(changed=True, lost=lost)
-        changed, entries, again = await self._policies(snapshot, assessment, kept, choice, lost, now)
+        try:
+            changed, entries, again = await self._policies(snapshot, assessment, kept, choice, lost, now, fresh)
+        except NotNow as hindered:  # a loop asked for room; what it said last stands until it knows
+            log.info("%s/%s: %s", *snapshot.key, hindered)
+            told_ = (snapshot.object.get("status") or {}).get("loops") or ()
+            changed, entries, again = False, tuple(told_), hindered.again
         times = [at for at in (again, choice.again) if at is not None]
-        return Looked(changed, choice.waiting, entries, lost, min(times, default=None), assessment)
+        return Looked(
+            changed=changed, waiting=choice.waiting, loops=entries, lost=lost, again=min(times, default=None),
+            assessment=assessment,
+        )  # fmt: skip
 
     def idle(self, snapshot: Snapshot) -> bool:
         """Whether an orchestration leaves nothing to loops: then they cost nothing."""
@@ -224,11 +249,15 @@ class Loops:
 
     # --- placement -------------------------------------------------------------------------------------------------
 
-    def _choose(self, snapshot: Snapshot, assessment: Assessment, kept: Kept, now: datetime.datetime) -> Choice:
+    async def _choose(
+        self, snapshot: Snapshot, assessment: Assessment, kept: Kept, now: datetime.datetime, fresh: Fresh
+    ) -> Choice:
         if not places_anything(snapshot):
             kept.first_seen.clear()
             return Choice()
-        choice = choose(snapshot, assessment, self._settings, now, kept.first_seen)
+        choice = await self._placing.choose(snapshot, assessment, self._settings, now, kept.first_seen, fresh)
+        if choice.held:
+            return choice
         begun = (path for path, why in choice.waiting.items() if why.reason not in BEFORE)
         open_ = {*begun, *(entry.component for entry in choice.unplaced)}
         kept.first_seen = {path: min(kept.first_seen.get(path, now), now) for path in open_}
@@ -238,7 +267,7 @@ class Loops:
 
     async def _policies(
         self, snapshot: Snapshot, assessment: Assessment, kept: Kept, choice: Choice, lost: Mapping[str, str],
-        now: datetime.datetime,
+        now: datetime.datetime, fresh: Fresh,
     ) -> tuple[bool, tuple[Object, ...], datetime.datetime | None]:  # fmt: skip
         policies = snapshot.declared.policies
         clusters, components = cluster_views(snapshot, assessment, lost), component_views(snapshot, assessment)
@@ -253,7 +282,7 @@ class Loops:
         figures = await self._figures.collect(snapshot.key, asks)
         given = LoopInput(
             policy=policies[0], now=now, declared=snapshot.declared, clusters=clusters, components=components,
-            adjustment=snapshot.adjustment, unplaced=choice.unplaced, place=placer(snapshot, assessment),
+            adjustment=snapshot.adjustment, unplaced=choice.unplaced,
         )  # fmt: skip
         decisions = dated(self.desk.decisions(snapshot.key), now)
         kept.forgiven &= {one.name for one in decisions}
@@ -261,7 +290,9 @@ class Loops:
         claimed, entries, times = claims(policies), gone, []
         for policy in policies:
             stood = standing(policy, decisions, frozenset(kept.forgiven))
-            output = self._output(replace(given, policy=policy, figure=figures.get(policy.name)), stood, kept)
+            mine = replace(given, policy=policy, figure=figures.get(policy.name))
+            say = partial(self._output, mine, stood, kept)
+            output = await self._placing.with_room(snapshot, assessment, now, fresh, say)
             ruling = rule(policy, output, stood, claimed, now, paused=snapshot.declared.paused)
             last = await self._done(snapshot, assessment, policy, output, ruling, stood.asked, now) or stood.last
             if ruling.stage is LoopStage.ACT and ruling.actions:
@@ -295,11 +326,11 @@ class Loops:
         ]
 
     @staticmethod
-    def _output(given: LoopInput, stood: Standing, kept: Kept) -> LoopOutput:
+    def _output(given: LoopInput, stood: Standing, kept: Kept, place: Placer) -> LoopOutput:
         """What one policy says; what it wants to remember is kept."""
         name = given.policy.name
         memory = kept.memories.get(name, Memory()).until(given.now)
-        output = look(replace(given, history=stood.past, memory=memory))
+        output = look(replace(given, history=stood.past, memory=memory, place=place))
         kept.memories[name] = output.memory
         if stood.denied and output.actions != stood.denied and stood.last is not None:
             kept.forgiven.add(stood.last.name)
@@ -318,7 +349,7 @@ class Loops:
         moves = {
             a.component: a.cluster for a in ruling.actions if subject(a)[0] == "place" and a.component and a.cluster
         }
-        why = weighed(snapshot, assessment, moves) if moves else {}
+        why = await self._placing.weighed(snapshot, assessment, moves) if moves else {}
         within = datetime.timedelta(seconds=policy.approval_within)
         spec = DecisionSpec(
             orchestration=snapshot.key[1], source=f"policy/{policy.name}", reason=output.reason[:1024] or policy.name,

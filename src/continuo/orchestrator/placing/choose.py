@@ -7,11 +7,10 @@ or when its cluster is too full for it. Clusters that fail are `failover`'s; a p
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace as replace_choice
 
-from msgspec import json, to_builtins
 from msgspec.structs import replace
 
 from continuo.orchestrator.assess import Assessment
@@ -21,19 +20,15 @@ from continuo.orchestrator.observe import Reach, Snapshot, Waiting
 from continuo.orchestrator.placing.problem import grounds_of, part_id, path_of, problem_of
 from continuo.orchestrator.settings import Settings
 from continuo.placement.check import check
-from continuo.placement.model import Answer, Problem
+from continuo.placement.model import Problem
+from continuo.placement.placed import Placed, Told, batched, moves_of, placed
 from continuo.placement.reasons import Cause
-from continuo.placement.tally import Tally
-from continuo.resources.loop import LARGEST_REPLAY, MAX_ACTIONS, DecidedAction, DecisionSpec, Operation
+from continuo.resources.loop import DecidedAction, DecisionSpec, Operation
 from continuo.resources.orchestration import PlacementSpec
 from continuo.resources.orchestration_policies import Scheduler
 
 _DECLARED = frozenset({Cause.PINNED, Cause.HINT, Cause.LABELS, Cause.LOCATION, Cause.BESIDE, Cause.APART, Cause.SPREAD})
 _ROOM = frozenset({Cause.CPU, Cause.MEMORY, Cause.GPU})
-TOLD, EXPLAINED = 8, 64
-"""So many clusters are named in a reason, and so many components explained in one decision."""
-LARGEST_EXPLANATION = 400_000
-"""Bytes: with what is kept for a replay, it has to fit into one object."""
 AWAITING = "AwaitingScheduler"
 """The reason of components that an external scheduler may still place."""
 BEFORE = frozenset({"Placing", "Paused"})
@@ -64,13 +59,22 @@ class Choice:
     unplaced: tuple[Unplaced, ...] = ()
     again: datetime.datetime | None = None
     problem: Problem | None = None
+    rest: bool = False
+    """Whether more is to be moved than one decision may."""
+    held: bool = False
+    """Nothing was asked, because it was not this orchestration's turn."""
 
 
-def place(problem: Problem) -> Answer:
-    """The heuristic's answer; what it counts with is loaded when something is placed for the first time."""
-    from continuo.placement.heuristic import place as heuristic
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What placement is asked."""
 
-    return heuristic(problem)
+    problem: Problem
+    found: Open
+    waits: Choice
+    """Of those that an external scheduler may still place."""
+    coming: tuple[str, ...] = ()
+    """Clusters that may still come."""
 
 
 def places_anything(snapshot: Snapshot) -> bool:
@@ -79,22 +83,37 @@ def places_anything(snapshot: Snapshot) -> bool:
 
 
 def placer(snapshot: Snapshot, assessment: Assessment) -> Placer:
-    """Finds room for components with nothing else moved."""
-    grounds = grounds_of(snapshot, assessment)
+    """Finds room for components with nothing else moved, at once."""
+    builder = room_problem(snapshot, assessment)
 
     def find(paths: Iterable[str], avoid: frozenset[str]) -> Found:
-        problem = problem_of(
+        return found_of(placed(builder(paths, avoid), tell=False), {part_id(snapshot.key, path) for path in paths})
+
+    return find
+
+
+Builder = Callable[[Iterable[str], frozenset[str]], Problem]
+
+
+def room_problem(snapshot: Snapshot, assessment: Assessment) -> Builder:
+    """Makes problems in which components (paths) go anywhere but to the clusters of the second argument."""
+    grounds = grounds_of(snapshot, assessment)
+
+    def build(paths: Iterable[str], avoid: frozenset[str]) -> Problem:
+        return problem_of(
             snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds, assessment.figures,
             movable=paths, avoid=avoid,
         )  # fmt: skip
-        answer, wanted = place(problem), {part_id(snapshot.key, path) for path in paths}
-        told = unplaced_of(problem, answer)
-        return Found(
-            {path_of(part): site for part, site in answer.places.items() if part in wanted},
-            {path_of(part): why for part, why in told.items() if part in wanted},
-        )
 
-    return find
+    return build
+
+
+def found_of(answer: Placed, wanted: Set[str]) -> Found:
+    """What an answer says of some parts, by path."""
+    return Found(
+        {path_of(part): site for part, site in answer.answer.places.items() if part in wanted},
+        {path_of(part): why for part, why in answer.nowhere.items() if part in wanted},
+    )
 
 
 def whole_problem(snapshot: Snapshot, assessment: Assessment, movable: Iterable[str] | None) -> Problem:
@@ -103,26 +122,6 @@ def whole_problem(snapshot: Snapshot, assessment: Assessment, movable: Iterable[
         snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds_of(snapshot, assessment),
         assessment.figures, movable=movable,
     )  # fmt: skip
-
-
-def unplaced_of(problem: Problem, answer: Answer) -> dict[str, str]:
-    """Why parts got no place, by part: of every cluster the first reason."""
-    missing = [part.id for part in problem.parts if part.id not in answer.places]
-    tally = Tally(problem, answer.places) if missing else None
-    few = len(problem.sites) <= TOLD
-    return {
-        part: _nowhere(tally, part) if few or part not in answer.unplaced else answer.unplaced[part]
-        for part in missing
-        if tally is not None
-    }
-
-
-def _nowhere(tally: Tally, part: str) -> str:
-    told = []
-    for site in sorted(tally.sites):
-        refusal = next(iter(tally.refusals(part, site)), None)
-        told.append(f"{site}: {refusal.message if refusal is not None else 'others need its room more'}")
-    return "; ".join(told) or "there is no cluster"
 
 
 # --- what a round has to place -----------------------------------------------------------------------------------------
@@ -150,8 +149,20 @@ def choose(
     snapshot: Snapshot, assessment: Assessment, settings: Settings, now: datetime.datetime,
     first_seen: Mapping[str, datetime.datetime],
 ) -> Choice:  # fmt: skip
-    """Place what has to be placed. `first_seen` says since when each component has waited."""
-    found = open_parts(snapshot, whole_problem(snapshot, assessment, ()))
+    """Place what has to be placed, at once. `first_seen` says since when each component has waited."""
+    question = asked(snapshot, assessment, settings, now, first_seen)
+    if isinstance(question, Choice):
+        return question
+    return answered(snapshot, question, placed(question.problem))
+
+
+def asked(
+    snapshot: Snapshot, assessment: Assessment, settings: Settings, now: datetime.datetime,
+    first_seen: Mapping[str, datetime.datetime],
+) -> Choice | Question:  # fmt: skip
+    """What placement is to be asked; a choice where there is nothing to ask, or nobody may."""
+    whole = whole_problem(snapshot, assessment, ())
+    found = open_parts(snapshot, whole)
     if not found.paths:
         return Choice()
     if snapshot.declared.paused:
@@ -160,12 +171,24 @@ def choose(
     if found.without and coming and (until := _patience(snapshot, settings, now)) > now:
         told = f"waiting for {', '.join(coming)} to come up before it is placed"
         return _told(found, "Placing", told, again=until)
-    waits, asked = _external(snapshot, found, now, first_seen)
-    if not asked:
+    waits, ours = _external(snapshot, found, now, first_seen)
+    if not ours:
         return waits
-    problem = whole_problem(snapshot, assessment, asked)
-    answer = place(problem)
-    return _answered(snapshot, found, problem, answer, waits, coming)
+    movable = frozenset(part_id(snapshot.key, path) for path in ours)
+    return Question(replace(whole, movable=movable), found, waits, tuple(coming))
+
+
+def holds(problem: Problem, answer: Placed) -> bool:
+    """Whether what an answer moves may be done as things stand in another problem, with nothing else moved."""
+    moves = moves_of(problem, answer.answer)
+    here = {part.id: part.current for part in problem.parts if part.current is not None}
+    return not check(problem, {**here, **moves}, only=moves)
+
+
+def held(question: Question, message: str, again: datetime.datetime) -> Choice:
+    """Nothing could be asked now; the message says why."""
+    waiting = _told(question.found, "Placing", message).waiting
+    return replace_choice(question.waits, waiting={**waiting, **question.waits.waiting}, again=again, held=True)
 
 
 def _told(found: Open, reason: str, message: str, again: datetime.datetime | None = None) -> Choice:
@@ -216,48 +239,47 @@ def _external(
     return Choice(waiting=waiting, again=min((at for at in due.values() if at > now), default=None)), left
 
 
-def _answered(
-    snapshot: Snapshot, found: Open, problem: Problem, answer: Answer, waits: Choice, coming: list[str]
-) -> Choice:
+def answered(snapshot: Snapshot, question: Question, answer: Placed) -> Choice:
+    """What follows from the answer."""
+    problem, found = question.problem, question.found
     current = {part.id: part.current for part in problem.parts}
     ours = {part: path_of(part) for part in problem.movable or ()}
-    moves = {part: site for part, site in answer.places.items() if part in ours and current[part] != site}
-    nowhere = {ours[part]: why for part, why in unplaced_of(problem, answer).items() if part in ours}
+    moves = moves_of(problem, answer.answer)
+    nowhere = {ours[part]: why for part, why in answer.nowhere.items() if part in ours}
     nowhere |= {
         ours[part]: found.misplaced[ours[part]]
-        for part, site in answer.places.items()
+        for part, site in answer.answer.places.items()
         if part in ours and current[part] == site and ours[part] in found.misplaced
     }
-    waiting = dict(waits.waiting)
+    waiting = dict(question.waits.waiting)
     for path in found.without:
         if path in nowhere:
-            suffix = f"; {', '.join(coming)} may still come" if coming else ""
+            suffix = f"; {', '.join(question.coming)} may still come" if question.coming else ""
             waiting[path] = Waiting("Unplaceable", f"{path} fits nowhere: {nowhere[path]}{suffix}")
     return Choice(
-        decision=decision_of(snapshot, problem, answer, moves, _overdue(snapshot)) if moves else None,
+        decision=decision_of(snapshot, problem, moves, answer.told, _overdue(snapshot)) if moves else None,
         waiting=waiting,
         unplaced=tuple(Unplaced(path, why) for path, why in sorted(nowhere.items())),
-        again=waits.again,
+        again=question.waits.again,
         problem=problem,
+        rest=len(batched(moves)) > 1,
     )
 
 
 def decision_of(
-    snapshot: Snapshot, problem: Problem, answer: Answer, moves: Mapping[str, str], why: str = ""
+    snapshot: Snapshot, problem: Problem, moves: Mapping[str, str], kept: Told, why: str = ""
 ) -> DecisionSpec:
     """The decision to put parts on other sites; `why` is added to the reason. Of very many the rest comes with the next."""
-    moves = dict(sorted(moves.items())[:MAX_ACTIONS])
+    first = sorted(batched(moves)[0])
     current = {part.id: part.current for part in problem.parts}
-    actions = tuple(_action(part, site, current[part]) for part, site in sorted(moves.items()))
-    told = ", ".join(
-        f"{path_of(part)} {'to' if current[part] else 'on'} {site}" for part, site in sorted(moves.items())
-    )
-    why_there = explained(problem, answer, moves)
+    actions = tuple(_action(part, moves[part], current[part]) for part in first)
+    told = ", ".join(f"{path_of(part)} {'to' if current[part] else 'on'} {moves[part]}" for part in first)
+    why_there = {path_of(part): kept.explanations[part] for part in first if part in kept.explanations}
     if len(moves) == 1 and why_there:
         told += f": {next(iter(why_there.values()))['summary']}"
     return DecisionSpec(
         orchestration=snapshot.key[1], source="placement", reason=f"{_cut(told, 800)}{why}", actions=actions,
-        explanation=why_there, replay=packed(problem),
+        explanation=why_there, replay=kept.replay,
     )  # fmt: skip
 
 
@@ -273,34 +295,3 @@ def _cut(text: str, limit: int) -> str:
 def _action(part: str, site: str, current: str | None) -> DecidedAction:
     op = Operation.PLACE_COMPONENT if current is None else Operation.MIGRATE_COMPONENT
     return DecidedAction(op=op, component=path_of(part), cluster=site, other=current)
-
-
-def explained(problem: Problem, answer: Answer, parts: Iterable[str]) -> dict[str, Any]:
-    """What was weighed for each of the parts, as JSON, by component."""
-    from continuo.placement.explain import explain
-
-    found: dict[str, Any] = {}
-    left = LARGEST_EXPLANATION
-    for part in sorted(parts)[:EXPLAINED]:
-        told = explain(problem, answer, part)
-        left -= len(json.encode(told))
-        if left < 0:
-            break
-        found[path_of(part)] = to_builtins(told)
-    return found
-
-
-def weighed(snapshot: Snapshot, assessment: Assessment, moves: Mapping[str, str]) -> dict[str, Any]:
-    """What there was to weigh for components that somebody else moves to the clusters of `moves`."""
-    problem = whole_problem(snapshot, assessment, moves)
-    places = {part.id: part.current for part in problem.parts if part.current is not None}
-    places |= {part_id(snapshot.key, path): cluster for path, cluster in moves.items()}
-    return explained(problem, Answer(places=places), [part_id(snapshot.key, path) for path in moves])
-
-
-def packed(problem: Problem) -> str | None:
-    """The whole input, so that it can be computed again; None where it is too large to be kept."""
-    from continuo.placement.replay import pack
-
-    text = pack(problem)
-    return text if len(text) <= LARGEST_REPLAY else None

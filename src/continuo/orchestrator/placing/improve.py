@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.placing.choose import decision_of, whole_problem
+from continuo.placement.jobs import Weigh, Weighed
 from continuo.placement.model import Answer, Problem, moved
-from continuo.placement.score import objectives
+from continuo.placement.pool import Failed, Pool, done
 from continuo.resources.loop import MAX_ACTIONS, DecisionSpec
 from continuo.resources.meta import Key
 from continuo.resources.orchestration import PlacementSpec
@@ -29,11 +30,15 @@ PAYS = 1e-6
 """So much lower, of what it is, an objective has to be."""
 
 
-async def exactly(problem: Problem) -> Answer:
-    """The exact solver's answer, or the heuristic's where none was found in time."""
-    from continuo.placement.exact import solve
+def exactly(pool: Pool | None) -> Solve:
+    """Asks for the exact solver's answer, or the heuristic's where none was found in time."""
 
-    return await solve(problem)
+    async def ask(problem: Problem) -> Answer:
+        from continuo.placement.exact import solve
+
+        return await solve(problem, pool=pool)
+
+    return ask
 
 
 @dataclass(slots=True)
@@ -41,6 +46,7 @@ class _Solved:
     version: str
     problem: Problem
     answer: Answer
+    weighed: Weighed
 
 
 @dataclass(slots=True)
@@ -48,7 +54,9 @@ class Improver:
     """At most one solve at a time for each orchestration."""
 
     wake: Callable[[Iterable[Key]], None]
-    solve: Solve = exactly
+    solve: Solve = exactly(None)
+    pool: Pool | None = None
+    """Where what is decided is explained; none: in a thread."""
     _fresh: dict[Key, set[str]] = field(default_factory=dict)
     """Components that were placed since the last solve began."""
     _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
@@ -76,13 +84,17 @@ class Improver:
     async def _run(self, key: Key, version: str, problem: Problem) -> None:
         try:
             answer = await self.solve(problem)
+            weighed: Weighed = await done(Weigh(problem, answer, tuple(moved(problem, answer))), self.pool)
+        except Failed as error:  # the places that there are hold without it
+            log.warning("%s/%s: no better places were looked for: %s", *key, error)
+            return
         except Exception:  # the places that there are hold without it
             log.exception("%s/%s: the exact solver failed", *key)
             return
         finally:
             self._tasks.pop(key, None)
         log.info("%s/%s: %s answer, %s", *key, answer.method, answer.note or f"objective {answer.objective:.6g}")
-        self._solved[key] = _Solved(version, problem, answer)
+        self._solved[key] = _Solved(version, problem, answer, weighed)
         self.wake([key])
 
     def forget(self, key: Key) -> None:
@@ -104,10 +116,10 @@ def _better(snapshot: Snapshot, solved: _Solved) -> DecisionSpec | None:
     """A decision to move what pays; None where nothing does, or where it takes more moves than one decision can hold."""
     problem, answer = solved.problem, solved.answer
     moves = {part: to for part, (_, to) in moved(problem, answer).items()}
-    here = {part.id: part.current for part in problem.parts if part.current is not None}
-    before, after = objectives(problem, here).total, objectives(problem, answer.places).total
-    if not moves or len(moves) > MAX_ACTIONS or len(answer.places) < len(here) or after > before - PAYS * abs(before):
+    before, after = solved.weighed.before, solved.weighed.after
+    placed = sum(1 for part in problem.parts if part.current is not None)
+    if not moves or len(moves) > MAX_ACTIONS or len(answer.places) < placed or after > before - PAYS * abs(before):
         return None
     gap = f", at most {answer.gap:.1%} from the best" if answer.gap is not None else ""
     why = f"; the exact solver's objective is {after:.4g} and was {before:.4g}{gap}"
-    return decision_of(snapshot, problem, answer, moves, why)
+    return decision_of(snapshot, problem, moves, solved.weighed.told, why)

@@ -1,0 +1,222 @@
+"""Placement as rounds ask for it: what takes long is computed in another process while the event loop goes on.
+
+Meanwhile the world goes on too. So an answer is used only if the declaration and its Adjustment are the same as when it was
+asked for, and if what it moves may still go there as things stand now; else the round looks again. At most as many rounds
+wait for an answer as there are processes: others go on without one and are woken when it is their turn.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.loops.model import Found, Placer
+from continuo.orchestrator.observe import Snapshot
+from continuo.orchestrator.placing.choose import (
+    Choice,
+    answered,
+    asked,
+    found_of,
+    held,
+    holds,
+    room_problem,
+    whole_problem,
+)
+from continuo.orchestrator.placing.problem import part_id, path_of
+from continuo.orchestrator.settings import Settings
+from continuo.placement.jobs import Place, Weigh, Weighed
+from continuo.placement.model import Answer, Problem
+from continuo.placement.placed import Placed
+from continuo.placement.pool import Busy, Failed, Pool
+from continuo.resources.meta import Key
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Fresh = Callable[[], tuple[Snapshot, Assessment] | None]
+"""The picture as it is now; none where the declaration is another one, or gone."""
+TURN = datetime.timedelta(seconds=10)
+"""Who waits for its turn looks again after so long at the latest."""
+FIRST, LONGEST = 5.0, 300.0
+"""Seconds after a placement that failed until it is tried again: twice as many each time, up to so many."""
+
+
+class NotNow(Exception):
+    """Nothing could be placed: others are being placed, or it failed lately. The sentence says which."""
+
+    def __init__(self, message: str, again: datetime.datetime) -> None:
+        super().__init__(message)
+        self.again = again
+        """When to look again at the latest."""
+
+
+class Stale(Exception):
+    """While something was placed the picture changed where it matters: look again."""
+
+
+class Gone(Exception):
+    """While something was placed the declaration became another one, or went."""
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    again: datetime.datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """An answer of which more is to be carried out than one decision may."""
+
+    movable: frozenset[str]
+    answer: Placed
+
+
+@dataclass(slots=True)
+class Placing:
+    """Asks for all orchestrations of one process."""
+
+    pool: Pool
+    wake: Callable[[Iterable[Key]], None] = lambda _: None
+    _rest: dict[Key, _Rest] = field(default_factory=dict)
+    _failures: dict[Key, _Failures] = field(default_factory=dict)
+    _turns: dict[Key, None] = field(default_factory=dict)
+    """Who waits for a process, the first first."""
+
+    async def choose(
+        self, snapshot: Snapshot, assessment: Assessment, settings: Settings, now: datetime.datetime,
+        first_seen: Mapping[str, datetime.datetime], fresh: Fresh,
+    ) -> Choice:  # fmt: skip
+        """Place what has to be placed.
+
+        Raises:
+            Stale, Gone: what was found counts no more.
+        """
+        key = snapshot.key
+        rest = self._rest.pop(key, None)
+        question = asked(snapshot, assessment, settings, now, first_seen)
+        if isinstance(question, Choice):
+            return question
+        movable = question.problem.movable or frozenset()
+        if rest is not None and movable <= rest.movable and holds(question.problem, rest.answer):
+            answer, movable = rest.answer, rest.movable
+        else:
+            try:
+                answer = await self._run(key, Place(question.problem), now)
+            except NotNow as hindered:
+                return held(question, str(hindered), hindered.again)
+            self._still(snapshot, question.problem, answer, fresh)
+        choice = answered(snapshot, question, answer)
+        if choice.rest:
+            self._rest[key] = _Rest(movable, answer)
+        return choice
+
+    async def with_room(
+        self, snapshot: Snapshot, assessment: Assessment, now: datetime.datetime, fresh: Fresh,
+        say: Callable[[Placer], T],
+    ) -> T:  # fmt: skip
+        """What somebody says who asks for room; who asks for what takes long is asked again once that is known.
+
+        Raises:
+            Stale, Gone: what was found counts no more.
+            NotNow: it was not found.
+        """
+        build = room_problem(snapshot, assessment)
+        known: dict[tuple[tuple[str, ...], frozenset[str]], Found] = {}
+
+        def find(paths: Iterable[str], avoid: frozenset[str]) -> Found:
+            about = tuple(paths), avoid
+            if about not in known:
+                raise _Unknown(*about)
+            return known[about]
+
+        while True:
+            try:
+                return say(find)
+            except _Unknown as unknown:
+                problem = build(unknown.paths, unknown.avoid)
+                answer = await self._run(snapshot.key, Place(problem, tell=False), now)
+                parts = {part_id(snapshot.key, path) for path in unknown.paths}
+                self._still(snapshot, problem, answer, fresh, unknown.avoid)
+                known[unknown.paths, unknown.avoid] = found_of(answer, parts)
+
+    async def weighed(self, snapshot: Snapshot, assessment: Assessment, moves: Mapping[str, str]) -> dict[str, object]:
+        """What there was to weigh for components that somebody else moves to the clusters of `moves`; by component."""
+        problem = whole_problem(snapshot, assessment, moves)
+        places = {part.id: part.current for part in problem.parts if part.current is not None}
+        places |= {part_id(snapshot.key, path): cluster for path, cluster in moves.items()}
+        parts = tuple(part_id(snapshot.key, path) for path in moves)
+        try:
+            found: Weighed = await self.pool.run(Weigh(problem, Answer(places=places), parts))
+        except Failed as error:
+            log.warning("%s/%s: a decision is not explained: %s", *snapshot.key, error)
+            return {}
+        return {path_of(part): told for part, told in found.told.explanations.items()}
+
+    def forget(self, key: Key) -> None:
+        """The orchestration is gone."""
+        for kept in (self._rest, self._failures, self._turns):
+            kept.pop(key, None)
+
+    async def close(self) -> None:
+        """End the processes."""
+        await self.pool.close()
+
+    async def _run(self, key: Key, job: Place, now: datetime.datetime) -> Placed:
+        if (failed := self._failures.get(key)) is not None and failed.again > now:
+            raise NotNow(failed.message, failed.again)
+        try:
+            answer: Placed = await self.pool.run(job, wait=False)
+        except Busy:
+            self._turns.setdefault(key)
+            raise NotNow("other orchestrations are being placed: it waits for its turn", now + TURN) from None
+        except Failed as error:
+            raise self._failed(key, str(error), now) from error
+        finally:
+            if not self.pool.busy:
+                self._next()
+        self._turns.pop(key, None)
+        self._failures.pop(key, None)
+        return answer
+
+    def _next(self) -> None:
+        """A process is free: whoever waits longest may come."""
+        if (first := next(iter(self._turns), None)) is not None:
+            del self._turns[first]
+            self.wake([first])
+
+    def _still(
+        self, snapshot: Snapshot, problem: Problem, answer: Placed, fresh: Fresh, avoid: frozenset[str] = frozenset()
+    ) -> None:
+        """Raise unless the answer holds in the picture as it is now; at once nothing can have changed."""
+        if self.pool.inline(Place(problem)):
+            return
+        now = fresh()
+        if now is None:
+            raise Gone
+        if now[0].version != snapshot.version:
+            raise Stale
+        paths = [path_of(part) for part in problem.movable or ()]
+        if not holds(replace(room_problem(*now)(paths, avoid), movable=problem.movable), answer):
+            raise Stale
+
+    def _failed(self, key: Key, why: str, now: datetime.datetime) -> NotNow:
+        count = self._failures[key].count + 1 if key in self._failures else 1
+        again = now + datetime.timedelta(seconds=min(LONGEST, FIRST * 2 ** min(count - 1, 16)))
+        message = f"it could not be placed: {why}; tried again at {again:%H:%M:%S} UTC"
+        log.warning("%s/%s: %s", *key, message)
+        self._failures[key] = _Failures(count, again, message)
+        return NotNow(message, again)
+
+
+class _Unknown(Exception):
+    def __init__(self, paths: tuple[str, ...], avoid: frozenset[str]) -> None:
+        super().__init__(paths, avoid)
+        self.paths, self.avoid = paths, avoid
