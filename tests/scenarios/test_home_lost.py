@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from continuo.embedded.standins import faults
 from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT
 from continuo.resources.meta import Object
 
 from .beds import Bed
-from .conftest import SETTINGS
+from .conftest import operating
 from .specs import PEER, app, cluster, component, item
 
-pytestmark = [pytest.mark.anyio, pytest.mark.links]
+pytestmark = [pytest.mark.anyio, pytest.mark.links, pytest.mark.loses]
 
 GREEN, ROSE = (cluster(name, packages=["liqo"]) for name in ("green", "rose"))
 SMALL = {"resources": {"requests": {"cpu": "100m"}}, "expose": PEER}
@@ -27,19 +23,6 @@ SPEC: Object = {
     "apps": [app("shop", "green", component("web", **SMALL), component("db", "rose", **SMALL))],
     "policies": [{"name": "away", "failover": {"after": 1, "return-after": 1}, "cool-down": 0}],
 }  # fmt: skip
-
-
-@asynccontextmanager
-async def operating(bed: Bed) -> AsyncIterator[None]:
-    """An operator, from nothing to nothing."""
-    operator = bed.host.operator(SETTINGS)
-    task = asyncio.create_task(operator.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await operator.management.close()
 
 
 def at(home: str, web: str) -> object:
@@ -51,44 +34,40 @@ def at(home: str, web: str) -> object:
     return test
 
 
-@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
 @pytest.mark.parametrize("restarted", [False, True], ids=["seen before", "never seen"])
 async def test_a_home_is_lost_and_comes_back(idle: Bed, restarted: bool) -> None:
-    inject = faults.Faults(idle.host.engine)
     async with operating(idle):
         await idle.apply("o", SPEC)
         await idle.ready("o")
         if not restarted:
-            await _away_and_back(idle, inject)
+            await _away_and_back(idle)
             return
-    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+    await idle.lose("green")
     async with operating(idle):
-        await _away_and_back(idle, inject)
+        await _away_and_back(idle)
 
 
-async def _away_and_back(bed: Bed, inject: faults.Faults) -> None:
-    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+async def _away_and_back(bed: Bed) -> None:
+    await bed.lose("green")
     await bed.until("o", at("rose", "rose"))
     rose = await bed.workload("rose", "o")
-    inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+    await bed.regain("green")
     obj = await bed.until("o", at("green", "green"))
     obj = await bed.ready("o")
     assert (await bed.api.get(ADJUSTMENT, "o", "default"))["spec"].get("homes", []) == []
     assert (await rose.list(kinds.DEPLOYMENT, "shop")).items == [], obj["status"]
 
 
-@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
 async def test_the_old_home_is_cleared_without_touching_the_new_one(idle: Bed) -> None:
-    inject = faults.Faults(idle.host.engine)
     spec = {**SPEC, "policies": [{"name": "away", "failover": {"after": 1, "return-after": 3600}, "cool-down": 0}]}
     async with operating(idle):
         await idle.apply("o", spec)
         await idle.ready("o")
-        inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+        await idle.lose("green")
         await idle.until("o", at("rose", "rose"))
         green, rose = await idle.workload("green", "o"), await idle.workload("rose", "o")
         before = await _uids(rose)
-        inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-green", "default")
+        await idle.regain("green")
         await idle.gone(kinds.NAMESPACE, "shop", None, green)
         await idle.ready("o")
         assert await _uids(rose) == before, "it went on running"

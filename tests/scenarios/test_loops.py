@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from continuo.embedded.standins import faults
 from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object, condition
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
-from .beds import PATIENCE, Bed
+from .beds import Bed
+from .loops import loop, only, place, staged, verdict
 from .specs import PEER, app, cluster, component, item
 
 pytestmark = [pytest.mark.anyio, pytest.mark.links]
 
-GREEN, ROSE, BLUE = (cluster(name, packages=["liqo"]) for name in ("green", "rose", "blue"))
+GREEN, ROSE = (cluster(name, packages=["liqo"]) for name in ("green", "rose"))
 SMALL = {"resources": {"requests": {"cpu": "100m"}}, "expose": PEER}
 
 
@@ -26,93 +25,76 @@ def failover(**more: Any) -> Object:
     return {"name": "away", "failover": {"after": 1, "return-after": 1}, "cool-down": 0, **more}
 
 
-def loop(obj: Object | None, name: str) -> Object:
-    return next((e for e in ((obj or {}).get("status") or {}).get("loops") or () if e["name"] == name), {})
-
-
-def place(obj: Object | None) -> tuple[str, str]:
-    found = item(obj, "component", "shop/web")
-    return found.get("cluster", ""), found.get("phase", "")
-
-
-async def only(bed: Bed, test: Any) -> Object:
-    """The first Decision for which the test holds."""
-    seen: list[Object] = []
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                listing = await bed.api.list(DECISION, "default")
-                seen += listing.items
-                if (found := next((d for d in listing.items if test(d)), None)) is not None:
-                    return found
-                async for change in bed.api.watch(DECISION, "default", since=listing.resource_version):
-                    seen.append(change.object)
-                    if change.type != "BOOKMARK" and test(change.object):
-                        return change.object
-    except TimeoutError:
-        told = [(d["metadata"].get("name"), d.get("status")) for d in seen]
-        raise AssertionError(f"no such decision; seen: {told}") from None
-
-
-def staged(stage: str) -> Any:
-    return lambda decision: (decision.get("status") or {}).get("stage") == stage
-
-
 async def spec_of(bed: Bed, **policy: Any) -> Object:
     web = component("web", "rose", **SMALL)
     spec = {
-        "clusters": [GREEN, ROSE, BLUE], "apps": [app("shop", "green", web)], "policies": [failover(**policy)],
+        "clusters": [GREEN, ROSE], "apps": [app("shop", "green", web)], "policies": [failover(**policy)],
     }  # fmt: skip
     await bed.apply("o", spec)
     await bed.ready("o")
     return spec
 
 
-@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+@pytest.mark.loses
 async def test_a_component_leaves_a_cluster_that_does_not_answer_and_comes_home(bed: Bed) -> None:
     await spec_of(bed)
-    inject = faults.Faults(bed.host.engine)
-    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
-    obj = await bed.until("o", lambda obj: place(obj)[0] in ("green", "blue") and place(obj)[1] == "Running")
+    await bed.lose("rose")
+    obj = await bed.until("o", lambda obj: place(obj) == ("green", "Running"))
     assert "away from its home rose" in item(obj, "component", "shop/web")["message"]
     assert item(obj, "clusters", "rose")["lostSince"]
     left = await only(bed, lambda d: d["spec"]["source"] == "policy/away")
     assert left["spec"]["actions"][0]["home"] == "rose"
-    inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    await bed.regain("rose")
     obj = await bed.until("o", lambda obj: place(obj) == ("rose", "Running"))
     await bed.until("o", lambda obj: loop(obj, "away").get("outcome", "").startswith("Verified"))
     assert (await bed.api.get(ADJUSTMENT, "o", "default"))["spec"].get("places", []) == []
     assert "lostSince" not in item(await bed.ready("o"), "clusters", "rose")
 
 
-@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+async def test_components_leave_a_cordoned_cluster_and_come_home(bed: Bed) -> None:
+    await spec_of(bed)
+    rose = await bed.workload("rose", "o")
+    await bed.cordon("rose")
+    obj = await bed.until("o", lambda obj: place(obj) == ("green", "Running"))
+    assert "away from its home rose" in item(obj, "component", "shop/web")["message"]
+    left = await only(bed, lambda d: d["spec"]["source"] == "policy/away")
+    assert "rose" in left["spec"]["reason"] and "cordoned" in left["spec"]["reason"]
+    await bed.ready("o")
+    assert (await rose.list(kinds.POD, "shop")).items == [], "nothing of it runs twice"
+    await bed.cordon("rose", closed=False)
+    await bed.until("o", lambda obj: place(obj) == ("rose", "Running"))
+    await bed.ready("o")
+    (pod,) = (await rose.list(kinds.POD, "shop")).items
+    assert (pod.get("status") or {}).get("phase") == "Running"
+
+
+@pytest.mark.loses
 async def test_a_loop_that_is_held_says_what_it_would_do(bed: Bed) -> None:
     await spec_of(bed, hold=True)
-    faults.Faults(bed.host.engine).inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    await bed.lose("rose")
     obj = await bed.until("o", lambda obj: loop(obj, "away").get("stage") == "Held")
     assert "held; would move shop/web from rose to" in loop(obj, "away")["message"]
     assert (await bed.api.list(DECISION, "default")).items == []
     assert place(obj)[0] == "rose"
 
 
-@pytest.mark.embedded_only(reason="faults are injected into stand-ins")
+@pytest.mark.loses
 async def test_somebody_has_to_approve(bed: Bed) -> None:
     spec = await spec_of(bed, approval="required")
-    inject = faults.Faults(bed.host.engine)
-    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    await bed.lose("rose")
     obj = await bed.until("o", lambda obj: loop(obj, "away").get("stage") == "WaitingForApproval")
     asked = await only(bed, staged("WaitingForApproval"))
     assert asked["metadata"]["name"] in loop(obj, "away")["message"] and place(obj)[0] == "rose"
     name = asked["metadata"]["name"]
-    await bed.api.patch(DECISION, name, {"spec": {"verdict": "Denied"}}, "default")
+    await verdict(bed, asked, "Denied")
     obj = await bed.until("o", lambda obj: "not asked for again" in loop(obj, "away").get("message", ""))
     assert (await bed.api.get(DECISION, name, "default"))["status"]["stage"] == "Refused"
-    inject.heal(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    await bed.regain("rose")
     await bed.ready("o")
-    inject.inject(faults.API_OUTAGE, kinds.CLUSTER, "o-rose", "default")
+    await bed.lose("rose")
     again = await only(bed, staged("WaitingForApproval"))
     assert again["metadata"]["name"] != name, "it is another outage"
-    await bed.api.patch(DECISION, again["metadata"]["name"], {"spec": {"verdict": "Approved"}}, "default")
+    await verdict(bed, again, "Approved")
     await bed.until("o", lambda obj: place(obj)[0] != "rose" and place(obj)[1] == "Running")
     assert spec["policies"]
 
