@@ -4,15 +4,16 @@ import asyncio
 import json
 import logging
 import random
+import socket
 
 import pytest
 from aiohttp import web
 from kube_stub import WIDGET, client_of, serving
 
-from continuo.kube.access import Access, Identity
+from continuo.kube.access import Access, Identity, Tls
 from continuo.kube.client import KubeCluster
 from continuo.kube.port import Change
-from continuo.kube.transport import Transports
+from continuo.kube.transport import BETWEEN, QUIET, TRIES, Transports
 from continuo.kube.watching import WatchSettings
 from continuo.resources.errors import (
     BadRequest,
@@ -364,16 +365,32 @@ async def test_a_line_that_is_no_event_is_an_error() -> None:
             await collect(cluster)
 
 
-async def test_a_silent_watch_ends_so_that_a_dead_connection_is_noticed() -> None:
-    async def silent(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await asyncio.Event().wait()
-        return response
+async def silent(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await asyncio.Event().wait()
+    return response
 
+
+async def test_a_silent_watch_ends_so_that_a_dead_connection_is_noticed() -> None:
     async with serving() as stub, client_of(stub, watching=WatchSettings(idle=0.05)) as cluster:
         stub.then(silent)
         assert [change.type for change in await collect(cluster)] == ["BOOKMARK"]
+
+
+async def test_the_kernel_asks_who_is_silent_for_a_sign_of_life() -> None:
+    """A watch sends nothing: behind a cut network nobody would tell it that its cluster is gone."""
+    transports = Transports()
+    async with serving() as stub:
+        stub.then(silent)
+        async with transports.acquire(Tls()).get(stub.url) as response:
+            assert response.connection is not None and response.connection.transport is not None
+            connected = response.connection.transport.get_extra_info("socket")
+            asked = {name: connected.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                     for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT") if hasattr(socket, name)}  # fmt: skip
+            assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert set(asked.values()) <= {QUIET, BETWEEN, TRIES}
+        await transports.release(Tls())
 
 
 # --- kinds ---

@@ -6,12 +6,19 @@ namespaces): they share one keep-alive pool here, made when first needed and clo
 
 from __future__ import annotations
 
-from typing import Protocol
+import socket
+from typing import Any, Protocol
 
 import aiohttp
 
 from continuo.kube.access import Tls
 
+QUIET, BETWEEN, TRIES = 10, 3, 3
+"""Seconds without a byte after which the other side's kernel is asked for a sign, seconds between such questions, and how
+many may stay unanswered: some 20 s after a cluster fell off the network its watches know it."""
+_OPTIONS = (("TCP_KEEPIDLE", QUIET), ("TCP_KEEPINTVL", BETWEEN), ("TCP_KEEPCNT", TRIES),
+            ("TCP_USER_TIMEOUT", 1000 * (QUIET + BETWEEN * TRIES)))  # fmt: skip
+"""The last is about what was sent and is not acknowledged; not every system has all of them."""
 _HEADERS = {"User-Agent": "continuo", "Accept": "application/json"}
 
 
@@ -59,9 +66,23 @@ class Transports:
             await session.close()
 
 
+def watched_socket(address: tuple[Any, Any, int, str, Any]) -> socket.socket:
+    """A socket for a connection whose other side may vanish without a word, as one behind a cut network does.
+
+    A watch sends nothing for minutes, so nothing but the kernel's own questions would notice.
+    """
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS:
+        if (option := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
 def _open(tls: Tls) -> aiohttp.ClientSession:
     # No limit here: every watch holds a connection for minutes. Clients bound their own short requests.
-    connector = aiohttp.TCPConnector(ssl=tls.context(), limit=0, ttl_dns_cache=30)
+    connector = aiohttp.TCPConnector(ssl=tls.context(), limit=0, ttl_dns_cache=30, socket_factory=watched_socket)
     return aiohttp.ClientSession(
         connector=connector,
         headers=_HEADERS,
