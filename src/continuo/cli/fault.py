@@ -20,7 +20,8 @@ def fault() -> None:
 
 
 _HELP = (
-    "FAULT is one of: api-outage, never-up, slow (of a cluster or machine), link-down (of a link, as a/b), "
+    "FAULT is one of: api-outage, never-up, slow (of a cluster or machine), link-down, link-latency, "
+    "link-jitter, link-bandwidth (of a link, as a/b), "
     "image-pull (of an application's namespace, as cluster/namespace), not-ready (of a node, as cluster/node)."
 )
 
@@ -29,7 +30,9 @@ _HELP = (
 @click.argument("name", metavar="FAULT")
 @click.argument("what", metavar="TARGET")
 @click.option(
-    "--value", default="", help="The fault's argument: a factor for slow, a part of image names for image-pull."
+    "--value",
+    default="",
+    help="The fault's argument: a factor for slow, milliseconds, bits in a second such as 5M, a part of image names.",
 )
 @target_options
 @run
@@ -84,7 +87,7 @@ async def _find(
     if not slash:
         raise BadInput(f"the target of {name} has to be written as two names with a slash, such as green/rose")
     workload = await _workload(management, namespace, first)
-    if name == faults.LINK_DOWN:
+    if kinds.FOREIGN_CLUSTER in kinds_of:
         orchestration, within, _ = first.partition("/")
         second = f"{orchestration}-{second}" if within else second
         peer = await _named(management, kinds.CLUSTER, namespace, second)

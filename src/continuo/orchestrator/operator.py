@@ -20,7 +20,7 @@ from continuo.federation.model import LinkSettings
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
-from continuo.orchestrator.assess import Assessment, assess
+from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
 from continuo.orchestrator.capacity import counts, waits
 from continuo.orchestrator.decide import decide
@@ -30,7 +30,7 @@ from continuo.orchestrator.loops.enact import Desk
 from continuo.orchestrator.loops.figures import Figures
 from continuo.orchestrator.loops.rounds import Looked, Loops
 from continuo.orchestrator.loops.views import lost_since
-from continuo.orchestrator.measuring.jitter import Jitters
+from continuo.orchestrator.measuring.measuring import Measuring, present
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
 from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
@@ -80,6 +80,7 @@ class Operator:
         publisher: Publisher | None = None,
         figures: Figures | None = None,
         telling: Telling | None = None,
+        placing: Pool | None = None,
     ) -> None:
         self.management, self.settings = management, settings or Settings()
         self.link_settings = link_settings or LinkSettings()
@@ -90,10 +91,10 @@ class Operator:
         self.informers = {informer.watch.kind: informer for informer in self._hub.informers}
         self.figures = figures or Figures(clock=clock)
         self.figures.on_late = self._wake
-        pool = Pool()
-        improver, placing = Improver(self._wake, exactly(pool), pool), Placing(pool, self._wake)
+        pool = placing or Pool()
+        improver, places = Improver(self._wake, exactly(pool), pool), Placing(pool, self._wake)
         desk = Desk(management, self.informers)
-        self.loops = Loops(desk, self.figures, self.settings, self._client, improver, placing)
+        self.loops = Loops(desk, self.figures, self.settings, self._client, improver, places)
         self._membership = Membership(connect, self.informers, self._wake)
         self.fleet = self._membership.fleet
         self.world = LiveWorld(
@@ -101,7 +102,7 @@ class Operator:
             self._membership.tally,
         )  # fmt: skip
         self.rollbacks = Rollbacks(management, self.world.management(), self.loops.desk)
-        self.jitters = Jitters()
+        self.measuring = Measuring(self._client, self.settings, self.link_settings, self._loop_time, clock)
         self.telling = telling or Telling()
         look = self.telling.looking(self.reconcile, self.informers[LOW_LEVEL_ORCHESTRATION].cache.get)
         self.controller: Controller[Key] = Controller(
@@ -295,7 +296,8 @@ class Operator:
             self._add(key)  # somebody wrote meanwhile: nothing is begun that is not written down
             return Result()
         self.publisher.take(written)
-        if snapshot.deleting and not plan.steps and not plan.refusals:
+        tended = await self.measuring.tend(key) if not _paused(snapshot) else None
+        if snapshot.deleting and not plan.steps and not plan.refusals and not present(snapshot):
             return await self._leave(written)
         known = memory.attempts.tried()
         if not _paused(snapshot):
@@ -305,12 +307,13 @@ class Operator:
         closed = await self.loops.after(snapshot, looked, plan, self._now())
         if closed or booked.waiting or memory.attempts.tried() != known:
             self._add(key)
-        if left := left_clusters(snapshot, plan):
+        if left := left_clusters(snapshot, plan) - present(snapshot):
             secrets = adopted_secrets(obj, orchestration)
             await self._hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
             self._add(key)
-        waits = (memory.attempts.next_retry(plan, self._loop_time()), booked.next_look, self._until(looked.again))
-        return Result(min((seconds for seconds in waits if seconds is not None), default=None))
+        retry = memory.attempts.next_retry(plan, self._loop_time())
+        waits = [s for s in (retry, booked.next_look, self._until(looked.again), tended) if s is not None]
+        return Result(min(waits, default=None))
 
     async def _decided(
         self, snapshot: Snapshot, declared: LowLevelOrchestration, memory: Memory
@@ -320,7 +323,7 @@ class Operator:
             return snapshot, Looked(lost=lost_since(snapshot, self._now()))
         for _ in range(MOST_LOOKS):
             with self.telling.stage("loops"):
-                assessment = self._assess(snapshot, memory.oriented(snapshot, self.settings))
+                assessment = self.measuring.assess(snapshot, memory.oriented(snapshot, self.settings))
                 fresh = functools.partial(self._fresh, snapshot, declared, memory)
                 looked = await self.loops.look(snapshot, assessment, self._now(), fresh)
             if looked.gone or not looked.changed:
@@ -372,16 +375,11 @@ class Operator:
         with self.telling.stage("orient"):
             wanted = memory.oriented(snapshot, self.settings)
         with self.telling.stage("assess"):
-            assessment = self._assess(snapshot, wanted)
-            self.telling.measured(snapshot.key, assessment.figures, self.jitters.latest(snapshot.key))
+            assessment = self.measuring.assess(snapshot, wanted)
+            self.telling.measured(snapshot.key, assessment.figures, self.measuring.jitters(snapshot.key))
         with self.telling.stage("decide"):
             plan = decide(snapshot, wanted, assessment, self.settings, memory.compare)
         return wanted, assessment, plan
-
-    def _assess(self, snapshot: Snapshot, wanted: Wanted) -> Assessment:
-        """Where everything stands, with the jitter that only who looks all the time can know."""
-        found = assess(snapshot, wanted, self.link_settings, self._clock())
-        return dataclasses.replace(found, figures=self.jitters.take(snapshot.key, found.figures))
 
     def _round(self, snapshot: Snapshot, memory: Memory, plan: Plan) -> Round:
         """A plan with what it takes to run it."""
@@ -428,7 +426,7 @@ class Operator:
         self._memory.pop(key, None)
         self.executor.forget(key)
         self._queued.discard(key)
-        self.jitters.forget(key)
+        self.measuring.forget(key)
         self.loops.forget(key)
         await self._membership.forget(key)
 

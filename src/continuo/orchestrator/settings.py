@@ -66,6 +66,8 @@ class Settings:
     """Seconds for which a workload cluster may not answer before it counts as lost."""
     placing_patience: float = 30.0
     """Seconds for which, once one cluster is ready, placement waits for others that are being created or connected to."""
+    prober_image: str = ""
+    """The image of the probers of links; empty: this version's, as `continuo install` names it."""
     retry_first: float = 1.0
     retry_limit: float = 300.0
     """Seconds: the first and the longest wait between two tries of one failing item."""

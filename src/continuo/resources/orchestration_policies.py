@@ -61,6 +61,14 @@ class Scheduler(StrEnum):
     EXTERNAL = "external"
 
 
+class MeasureBandwidth(StrEnum):
+    """When the bandwidth of links is measured."""
+
+    WHEN_BOUNDED = "when-bounded"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class PlacementSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     """How components are placed that leave the choice."""
 
@@ -72,6 +80,10 @@ class PlacementSpec(Struct, frozen=True, kw_only=True, rename="kebab"):
     exact_within: Annotated[
         Seconds, doc("Seconds that an exact solver may look for a better answer than the heuristic's; 0 asks none.")
     ] = 0
+    measure_bandwidth: Annotated[
+        MeasureBandwidth,
+        doc("Which links get probers: `when-bounded` those that components with a `bandwidthBps` may talk over."),
+    ] = MeasureBandwidth.WHEN_BOUNDED
     weights: Annotated[Weights, doc("How much each objective counts.")] = Weights()
     budgets: Annotated[
         tuple[Budget, ...],

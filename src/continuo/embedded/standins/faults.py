@@ -8,6 +8,9 @@
 | `never-up` | Machine, MachineDeployment, Cluster | new servers stay in BUILD; the argument may name one machine |
 | `slow` | Machine, MachineDeployment, Cluster | provisioning takes that many times longer (`"10"`) |
 | `link-down` | ForeignCluster (workload cluster) | the Liqo stand-in reports the tunnel as down |
+| `link-latency` | ForeignCluster (workload cluster) | a round trip takes that many milliseconds (`"40"`) |
+| `link-jitter` | ForeignCluster (workload cluster) | it is measured each second, and differs by so many (`"2"`) in the mean |
+| `link-bandwidth` | ForeignCluster (workload cluster) | the link carries so many bits in a second at most (`"5M"`) |
 | `image-pull` | Pod, Namespace (workload cluster) | images containing the argument (empty: all) cannot be pulled |
 | `not-ready` | Node (workload cluster) | the kubelet stops posting: Ready is Unknown, pods are evicted later |
 
@@ -36,6 +39,9 @@ API_OUTAGE = "api-outage"
 NEVER_UP = "never-up"
 SLOW = "slow"
 LINK_DOWN = "link-down"
+LINK_LATENCY = "link-latency"
+LINK_JITTER = "link-jitter"
+LINK_BANDWIDTH = "link-bandwidth"
 IMAGE_PULL = "image-pull"
 NOT_READY = "not-ready"
 
@@ -44,6 +50,9 @@ TARGETS: dict[str, tuple[Kind, ...]] = {
     NEVER_UP: (MACHINE, MACHINE_DEPLOYMENT, CLUSTER),
     SLOW: (MACHINE, MACHINE_DEPLOYMENT, CLUSTER),
     LINK_DOWN: (FOREIGN_CLUSTER,),
+    LINK_LATENCY: (FOREIGN_CLUSTER,),
+    LINK_JITTER: (FOREIGN_CLUSTER,),
+    LINK_BANDWIDTH: (FOREIGN_CLUSTER,),
     IMAGE_PULL: (POD, NAMESPACE),
     NOT_READY: (NODE,),
 }

@@ -54,6 +54,8 @@ class Settings:
     """How long a node may be not ready before its pods are evicted (300 s in reality)."""
     lease_renewal: float = 60.0
     job_run: float = 0.5
+    link_bandwidth: float = 1e9
+    """Bits in a second that a link carries, as its probers would measure it."""
     pods_per_node: int = 110
     default_flavor: Flavor = Flavor(4, 8192)
     flavors: Mapping[str, Flavor] = field(default_factory=lambda: dict(FLAVORS))

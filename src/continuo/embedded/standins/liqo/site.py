@@ -52,6 +52,8 @@ class PeerView:
     """The peer's API answers, and we have credentials for it."""
     usable: bool = False
     """The virtual node is Ready."""
+    round_trip: float | None = None
+    """Milliseconds of the tunnel, where faults make it vary around that."""
     wanted: dict[str, str] = field(default_factory=dict)
     """Namespaces to be offloaded there: local name to remote name."""
     mapped: dict[str, str] = field(default_factory=dict)
@@ -65,6 +67,10 @@ class World(Protocol):
     rng: Random
     sites: dict[str, Site]
     """Active sites by cluster identifier."""
+
+    def scaled(self, seconds: float) -> float:
+        """Simulated seconds as the engine's seconds."""
+        ...
 
 
 class Site:

@@ -52,6 +52,10 @@ class LiqoStandIn:
             self._cancel = None
         self._clusters.stop()
 
+    def scaled(self, seconds: float) -> float:
+        """Simulated seconds as the engine's seconds."""
+        return self._settings.scaled(seconds)
+
     def look(self) -> None:
         """Notice at once which APIs have come or gone (else it is noticed with the next ping)."""
         for name, site in list(self.sites.items()):

@@ -23,13 +23,16 @@ from continuo.embedded.standins.workload.kubelet import Kubelets
 from continuo.embedded.standins.workload.loadbalancers import LoadBalancers
 from continuo.embedded.standins.workload.nodes import Nodes
 from continuo.embedded.standins.workload.owned import OwnerIndex
+from continuo.embedded.standins.workload.probers import Probers
 from continuo.embedded.standins.workload.replicasets import ReplicaSets
 from continuo.embedded.standins.workload.scheduler import Scheduler
 from continuo.embedded.standins.workload.sets import DaemonSets, Jobs, StatefulSets
 from continuo.embedded.standins.workload.volumes import Volumes
 from continuo.resources.kinds import (
     CONFIG_MAP,
+    CONNECTION,
     DEPLOYMENT,
+    FOREIGN_CLUSTER,
     GATEWAY,
     GATEWAY_CLASS,
     HTTP_ROUTE,
@@ -66,6 +69,7 @@ class WorkloadCluster:
         self.endpoints = Endpoints(engine, api, settings)
         self.load_balancers = LoadBalancers(engine, api, self.events)
         self.ingresses = Ingresses(engine, api)
+        self.probers = Probers(engine, api, settings)
 
     def start(self) -> None:
         """Nodes first, then pods, then what owns pods: each finds what it counts already there."""
@@ -77,12 +81,13 @@ class WorkloadCluster:
             (PERSISTENT_VOLUME_CLAIM, self.volumes.on_claim), (DAEMON_SET, self.nodes.on_daemon_set),
             (NODE, self._on_node), (NAMESPACE, self.kubelets.on_namespace),
             (SERVICE, self._on_service), (POD, self._on_pod), (SECRET, self.kubelets.on_config),
-            (CONFIG_MAP, self.kubelets.on_config), (REPLICA_SET, self._on_replica_set),
+            (CONFIG_MAP, self._on_config_map), (REPLICA_SET, self._on_replica_set),
             (DEPLOYMENT, self._on_deployment), (DAEMON_SET, self.daemon_sets.on_daemon_set),
             (STATEFUL_SET, self.stateful_sets.on_stateful_set), (JOB, self.jobs.on_job),
             (IP_ADDRESS_POOL, self.load_balancers.on_pool), (INGRESS_CLASS, self.ingresses.on_class),
             (INGRESS, self.ingresses.on_item), (GATEWAY_CLASS, self.ingresses.on_class),
             (GATEWAY, self.ingresses.on_item), (HTTP_ROUTE, self.ingresses.on_item),
+            (FOREIGN_CLUSTER, self.probers.on_link), (CONNECTION, self.probers.on_link),
         ):  # fmt: skip
             follow(kind, callback)
 
@@ -91,6 +96,7 @@ class WorkloadCluster:
         for part in (
             self.scheduler, self.kubelets, self.nodes, self.replica_sets, self.deployments, self.daemon_sets,
             self.stateful_sets, self.jobs, self.endpoints, self.load_balancers, self.ingresses, self.volumes,
+            self.probers,
         ):  # fmt: skip
             part.stop()
 
@@ -99,6 +105,11 @@ class WorkloadCluster:
         self.scheduler.on_pod(change)
         self.kubelets.on_pod(change)
         self.endpoints.on_pod(change)
+        self.probers.on_pod(change)
+
+    def _on_config_map(self, change: StoredChange) -> None:
+        self.kubelets.on_config(change)
+        self.probers.on_config_map(change)
 
     def _on_node(self, change: StoredChange) -> None:
         self.scheduler.on_node(change)
