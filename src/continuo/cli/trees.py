@@ -25,7 +25,7 @@ def _mood(phase: str) -> str:
     return "idle" if phase == "Pending" else "busy"
 
 
-def _line(phase: str, name: str, *details: str, reason: str = "", took: str = "") -> Text:
+def _line(phase: str, name: str, *details: str, reason: str = "", took: str = "", missed: str = "") -> Text:
     symbol, colour = _SYMBOLS[_mood(phase)]
     text = Text.assemble((f"{symbol} ", colour), (name, "bold"), "  ", (phase, colour))
     for detail in details:
@@ -35,6 +35,8 @@ def _line(phase: str, name: str, *details: str, reason: str = "", took: str = ""
         text.append(f"  {took}", style="cyan")
     if reason and phase not in _GOOD:
         text.append(f"  {reason}", style="red" if phase in _BAD else "bright_black")
+    if missed:
+        text.append(f"  {missed}", style="yellow")
     return text
 
 
@@ -192,7 +194,8 @@ def _app(branch: Tree, name: str, entry: Object, times: Times, now: float) -> No
         where = f"on {component['cluster']}" if component.get("cluster") else ""
         leaf = node.add(
             _line(component["phase"], component["name"], where, component.get("ready", ""),
-                  reason=component.get("message", ""), took=took)
+                  reason=component.get("message", ""), took=took,
+                  missed=component.get("message", "") if component.get("reason") == "RequirementMissed" else "")
         )  # fmt: skip
         for url in component.get("urls") or ():
             if url["url"].startswith("http"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from continuo.orchestrator.decisions.applications import app_id, component_id, o
 from continuo.orchestrator.decisions.clusters import package_id, step_id
 from continuo.orchestrator.decisions.links import link_id
 from continuo.orchestrator.loops.model import Capacity
+from continuo.orchestrator.measuring.breaches import tell_breaches
 from continuo.orchestrator.measuring.figures import LinkFigures, told_at
 from continuo.orchestrator.observe import Snapshot, Waiting
 from continuo.orchestrator.orient import AppWanted, ClusterWanted, ComponentWanted, Wanted
@@ -72,6 +74,7 @@ def derive_status(
     _keep_times(old.get("apps"), apps, now)
     for entry, before in _matched(old.get("apps"), apps):
         _keep_times((before or {}).get("components"), entry.get("components") or [], now)
+    tell_breaches(snapshot.orchestration.spec, apps, links, datetime.datetime.fromisoformat(now))
     status: Object = {
         "observedGeneration": snapshot.orchestration.generation,
         "summary": {

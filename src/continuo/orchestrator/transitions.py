@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from continuo.orchestrator.measuring.breaches import MISSED
 from continuo.orchestrator.naming import pair
 from continuo.resources.meta import Object
 
@@ -42,6 +43,7 @@ def transitions(old: Object, new: Object) -> Iterator[Transition]:
         known = before.get((kind, name))
         phase, was = item["phase"], known["phase"] if known is not None else None
         if phase == was:
+            yield from _requirement(kind, name, known or {}, item)
             continue
         message = item.get("message") or ""
         if phase in _BAD:
@@ -51,6 +53,17 @@ def transitions(old: Object, new: Object) -> Iterator[Transition]:
     for kind, name in before.keys() - after.keys():
         yield Transition("Normal", f"{kind}Removed", f"{kind.lower()} {name} is gone")
     yield from _loops(old, new)
+
+
+def _requirement(kind: str, name: str, before: Object, item: Object) -> Iterator[Transition]:
+    """What the network between components no longer gives, or gives again."""
+    missed, was = (entry.get("reason") == MISSED for entry in (item, before))
+    if missed and not was:
+        yield Transition("Warning", MISSED, f"{kind.lower()} {name}: {item.get('message', '')}")
+    elif was and not missed:
+        yield Transition(
+            "Normal", "RequirementMet", f"{kind.lower()} {name}: the network gives what is asked for again"
+        )
 
 
 _WORTH_TELLING = frozenset({"Held", "WaitingForApproval", "Stalled"})
