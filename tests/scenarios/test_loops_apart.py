@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from continuo.cli.outside import Outside
 from continuo.cli.whatif import exit_code, foresee
@@ -17,11 +13,11 @@ from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
-from telemetry.prometheus import prometheus_folder, running
 
 from .beds import Bed
 from .conftest import operating
 from .loops import loop, only, place, staged, verdict
+from .measured import Work, measured, prometheus_folder
 from .specs import app, cluster, component, item
 
 __all__ = ["prometheus_folder"]
@@ -32,31 +28,6 @@ OFTEN: Object = {"every": 1, "cool-down": 0, "actions-per-hour": 100}
 
 
 # --- pods ----------------------------------------------------------------------------------------------------------------
-
-
-class Work:
-    """What the pods have to do together, as somebody measures it; a real Prometheus asks for it once a second."""
-
-    def __init__(self) -> None:
-        self.requests = 0.0
-
-    async def page(self, _: web.Request) -> web.Response:
-        return web.Response(text=f"shop_requests_per_second {self.requests}\n")
-
-
-@asynccontextmanager
-async def measured(work: Work, programs: Path, home: Path) -> AsyncIterator[str]:
-    """The URL of a Prometheus that knows it."""
-    pages = web.Application()
-    pages.router.add_get("/metrics", work.page)
-    server = TestServer(pages)
-    await server.start_server()
-    job = {"job_name": "shop", "scrape_interval": "1s", "static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}]}
-    try:
-        async with running(programs, home, {"scrape_configs": [job]}) as prometheus:
-            yield prometheus.url
-    finally:
-        await server.close()
 
 
 async def test_pods_follow_a_query(idle: Bed, prometheus_folder: Path, tmp_path: Path) -> None:
