@@ -45,6 +45,7 @@ SETUPS = [
     Setup("registry.example/continuo:v9", server=True, agreed=Agreed(limits=(("CONTINUO_MAX_MOVED_SHARE", "0.5"),))),
     Setup("registry.example/continuo:v9", "platform", 3, broker=True, catalog=True),
     Setup("registry.example/continuo:v9", "platform", 3, catalog=True, pod_monitor=True),
+    Setup("registry.example/continuo:v9", "platform", 1, server=True, pod_monitor=True, service_monitor=True),
     Setup("registry.example/continuo:v9", "platform", 3, edge=Edge(
         "p.example", "market", NodeIdentity("p.example", "p1", "edge.p.example:3004"),
         options=("--admit=spiffe://b.example", "--seller=spiffe://b.example"),
@@ -284,7 +285,7 @@ def values_for(setup: Setup) -> Object:
         "operator": {"enabled": setup.operator, "replicas": setup.replicas},
         "broker": {"enabled": setup.broker, "replicas": setup.replicas},
         "catalog": {"enabled": setup.catalog},
-        "monitoring": {"podMonitor": setup.pod_monitor},
+        "monitoring": {"podMonitor": setup.pod_monitor, "serviceMonitor": setup.service_monitor},
         "server": {
             **server, "orchestration": setup.orchestration or "",
             "events": {"storage": setup.events_storage, "databaseSecret": setup.events_database},

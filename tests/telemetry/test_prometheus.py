@@ -26,7 +26,7 @@ from continuo.server.tokens import TokenFile
 from continuo.telemetry.grafana import dashboard, expressions
 from continuo.telemetry.process import process_metrics
 from continuo.telemetry.rules import ALERTS, RECORDINGS, alerts_file, recording_file
-from continuo.telemetry.scraping import configuration, federation, places
+from continuo.telemetry.scraping import configuration, federation, places, targets
 from continuo.telemetry.served import served
 from scenarios.beds import Bed
 from scenarios.specs import app, cluster, component
@@ -120,7 +120,11 @@ async def test_every_expression_has_an_answer(prometheus_folder: Path, tmp_path:
         found = places([obj], {"shop/green": edge.url.removeprefix("http://")})
         assert [(place.orchestration, place.cluster) for place in found] == [("default/shop", "green")]
 
-        config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, federation(found), rules(tmp_path))
+        config = configuration(
+            {"continuo-operator": [f"127.0.0.1:{port}"]},
+            [federation({"static_configs": targets(found)})],
+            rules(tmp_path),
+        )
         job = {"job_name": "continuo-server", "static_configs": [{"targets": [url]}],
                "authorization": {"credentials": "root-token"}}  # fmt: skip
         config["scrape_configs"].append(job)
@@ -191,7 +195,7 @@ async def test_what_is_declared_appears_and_what_goes_leaves_no_series(prometheu
     """What happens to the declaration, happens to the metrics of a running operator."""
     async with AsyncExitStack() as stack:
         bed, port, _ = await stack.enter_async_context(scraped(stack))
-        config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, None, ())
+        config = configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, [], ())
         main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", quick(config)))
         await main.until('sum(continuo_clusters{phase="Ready"}) == 0')
         await bed.apply("shop", {"clusters": [cluster("green"), cluster("rose")]})

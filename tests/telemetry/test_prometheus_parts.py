@@ -44,7 +44,7 @@ async def test_expressions_about_sensors_contracts_and_boards(prometheus_folder:
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(parts(tmp_path / "parts"))
         jobs = {f"continuo-{part}": [at] for part, at in made.at.items() if part != "ingest"}
-        config = quick(configuration(jobs, None, rules(tmp_path, at_once=True)))
+        config = quick(configuration(jobs, [], rules(tmp_path, at_once=True)))
         main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", config))
         for job in jobs:
             await main.until(f'up{{job="{job}"}} == 1')

@@ -45,6 +45,10 @@ _SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)?([kMGTPE]|[KMGTPE]i)?\Z")
     "--pod-monitor/--no-pod-monitor", default=False, show_default=True,
     help="A PodMonitor too, where the Prometheus operator is there.",
 )  # fmt: skip
+@click.option(
+    "--service-monitor/--no-service-monitor", default=False, show_default=True,
+    help="A ServiceMonitor for the HTTP API too, with an account that may read its metrics.",
+)  # fmt: skip
 @loops_options
 @edge_options
 @boards_options
@@ -61,6 +65,7 @@ def install(
     broker: bool,
     catalog: bool,
     pod_monitor: bool,
+    service_monitor: bool,
     backends: int,
     events_storage: str | None,
     events_database_secret: str | None,
@@ -87,6 +92,7 @@ def install(
         catalog=catalog,
         operator=operator,
         pod_monitor=pod_monitor,
+        service_monitor=service_monitor,
         backends=backends,
         events_storage=events_storage or "",
         events_database=events_database_secret or "",
@@ -125,6 +131,8 @@ def _fits(setup: Setup) -> None:
         )
     ):
         raise BadInput(f"{wrong} is about the operator: leave --no-operator out, or {wrong}")
+    if setup.service_monitor and not setup.server:
+        raise BadInput("--service-monitor is about the HTTP API: add --server, or leave it out")
     if setup.backends and setup.kafka is None:
         raise BadInput("--backends are told through Kafka what to do: name the brokers with --kafka HOST:PORT")
     kept = {"--events-storage": setup.events_storage, "--events-database-secret": setup.events_database}

@@ -47,6 +47,7 @@ from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.tokens import TOKEN_REVIEW
+from continuo.telemetry import operated
 
 OPERATOR, SERVER, BROKER, CATALOG = "continuo-operator", "continuo-server", "continuo-broker", "continuo-catalog"
 BACKEND = "continuo-backend"
@@ -82,6 +83,8 @@ class Setup:
     """The provider of the kinds of boards, and a hub."""
     pod_monitor: bool = False
     """A PodMonitor, by which the Prometheus operator scrapes all of it."""
+    service_monitor: bool = False
+    """A ServiceMonitor for the server, with an account that may read its metrics."""
     kafka: Kafka | None = None
     """Where events go, and where the operator tells backends what to do."""
     backends: int = 0
@@ -106,17 +109,8 @@ def install_objects(setup: Setup, *, crds: bool = True) -> list[Object]:
     found += edge_objects(setup.image, setup.namespace, setup.edge) if setup.edge is not None else []
     if setup.boards is not None:
         found += boards_objects(setup.image, setup.namespace, setup.replicas, setup.boards)
-    return [*found, pod_monitor(setup.namespace)] if setup.pod_monitor else found
-
-
-def pod_monitor(namespace: str) -> Object:
-    """All of our pods that have metrics: beside their probes, or on a port of their own."""
-    selector = {"matchLabels": {"app.kubernetes.io/name": "continuo"}}
-    endpoints = [{"port": port, "path": "/metrics", "honorLabels": True} for port in ("health", "metrics", "monitor")]
-    meta: Object = {"labels": {"app.kubernetes.io/name": "continuo"}}
-    return kinds.POD_MONITOR.new(
-        "continuo", namespace, metadata=meta, spec={"selector": selector, "podMetricsEndpoints": endpoints}
-    )
+    found += [operated.pod_monitor(setup.namespace)] if setup.pod_monitor else []
+    return [*found, *(operated.service_monitor(setup.namespace) if setup.service_monitor else ())]
 
 
 def definitions(setup: Setup) -> list[Object]:
@@ -380,6 +374,8 @@ def _server_container(setup: Setup) -> Object:
         "server", "--host=0.0.0.0", "--port=8443", "--tls-cert=/tls/tls.crt", "--tls-key=/tls/tls.key",
         f"--namespace={setup.applications_namespace}",
     ]  # fmt: skip
+    if setup.service_monitor:
+        arguments.append(f"--metrics-reader={operated.reader(setup.namespace)}")
     if setup.orchestration:
         arguments.append(f"--orchestration={setup.orchestration}")
     mounts: list[Object] = [{"name": "tls", "mountPath": "/tls", "readOnly": True}]

@@ -52,6 +52,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--scheduler-group", "schedulers", multiple=True, default=("continuo:schedulers",), show_default=True,
     help="Members read the infrastructure and send decisions (`/scheduler/v1`).",
 )  # fmt: skip
+@click.option(
+    "--metrics-reader", "readers", multiple=True, default=("continuo:metrics",), show_default=True,
+    help="A user or group that may read /metrics and /monitoring/v1/targets, as Prometheus does.",
+)  # fmt: skip
 @click.option("--orchestration", help="The LowLevelOrchestration for applications that name none.")
 @click.option(
     "--events",
@@ -79,6 +83,7 @@ async def server(
     groups: tuple[str, ...],
     admin_groups: tuple[str, ...],
     schedulers: tuple[str, ...],
+    readers: tuple[str, ...],
     orchestration: str | None,
     events: str | None,
     events_kept: int,
@@ -108,7 +113,7 @@ async def server(
             limits=limits,            log=EventLog(events, Bounds(events_kept)),
         )  # fmt: skip
         offers, sockets = await _catalog(stack, wish, gate)
-        app = create_app(parts, offers, metrics, tracing)
+        app = create_app(parts, offers, metrics, tracing, readers=frozenset(readers))
         await serve(app, host, port, tls, f"the orchestrations of namespace {namespace}", sockets=sockets)
 
 

@@ -160,3 +160,6 @@ KNOWN_CLUSTER = Kind(
 )
 
 POD_MONITOR = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", short_names=("pmon",))
+SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", short_names=("smon",))
+PROMETHEUS_RULE = Kind("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", short_names=("promrule",))
+SCRAPE_CONFIG = Kind("monitoring.coreos.com", "v1alpha1", "ScrapeConfig", "scrapeconfigs", short_names=("scfg",))

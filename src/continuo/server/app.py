@@ -22,7 +22,7 @@ from continuo.server.routes.applications import applications_router
 from continuo.server.routes.blueprints import blueprints_router
 from continuo.server.routes.events import events_router
 from continuo.server.routes.health import health_router
-from continuo.server.routes.metrics import metrics_router
+from continuo.server.routes.metrics import READERS, metrics_router
 from continuo.server.routes.scheduler import scheduler_router
 from continuo.server.scheduler.parts import SCHEDULERS, SchedulerParts, make_scheduler
 from continuo.server.subjects import Gate, Subject
@@ -43,6 +43,7 @@ class Parts:
     scheduler: SchedulerParts
     events: EventFeed
     gate: Gate
+    orchestrations: Orchestrations
 
 
 def make_parts(
@@ -62,15 +63,16 @@ def make_parts(
     store = Orchestrations(cluster, namespace)
     applications = Applications(store, AppSecrets(cluster, namespace), gate.policy, orchestration)
     scheduler = make_scheduler(cluster, store, gate, groups=schedulers, default=orchestration, limits=limits)
-    return Parts(applications, scheduler, EventFeed(store.informer, namespace, log), gate)
+    return Parts(applications, scheduler, EventFeed(store.informer, namespace, log), gate, store)
 
 
 def create_app(
-    parts: Parts, catalog: CatalogParts | None = None, metrics: Metrics | None = None, tracing: Tracing | None = None
-) -> FastAPI:
+    parts: Parts, catalog: CatalogParts | None = None, metrics: Metrics | None = None, tracing: Tracing | None = None,
+    *, readers: frozenset[str] = frozenset((READERS,)),
+) -> FastAPI:  # fmt: skip
     """The whole face, with the catalog where there is one, which somebody else keeps running.
 
-    Requests are measured in `metrics`, which administrators may read at `/metrics`.
+    Requests are measured in `metrics`, which administrators may read at `/metrics`, and `readers` (users and groups).
     Its lifespan follows the management cluster.
     """
 
@@ -109,7 +111,7 @@ def create_app(
 
         include_catalog(app, catalog)
     told = metrics or Metrics()
-    app.include_router(metrics_router(told, parts.gate))
+    app.include_router(metrics_router(told, parts.gate, lambda: list(parts.orchestrations.informer.cache), readers))
     parts.applications.on_problems = _counting(told)
     handle_failures(app)
     app.add_middleware(BodyLimit)

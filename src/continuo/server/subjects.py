@@ -69,7 +69,13 @@ class Gate:
         return Gate(self._authenticators, Policy(groups, self.policy.admin_groups))
 
     async def admit(self, authorization: str | None) -> Subject:
-        """The caller; raises the problem (401, 403, or 503 when tokens cannot be checked now)."""
+        """The caller, who may use the API; raises the problem (401, 403, or 503 when tokens cannot be checked now)."""
+        subject = await self.identify(authorization)
+        self.policy.require(subject)
+        return subject
+
+    async def identify(self, authorization: str | None) -> Subject:
+        """The caller, whatever it may do; raises the problem (401, or 503 when tokens cannot be checked now)."""
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token or not token.isascii() or len(token) > 16384:
@@ -77,7 +83,6 @@ class Gate:
         for authenticator in self._authenticators:
             subject = await authenticator.identify(token)
             if subject is not None:
-                self.policy.require(subject)
                 return subject
         raise _unauthenticated("the bearer token is not valid here")
 

@@ -37,6 +37,10 @@ REQUIREMENT_MET = Family(
     "Whether the measured latency, jitter or bandwidth between an application's components is what its blueprint asks for.",
     (*_OBJECT, "application", "requirement", "kind"),
 )  # fmt: skip
+CLUSTER_INFO = Family(
+    "continuo_cluster_info", "gauge", "Always 1; `cluster_id` is what the peers of a declared cluster call it.",
+    (*_OBJECT, "cluster", "cluster_id"),
+)  # fmt: skip
 CLUSTER_READY = Family(
     "continuo_cluster_ready", "gauge", "Whether the cluster is ready as declared.", (*_OBJECT, "cluster")
 )
@@ -233,8 +237,8 @@ HUB = (
 
 STATE = (
     ORCHESTRATIONS, CLUSTERS, PROVIDERS, LINKS, APPLICATIONS, COMPONENTS, APPLICATION_READY, REQUIREMENT_MET,
-    CLUSTER_READY, CLUSTER_LOST, NODES, CPU, MEMORY, GPUS, LINK_CONNECTED, LINK_LATENCY, LINK_JITTER, LINK_BANDWIDTH,
-    POLICIES, LOOP_PAUSED,
+    CLUSTER_INFO, CLUSTER_READY, CLUSTER_LOST, NODES, CPU, MEMORY, GPUS, LINK_CONNECTED, LINK_LATENCY, LINK_JITTER,
+    LINK_BANDWIDTH, POLICIES, LOOP_PAUSED,
 )  # fmt: skip
 
 GROUPS: tuple[tuple[str, str, tuple[Family, ...]], ...] = (

@@ -17,7 +17,7 @@ from continuo.resources.meta import Object
 from continuo.telemetry import rules
 from continuo.telemetry.families import GROUPS
 from continuo.telemetry.grafana import dashboard, provisioning
-from continuo.telemetry.scraping import configuration, federation
+from continuo.telemetry.scraping import TARGETS_FILE, configuration, discovered, federation
 
 _MADE = "Made by `python -m continuo.telemetry.files`; edit the code instead."
 RULE_FILES = ("rules/recording.yaml", "rules/alerts.yaml")
@@ -32,7 +32,7 @@ def files() -> dict[str, str]:
     """Everything by its path below the checkout."""
     sample = configuration(
         {"continuo-operator": ["continuo-operator:8081"], "continuo-server": ["continuo-server:8081"]},
-        federation(()), RULE_FILES,
+        [federation(discovered(TARGETS_FILE))], RULE_FILES,
     )  # fmt: skip
     data = {
         "rules/recording.yaml": rules.recording_file(),
@@ -41,6 +41,7 @@ def files() -> dict[str, str]:
         **provisioning(),
     }
     found = {f"dashboards/{name}": f"# {_MADE}\n{to_yaml(content)}" for name, content in data.items()}
+    found[f"dashboards/{TARGETS_FILE}"] = "[]\n"
     found["dashboards/continuo.json"] = json.dumps(dashboard(), indent=2) + "\n"
     found["docs/reference/metrics.md"] = page()
     return found

@@ -90,6 +90,7 @@ def _clusters(
             if cloud not in clouds:
                 clouds.add(cloud)
                 told.add(f.LEGACY[1])
+        told.put(f.CLUSTER_INFO, (where, name, f"{where.rpartition('/')[2]}-{name}"), 1)
         _cluster(told, (where, name), seen, phase)
 
 

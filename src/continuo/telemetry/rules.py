@@ -39,6 +39,16 @@ def _quantile(family: str, by: str, window: str = "5m", quantile: str = "0.95") 
     return f"histogram_quantile({quantile}, sum by (le, {by}) (rate({family}_bucket[{window}])))"
 
 
+def _traffic(way: str) -> str:
+    """Gateways tell of a peer by its ID: the operator knows which cluster that is."""
+    rate = f'label_replace(rate(liqo_peer_{way}_bytes_total[5m]), "source", "$1", "cluster", "(.+)")'
+    peers = 'label_replace(continuo_cluster_info, "target", "$1", "cluster", "(.+)")'
+    return (
+        f"sum by (orchestration, source, target) ({rate} * on (orchestration, cluster_id) group_left (target) "
+        f"max by (orchestration, cluster_id, target) ({peers}))"
+    )
+
+
 RECORDINGS = (
     Recording("continuo:clusters:ready_ratio",
               'sum(continuo_clusters{phase="Ready"}) / (sum(continuo_clusters) > 0)'),
@@ -50,9 +60,9 @@ RECORDINGS = (
               f"sum by ({_CLUSTER}) (node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes)"),
     Recording("continuo:cluster_pods:phase", f"sum by ({_CLUSTER}, phase) (kube_pod_status_phase)"),
     Recording("continuo:link_receive_bytes:rate5m",
-              "sum by (orchestration, source, target) (rate(liqo_peer_receive_bytes_total[5m]))"),
+              _traffic("receive")),
     Recording("continuo:link_transmit_bytes:rate5m",
-              "sum by (orchestration, source, target) (rate(liqo_peer_transmit_bytes_total[5m]))"),
+              _traffic("transmit")),
     Recording("continuo:link_latency_seconds:max15m", "max_over_time(continuo_link_latency_seconds[15m])"),
     Recording("continuo:reconcile_errors:ratio5m",
               "sum by (controller) (rate(continuo_reconcile_errors_total[5m])) "

@@ -6,9 +6,9 @@ name; what the operator measures itself is not asked for a second time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from continuo.resources.meta import Object
@@ -16,6 +16,7 @@ from continuo.resources.meta import Object
 PORT = 9090
 """Where the package `prometheus` is reached at a cluster's public address."""
 FEDERATION = "continuo-federation"
+TARGETS_FILE = "targets/continuo-federation.json"
 MATCHES = (
     '{__name__=~"liqo_peer_(receive|transmit)_bytes_total"}',
     '{__name__=~"node_cpu_seconds_total|node_memory_(MemTotal|MemAvailable)_bytes"}',
@@ -62,41 +63,41 @@ def targets(found: Sequence[Place]) -> list[Object]:
     ]
 
 
-def federation(found: Sequence[Place]) -> Object:
-    """The job that asks them all."""
+def discovered(files: str) -> Object:
+    """Targets from a file (relative to the configuration) that Prometheus reads again by itself whenever it changes."""
+    return {"file_sd_configs": [{"files": [files], "refresh_interval": "1m"}]}
+
+
+def asked(url: str, token_file: str = "", ca_file: str = "") -> Object:
+    """Targets from a server (`GET /monitoring/v1/targets`) that Prometheus asks every half a minute."""
+    source: Object = {"url": url, "refresh_interval": "30s"}
+    if token_file:  # without a type, Prometheus 2.42 sends no token to who tells of targets
+        source["authorization"] = {"type": "Bearer", "credentials_file": token_file}
+    if ca_file:
+        source["tls_config"] = {"ca_file": ca_file}
+    return {"http_sd_configs": [source]}
+
+
+def federation(source: Object, *, job: str = FEDERATION, path: str = "/federate", **how: Any) -> Object:
+    """The job that asks them all. `source`: where its targets come from; `how`: scheme, credentials.
+
+    What a target is called here wins over what a cluster says of itself; other labels are its own.
+    """
     return {
-        "job_name": FEDERATION,
-        "honor_labels": True,
-        "metrics_path": "/federate",
+        "job_name": job,
+        "metrics_path": path,
         "scrape_interval": "30s",
         "params": {"match[]": list(MATCHES)},
-        "static_configs": targets(found),
-        "metric_relabel_configs": _relabeling({place.orchestration for place in found}),
+        **how,
+        **source,
+        "metric_relabel_configs": [
+            {"action": "labelmap", "regex": "exported_(job|instance)"},
+            {"action": "labeldrop", "regex": "exported_(job|instance|cluster|orchestration)"},
+        ],
     }
 
 
-def _relabeling(orchestrations: set[str]) -> list[Object]:
-    """Clusters say ORCHESTRATION-CLUSTER of themselves, and Liqo of its peers; labels are to say which cluster that is."""
-
-    def shortened(source: str, target: str) -> list[Object]:
-        return [
-            {
-                "source_labels": ["orchestration", source],
-                "regex": f"{re.escape(name)};{re.escape(name.rpartition('/')[2])}-(.+)",
-                "target_label": target,
-            }
-            for name in sorted(orchestrations)
-        ]
-
-    return [
-        *shortened("cluster", "cluster"),
-        {"source_labels": ["cluster_id"], "regex": "(.+)", "target_label": "target"},
-        *shortened("cluster_id", "target"),
-        {"source_labels": ["cluster_id", "cluster"], "regex": ".+;(.+)", "target_label": "source"},
-    ]
-
-
-def configuration(jobs: Mapping[str, Sequence[str]], federated: Object | None, rules: Sequence[str]) -> Object:
+def configuration(jobs: Mapping[str, Sequence[str]], federated: Sequence[Object], rules: Sequence[str]) -> Object:
     """A whole configuration: jobs by name with their targets (HOST:PORT), the federation, files of rules."""
     scraped: list[Object] = [
         {"job_name": name, "honor_labels": True, "static_configs": [{"targets": list(found)}]}
@@ -105,5 +106,5 @@ def configuration(jobs: Mapping[str, Sequence[str]], federated: Object | None, r
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": list(rules),
-        "scrape_configs": [*scraped, *([federated] if federated is not None else [])],
+        "scrape_configs": [*scraped, *federated],
     }
