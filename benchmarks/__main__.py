@@ -25,6 +25,7 @@ NAMES = (
     "agent",
     "boards",
     "placement",
+    "placement_loop",
 )
 REAL = ("provisioning", "capi_fifty", "stream")
 """These need real engines (`make testbed`), so they run only when they are named."""

@@ -18,7 +18,8 @@ import msgspec
 
 from continuo.placement.jobs import Job
 
-HEAD = 8
+HEAD, NICE = 8, 5
+"""What has to answer goes first: leases, watches, requests."""
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +31,7 @@ def framed(text: bytes) -> bytes:
 def main() -> int:
     """Do jobs until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for who started us, who ends us then
+    os.nice(NICE)
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, asked), daemon=True).start()
     decoder = msgspec.json.Decoder(Job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -57,8 +58,12 @@ class Carried:
 
 def lay(adjustment: AdjustmentSpec, actions: Iterable[DecidedAction], carried: Carried) -> AdjustmentSpec:
     """The Adjustment with the actions laid down in it, without what nobody declares any more."""
-    for action in actions:
-        adjustment = _LAYERS[action.op](adjustment, action, carried)
+    for placing, several in groupby(actions, lambda action: action.op in _PLACING):
+        if placing:  # there may be hundreds among thousands
+            adjustment = _placed(adjustment, several, carried)
+            continue
+        for action in several:
+            adjustment = _LAYERS[action.op](adjustment, action, carried)
     return pruned(adjustment, carried.declared, carried.base)
 
 
@@ -133,17 +138,19 @@ def _put(entries: tuple[_Entry, ...], same: Callable[[_Entry], bool], new: _Entr
     return kept if new is None else (*kept, new)
 
 
-def _place(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carried) -> AdjustmentSpec:
-    path, cluster = action.component, action.cluster
-    if path is None or cluster is None:
-        return adjustment
-    entry: PlaceAdjustment | None = PlaceAdjustment(
-        component=path, cluster=cluster, home=action.home if action.home != cluster else None,
-        decision=carried.decision, since=carried.since, policy=carried.policy or None,
-    )  # fmt: skip
-    if carried.home(path) == cluster:
-        entry = None  # it is where its declaration says: nothing is to be laid over that
-    return replace(adjustment, places=_put(adjustment.places, lambda e: e.component == path, entry))
+def _placed(adjustment: AdjustmentSpec, actions: Iterable[DecidedAction], carried: Carried) -> AdjustmentSpec:
+    places = {entry.component: entry for entry in adjustment.places}
+    for action in actions:
+        path, cluster = action.component, action.cluster
+        if path is None or cluster is None:
+            continue
+        places.pop(path, None)
+        if carried.home(path) != cluster:  # else it is where its declaration says: nothing is to be laid over that
+            places[path] = PlaceAdjustment(
+                component=path, cluster=cluster, home=action.home if action.home != cluster else None,
+                decision=carried.decision, since=carried.since, policy=carried.policy or None,
+            )  # fmt: skip
+    return replace(adjustment, places=tuple(places.values()))
 
 
 def _scale(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carried) -> AdjustmentSpec:
@@ -238,9 +245,8 @@ def _roll_back(adjustment: AdjustmentSpec, action: DecidedAction, carried: Carri
     return replace(adjustment, rollbacks=_put(adjustment.rollbacks, same, entry))
 
 
+_PLACING = frozenset({Operation.PLACE_COMPONENT, Operation.MIGRATE_COMPONENT})
 _LAYERS: Mapping[Operation, Callable[[AdjustmentSpec, DecidedAction, Carried], AdjustmentSpec]] = {
-    Operation.PLACE_COMPONENT: _place,
-    Operation.MIGRATE_COMPONENT: _place,
     Operation.SCALE_COMPONENT: _scale,
     Operation.CREATE_CLUSTER: _create,
     Operation.SCALE_CLUSTER: _workers,

@@ -7,6 +7,7 @@ wait for an answer as there are processes: others go on without one and are woke
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -107,6 +108,7 @@ class Placing:
         movable = question.problem.movable or frozenset()
         if rest is not None and movable <= rest.movable and holds(question.problem, rest.answer):
             answer, movable = rest.answer, rest.movable
+            await asyncio.sleep(0)  # of very many, looking alone takes a while: others go in between
         else:
             try:
                 answer = await self._run(key, Place(question.problem), now)

@@ -54,7 +54,7 @@ class Improver:
     """At most one solve at a time for each orchestration."""
 
     wake: Callable[[Iterable[Key]], None]
-    solve: Solve = exactly(None)
+    solve: Solve = field(default_factory=lambda: exactly(None))
     pool: Pool | None = None
     """Where what is decided is explained; none: in a thread."""
     _fresh: dict[Key, set[str]] = field(default_factory=dict)
