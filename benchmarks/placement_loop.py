@@ -154,6 +154,6 @@ def main(arguments: list[str]) -> int:
         size, _, how = what.partition(" ")
         report.row(size, how, f"{seconds:.2f}", f"{1000 * pause:.0f}")
     few, many, inline = (pause for _, pause in found.values())
-    report.bar(Bar("longest pause, many against few, both beside the loop", many / few, sizes[-1] / sizes[0]))
+    report.bar(Bar("longest pause, many against few, both beside the loop", many / few, sizes[-1] / sizes[0] / 4))
     report.bar(Bar("longest pause for many, beside the loop against in it", many / inline, MOST_OF_INLINE))
     return report.end()

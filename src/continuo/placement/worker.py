@@ -18,7 +18,7 @@ import msgspec
 
 from continuo.placement.jobs import Job
 
-HEAD, NICE = 8, 5
+HEAD, NICE = 8, 2
 """What has to answer goes first: leases, watches, requests."""
 log = logging.getLogger(__name__)
 
