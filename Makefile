@@ -1,4 +1,5 @@
 # Two commands: `make demo` runs the main job, `make test` passes the tests. Both set everything up first.
+# `make test-long` passes what `make test` leaves out because it rightly takes long: tests with the mark `long`.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, len(os.sched_getaffinit
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/bytecode
 
-.PHONY: demo test test-real testbed check bench docs clean
+.PHONY: demo test test-long test-real testbed check bench docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Continuo needs Python 3.11 or newer; set PYTHON=python3.12 or the like"; exit 1; }
@@ -24,8 +25,13 @@ demo: $(STAMP)
 	@$(BIN)/continuo demo
 
 # In the order that tests/conftest.py gives, the longest file first: nobody waits for a last one.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -m "not long"
+
+test-long: $(STAMP)
+	@$(PYTEST) -m long
 
 # The programs of real clusters, into ~/.cache/continuo; `make testbed WITHOUT="liqo spire"` leaves parts out.
 testbed: $(STAMP)

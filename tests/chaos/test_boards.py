@@ -29,7 +29,7 @@ from continuo.resources.meta import condition
 
 from .boards_world import REAL, SIMULATED, World, boards_kinds, world
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 KILLS = int(os.environ.get("CONTINUO_BOARDS_KILLS", "14"))
 LOST = 2
 """Answers to writes with which the hub dies, while things are made and while they are deleted."""

@@ -24,7 +24,7 @@ from scenarios.beds import Bed
 
 from .test_kill import GREEN, LINK, ROSE, app
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 SPAN: Object = {"clusters": [GREEN, ROSE], "links": [LINK], "apps": [app("green", web="green", db="rose")]}
 SCALED: Object = {**SPAN, "clusters": [{**GREEN, "worker-machine-count": 3}, ROSE]}

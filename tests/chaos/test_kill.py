@@ -28,6 +28,8 @@ from .victims import Nursery, Victim, Witness
 pytestmark = pytest.mark.anyio
 
 KILLS = int(os.environ.get("CONTINUO_KILLS", "30"))
+FEW = 4
+"""Kills while all is made, and while it goes, in the quick run: one act that has everything."""
 
 
 def cluster(name: str, **more: object) -> Object:
@@ -65,7 +67,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Witness, Victim]]:
     seed = int(os.environ.get("CONTINUO_SEED", "20261122"))
-    print(f"seed {seed}, {KILLS} kills")
+    print(f"seed {seed}")
     host = Host(None, standins=Settings(speed=10.0), seed=seed)
     await host.start()
     kubeconfig = tmp_path / "kubeconfig"
@@ -82,28 +84,33 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Witness, Victim]]:
         await host.stop()
 
 
-async def test_killed_at_any_moment_it_converges(world: tuple[Bed, Witness, Victim]) -> None:
+@pytest.mark.parametrize("kills, story", [
+    pytest.param(FEW, STORY[2:3], id="few"), pytest.param(KILLS, STORY, id="many", marks=pytest.mark.long),
+])  # fmt: skip
+async def test_killed_at_any_moment_it_converges(
+    world: tuple[Bed, Witness, Victim], kills: int, story: list[Object]
+) -> None:
     bed, witness, victim = world
 
     def declared() -> Object | None:
         return bed.host.engine.management.find(LOW_LEVEL_ORCHESTRATION, "o", "default")
 
-    while victim.kills < KILLS:
-        for number, spec in enumerate(STORY):
+    while victim.kills < kills:
+        for number, spec in enumerate(story):
             witness.forget()
             await bed.apply("o", spec)
-            await victim.torture(min(KILLS // len(STORY) + 2, KILLS - victim.kills), lambda: is_ready(declared()))
+            await victim.torture(min(kills // len(story) + 2, kills - victim.kills), lambda: is_ready(declared()))
             obj = await bed.ready("o")
             assert witness.twice() == [], f"made twice in act {number}"
             _check(bed, spec, obj)
             await victim.end()
         await bed.api.delete(LOW_LEVEL_ORCHESTRATION, "o", "default")
-        await victim.torture(KILLS // len(STORY), lambda: declared() is None)
+        await victim.torture(kills // len(story), lambda: declared() is None)
         await bed.gone(LOW_LEVEL_ORCHESTRATION, "o", "default")
         _check_nothing_left(bed)
         await victim.end()
     print(f"{victim.kills} kills, {victim.at_writes} of them at a write of its own")
-    assert victim.at_writes > KILLS // 5
+    assert victim.at_writes > kills // 5
 
 
 def _check(bed: Bed, spec: Object, obj: Object) -> None:

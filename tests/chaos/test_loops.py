@@ -30,7 +30,7 @@ from scenarios.specs import PEER, app, cluster, component, item
 
 from .victims import Nursery, Victim, Witness
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 TURNS = int(os.environ.get("CONTINUO_TURNS", "5"))
 ENDS = {"Verified", "Superseded", "Refused", "Expired"}

@@ -34,7 +34,7 @@ from scenarios.beds import Bed, is_ready
 from .test_kill import app, cluster
 from .victims import Nursery, Victim, Witness
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 KILLS = int(os.environ.get("CONTINUO_KILLS", "21"))
 GREEN, ROSE, LINK = cluster("green"), cluster("rose"), ["green", "rose"]

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from continuo.resources import kinds
 
@@ -36,6 +37,7 @@ HEAD_START = 4
 """Sensors that Solvers have reserved when people begin."""
 A_DAY, LAST = 10, 2
 """Kills while sensors are bought and given back, and while all are in the end."""
+pytestmark = pytest.mark.long
 KILLS = int(os.environ.get("CONTINUO_MARKET_KILLS", "22"))
 SEED = int(os.environ.get("CONTINUO_SEED", "20261122"))
 

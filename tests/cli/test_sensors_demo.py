@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from cli.command import continuo
 
 WAIT = 300.0
@@ -44,6 +46,7 @@ def running(data: Path) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_from_boards_to_endpoints_and_nothing_is_left(tmp_path: Path) -> None:
     with demo(tmp_path / "demo") as process:
         out, _ = process.communicate(timeout=WAIT)

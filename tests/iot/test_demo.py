@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from cli.command import continuo
 from continuo.cli.boards_demo.wires import impossible, left, prefix_of
 
@@ -78,6 +80,7 @@ def powerless() -> list[str]:
     return POWERLESS if impossible() is None and shutil.which("setpriv") is not None else []
 
 
+@pytest.mark.long
 def test_one_file_is_brought_about_kept_and_taken_away_where_a_killed_demo_was(tmp_path: Path) -> None:
     data = tmp_path / "demo"
     with demo(data, *powerless()) as process:  # this one has no right to make interfaces, and says so
@@ -126,6 +129,7 @@ def test_who_ends_it_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     assert wired(data) == ([], [])
 
 
+@pytest.mark.long
 def test_who_interrupts_it_while_boards_come_leaves_nothing(tmp_path: Path) -> None:
     data = tmp_path / "demo"
     with demo(data) as process:

@@ -41,6 +41,7 @@ def spec(workers: int = 1) -> Object:
     return {"clusters": clusters, "links": [["green", "rose"]], "apps": [app("shop", "green", web, db)]}
 
 
+@pytest.mark.long
 async def test_killed_at_random_they_make_it_ready_and_no_secret_is_on_a_topic(make: Make, tmp_path: Path) -> None:
     settings = make()
     print(f"seed {SEED}, {KILLS} kills")

@@ -37,8 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @asynccontextmanager
-async def _embedded() -> AsyncIterator[Host]:
-    host = Host(None, standins=Settings(speed=10.0), seed=1)
+async def _embedded(*, tls: bool = False) -> AsyncIterator[Host]:
+    host = Host(None, standins=Settings(speed=10.0), seed=1, tls=tls)
     await host.start()
     try:
         yield host
@@ -58,8 +58,8 @@ async def _working(operator: Operator) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _on_the_embedded_engine() -> AsyncIterator[Bed]:
-    async with _embedded() as host:
+async def _on_the_embedded_engine(*, tls: bool) -> AsyncIterator[Bed]:
+    async with _embedded(tls=tls) as host:
         bed = Bed(host)
         await bed.credentials()
         try:
@@ -108,7 +108,8 @@ async def engine() -> AsyncIterator[Host]:
 async def idle(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
     """Something to declare to, without an operator."""
     marks = {mark: request.node.get_closest_marker(mark) is not None for mark in ("creates", "links", "loses")}
-    async with _on_real_engines(**marks) if REAL else _on_the_embedded_engine() as bed:
+    tls = request.node.get_closest_marker("kubectl") is not None
+    async with _on_real_engines(**marks) if REAL else _on_the_embedded_engine(tls=tls) as bed:
         yield bed
 
 

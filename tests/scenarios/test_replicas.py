@@ -61,6 +61,7 @@ async def test_one_of_two_operators_works_and_the_other_takes_over(idle: Bed) ->
             await operator.management.close()
 
 
+@pytest.mark.kubectl
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 async def test_kubectl_apply_beside_server_side_apply_by_others(bed: Bed, tmp_path: Path) -> None:
     kubeconfig, file = tmp_path / "kubeconfig", tmp_path / "o.json"

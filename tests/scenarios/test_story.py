@@ -21,7 +21,11 @@ from .beds import Bed
 from .specs import PEER, app, cluster, component, item
 from .witness import Witness
 
-pytestmark = [pytest.mark.anyio, pytest.mark.links, pytest.mark.embedded_only(reason="loads and faults are simulated")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.links,
+    pytest.mark.embedded_only(reason="its witness sees every write of the engine, and its clusters on demand run pods"),
+]
 
 PACKAGES = ["liqo"]
 WEST, EAST = (cluster(name, packages=PACKAGES, worker_machine_flavor="m1.small") for name in ("west", "east"))
@@ -85,6 +89,7 @@ async def decisions(bed: Bed, source: str) -> list[Object]:
     return sorted(mine, key=lambda d: int(d["metadata"]["resourceVersion"]))
 
 
+@pytest.mark.long
 async def test_from_load_to_load(bed: Bed) -> None:
     witness = Witness(bed.host.engine, "o")
     await bed.apply("o", declaration())

@@ -51,13 +51,16 @@ class Host:
         standins: StandInSettings | None = None,
         seed: int | None = None,
         clusters: Sequence[Bare] = (),
+        tls: bool = True,
     ) -> None:
+        """Without `tls` it speaks plain HTTP: for use within one machine that is not about certificates."""
         self.data = data
         if data is not None:
             data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.engine = EmbeddedEngine(data)
         remembered = _remembered_port(data)
-        self.server = Server(self.engine, host, port if port is not None else remembered or 0, data_dir=data)
+        number = port if port is not None else remembered or 0
+        self.server = Server(self.engine, host, number, data_dir=data, tls=tls)
         self._rng = random.Random(seed)
         self._standins = all_standins(self.engine, rng=self._rng, settings=standins or StandInSettings())
         self._bare = tuple(clusters)

@@ -198,7 +198,7 @@ class Bench:
 
 @asynccontextmanager
 async def broker() -> AsyncIterator[Bench]:
-    host = Host(None, standins=Settings(speed=20.0), seed=1)
+    host = Host(None, standins=Settings(speed=20.0), seed=1, tls=False)
     await host.start()
     api = host.engine.create_cluster("broker")
     cluster = connect(host.engine.kubeconfig("broker"), name="broker")

@@ -42,11 +42,13 @@ async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], ste
         assert finalizers(made) == [], (seed, chaos.done)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", seeds(1))
 async def test_while_pods_are_offloaded(seed: int) -> None:
     await survive(seed, ("shop", "batch"), OFFLOAD)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", seeds(1))
 async def test_while_pods_move(seed: int) -> None:
     await survive(seed, ("shop", "batch"), MIGRATE)
@@ -57,11 +59,13 @@ async def test_while_contracts_are_bought_and_ended(seed: int) -> None:
     await survive(seed, ("shop", "bought"), PURCHASE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", seeds(1))
 async def test_while_clusters_are_away(seed: int) -> None:
     await survive(seed, ("shop", "batch", "bought"), (*MIGRATE, *FAULTS))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", seeds(1))
 async def test_while_everything_is_declared_and_deleted(seed: int) -> None:
     await survive(seed, ("shop", "batch", "bought"), (*MIGRATE, *PURCHASE, *FAULTS, *DECLARED))

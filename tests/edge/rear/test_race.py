@@ -1,4 +1,4 @@
-"""Two hundred buyers, twenty exclusive sensors, and a seller that dies at any await: nobody is sold what another has."""
+"""Many buyers, few exclusive sensors, and a seller that dies at any await: nobody is sold what another has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from continuo.resources.errors import ApiError
 from continuo.resources.kinds import ALLOCATION, FLAVOR, FLUIDOS_CONTRACT, SECRET, TRANSACTION
 from edge.rear.rear_world import BUY, Mortal, World, asks, seller_of, sensor, settled, world
 
-BUYERS, SENSORS = 200, 20
+CROWDS = (pytest.param(40, 8, 0.01, id="few"), pytest.param(200, 20, 0.002, id="many", marks=pytest.mark.long))
+"""Buyers, sensors, and the chance that the seller dies at an await."""
 SEEDS = range(int(os.environ.get("CONTINUO_RACE_SEEDS", "1")))
 
 
@@ -70,9 +71,9 @@ class Phoenix:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def buys(phoenix: Phoenix, buyer: int, rng: random.Random) -> str | None:
+async def buys(phoenix: Phoenix, buyer: int, sensors: int, rng: random.Random) -> str | None:
     """One buyer: any of the sensors will do; whatever has no answer is asked again."""
-    wanted = rng.sample(range(SENSORS), SENSORS)
+    wanted = rng.sample(range(sensors), sensors)
     for number in wanted:
         request = asks(f"s{number}", f"c{buyer}", exclusive=True)
         try:
@@ -97,30 +98,33 @@ async def asked(phoenix: Phoenix, what: str, *args: object):  # type: ignore[no-
                 raise
 
 
+@pytest.mark.parametrize("buyers, sensors, chance", CROWDS)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_double_sale_and_no_lost_contract(seed: int) -> None:
+def test_no_double_sale_and_no_lost_contract(seed: int, buyers: int, sensors: int, chance: float) -> None:
     async def main() -> None:
         async with world() as made:
-            await race(made, random.Random(seed))
+            await race(made, random.Random(seed), buyers, sensors, chance)
 
     asyncio.run(main())
 
 
-async def race(made: World, rng: random.Random) -> None:
+async def race(made: World, rng: random.Random, buyers: int, sensors: int, chance: float) -> None:
     cluster = made.make("provider")
-    for number in range(SENSORS):
+    for number in range(sensors):
         await cluster.create(sensor(f"s{number}"))
-    phoenix = Phoenix(cluster, random.Random(rng.random()), 0.002)
+    phoenix = Phoenix(cluster, random.Random(rng.random()), chance)
     try:
         async with asyncio.timeout(120):
-            got = await asyncio.gather(*(buys(phoenix, each, random.Random(rng.random())) for each in range(BUYERS)))
+            got = await asyncio.gather(
+                *(buys(phoenix, each, sensors, random.Random(rng.random())) for each in range(buyers))
+            )
         mine = [name for name in got if name is not None]
         assert phoenix.deaths > 3
         phoenix.spare()
-        await settled(lambda: len(made.objects("provider", ALLOCATION)) == SENSORS, 20)
+        await settled(lambda: len(made.objects("provider", ALLOCATION)) == sensors, 20)
         contracts = made.objects("provider", FLUIDOS_CONTRACT)
         flavors = [each["spec"]["flavor"]["metadata"]["name"] for each in contracts]
-        assert len(set(flavors)) == len(flavors) == SENSORS  # each sensor is sold, and once
+        assert len(set(flavors)) == len(flavors) == sensors  # each sensor is sold, and once
         assert sorted(mine) == sorted(each["metadata"]["name"] for each in contracts)  # who was told so has it
         owners = {each["metadata"]["name"]: each["spec"]["buyer"]["nodeID"] for each in contracts}
         assert all(owners[name] == f"c{buyer}" for buyer, name in enumerate(got) if name is not None)

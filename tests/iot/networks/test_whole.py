@@ -15,7 +15,7 @@ import pytest
 from iot.networks.bed import HUB, Bed, Board, Process, bed, impossible
 
 WHY_NOT = impossible()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [pytest.mark.long, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 REST = "127.0.0.1:8812"
 CONTINUO = str(Path(sys.executable).parent / "continuo")
