@@ -38,14 +38,11 @@ from .workload import exporting
 pytestmark = pytest.mark.anyio
 
 TOKENS = 'root-token,root,0,"system:masters"\n'
-ELSEWHERE = re.compile(
-    "continuo[_:](sensors|flavors|contracts|boards|relay_|hub_|decisions_total|loop_escalations_total|events_|"
-    "blueprint_problems_total)"
-)
-"""What other processes export (see test_prometheus_parts), or nothing happened of here: understood, without series."""
+ELSEWHERE = re.compile("continuo[_:](sensors|flavors|contracts|boards|relay_|hub_|events_(published|backlog))")
+"""What other processes export (see test_prometheus_parts), and what needs a sink of events: understood, without series."""
 SPEC = {
-    "clusters": [cluster("green", packages=["loadbalancer", "liqo", "prometheus"]),
-                 cluster("rose", packages=["loadbalancer", "liqo"])],
+    "clusters": [cluster("green", packages=["loadbalancer", "liqo", "prometheus"], cost={"cpu": 1.0}),
+                 cluster("rose", packages=["loadbalancer", "liqo"], cost={"cpu": 2.0})],
     "links": [["green", "rose"]],
     "apps": [{
         **app("shop", "green", component("web", "green"), component("db", "rose")),
@@ -141,6 +138,9 @@ async def _something_happens(bed: Bed, url: str) -> None:
     """Looks at the orchestration, tasks and requests, after the first scrape: rates need two."""
     spec = {**SPEC, "apps": [app("shop", "green", component("web", "green", image="registry.example.org/web:2"))]}
     spec["apps"] = [{**SPEC["apps"][0], "components": [*spec["apps"][0]["components"], component("db", "rose")]}]
+    spec["apps"].append(
+        app("anywhere", "rose", component("any", placement={}, resources={"requests": {"cpu": "500m"}}))
+    )  # somebody has to decide where
     await bed.apply("shop", await bed.placed("shop", spec))
     await bed.ready("shop")
     headers = {"Authorization": "Bearer root-token"}
@@ -148,6 +148,12 @@ async def _something_happens(bed: Bed, url: str) -> None:
         for _ in range(3):
             async with http.get(f"http://{url}/amf/v1/applications", headers=headers) as answer:
                 assert answer.status in (200, 503)
+        blueprint = (
+            "tosca_definitions_version: tosca_simple_yaml_1_3\ntopology_template: {node_templates: {a: {type: No}}}\n"
+        )
+        sent = headers | {"Content-Type": "application/yaml"}
+        async with http.post(f"http://{url}/amf/v1/applications", data=blueprint, headers=sent) as answer:
+            assert answer.status == 422, await answer.text()
 
 
 async def _ask_everything(main: Prometheus) -> None:

@@ -151,7 +151,7 @@ def _manifests(found: list[Object], wish: Wish, namespace: str) -> str:
 
     from continuo.telemetry import operated
 
-    federated = operated.scrape_config(namespace, _federation(found, wish), from_server=bool(wish.http_sd))
+    federated = operated.scrape_config(namespace, _federation(found, wish), targets_url=wish.http_sd)
     objects = [operated.pod_monitor(namespace), operated.prometheus_rules(namespace), federated]
     objects.append(operated.dashboard_map(namespace))
     return yaml.safe_dump_all(objects, sort_keys=False, width=120, allow_unicode=True)

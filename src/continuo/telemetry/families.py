@@ -108,8 +108,9 @@ STAGE_SECONDS = Family(
     "continuo_loop_stage_duration_seconds", "histogram", "How long a stage of the closed loop takes.", ("stage",), QUICK
 )
 ESCALATIONS = Family(
-    "continuo_loop_escalations_total", "counter", "Closed loops that stopped to ask a human, or gave up.", ("reason",)
-)
+    "continuo_loop_escalations_total", "counter", "Closed loops that stopped to ask a human, or gave up.", ("reason",),
+    starts=(("approval",), ("stalled",)),
+)  # fmt: skip
 STALE_SECONDS = Family(
     "continuo_snapshot_age_seconds", "gauge",
     "For how long a cluster cannot be followed; 0 while it can, so that what is known of it is fresh.", ("server",),
@@ -138,6 +139,12 @@ DECISIONS = Family(
 )
 
 # --- events ---
+OPERATIONS = (
+    "app.deploy", "app.leave", "app.rollback", "app.undeploy", "app.update", "cluster.create", "cluster.delete",
+    "component.move", "component.scale", "link.establish", "link.remove", "link.repair", "package.install",
+    "package.uninstall", "package.update",
+)  # fmt: skip
+"""What tasks do."""
 EVENTS_PUBLISHED = Family("continuo_events_published_total", "counter", "Events that sinks took.", ("sink",))
 EVENTS_BACKLOG = Family("continuo_events_backlog", "gauge", "Events that a sink has not taken yet.", ("sink",))
 EVENTS_DROPPED = Family(
@@ -145,6 +152,7 @@ EVENTS_DROPPED = Family(
     "counter",
     "Events that made room for others before every sink had them.",
     ("operation",),
+    starts=tuple((operation,) for operation in OPERATIONS),
 )
 
 # --- HTTP ---

@@ -38,6 +38,8 @@ class Family:
     buckets: tuple[float, ...] = ()
     legacy: bool = False
     """One of the names of before, exported only where they are asked for."""
+    starts: tuple[Labels, ...] = ()
+    """Labels of a counter that are told from zero, so that the first time is an increase, too."""
 
 
 _M = TypeVar("_M", Counter, Gauge, Histogram)
@@ -54,7 +56,13 @@ class Metrics:
 
     def counter(self, family: Family) -> Counter:
         """The counter of that family, made at the first call."""
-        return self._get(Counter, family, lambda: Counter(*_said(family), registry=self.registry))
+        return self._get(Counter, family, lambda: self._counter(family))
+
+    def _counter(self, family: Family) -> Counter:
+        made = Counter(*_said(family), registry=self.registry)
+        for labels in family.starts:
+            made.labels(*labels)
+        return made
 
     def gauge(self, family: Family) -> Gauge:
         """The gauge of that family, made at the first call."""

@@ -16,7 +16,6 @@ READER = "continuo-metrics"
 """The account that Prometheus reads the server's metrics and targets with."""
 TOKEN = {"name": READER, "key": "token"}
 SERVER, SERVER_TLS = "continuo-server", "continuo-server-tls"
-TARGETS = "/monitoring/v1/targets"
 
 
 def pod_monitor(namespace: str) -> Object:
@@ -55,18 +54,17 @@ def prometheus_rules(namespace: str) -> Object:
     return kinds.PROMETHEUS_RULE.new("continuo", namespace, metadata=_meta(), spec={"groups": groups})
 
 
-def scrape_config(namespace: str, job: Object, *, from_server: bool) -> Object:
-    """The federation: of the targets that a job (as in Prometheus' configuration) has, or that the server tells of."""
+def scrape_config(namespace: str, job: Object, *, targets_url: str = "") -> Object:
+    """The federation: of the targets that a job (as in Prometheus' configuration) has, or that our server tells of there."""
     spec: Object = {
         "metricsPath": job["metrics_path"], "scrapeInterval": job["scrape_interval"], "params": job["params"],
         "relabelings": [{"targetLabel": "job", "replacement": FEDERATION}],
         "metricRelabelings": job["metric_relabel_configs"],
     }  # fmt: skip
-    if from_server:
-        url = f"https://{SERVER}.{namespace}.svc{TARGETS}"
+    if targets_url:
         spec["httpSDConfigs"] = [
             {
-                "url": url,
+                "url": targets_url,
                 "refreshInterval": "30s",
                 "authorization": {"credentials": dict(TOKEN)},
                 "tlsConfig": _tls(namespace),
