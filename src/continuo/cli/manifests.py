@@ -36,6 +36,7 @@ from continuo.cli.manifest_parts import (
     probed,
     rule,
 )
+from continuo.cli.settings_options import PROBER_IMAGE
 from continuo.federation.reflection import objects as reflected
 from continuo.federation.watches import WATCHES
 from continuo.orchestrator.caches import management_watches
@@ -227,6 +228,7 @@ def _operator(setup: Setup) -> list[Object]:
         *(["--tasks=kafka"] if setup.backends else []),
     ]  # fmt: skip
     told = [
+        {"name": PROBER_IMAGE, "value": setup.image},
         *setup.agreed.rendering(),
         *setup.agreed.guarding(),
         *kafka_env(setup.kafka),

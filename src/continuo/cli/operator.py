@@ -12,7 +12,7 @@ import click
 from continuo.cli.failures import BadInput, Failed
 from continuo.cli.kafka_options import kafka_options
 from continuo.cli.prometheus_options import prometheus_options
-from continuo.cli.settings_options import guard_options, rendering_options
+from continuo.cli.settings_options import PROBER_IMAGE, guard_options, rendering_options
 
 if TYPE_CHECKING:
     from continuo.cli.kafka_parts import Parts
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     "--tasks", type=click.Choice(("in-process", "kafka")), default="in-process", show_default=True,
     help="Who carries out steps: this process, or backends that are told through Kafka.",
 )  # fmt: skip
+@click.option(
+    "--prober-image", envvar=PROBER_IMAGE, default="", help="Image of links' probers; continuo:VERSION where absent."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @rendering_options
 @guard_options()
@@ -57,6 +60,7 @@ def operator(
     metrics_port: int | None,
     legacy_metrics: bool,
     tasks: str,
+    prober_image: str,
     verbose: bool,
     kafka: KafkaSettings | None,
     prometheus: Prometheus | None,
@@ -85,7 +89,7 @@ def operator(
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    settings = replace(settings, provisioning_limit=max_provisioning, limits=limits)
+    settings = replace(settings, provisioning_limit=max_provisioning, limits=limits, prober_image=prober_image)
 
     async def main() -> None:
         async with traced("continuo-operator") as tracing:

@@ -15,6 +15,8 @@ import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 BASE_DOMAIN = "CONTINUO_BASE_DOMAIN"
+PROBER_IMAGE = "CONTINUO_PROBER_IMAGE"
+"""The image of what the operator places on clusters that may not have the default one: an installation tells its own."""
 _RENDERING = (
     click.option("--base-domain", default="apps.continuo.local", show_default=True, envvar=BASE_DOMAIN,
                  help="Domain of public components; the same for the operator and its backends."),
