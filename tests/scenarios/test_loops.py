@@ -16,6 +16,7 @@ from .loops import loop, only, place, staged, verdict
 from .specs import PEER, app, cluster, component, item
 
 pytestmark = [pytest.mark.anyio, pytest.mark.links]
+APART = pytest.mark.embedded_only(reason="test_loops_apart.py shows the same without links, which is faster")
 
 GREEN, ROSE = (cluster(name, packages=["liqo"]) for name in ("green", "rose"))
 SMALL = {"resources": {"requests": {"cpu": "100m"}}, "expose": PEER}
@@ -68,7 +69,7 @@ async def test_components_leave_a_cordoned_cluster_and_come_home(bed: Bed) -> No
     assert (pod.get("status") or {}).get("phase") == "Running"
 
 
-@pytest.mark.loses
+@APART
 async def test_a_loop_that_is_held_says_what_it_would_do(bed: Bed) -> None:
     await spec_of(bed, hold=True)
     await bed.lose("rose")
@@ -78,7 +79,7 @@ async def test_a_loop_that_is_held_says_what_it_would_do(bed: Bed) -> None:
     assert place(obj)[0] == "rose"
 
 
-@pytest.mark.loses
+@APART
 async def test_somebody_has_to_approve(bed: Bed) -> None:
     spec = await spec_of(bed, approval="required")
     await bed.lose("rose")

@@ -14,6 +14,7 @@ from .beds import Bed
 from .specs import PEER, app, cluster, component, item
 
 pytestmark = [pytest.mark.anyio, pytest.mark.links]
+PURE = pytest.mark.embedded_only(reason="what differs from the scenarios before is decided before any cluster is asked")
 
 GREEN = cluster("green", packages=["liqo"], cost={"cpu": 1.0})
 ROSE = cluster("rose", packages=["liqo"], cost={"cpu": 2.0}, labels={"iso27001": "true"})
@@ -40,6 +41,7 @@ async def test_a_component_goes_where_it_is_cheapest_and_the_decision_says_why(b
     assert (place["component"], place["cluster"], place["decision"]) == ("shop/web", "green", made["metadata"]["name"])
 
 
+@PURE
 async def test_what_is_asked_of_clusters_rules_them_out(bed: Bed) -> None:
     bounds = {"clusters": {"matchLabels": {"iso27001": "true"}}}
     web = component("web", **asking("500m", placement=bounds))
@@ -61,6 +63,7 @@ async def test_what_fits_nowhere_says_why_for_each_cluster_and_comes_when_there_
     assert (await (await bed.workload("green", "o")).get(kinds.DEPLOYMENT, "web", "shop"))["spec"]["replicas"] == 1
 
 
+@PURE
 async def test_a_decision_whose_maker_was_killed_is_carried_out_if_it_still_holds(bed: Bed) -> None:
     action = {"op": "placeComponent", "component": "shop/web", "cluster": "rose"}
     fields = {"orchestration": "o", "source": "placement", "reason": "before it died", "actions": [action]}
@@ -75,6 +78,7 @@ async def test_a_decision_whose_maker_was_killed_is_carried_out_if_it_still_hold
     assert stages["stale"] in ("Applied", "Verified", "Superseded"), "it says the same, so it is in effect"
 
 
+@PURE
 async def test_a_decision_that_no_longer_holds_is_superseded(bed: Bed) -> None:
     action = {"op": "placeComponent", "component": "shop/web", "cluster": "rose"}
     fields = {"orchestration": "o", "source": "placement", "reason": "before it died", "actions": [action]}
@@ -87,6 +91,7 @@ async def test_a_decision_that_no_longer_holds_is_superseded(bed: Bed) -> None:
     assert stages.pop("stale") == "Superseded" and len(stages) == 1
 
 
+@PURE
 async def test_a_plan_places_what_leaves_the_choice(bed: Bed) -> None:
     bare = {"clusters": [GREEN, ROSE], "apps": []}
     await bed.apply("o", bare)

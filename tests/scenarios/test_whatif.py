@@ -21,7 +21,11 @@ from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from .beds import Bed
 from .specs import PEER, app, cluster, component, item
 
-pytestmark = [pytest.mark.anyio, pytest.mark.links, pytest.mark.embedded_only(reason="clusters are lost by faults")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.links,
+    pytest.mark.embedded_only(reason="it takes three linked clusters of one size"),
+]
 CLUSTERS = [
     cluster("green", packages=["liqo"], cost={"cpu": 1.0}),
     cluster("rose", packages=["liqo"], cost={"cpu": 2.0}),
