@@ -85,6 +85,28 @@ def test_that_it_was_only_scheduled_there_is_not_told_but_that_it_cannot_be_is()
     assert isinstance(pods.decide(TWIN, pod(), copy_of(pod(), scheduled("False"))), pods.Tell)
 
 
+def test_a_time_that_one_cluster_writes_as_null_and_the_other_leaves_out_is_told_once() -> None:
+    ready_there = {"type": "Ready", "status": "True", "lastProbeTime": None}
+    there_now = {**RUNNING, "conditions": [ready_there]}
+    step = pods.decide(TWIN, pod(), copy_of(pod(), there_now))
+    assert isinstance(step, pods.Tell)
+    kept = {**step.status, "conditions": [{name: value for name, value in ready_there.items() if value is not None}]}
+    assert pods.decide(TWIN, pod(status=kept), copy_of(pod(), there_now)) is None
+    broken = {**there_now, "conditions": [{**ready_there, "status": "False"}]}
+    news = pods.decide(TWIN, pod(status=kept), copy_of(pod(), broken))
+    assert isinstance(news, pods.Tell) and news.status == {"conditions": broken["conditions"]}
+
+
+def test_that_a_copy_was_given_a_node_leads_to_nothing() -> None:
+    fresh = copy_of(pod(), {"phase": "Pending"})
+    bound = copy_of(pod(), {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]})
+    runs = copy_of(pod(), RUNNING)
+    relabelled = {**bound, "metadata": {**bound["metadata"], "labels": {**bound["metadata"]["labels"], "more": "x"}}}
+    assert pods.only_taken(fresh, bound)
+    for old, new in ((None, bound), (fresh, None), (fresh, runs), (runs, bound), (fresh, relabelled)):
+        assert not pods.only_taken(old, new)
+
+
 def test_the_copy_ends_before_the_pod() -> None:
     leaving = pod(deletionTimestamp="2026-01-01T00:00:00Z", deletionGracePeriodSeconds=7)
     assert pods.decide(TWIN, leaving, copy_of(leaving)) == pods.Recall(copy_of(leaving), 7)

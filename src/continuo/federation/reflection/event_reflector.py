@@ -1,4 +1,4 @@
-"""Events about copies, brought home. They are hints: few at a time, and under a storm the oldest are dropped."""
+"""Events about copies, brought home. They are hints: few at a time, after the pods, and the oldest are dropped in a storm."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 RATE, BURST = 20.0, 100.0
 """Events per second, and how many may come at once, for each node."""
+LATEST = 10.0
+"""Seconds after which one is told even while pods are being written about."""
 KEPT = 500
 """Events that wait; the oldest go first."""
 OLD = 60.0
@@ -35,7 +37,8 @@ class EventReflector:
         self._home = pair.home.cluster
         self._since = clock() - OLD
         self._shares: dict[str, Share] = {}
-        self._waiting: deque[Object] = deque(maxlen=KEPT)
+        self._waiting: deque[tuple[float, Object]] = deque(maxlen=KEPT)
+        """With the loop's time at which each came."""
         self._came = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._allowance, self._filled = BURST, 0.0
@@ -67,7 +70,7 @@ class EventReflector:
         if new is None or (old is not None and events.repeated(old) == events.repeated(new)):
             return
         if events.moment(new) >= self._since:
-            self._waiting.append(new)
+            self._waiting.append((asyncio.get_running_loop().time(), new))
             self._came.set()
 
     async def _work(self) -> None:
@@ -75,11 +78,21 @@ class EventReflector:
             if not self._waiting:
                 self._came.clear()
                 await self._came.wait()
+            await self._turn()
             await self._slot()
             try:
-                await self._tell(self._waiting.popleft())
+                await self._tell(self._waiting.popleft()[1])
             except ApiError as error:
                 log.debug("cluster %s was not told an event: %s", self._home.name, error)
+
+    async def _turn(self) -> None:
+        """Wait until nothing is written that somebody waits for, or the oldest event has waited long enough."""
+        loop, calm = asyncio.get_running_loop(), self._pair.relays.calm
+        while (left := min(calm.in_seconds(loop.time()), self._due() - loop.time())) > 0:  # noqa: ASYNC110 - only time
+            await asyncio.sleep(left)
+
+    def _due(self) -> float:
+        return self._waiting[0][0] + LATEST
 
     async def _slot(self) -> None:
         """Wait until another one may be told."""

@@ -103,7 +103,8 @@ class PodReflector:
             key = self._pair.twin.key_here(obj)
             if self._pair.twin.key_there(key) != key_of(obj):
                 note_stray(self._strays, key, obj, there=new is not None)
-            if self._answer is None or not pods.as_sent(self._answer, obj):
+            answered = self._answer is not None and pods.as_sent(self._answer, obj)
+            if key in self._strays or not (answered or pods.only_taken(old, new)):
                 self.controller.add(key)
             if old is not None or new is None or not pods.only_scheduled(new.get("status") or {}):
                 self._pass_on(key)

@@ -179,10 +179,22 @@ def as_sent(sent: Object, created: Object) -> bool:
     )
 
 
+def only_taken(old: Object | None, new: Object | None) -> bool:
+    """Whether all that happened to a copy is that it was given a node there: nothing follows from that."""
+    return old is not None and new is not None and only_scheduled(old.get("status") or {}) and as_sent(old, new)
+
+
 def _difference(before: Object, wanted: Object) -> Object:
     """The merge patch from one status to the other."""
     changed: Object = {name: value for name, value in wanted.items() if before.get(name) != value}
+    if "conditions" in changed and _without_nulls(before.get("conditions")) == _without_nulls(wanted["conditions"]):
+        del changed["conditions"]
     return {**changed, **{name: None for name in before if name not in wanted and name not in _NOT_TOLD}}
+
+
+def _without_nulls(conditions: list[Object] | None) -> list[Object]:
+    """A time that is not known is null in one cluster and left out in another; a write would not make them equal."""
+    return [{name: value for name, value in entry.items() if value is not None} for entry in conditions or ()]
 
 
 def _without_token(spec: Object) -> Object:

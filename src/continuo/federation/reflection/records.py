@@ -15,7 +15,7 @@ from continuo.runtime.controller import DONE, Controller, Result
 
 CALM = 0.1
 """Seconds for which nothing must have been under way."""
-LATEST = 30.0
+LATEST = 60.0
 """Seconds after which a record waits no longer."""
 
 
