@@ -93,6 +93,17 @@ def test_programs_get_numbers_and_sort_them(machine: Machine) -> None:
         (("monitoring", "--follow"), 2, "say where with --into FOLDER"),
         (("monitoring", "--at", "green"), 2, "it looks like green=203.0.113.7:9090"),
         (("monitoring", "--into", "x", "--reload", "http://x"), 2, "--reload is for --follow"),
+        (("monitoring", "--file-sd"), 2, "say where with --into FOLDER"),
+        (("monitoring", "--into", "x", "--file-sd", "--through-api-servers"), 2, "clusters are found in one way"),
+        (("monitoring", "--http-sd", "server"), 2, "it looks like https://SERVER/monitoring/v1/targets"),
+        (("monitoring", "--http-sd-token-file", "t"), 2, "need --http-sd URL"),
+        (
+            ("monitoring", "--into", "x", "--through-api-servers", "--proxy-service", "p"),
+            2,
+            "it looks like monitoring/",
+        ),
+        (("monitoring", "--part", "Edge=h:1"), 2, "a part is called edge, relay"),
+        (("monitoring", "manifests", "--into", "x"), 2, "manifests are printed"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(machine: Machine, arguments: tuple[str, ...], code: int, says: str) -> None:
@@ -117,6 +128,26 @@ def test_prometheus_is_configured_for_the_clusters_that_there_are(machine: Machi
     assert written.code == 0, written.err
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {"prometheus.yml", "rules/recording.yaml", "rules/alerts.yaml", "continuo.json"}
+
+
+def test_the_prometheus_operator_gets_objects_of_its_own(machine: Machine) -> None:
+    def objects(*arguments: str) -> dict[str, Object]:
+        said = machine.run("monitoring", "manifests", *arguments)
+        assert said.code == 0, said.err
+        return {obj["kind"]: obj for obj in yaml.safe_load_all(said.out)}
+
+    found = objects()
+    assert list(found) == ["PodMonitor", "PrometheusRule", "ScrapeConfig", "ConfigMap"]
+    (target,) = found["ScrapeConfig"]["spec"]["staticConfigs"]
+    assert target["labels"] == {"orchestration": "default/city", "cluster": "green"}
+    assert {group["name"] for group in found["PrometheusRule"]["spec"]["groups"]} == {
+        "continuo-recording",
+        "continuo-alerts",
+    }
+    assert json.loads(found["ConfigMap"]["data"]["continuo.json"])["uid"] == "continuo"
+    asked = objects("--http-sd", "https://server.example/monitoring/v1/targets")["ScrapeConfig"]["spec"]
+    assert asked["httpSDConfigs"][0]["url"] == "https://server.example/monitoring/v1/targets"
+    assert "staticConfigs" not in asked
 
 
 def test_rules_and_dashboard_are_printed_without_a_cluster() -> None:
