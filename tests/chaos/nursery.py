@@ -1,7 +1,8 @@
 """Starts operator processes that are born ready: everything is imported once, each operator is a fork of that.
 
 Run as a program. Each line on standard input is a kubeconfig path: an operator is started for it, exactly as
-`continuo operator --kubeconfig PATH` would be, and its process ID is printed. An empty line waits for the last one's end.
+`continuo operator --kubeconfig PATH` would be, and its process ID is printed; what it logs is beside that, in a file that
+ends with `.log`. An empty line waits for the last one's end.
 With the argument `hasty` operators notice within a moment what is lost, and try again at once.
 """
 
@@ -53,10 +54,10 @@ def _start(kubeconfig: str) -> int:
         return pid
     code = 1
     try:
-        nothing = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nothing, 0)
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        log = os.open(Path(kubeconfig).with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         if "hasty" in sys.argv:
             asyncio.run(_hasty(Path(kubeconfig).read_text(encoding="utf-8")))
         else:

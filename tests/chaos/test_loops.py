@@ -67,6 +67,7 @@ class Hasty(Victim):
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), 0.15)
+        self.alive()
 
     async def until(self, holds: Callable[[], bool]) -> bool:
         """Whether it comes to be so while the last one lives."""

@@ -20,6 +20,7 @@ from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object, annotations_of, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
+from scenarios.beds import PATIENCE
 
 Made = tuple[str, str, str, str]
 """(cluster, kind, namespace, name)"""
@@ -133,13 +134,21 @@ class Victim:
         assert await self._nursery.ask("") == -signal.SIGKILL, "the operator ended by itself"
 
     async def torture(self, kills: int, done: Callable[[], bool]) -> None:
-        """Kill it so many times, or until what it works at is done; then let one live."""
+        """Kill it so many times, or until what it works at is done; then let one live.
+
+        Raises AssertionError with the end of its log where one neither gets there nor to its end.
+        """
         for _ in range(kills):
             await self.live()
             self._at_write = self._rng.random() < 0.5
             self._left = self._rng.randint(1, 4 if self._at_write else self.span)
-            while self._pid and not done():
-                await self._something()
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    while self._pid and not done():
+                        await self._something()
+            except TimeoutError:
+                left = f"{self._left} more {'writes' if self._at_write else 'changes'}"
+                raise AssertionError(f"the operator neither ends its work nor makes {left}:\n{self._tail()}") from None
             if self._pid:
                 self._left = 0
                 return
@@ -151,6 +160,17 @@ class Victim:
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), 1.0)
+        self.alive()
+
+    def alive(self) -> None:
+        """Raise AssertionError with the end of its log where it ended by itself: nobody would ever do its work."""
+        with contextlib.suppress(FileNotFoundError):
+            state = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            assert not self._pid or state != "Z", f"the operator ended by itself:\n{self._tail()}"
+
+    def _tail(self) -> str:
+        log = self._kubeconfig.with_suffix(".log")
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
 
     async def end(self) -> None:
         """Kill the one that lives."""

@@ -16,6 +16,8 @@ from .specs import PEER, app, cluster, component, item
 
 pytestmark = [pytest.mark.anyio, pytest.mark.links, pytest.mark.loses]
 
+EASIER = pytest.mark.embedded_only(reason="who has never seen the lost home has it harder, and takes two minutes there")
+
 GREEN, ROSE = (cluster(name, packages=["liqo"]) for name in ("green", "rose"))
 SMALL = {"resources": {"requests": {"cpu": "100m"}}, "expose": PEER}
 SPEC: Object = {
@@ -34,7 +36,9 @@ def at(home: str, web: str) -> object:
     return test
 
 
-@pytest.mark.parametrize("restarted", [False, True], ids=["seen before", "never seen"])
+@pytest.mark.parametrize(
+    "restarted", [pytest.param(False, id="seen before", marks=EASIER), pytest.param(True, id="never seen")]
+)
 async def test_a_home_is_lost_and_comes_back(idle: Bed, restarted: bool) -> None:
     async with operating(idle):
         await idle.apply("o", SPEC)
