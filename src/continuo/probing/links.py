@@ -46,7 +46,7 @@ LONG_ENOUGH = 0.5
 SPREAD = 0.1
 """So much earlier or later, as a part of the interval, so that the ends of a link do not keep meeting."""
 FIRST = 5.0
-RETRY = 30.0
+RETRY = 5.0
 """Seconds: at most so long until the first measurement of a new peer; and until the first retry of one that failed."""
 MANAGER = "continuo-prober"
 

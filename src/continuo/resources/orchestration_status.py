@@ -168,9 +168,9 @@ class LinkStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_default
         Annotated[int, Meta(ge=0, extra={"format": "int64"})] | None,
         Meta(description="What one transfer got in a second, in bits, in the worse direction; where somebody asks."),
     ] = None
-    bandwidth_measured_at: Annotated[Text, Meta(description="When; half an hour later it counts as not measured.")] = (
-        None
-    )
+    bandwidth_measured_at: Annotated[
+        Text, Meta(description="When the older of both directions was; half an hour later they count as not measured.")
+    ] = None
 
 
 class Url(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
