@@ -196,7 +196,7 @@ class Ends:
 async def ends() -> AsyncIterator[Ends]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     made = []
     for name in ("home", "remote"):

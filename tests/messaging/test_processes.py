@@ -103,6 +103,7 @@ async def test_commands_of_others_pause_and_resume_and_refused_ones_say_why(make
         await there.bed.remove("o")
 
 
+@pytest.mark.long
 async def test_while_the_broker_is_away_the_operator_says_so_and_then_goes_on(
     make: Make, broker: Broker, tmp_path: Path
 ) -> None:

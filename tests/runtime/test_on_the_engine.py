@@ -45,7 +45,7 @@ class Engine:
 async def running() -> AsyncIterator[Engine]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     try:
         yield Engine(engine, server)

@@ -127,7 +127,7 @@ class Bench:
 async def management() -> AsyncIterator[tuple[EmbeddedEngine, Server]]:
     engine = EmbeddedEngine()
     engine.start()
-    server = Server(engine)
+    server = Server(engine, tls=False)
     await server.start()
     engine.base_url, engine.credentials = server.base_url, server
     for crd in own_crds():

@@ -194,7 +194,9 @@ async def test_a_consumer_that_may_be_nowhere_any_more_leaves_in_one_go() -> Non
 
 
 @pytest.mark.parametrize("seed", seeds(1))
-@pytest.mark.parametrize("at_creation", [True, False], ids=["at creation", "by the loop"])
+@pytest.mark.parametrize("at_creation", [
+    pytest.param(True, id="at creation"), pytest.param(False, id="by the loop", marks=pytest.mark.long),
+])  # fmt: skip
 async def test_nobody_outside_the_policy_gets_anything_while_200_pods_race_a_revocation(
     seed: int, *, at_creation: bool
 ) -> None:

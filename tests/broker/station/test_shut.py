@@ -12,6 +12,8 @@ from continuo.resources.broker import AGGREGATE, CONSUMER, PROVIDER
 from continuo.resources.meta import Kind, condition
 
 pytestmark = pytest.mark.anyio
+ALIVE = (True, pytest.param(False, marks=pytest.mark.long))
+"""Whether it is seen by a process that lives, or found by one that begins later."""
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def is_let_go(made: BrokerWorld, kind: Kind, name: str) -> bool:
     return not obj["metadata"].get("finalizers") and not obj["metadata"].get("annotations")
 
 
-@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("alive", ALIVE)
 async def test_of_a_provider_that_may_not_be_entered_any_more_nothing_stays(alive: bool) -> None:
     async with broker_world(providers=("milan",)) as made:
         await with_pods(made)
@@ -57,7 +59,7 @@ async def test_of_a_provider_that_may_not_be_entered_any_more_nothing_stays(aliv
         await until(made.clusters.client("rome"), kinds.POD, all_of(2, well), "shop")
 
 
-@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("alive", ALIVE)
 async def test_of_a_consumer_that_may_not_be_entered_any_more_nothing_stays(alive: bool) -> None:
     async with broker_world(providers=("milan",)) as made:
         await with_pods(made)
@@ -92,7 +94,7 @@ async def test_whoever_has_lost_the_way_in_says_so_and_the_near_end_goes() -> No
         )
 
 
-@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("alive", ALIVE)
 async def test_a_node_whose_provider_went_by_force_goes_and_one_that_was_made_by_hand_stays(alive: bool) -> None:
     async with broker_world(providers=("milan",)) as made:
         await with_pods(made)

@@ -287,6 +287,7 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="these tests are run by an ordinary user already")
 @pytest.mark.skipif(not shutil.which("unshare") or not shutil.which("setpriv"), reason="needs unshare and setpriv")
 def test_as_an_ordinary_user() -> None:
