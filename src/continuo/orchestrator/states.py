@@ -335,7 +335,8 @@ def _trouble(pods: Iterable[Object]) -> tuple[str, str] | None:
                 return str(waiting["reason"]), f"pod {name}: {waiting.get('message') or waiting['reason']}"
         scheduled = condition(pod, "PodScheduled")
         if scheduled is not None and scheduled.get("status") == "False":
-            return str(scheduled.get("reason") or "Unschedulable"), f"pod {name}: {scheduled.get('message')}"
+            reason = str(scheduled.get("reason") or "Unschedulable")  # a virtual kubelet gives no message
+            return reason, f"pod {name}: {scheduled.get('message') or reason}"
     return None
 
 
