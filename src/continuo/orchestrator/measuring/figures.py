@@ -42,8 +42,7 @@ class LinkFigures:
     @property
     def latency_ms(self) -> float | None:
         """The round trip in milliseconds."""
-        found = seconds(self.latency)
-        return None if found is None else found * 1000
+        return _milliseconds(self.latency)
 
     @property
     def fresh_bps(self) -> int | None:
@@ -141,7 +140,7 @@ def _why(pair: Pair, told: list[Told | None]) -> str:
 
 def _milliseconds(text: str | None) -> float | None:
     found = seconds(text)
-    return None if found is None else found * 1000
+    return None if found is None else round(found * 1000, 6)  # 9 ms are no more than 9 ms
 
 
 def _moment(text: str | None) -> float | None:
