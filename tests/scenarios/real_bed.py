@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from continuo.resources import kinds
 from continuo.resources.errors import NotFound
+from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
@@ -72,6 +74,10 @@ class RealBed(Bed):
             await way.mend()
         left = [obj["metadata"] for obj in (await self.api.list(LOW_LEVEL_ORCHESTRATION)).items]
         await asyncio.gather(*(self._withdraw(meta["name"], meta["namespace"]) for meta in left))
+        for kind in (DECISION, ADJUSTMENT):  # those that a scenario wrote have no owner, the others' go some time later
+            for obj in (await self.api.list(kind)).items:
+                with contextlib.suppress(NotFound):
+                    await self.api.delete(kind, obj["metadata"]["name"], obj["metadata"]["namespace"])
         for secret in filter(_is_of_a_scenario, (await self.api.list(kinds.SECRET)).items):
             await self.api.delete(kinds.SECRET, secret["metadata"]["name"], secret["metadata"]["namespace"])
 
