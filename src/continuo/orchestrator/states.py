@@ -297,6 +297,7 @@ def component_state(
     updated = int(status.get("updatedReplicas") or 0)
     total = int(status.get("replicas") or 0)
     current = wanted_hash is None or annotations_of(deployment).get(naming.APPLIED) == wanted_hash
+    current = current and moved_from is None  # one that cannot be rendered yet, for want of a link, is where it was
     settled = current and observed and updated == desired and total == desired
     if settled and ready >= desired:
         return ComponentState(AppPhase.RUNNING, "Running", "", ready, desired, True)
@@ -305,7 +306,8 @@ def component_state(
         return ComponentState(AppPhase.DEGRADED, trouble[0], trouble[1], ready, desired, settled)
     if moved_from is not None or (not settled and ready):
         phase = AppPhase.MOVING if moved_from is not None else AppPhase.UPDATING
-        return ComponentState(phase, "RollingOut", f"{updated} of {desired} pods are new", ready, desired, settled)
+        told = f"it still runs on {moved_from}" if moved_from is not None else f"{updated} of {desired} pods are new"
+        return ComponentState(phase, "RollingOut", told, ready, desired, settled)
     failing = condition(deployment, "Progressing")
     if failing is not None and failing.get("status") == "False":
         return ComponentState(
