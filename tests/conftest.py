@@ -71,6 +71,12 @@ class _Raised(logging.Handler):
             self.records.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Everything runs on asyncio."""
+    return "asyncio"
+
+
 @pytest.fixture(autouse=True)
 def no_handler_fails(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail where a handler of an informer raised, unless the test is about that (mark `handlers_may_fail`)."""

@@ -15,11 +15,6 @@ from broker.catalog import postgres
 _numbers = itertools.count()
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
     """Makes databases of a real PostgreSQL."""

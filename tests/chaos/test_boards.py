@@ -60,11 +60,6 @@ open(os.environ["RESULTS"] + "/done", "w").write("done")
 """
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def declare(there: World) -> None:
     """A plugin and a job for all; a service, and where it can be a port, for one."""
     told = {"host": there.address, "port": there.witness_port}

@@ -50,11 +50,6 @@ class Engine:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[tuple[Engine, Bed]]:
     engine = Engine(tmp_path / "data")
     await engine.start(port=0)

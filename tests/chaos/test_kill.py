@@ -60,11 +60,6 @@ STORY: list[Object] = [
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Witness, Victim]]:
     seed = int(os.environ.get("CONTINUO_SEED", "20261122"))
     print(f"seed {seed}")

@@ -162,11 +162,6 @@ class Collector:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[tuple[Bed, Victim, random.Random]]:
     seed = int(os.environ.get("CONTINUO_SEED", "20261122"))
     print(f"seed {seed}, {KILLS} kills")

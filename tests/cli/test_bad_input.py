@@ -28,11 +28,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def answers() -> AsyncIterator[dict[str, str]]:
     """What the embedded API server says to each wrong orchestration."""
     host = Host(None, seed=1)

@@ -17,11 +17,6 @@ from continuo.cli.failures import Failed
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_purchase_is_waited_for_in_the_catalog_and_said_when_it_does_not_come(tmp_path: Path) -> None:
     peering = Rehearsal()
     peering.hang = asyncio.Event()

@@ -31,11 +31,6 @@ KINDS = {kind.kind: kind for kind in (LOW_LEVEL_ORCHESTRATION, *(of.kind for of 
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def api() -> AsyncIterator[Any]:
     """An engine's management cluster; nothing acts on what is declared there."""
     host = Host(None, seed=1)

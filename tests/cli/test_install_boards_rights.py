@@ -41,11 +41,6 @@ RARE = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Confined(Bench):
     """The provider is the account that was installed."""
 

@@ -52,11 +52,6 @@ SPEC: Object = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass
 class Installed:
     """A management cluster with what `continuo install` prints in it."""

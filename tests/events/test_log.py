@@ -25,11 +25,6 @@ pytestmark = pytest.mark.anyio
 NOW = datetime.datetime(2026, 1, 31, 9, 0, tzinfo=datetime.UTC)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def orchestration(uid: str = "aaaabbbbcccc-1", tasks: int = 0) -> Object:
     """One with so many tasks begun."""
     return more({"metadata": {"uid": uid, "name": f"o-{uid[:4]}", "namespace": "default"}, "status": {}}, tasks)

@@ -16,11 +16,6 @@ from continuo.resources.meta import is_true
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Flickering(Hub):
     """A cluster that does not answer the first times that it is asked how it is."""
 

@@ -25,11 +25,6 @@ from seeding import seeds
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_pod_goes_through_the_broker_and_its_place_comes_back() -> None:
     async with chain() as made:
         await made.consumer.create(kinds.SECRET.new("key", SPACE, stringData={"a": "b"}))

@@ -30,11 +30,6 @@ RUNNING = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def pod(uid: str = "u1", *, namespace: str = SPACE, status: Object | None = None, **metadata: object) -> Object:
     spec = {
         "nodeName": NODE,

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.anyio
 THERE = "shop-rome"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def made_for(origin: str, name: str = THERE) -> Object:
     return kinds.NAMESPACE.new(name, metadata={"labels": {"continuo.dev/reflected-from": origin}})
 

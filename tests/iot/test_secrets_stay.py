@@ -49,11 +49,6 @@ GUESSES = {"code": "c0de-That-Nobody-Gave", "token": "t0ken-That-Nobody-Gave"}
 LISTS = ("boards", "fleets", "plugins", "services", "networks", "ports", "requests", "events?since=0", "agent-policy")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @asynccontextmanager
 async def agent(here: Running, home: Path, code: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """An agent with bootstrap settings; its log is `<home>.log`."""

@@ -35,11 +35,6 @@ WIDGETS = "/apis/example.dev/v1/namespaces/shop/widgets"
 GROUP = {"resources": [{"name": "widgets", "kind": "Widget", "namespaced": True, "shortNames": ["w"]}]}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def named(name: str, version: int = 1) -> Object:
     return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": str(version)}}
 

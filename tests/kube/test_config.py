@@ -29,11 +29,6 @@ pytestmark = pytest.mark.anyio
 SERVER = "https://203.0.113.7:6443"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 

@@ -23,11 +23,6 @@ REAL = bool(os.environ.get("CONTINUO_TEST_REAL"))
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBroker | None]:
     """A real broker for all tests; None where only the mock is asked for."""

@@ -27,11 +27,6 @@ pytestmark = pytest.mark.anyio
 WIDGET = Kind("example.dev", "v1", "Widget", "widgets")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Engine:
     def __init__(self, engine: EmbeddedEngine, server: Server) -> None:
         self.engine, self.server = engine, server

@@ -7,11 +7,6 @@ from server_bench import Bench, running
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def bench(anyio_backend: str) -> AsyncIterator[Bench]:
     async with running() as made:
         yield made

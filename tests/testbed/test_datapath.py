@@ -31,11 +31,6 @@ pytestmark = pytest.mark.anyio
 GROUNDS = (NAMESPACES, LOOPBACK)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def reason() -> str | None:
     return why_not()

@@ -20,11 +20,6 @@ LINKS = {TRANSPARENT: 1, OPAQUE: 2}
 PODS = 2
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def reachable(pod: Object) -> bool:
     return is_true(pod, "Ready") and bool((pod.get("status") or {}).get("podIP"))
 

@@ -29,11 +29,6 @@ from continuo.testbed.tools import Tools, find_tools
 SUBNET = ipaddress.IPv4Network("10.77.3.0/24")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def _fabric(pod: str = "10.200.0.7", node: str = "liqo.node", gateway: str = "10.80.0.2") -> dict[str, Any]:
     ends = {"node": {"name": node}, "gateway": {"ip": gateway}}
     return {"spec": {"mtu": 1450, "gatewayIP": pod, "interface": ends}}

@@ -10,11 +10,6 @@ import pytest
 from trust.canary import Canary
 
 
-@pytest.fixture(scope="package")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="package", autouse=True)
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     yield

@@ -13,11 +13,6 @@ from continuo.kube.port import Change, Listing
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def node(
     name: str, *, version: str = "1", ready: bool = True, spec: Any = None, labels: Any = None, **allocatable: str,
 ) -> dict[str, Any]:  # fmt: skip

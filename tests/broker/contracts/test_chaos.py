@@ -28,11 +28,6 @@ def quick_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     cheap_hashes(monkeypatch)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def live_and_die(made: World, storage: str, rng: Random) -> None:
     """One life of both processes, of different lengths."""
     lives = Life(rng.randint(20, 120), rng), Life(rng.randint(3, 40), rng)

@@ -37,11 +37,6 @@ def quick_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def made(anyio_backend: str) -> AsyncIterator[World]:
     async with world() as clusters:
         yield clusters

@@ -24,11 +24,6 @@ pytestmark = pytest.mark.anyio
 NODE = "milan-c0ffee00"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Broker:
     """A fleet, its networks and its contracts, which die together."""
 

@@ -23,11 +23,6 @@ SETTINGS = LinkSettings(service_type="NodePort")
 BROKER = "hub"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def pod(name: str, runs_in: str | None, *, space: str = "shop-rome", phase: str = "Running") -> Object:
     marks = {} if runs_in is None else {ROOT_CID: runs_in, ROOT_IP: "10.0.0.7"}
     made = kinds.POD.new(

@@ -7,11 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 
-@pytest.fixture(scope="package")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="package", autouse=True)
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """Holds the loop until the last test of the folder has ended."""

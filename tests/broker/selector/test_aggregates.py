@@ -26,11 +26,6 @@ pytestmark = pytest.mark.anyio
 NOW = "2026-11-22T10:00:00Z"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def provider(name: str, *, measured: dict[str, float] | None = None, **labels: str) -> Object:
     values = [{"name": key, "value": value, "at": NOW} for key, value in (measured or {}).items()]
     return {**models.PROVIDER.new(name, metadata={"labels": labels}, spec={}), "status": {"measured": values}}

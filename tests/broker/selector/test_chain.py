@@ -25,11 +25,6 @@ pytestmark = pytest.mark.anyio
 TAINT = {"key": BROKERED, "value": "true", "effect": "NoSchedule"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def new_cluster(bench: Bench, name: str, network: str) -> Api:
     """A cluster with one node that runs pods."""
     api = bench.host.engine.create_cluster(name)

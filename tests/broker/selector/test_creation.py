@@ -23,11 +23,6 @@ pytestmark = pytest.mark.anyio
 GOOD = "consumer.organisation == 'good'"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def copy(name: str, namespace: str = SPACE, *, cpu: str = "1", labels: Any = None, **spec: Any) -> Object:
     """As a reflection is about to create it."""
     container = {"name": "m", "image": "i", "resources": {"requests": {"cpu": cpu}}}

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.anyio
 ACCOUNT = f"system:serviceaccount:continuo-system:{BROKER}"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def client(bench: Bench, user: str, *groups: str) -> KubeCluster:
     return connect(bench.host.engine.kubeconfig("broker", user=user, groups=groups), name="broker")
 

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.anyio
 FAST = [{"name": "fast", "expression": "measured.latency < 20.0", "maxAge": 60}]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_pods_go_where_both_sides_allow_and_say_why() -> None:
     async with broker() as bench:
         await bench.provider("p1", region="eu")

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.anyio
 ALL = {"compliance": [{"name": "all", "expression": "true"}]}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_pod_goes_through_two_brokers_and_is_reached_over_every_hop() -> None:
     async with world() as clusters:
         north, south = BrokerWorld(clusters, "north"), BrokerWorld(clusters, "south")

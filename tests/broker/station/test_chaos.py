@@ -16,11 +16,6 @@ FAULTS = ("outage", "outage", "recover", "recover")
 DECLARED = ("provider", "aggregate", "consumer")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def survive(seed: int, spaces: tuple[str, ...], what: tuple[str, ...], steps: int = 5) -> None:
     async with broker_world(PROVIDERS, declared=False) as made:
         chaos = Chaos(made, seed, what)

@@ -37,11 +37,6 @@ def quick_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     cheap_hashes(monkeypatch)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def live_and_die(made: BrokerWorld, clock: Clock, storage: str, rng: Random) -> None:
     """One life of both; which of them dies first is chance."""
     life = Life()

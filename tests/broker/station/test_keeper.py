@@ -19,11 +19,6 @@ from continuo.resources.meta import Object, condition, is_true, labels_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def says(name: str, text: str) -> Callable[[list[Object]], bool]:
     def test(found: list[Object]) -> bool:
         told = {obj["metadata"]["name"]: condition(obj, "Ready") or {} for obj in found}

@@ -16,11 +16,6 @@ ALIVE = (True, pytest.param(False, marks=pytest.mark.long))
 """Whether it is seen by a process that lives, or found by one that begins later."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def with_pods(made: BrokerWorld) -> None:
     rome = made.clusters.client("rome")
     await made.start()

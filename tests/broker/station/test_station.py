@@ -16,11 +16,6 @@ from continuo.resources.meta import Object, annotations_of, condition, is_true, 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def reachable(pod: Object) -> bool:
     return is_true(pod, "Ready") and bool((pod.get("status") or {}).get("podIP"))
 

@@ -27,11 +27,6 @@ from edge.relay.proofs import GATEWAY, RELAY, Domain
 PLAIN, KEYED = "spiffe://edge.example/led/plain-00aabbccdd01", "spiffe://edge.example/led/keyed-00aabbccdd02"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes = b"") -> bytes:
     how = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)

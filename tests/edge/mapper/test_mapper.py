@@ -35,11 +35,6 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "mapper.yaml"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def buffer(tmp_path: Path) -> AsyncIterator[Buffer]:
     made = Buffer(tmp_path / "b.sqlite")
     await made.open()

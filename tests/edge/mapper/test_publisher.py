@@ -20,11 +20,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def buffer(tmp_path: Path) -> AsyncIterator[Told]:
     made = Told(tmp_path / "b.sqlite")
     await made.open()

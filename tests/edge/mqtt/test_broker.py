@@ -13,11 +13,6 @@ from continuo.edge.mqtt.embedded import EmbeddedBroker
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def client(broker: EmbeddedBroker, **options: object) -> aiomqtt.Client:
     return aiomqtt.Client(broker.address.host, broker.address.port, **options)  # type: ignore[arg-type]
 

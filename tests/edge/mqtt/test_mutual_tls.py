@@ -34,11 +34,6 @@ ONLY = Authorized.of(ids=[BROKER])
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def issuer() -> Issuer:
     return Issuer("edge.example")
 

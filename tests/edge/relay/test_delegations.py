@@ -25,11 +25,6 @@ PROVED, NOBODY = (BOARD, GATEWAY, "L0"), (None, None, None)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def domain() -> Domain:
     return Domain()
 

@@ -25,11 +25,6 @@ from . import bed
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_reading_is_an_event_with_its_headers() -> None:
     async with bed.target() as buyer, bed.relaying(bed.route("c", buyer)) as relay:
         relay.accept(bed.source(), b'{"time":"2026-03-01T10:00:00Z","sequence":7,"value":1}', "http")

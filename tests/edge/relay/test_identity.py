@@ -31,11 +31,6 @@ BUYER = "spiffe://edge.example/buyer"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def issuer() -> Issuer:
     return Issuer("edge.example")
 

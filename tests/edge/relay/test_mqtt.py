@@ -16,11 +16,6 @@ from edge.mqtt.bad_brokers import MORE, broker, deaf, ended, gone, silent
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def subscription(address: Address) -> Subscription:
     return Subscription(Relay("one", settings=Settings(), clock=Clock(rng=random.Random(1))), address, "relay")
 

@@ -26,11 +26,6 @@ from edge.scenario.shop import BROKERS, WAIT, Shop, shop
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.parametrize("broker", BROKERS)
 async def test_sensors_are_found_bought_delivered_and_one_contract_is_cancelled(tmp_path: Path, broker: str) -> None:
     async with shop(tmp_path, broker) as made:

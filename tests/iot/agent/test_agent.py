@@ -17,11 +17,6 @@ from iot.agent.bed import LOOP, UUID, Hub, hub, source, wanted
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def running(uuid: str) -> Any:
     return lambda report: report["plugins"].get(uuid, {}).get("state") == "running"
 

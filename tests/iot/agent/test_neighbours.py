@@ -14,11 +14,6 @@ from continuo.iot.agent.running import groups_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def _cell(home: Path) -> Cell:
     home.mkdir(exist_ok=True)
     return Cell(home, name=groups_of(home))

@@ -34,11 +34,6 @@ SMALL = {"memory": "64Mi", "files": "4Mi", "time": 20, "processes": 16}
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def secret(tmp_path: Path) -> str:
     """What nobody but the agent may read."""
     home = tmp_path / "home"

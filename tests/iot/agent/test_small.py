@@ -25,11 +25,6 @@ from iot.agent.bed import UUID, hub, source, wanted
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def test_it_imports_nothing_of_the_hub_nor_what_is_large() -> None:
     code = "import sys, continuo.iot.agent.command; print('\\n'.join(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

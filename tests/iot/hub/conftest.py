@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from broker.conftest import anyio_backend, postgresql, schemas, storage, storages
+from broker.conftest import postgresql, schemas, storage, storages
 
-__all__ = ["anyio_backend", "postgresql", "schemas", "storage", "storages"]
+__all__ = ["postgresql", "schemas", "storage", "storages"]

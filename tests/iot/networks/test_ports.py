@@ -22,11 +22,6 @@ from iot.networks.test_server import network, packet
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Pair:
     """What stands for a TAP: each read is one frame, and each write."""
 

@@ -20,11 +20,6 @@ from iot.networks.packets import ethernet, ipv4, udp
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Clock:
     now = 1000.0
 

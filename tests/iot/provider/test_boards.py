@@ -19,11 +19,6 @@ from .bench import SLOW, external, named, provider_world
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_board_is_registered_ready_when_online_and_leaves_nothing() -> None:
     async with provider_world() as bench:
         await bench.make(BOARD, "pump", {"type": "gateway"}, labels={"site": "north"})

@@ -11,11 +11,6 @@ from .bench import Bench, provider_world
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def prepared(bench: Bench) -> None:
     await bench.board("pump")
     await bench.make(PLUGIN, "meter", {"code": "one = 1\n", "callable": True})

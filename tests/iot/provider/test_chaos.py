@@ -18,11 +18,6 @@ BOARDS = ("a", "b", "c")
 EVERYTHING = ((BOARD, BOARDS), (FLEET, ("north",)), (PLUGIN, ("meter",)), (PLUGIN_INJECTION, ("all",)))
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def declare(bench: Bench) -> None:
     for name in BOARDS:
         await bench.make(BOARD, name, labels={"site": "north"})

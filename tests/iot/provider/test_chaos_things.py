@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 KINDS = (EXPOSED_SERVICE, PORT, WORKLOAD, SERVICE, VIRTUAL_NETWORK, BOARD)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def declare(bench: Bench) -> None:
     here = {"boardRef": {"name": "pump"}}
     await bench.make(BOARD, "pump")

@@ -26,11 +26,6 @@ THINGS: list[tuple[Kind, str, dict[str, object]]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def message(bench: Bench, kind: Kind, name: str, type_: str = "Synced") -> str:
     return str((condition(bench.get(kind, name), type_) or {}).get("message") or "")
 

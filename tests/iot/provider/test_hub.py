@@ -21,11 +21,6 @@ CODE = "class Worker:\n    pass\n"
 NUMBER = 20
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def connected(bench: Bench, there: HubBench) -> None:
     """The cluster's default configuration leads to the hub, with a token of its own."""
     _, token = await there.core.registry.add_token("p", "admin_iot_project")

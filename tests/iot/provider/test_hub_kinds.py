@@ -29,11 +29,6 @@ pytestmark = pytest.mark.anyio
 CAPABLE = ("desire", "process", "tap")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @asynccontextmanager
 async def both(folder: Path) -> AsyncIterator[tuple[Bench, HubBench]]:
     """A hub, and a provider for which the next poll is far away: only events bring it back in time."""

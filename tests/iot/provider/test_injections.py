@@ -19,11 +19,6 @@ pytestmark = pytest.mark.anyio
 CODE = "one = 1\n"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def state_of(bench: Bench, name: str) -> dict[str, object]:
     found: dict[str, object] = bench.get(PLUGIN_INJECTION, name).get("status", {}).get("atProvider", {})
     return found

@@ -31,11 +31,6 @@ from .fake import Fake, refusal, served
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @asynccontextmanager
 async def app(handler: object, path: str = "/{tail:.*}") -> AsyncIterator[str]:
     made = web.Application()

@@ -24,11 +24,6 @@ THINGS: list[tuple[Kind, str, str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def why(bench: Bench, kind: Kind, name: str, type_: str = "Synced") -> str:
     return str((condition(bench.get(kind, name), type_) or {}).get("message") or "")
 

@@ -18,11 +18,6 @@ from iot.tunnels.bed import Changes, board, echo, exposed, hub, service
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def exchange(port: int, chunks: list[bytes]) -> bytes:
     """Send chunks, end, and read what comes back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -20,11 +20,6 @@ from iot.tunnels.bed import Bed, board, echo, exposed, free_ports, hub, service
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def dial(bed: Bed, path: str, token: str | None = None, protocol: str = OURS) -> connect:
     headers = bearer(token) if token is not None else {}
     return connect(bed.url + path, subprotocols=[protocol], additional_headers=headers, proxy=None)  # type: ignore[list-item]

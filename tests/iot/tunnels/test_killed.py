@@ -20,11 +20,6 @@ from iot.tunnels.certificates import Authority
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 HUB = """
 import asyncio, ssl, sys
 from continuo.iot.hub.tunnels import TunnelServer, serve

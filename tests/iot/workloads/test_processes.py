@@ -12,11 +12,6 @@ from iot.workloads.bed import UUID, board, job, shell
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_job_leaves_its_exit_code_its_output_and_its_results(tmp_path: Path) -> None:
     script = (
         'cat in/greeting; echo oops >&2; echo "$WHO" > $RESULTS/who; mkdir $RESULTS/d; printf "\\377" > $RESULTS/d/raw'

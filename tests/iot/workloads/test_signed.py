@@ -20,11 +20,6 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OPS = Policy(keys={"ops": public_hex(KEY)})
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Ruled:
     """The policy of the moment."""
 

@@ -29,11 +29,6 @@ KEY = ("default", "shop")
 FRESH = "2026-05-04T11:59:50Z"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def measured(name: str, cpu: str = "350m", *, when: str = FRESH, **more: str) -> Object:
     usage = {"cpu": cpu, "memory": "65536Ki"} | more
     return {"metadata": {"name": name, "namespace": "shop"}, "timestamp": when, "window": "15s",

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 OLDEST = datetime.timedelta(seconds=60)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_what_a_prometheus_answers(prometheus_folder: Path, tmp_path: Path) -> None:
     async with running(prometheus_folder, tmp_path / "prometheus", {"global": {}}) as real:
         queries = Prometheus(real.url)

@@ -24,11 +24,6 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = ("default", "o")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclasses.dataclass
 class Api:
     """Remembers what it was asked to delete."""

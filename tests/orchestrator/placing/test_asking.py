@@ -28,11 +28,6 @@ KEY = ("default", "o")
 LATER = NOON + timedelta(hours=1)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def ground(count: int = 2, name: str = "o", cpu: str = "100m") -> Ground:
     """Applications of two components each, for two clusters."""
     parts = [asking(part, cpu, placement={}) for part in ("a", "b")]

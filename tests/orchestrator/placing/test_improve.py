@@ -17,11 +17,6 @@ pytestmark = pytest.mark.anyio
 KEY = ("default", "o")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Solver:
     """Answers with the places that it was told, once it may."""
 

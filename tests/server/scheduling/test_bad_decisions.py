@@ -269,11 +269,6 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def crowd(anyio_backend: str) -> AsyncIterator[Bench]:
     """One server for all cases: none of them changes anything."""
     async with running() as bench:

@@ -22,11 +22,6 @@ from scheduling.bench import BEGAN, STATE, Bench, events, places, running, spec,
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def bench(anyio_backend: str) -> AsyncIterator[Bench]:
     async with running() as made:
         yield made

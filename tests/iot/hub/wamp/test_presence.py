@@ -21,11 +21,6 @@ from seeding import seeds
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def cut(peer: Peer) -> None:
     """As if the process was killed."""
     transport = peer.socket._response.connection.transport

@@ -22,11 +22,6 @@ KEY = "ab" * 32
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def here(anyio_backend: str) -> AsyncIterator[Site]:
     async with site() as made:
         yield made
