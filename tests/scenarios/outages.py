@@ -24,6 +24,11 @@ def server_of(kubeconfig: str) -> str:
     return str(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["server"])
 
 
+def has_leg(kubeconfig: str) -> bool:
+    """Whether the API server is on a network of its own, and not on this machine's loopback."""
+    return not ipaddress.ip_address(str(urlsplit(server_of(kubeconfig)).hostname)).is_loopback
+
+
 class Relay:
     """A way to an API server on this machine; while it is cut, connections break and new ones are refused."""
 
@@ -36,8 +41,14 @@ class Relay:
         self._open: set[asyncio.Transport | asyncio.WriteTransport] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def used(self) -> bool:
+        """Whether anybody was sent this way."""
+        return self._port != 0
+
     async def open(self) -> str:
         """Let connections through; the kubeconfig of this way."""
+        await self.cut()
         self._server = await asyncio.start_server(self._through, self._host, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         self._document["clusters"][0]["cluster"]["server"] = f"https://{self._host}:{self._port}"
@@ -54,8 +65,8 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def mend(self) -> None:
-        """Let connections through again."""
-        if self._server is None:
+        """Let connections through again; nothing where nobody was sent this way."""
+        if self._server is None and self.used:
             await self.open()
 
     async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

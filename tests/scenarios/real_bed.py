@@ -17,7 +17,7 @@ from continuo.resources.meta import Kind, Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 
 from .beds import Bed
-from .outages import Leg, Relay
+from .outages import Leg, Relay, has_leg
 
 CLOUD_ONLY = (
     "packages", "control-plane-flavor", "worker-machine-flavor", "image", "public-ip", "cloud", "external-network",
@@ -70,8 +70,8 @@ class RealBed(Bed):
 
     async def clear(self) -> None:
         """Reach everything again, and withdraw every orchestration and what was made for it, then the scenarios' Secrets."""
-        for way in self._ways.values():
-            await way.mend()
+        for real in self._pool:
+            await (await self._way(real)).mend()  # also what a run that was killed has cut
         left = [obj["metadata"] for obj in (await self.api.list(LOW_LEVEL_ORCHESTRATION)).items]
         await asyncio.gather(*(self._withdraw(meta["name"], meta["namespace"]) for meta in left))
         for kind in (DECISION, ADJUSTMENT):  # those that a scenario wrote have no owner, the others' go some time later
@@ -130,18 +130,20 @@ class RealBed(Bed):
             self._containers = any(runtime.startswith("containerd") for runtime in runtimes)
         return self._containers
 
+    async def _way(self, real: str) -> Leg | Relay:
+        """What there is to cut of a cluster of the pool."""
+        if real not in self._ways:
+            found = await self.api.get(kinds.SECRET, f"{real}-kubeconfig", "default")
+            text = base64.b64decode(found["data"]["value"]).decode()
+            self._ways[real] = Leg(text) if has_leg(text) else Relay(text)
+        return self._ways[real]
+
     async def _make_losable(self, real: str) -> None:
         """Where only a relay can be cut, the cluster is adopted through it: by a Secret of its own."""
-        if real in self._ways:
-            return
-        found = await self.api.get(kinds.SECRET, f"{real}-kubeconfig", "default")
-        text = base64.b64decode(found["data"]["value"]).decode()
-        if await self._runs_containers():
-            self._ways[real] = Leg(text)
-            return
-        relay = self._ways[real] = Relay(text)
-        data = {"value": await relay.open()}
-        await self.api.apply(kinds.SECRET.new(_through(real), "default", stringData=data), manager="test")
+        way = await self._way(real)
+        if isinstance(way, Relay):
+            data = {"value": await way.open()}
+            await self.api.apply(kinds.SECRET.new(_through(real), "default", stringData=data), manager="test")
 
     async def lose(self, cluster: str, orchestration: str = "o") -> None:
         await self._ways[self._real("default", orchestration, cluster)].cut()
@@ -162,7 +164,8 @@ class RealBed(Bed):
 
     def secret(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
         real = self._real(namespace, orchestration, cluster)
-        return _through(real) if isinstance(self._ways.get(real), Relay) else f"{real}-kubeconfig"
+        way = self._ways.get(real)
+        return _through(real) if isinstance(way, Relay) and way.used else f"{real}-kubeconfig"
 
     def liqo_id(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
         return self._real(namespace, orchestration, cluster)
