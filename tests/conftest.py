@@ -22,29 +22,42 @@ settings.register_profile("continuo", derandomize=True, deadline=None, suppress_
 settings.load_profile("continuo")
 
 LONGEST_FIRST = (
-    "broker/station/test_chaos.py",
     "chaos/test_sensor_market.py",
+    "broker/station/test_chaos.py",
     "messaging/test_processes.py",
-    "chaos/test_kill.py",
-    "broker/station/test_shut.py",
-    "scenarios/test_loops.py",
-    "broker/station/test_keeper.py",
-    "iot/test_demo.py",
-    "broker/station/test_station.py",
     "chaos/test_boards.py",
+    "chaos/test_kill.py",
+    "scenarios/test_story.py",
+    "chaos/test_loops.py",
+    "iot/test_demo.py",
+    "chaos/test_outbox.py",
+    "broker/station/test_shut.py",
+    "cli/test_sensors_demo.py",
+    "edge/rear/test_race.py",
+    "chaos/test_engine_kill.py",
+    "scenarios/test_loops.py",
     "scenarios/test_home_lost.py",
+    "scenarios/test_placing.py",
+    "broker/station/test_station.py",
+    "edge/slices/test_networks.py",
     "scenarios/test_lifecycle.py",
     "cli/test_catalog_commands.py",
-    "scenarios/test_placing.py",
-    "chaos/test_loops.py",
+    "broker/station/test_keeper.py",
     "testbed/test_datapath.py",
+    "iot/agent/test_plugins.py",
     "iot/networks/test_boards.py",
-    "chaos/test_outbox.py",
-    "chaos/test_engine_kill.py",
-    "cli/test_sensors_demo.py",
-    "iot/networks/test_whole.py",
+    "iot/hub/test_rest.py",
+    "edge/scenario/test_sensors.py",
+    "scenarios/test_scheduler.py",
+    "placement/test_properties.py",
+    "placement/test_exact.py",
+    "scenarios/test_moving.py",
+    "edge/slices/test_slices.py",
 )
-"""Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do."""
+"""Files that take more than ten seconds; begun last, each would be waited for by workers that have nothing to do.
+
+Those that have tests with the mark `long` are before the others: each of the two suites has its own longest first.
+"""
 
 
 def pytest_collection_finish() -> None:
