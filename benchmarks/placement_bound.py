@@ -1,9 +1,9 @@
 """How good an answer could be at best: a bound that is proven, and computed without the engine's search.
 
-Capacities get prices, and what each talk costs is divided among its two ends; then every component chooses for itself, and no
-real placement is cheaper than what they choose together. Prices are improved by subgradients, divisions by passing messages
-(both are long known). A forbidden pair is only made dear here, and fractions of components may lie on several clusters: so
-the true best lies somewhere above the bound.
+Capacities get prices; then every application chooses for itself, its components and talks as a whole, and no real placement
+is cheaper than what all choose together. Prices are found by subgradients, for which what each talk costs is divided among
+its two ends by passing messages (both are long known). Applications do not see how others fill a cluster but by its price, as
+if one could be cut in pieces: so the true best lies somewhere above the bound.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.elimination import least
 from continuo.placement import exactly
 from continuo.placement.compiled import Compiled
 from continuo.placement.model import Answer, Problem
@@ -41,9 +42,21 @@ class Bound:
             for pair in pairs:
                 if number < pair.other:
                     rows = np.stack([np.minimum(compiled.talking.row(pair, there), DEAR) for there in range(count)])
-                    self.edges.append((number, pair.other, np.ascontiguousarray(rows.T)))
+                    costs = np.ascontiguousarray(rows.T)
+                    np.fill_diagonal(costs, np.where(self._fit(number, pair.other), costs.diagonal(), DEAR))
+                    self.edges.append((number, pair.other, costs))
         self.messages = [(np.zeros(count), np.zeros(count)) for _ in self.edges]
         self.shared = np.zeros(len(self.edges))
+        self.alone: Floats = self.node.copy()
+        """What components cost by themselves, before anything of their talks was divided."""
+
+    def _fit(self, one: int, other: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Clusters with room for both."""
+        both = self.rooms[one] + self.rooms[other]
+        fine: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((both[:, None] <= self.left) | (both[:, None] == 0)).all(
+            axis=0
+        )
+        return fine
 
     def pass_messages(self, price: Floats) -> None:
         """Divide what each talk costs anew among its ends."""
@@ -66,8 +79,8 @@ class Bound:
         load = np.clip(curved, 0, self.left)
         return float((steep * load**2 + (slope - paid) * load).sum()), load
 
-    def climb(self, above: float, rounds: int) -> float:
-        """The highest bound that is found; `above` is what some answer costs."""
+    def climb(self, above: float, rounds: int) -> Floats:
+        """The prices with the highest bound that is found; `above` is what some answer costs."""
         prices = np.zeros_like(self.left)
         best, kept, step, stalled = -np.inf, prices, 1.0, 0
         for turn in range(rounds):
@@ -85,7 +98,29 @@ class Bound:
                 continue
             slack = (self._asked(reduced.argmin(axis=1)) - load) / self.mean[:, None]
             prices = np.maximum(0, prices + step * (above - value) / max(1e-9, float((slack**2).sum())) * slack)
-        return best
+        return kept
+
+    def at(self, prices: Floats) -> float:
+        """The bound at some prices: applications choose for themselves, each as a whole."""
+        price = (self.rooms / self.mean) @ prices
+        total, _ = self.full(prices)
+        for members in self._groups():
+            pairs: dict[tuple[int, int], Floats] = {}
+            for one, other, costs in self.edges:
+                if one in members:
+                    pairs[one, other] = costs
+            total += least({each: self.alone[each] + price[each] for each in sorted(members)}, pairs)
+        return total
+
+    def _groups(self) -> list[set[int]]:
+        """Components by what binds them together."""
+        groups: list[set[int]] = [{number} for number in range(len(self.node))]
+        for one, other, _ in self.edges:
+            first, second = (next(group for group in groups if each in group) for each in (one, other))
+            if first is not second:
+                groups.remove(second)
+                first |= second
+        return groups
 
     def _asked(self, sites: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
         load = np.zeros_like(self.left)
@@ -98,5 +133,5 @@ def gap(problem: Problem, answer: Answer, rounds: int = 900) -> float:
     """How far above the best an answer may be, at most, as a share of the best."""
     bound = Bound(problem)
     cost = exactly.cost_of(bound.compiled, answer.places)
-    least = answer.objective - cost + bound.climb(cost, rounds)
-    return (answer.objective - least) / least
+    lowest = answer.objective - cost + bound.at(bound.climb(cost, rounds))
+    return (answer.objective - lowest) / lowest

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from continuo.placement.state import State
 
@@ -22,13 +20,14 @@ def least_two(row: Floats) -> tuple[float, float]:
     """The least cost and the next; infinite where there is none."""
     if len(row) < 2:
         return (float(row[0]) if len(row) else math.inf), math.inf
-    pair = np.partition(row, 1)[:2]
-    return float(pair[0]), float(pair[1])
+    copy = row.copy()
+    copy.partition(1)
+    return float(copy[0]), float(copy[1])
 
 
 def regret(state: State, unit: int) -> float:
     """What it would cost a unit to lose its best site; -infinity where it has none."""
-    return _loss(state.row(unit))
+    return _loss(least_two(state.row(unit)))
 
 
 def insert(state: State, units: Sequence[int]) -> tuple[list[int], float]:
@@ -52,7 +51,7 @@ def insert(state: State, units: Sequence[int]) -> tuple[list[int], float]:
     return absent, total
 
 
-def companions(state: State, unit: int, among: set[int]) -> list[int]:
+def companions(state: State, unit: int, among: Set[int]) -> list[int]:
     """A unit and those that its bounded talks bind to it, the nearest first."""
     group = [unit]
     for each in group:
@@ -86,24 +85,30 @@ def _together(state: State, group: Sequence[int]) -> tuple[list[int], float]:
 def by_regret(state: State, group: Sequence[int]) -> tuple[list[int], float]:
     """Place each by itself, whoever regrets most first; who found no place, and what the others cost."""
     rows = {unit: state.row(unit) for unit in group}
+    two = {unit: least_two(row) for unit, row in rows.items()}
     absent, total = [], 0.0
     while rows:
-        unit = min(rows, key=lambda each: (-_loss(rows[each]), -state.share[each], each))
+        unit = min(rows, key=lambda each: (-_loss(two[each]), -state.share[each], each))
         cost = _put_at_least(state, unit, rows.pop(unit))
         if cost is None:
             absent.append(unit)
             continue
         total += cost
+        site, partners = state.place[unit], state.talking.partners[unit]
         for other, row in rows.items():
-            if state.strict or other in state.talking.partners[unit]:
-                rows[other] = state.row(other)
+            if state.strict or other in partners:
+                rows[other] = row = state.row(other)
             else:
+                before = row[site]
                 state.crowd(row, other, unit)
+                if before > two[other][1]:
+                    continue
+            two[other] = least_two(row)
     return absent, total
 
 
-def _loss(row: Floats) -> float:
-    best, second = least_two(row)
+def _loss(two: tuple[float, float]) -> float:
+    best, second = two
     return -math.inf if best == math.inf else second - best
 
 

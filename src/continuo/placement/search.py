@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from continuo.placement.ahead import follow
 from continuo.placement.insertion import by_regret, companions, insert, place_best
 from continuo.placement.repair import hopeful, in_the_way
 from continuo.placement.state import State
@@ -22,9 +23,13 @@ LARGEST = 14
 """Units that are taken out at once, at most."""
 TRIED = 256
 """Sites on which others are asked to make way, for all units that fit nowhere."""
+COMPANY = 0.5
+"""How often everything that talks bind together is placed anew, rather than a few that have to do with each other."""
+RIVALS = 12
+"""Units that are taken out beside them at most."""
 REGRET, SHUFFLE = 0.6, 0.2
 """How often what was taken out is put back by regret, and in any order; else the largest first."""
-WARM, COLD = 0.3, 0.003
+WARM, COLD = 2.0, 0.02
 """How much worse a change may be at first, and at last: as a share of what one unit costs."""
 
 
@@ -101,9 +106,23 @@ class Search:
             heat = scale * WARM * (COLD / WARM) ** (turn / rounds)
             if self.absent and self.random.random() < 0.5:
                 self._push()
+                continue
+            tolerance = -heat * math.log(1.0 - self.random.random())
+            if self.random.random() < COMPANY:
+                self._together(self.random.choice(free), allowed, tolerance)
             else:
-                self._try(self._related(free, allowed), [], -heat * math.log(1.0 - self.random.random()))
+                self._try(self._related(free, allowed), [], tolerance)
         self.restore()
+
+    def _together(self, unit: int, allowed: frozenset[int], tolerance: float) -> None:
+        """Place anew all that a unit's talks bind to it, and a few that are where it could be."""
+        if self.state.place[unit] < 0:
+            return
+        placed = allowed.difference(self.absent)
+        company = companions(self.state, unit, placed)
+        rivals: set[int] = set(company)
+        self._rivals(rivals, unit, len(company) + self.random.randint(0, RIVALS), placed)
+        self._try([*company, *sorted(rivals.difference(company))], [], tolerance, leading=len(company))
 
     def _missing(self, absent: Sequence[int]) -> int:
         """How many parts have no place."""
@@ -160,7 +179,7 @@ class Search:
         rivals = sorted({unit for site in wanted for unit in self.state.on[site]}.intersection(allowed) - chosen)
         chosen.update(self.random.sample(rivals, min(len(rivals), count - len(chosen))))
 
-    def _try(self, out: list[int], first: list[int], tolerance: float, at: int | None = None) -> bool:
+    def _try(self, out: list[int], first: list[int], tolerance: float, at: int | None = None, leading: int = 0) -> bool:
         """Take units out, place the first (at a certain site) and then them; undo it where it is worse than tolerated."""
         state = self.state
         before = [(unit, state.place[unit]) for unit in out]
@@ -168,7 +187,7 @@ class Search:
         for unit, _ in before:
             site = state.take(unit)
             delta -= state.cost(unit, site)
-        absent, gained = self._recreate(first, out, at)
+        absent, gained = self._recreate(first, out, at, leading)
         delta += gained
         absent = sorted([*waiting, *absent])
         delta += self._lost(absent) - self._lost(self.absent)
@@ -188,9 +207,10 @@ class Search:
             state.put(unit, site)
         return False
 
-    def _recreate(self, first: list[int], out: list[int], at: int | None) -> tuple[list[int], float]:
+    def _recreate(self, first: list[int], out: list[int], at: int | None, leading: int) -> tuple[list[int], float]:
         """Put units back: in the order of their regret, of their size, or in any."""
-        absent, total = self._begin(first, at)
+        absent, total = follow(self.state, out[:leading]) if leading else self._begin(first, at)
+        out = out[leading:]
         how = self.random.random()
         if how < REGRET:
             more, cost = by_regret(self.state, out)
@@ -207,10 +227,10 @@ class Search:
         return absent, total
 
     def _begin(self, first: list[int], at: int | None) -> tuple[list[int], float]:
-        if at is None or not first:
-            return insert(self.state, first) if first else ([], 0.0)
-        cost = float(self.state.row(first[0])[at])
-        if cost == math.inf:
+        if not first:
+            return [], 0.0
+        cost = math.inf if at is None else float(self.state.row(first[0])[at])
+        if at is None or cost == math.inf:
             return insert(self.state, first)
         self.state.put(first[0], at)
         return [], cost

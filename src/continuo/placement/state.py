@@ -25,7 +25,8 @@ class State:
         self.on: list[set[int]] = [set() for _ in range(compiled.terrain.count)]
         """Units by site."""
         self.left = [np.ascontiguousarray(compiled.left[:, resource]) for resource in range(compiled.left.shape[1])]
-        self.slope = compiled.slope.copy()
+        self.slope = [row.copy() for row in compiled.slope]
+        self.steep = [[float(value) for value in row] for row in compiled.steep]
         self.used: Ints | None = None if compiled.talking.used is None else compiled.talking.used.copy()
         self._wanted = [
             [(resource, wanted, bool(compiled.steep[resource].any())) for resource, wanted in enumerate(unit.room) if wanted]
@@ -59,7 +60,7 @@ class State:
         site = self.place[placed]
         for resource, wanted, counts in self._wanted[number]:
             if counts:
-                row[site] += 2.0 * wanted * self.units[placed].room[resource] * self.compiled.steep[resource, site]
+                row[site] += 2.0 * wanted * self.units[placed].room[resource] * self.steep[resource][site]
             if self.left[resource][site] < wanted:
                 row[site] = np.inf
 
@@ -110,7 +111,7 @@ class State:
                 total += self.talking.cost(pair, site, there)
         for resource, wanted, counts in self._wanted[number]:
             if counts:
-                total += wanted * float(self.slope[resource, site])
+                total += wanted * float(self.slope[resource][site])
         return total
 
     def put(self, number: int, site: int) -> None:
@@ -128,11 +129,10 @@ class State:
         return site
 
     def _change(self, number: int, site: int, sign: int) -> None:
-        steep = self.compiled.steep
         for resource, wanted, counts in self._wanted[number]:
             self.left[resource][site] -= sign * wanted
             if counts:
-                self.slope[resource, site] += sign * 2 * wanted * steep[resource, site]
+                self.slope[resource][site] += sign * 2 * wanted * self.steep[resource][site]
         if self.strict:
             self._change_strict(number, site, sign)
 

@@ -107,7 +107,11 @@ class Talking:
 
     def row(self, pair: Pair, there: int) -> Floats:
         """What it costs to be on each site while the other is there; infinite where a bound is broken."""
-        return self.wires.row(there, pair.weight, pair.latency, pair.jitter)
+        return self.wires.rows(there, pair.weight, pair.latency, pair.jitter)
+
+    def rows(self, pair: Pair, there: Ints) -> Floats:
+        """The same for several sites of the other."""
+        return self.wires.rows(there, pair.weight, pair.latency, pair.jitter)
 
     def add(self, costs: Floats, unit: Unit, pair: Pair, there: int, stays: bool) -> None:
         """Add that row to costs; `stays` says that the other runs there already."""

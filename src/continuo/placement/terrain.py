@@ -98,17 +98,17 @@ class Wires:
         """What is reckoned with where no bound asks for a figure."""
         self._cached: dict[tuple[float, float, float], Floats] = {}
 
-    def row(self, site: int, weight: float, latency: float, jitter: float) -> Floats:
-        """What it costs to be on each site while the other is on this one; infinite where a bound is broken."""
+    def rows(self, sites: int | Ints, weight: float, latency: float, jitter: float) -> Floats:
+        """What it costs to be on each site while the other is on this one (or these); infinite where a bound is broken."""
         key = (weight, latency, jitter)
         if key not in self._cached:
             if (len(self._cached) + 1) * self.latency.size > CACHED_CELLS:
-                return self._costs(site, key)
+                return self._costs(sites, key)
             self._cached[key] = self._costs(slice(None), key)
-        row: Floats = self._cached[key][site]
-        return row
+        found: Floats = self._cached[key][sites]
+        return found
 
-    def _costs(self, rows: int | slice, key: tuple[float, float, float]) -> Floats:
+    def _costs(self, rows: int | Ints | slice, key: tuple[float, float, float]) -> Floats:
         weight, most, most_jitter = key
         costs: Floats = self.assumed[rows] * weight
         if most < np.inf:
