@@ -73,9 +73,9 @@ async def _measure(publisher: Publisher, asked: Asked, home: Cluster) -> None:
     from continuo.broker.measurements.addresses import Addresses, connector
     from continuo.broker.measurements.measuring import Measuring
     from continuo.broker.measurements.placement import Placement
-    from continuo.probing.client import Prober, session
     from continuo.broker.measurements.runner import Runner, Schedule
     from continuo.kube.config import connect
+    from continuo.probing.client import Prober, session
 
     addresses, kept = Addresses(asked.allowed), publisher.measurements
     placement = None if asked.image is None else Placement(asked.broker, asked.image, asked.service)
