@@ -40,11 +40,17 @@ def _number(text: str) -> Fraction:
 
 def amounts(asked: Mapping[str, Any]) -> Amounts:
     """CPU, memory and GPUs of a map of resources; CPU is rounded up to a thousandth."""
-    cpu, gpus = _number(str(asked.get("cpu", 0))) * 1000, Fraction(0)
-    for resource, amount in asked.items():
+    return _amounts(tuple((resource, str(amount)) for resource, amount in asked.items()))
+
+
+@lru_cache(maxsize=4096)  # thousands of components and pods ask for a few different amounts
+def _amounts(asked: tuple[tuple[str, str], ...]) -> Amounts:
+    named, gpus = dict(asked), Fraction(0)
+    cpu = _number(named.get("cpu", "0")) * 1000
+    for resource, amount in asked:
         if resource.endswith("/gpu") or resource.startswith("gpu.intel.com/"):
-            gpus += _number(str(amount))
-    return Amounts(-int(-cpu // 1), int(_number(str(asked.get("memory", 0)))), int(gpus))
+            gpus += _number(amount)
+    return Amounts(-int(-cpu // 1), int(_number(named.get("memory", "0"))), int(gpus))
 
 
 def spelled(total: Amounts) -> dict[str, str]:

@@ -87,6 +87,12 @@ class Tally:
             self._change(self.parts[part_id], site, -1)
         return site
 
+    def resize(self, part: Part) -> None:
+        """Let a part that has no place ask for another room; nothing else of it may differ."""
+        self.parts[part.id] = part
+        for across in Domain:
+            self._eligible.pop((part.id, across), None)
+
     def stays(self, part_id: str, site: str) -> bool:
         """Whether it runs on that site already."""
         return self.parts[part_id].current == site

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from continuo.orchestrator.loops.laying import Carried, lay
 from continuo.placement.check import check
-from continuo.placement.guards import History, Limits, Rejection, State, judge, judge_all, read_action
+from continuo.placement.guards import History, Limits, Rejection, State, judge, judge_all, read_action, subject_of
+from continuo.placement.guards.fitting import Fitting
 from continuo.resources.loop import ADJUSTMENT, AdjustmentSpec, DecidedAction, Operation, decode_adjustment
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
@@ -117,3 +118,20 @@ def test_one_alone_is_judged_as_in_company_of_nobody(
         alone = judge(state, action, MANY, History())
         assert alone == judge_all(state, [action], MANY, History())[0]
         assert alone is None or (isinstance(alone, Rejection) and alone.message.strip())
+
+
+@settings(max_examples=80, deadline=None)
+@given(world=worlds(), said=ACTIONS)
+def test_one_tally_says_of_what_is_left_the_same_as_a_new_one(
+    world: tuple[LowLevelOrchestration, AdjustmentSpec], said: list[Object]
+) -> None:
+    state = state_of(*world)
+    read = (read_action(one) for one in said)
+    distinct = {subject_of(action): action for action in read if isinstance(action, DecidedAction)}
+    left = dict(enumerate(distinct.values()))
+    shared = Fitting(state, left)
+    while (wrong := shared.last_misfit()) is not None:
+        assert wrong == Fitting(state, left).last_misfit(), "made anew it says the same"
+        shared.refuse(wrong[0])
+        del left[wrong[0]]
+    assert Fitting(state, left).last_misfit() is None

@@ -130,7 +130,8 @@ def _part(
 def _bounded(
     part: Part, key: tuple[str, str], app: AppSpec, component: ComponentSpec, bounds: ComponentPlacement
 ) -> Part:
-    own = {other.name: part_id(key, f"{app.name}/{other.name}") for other in app.components}
+    named = bounds.beside or bounds.apart_from  # else the others need not be looked at, for each of them in turn
+    own = {other.name: part_id(key, f"{app.name}/{other.name}") for other in app.components} if named else {}
     spread = bounds.spread
     return replace(
         part,

@@ -1,15 +1,8 @@
-"""Placing, moving and scaling components."""
+"""Placing, moving and scaling components: may it be done at all. Whether it fits is `fitting`'s."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from msgspec.structs import replace as changed
-
-from continuo.placement.guards.model import OF_CAUSE, Code, Judged, Rejection, State
-from continuo.placement.model import Part, Problem, Room
-from continuo.placement.reasons import Cause, Refusal
-from continuo.placement.tally import Tally
+from continuo.placement.guards.model import Code, Rejection, State
 from continuo.resources.loop import DecidedAction, Operation
 from continuo.resources.orchestration import ClusterPhase, ClusterSpec, ClusterStatus
 
@@ -96,83 +89,3 @@ def may_scale(state: State, action: DecidedAction) -> Rejection | None:
     if state.components[path][1].replicas == wanted:
         return Rejection(Code.UNCHANGED, f"{path} has {wanted} pods already")
     return None
-
-
-# --- does it fit, all together ----------------------------------------------------------------------------------------
-def judge_room(judged: Judged) -> None:
-    """Refuse what does not fit where it is to go. All are looked at together; of two that do not both fit the later goes."""
-    while True:
-        wrong = list(_misfits(judged))
-        if not wrong:
-            return
-        number, rejection = wrong[-1]
-        judged.refused[number] = rejection
-
-
-def _misfits(judged: Judged) -> Iterator[tuple[int, Rejection]]:
-    state = judged.state
-    actions = [(number, a) for number, a in judged.open() if a.op in (*PLACING, Operation.SCALE_COMPONENT)]
-    if not actions:
-        return
-    tally = Tally(_grown(state, [action for _, action in actions]), {})
-    places = {part: site for part, site in state.places.items() if part in tally.parts and site in tally.sites}
-    places.update({state.part(str(a.component)): str(a.cluster) for _, a in actions if a.op in PLACING})
-    for part_id in sorted(places):
-        if part_id in tally.parts and places[part_id] in tally.sites:
-            tally.put(part_id, places[part_id])
-    for number, action in actions:
-        refusal = _refusal(state, tally, action)
-        if refusal is not None:
-            where = tally.places.get(state.part(str(action.component)), action.cluster)
-            said = f"{action.component} on {where}: {refusal.message}"
-            yield number, Rejection(OF_CAUSE.get(refusal.cause, Code.INFEASIBLE), said)
-
-
-def _refusal(state: State, tally: Tally, action: DecidedAction) -> Refusal | None:
-    """What speaks against a component where it would be; for one that only grows, the room alone."""
-    part_id = state.part(str(action.component))
-    site = tally.places.get(part_id)
-    if site is None:
-        return None
-    tally.take(part_id)
-    found = list(tally.refusals(part_id, site))
-    tally.put(part_id, site)
-    if action.op in PLACING:
-        return found[0] if found else _left_behind(tally, part_id, site)
-    if tally.parts[part_id].room == _room_before(state, part_id):
-        return None
-    return next((each for each in found if OF_CAUSE.get(each.cause) in _OF_SIZE), None)
-
-
-_OF_SIZE = (Code.NO_CPU, Code.NO_MEMORY, Code.NO_GPU, Code.COST_BUDGET, Code.CARBON_BUDGET)
-
-
-def _left_behind(tally: Tally, part_id: str, site: str) -> Refusal | None:
-    """Whether another part that has to be beside it would be elsewhere."""
-    for other in tally.parts.values():
-        if part_id in other.beside and tally.places.get(other.id, site) != site:
-            elsewhere = tally.places[other.id]
-            return Refusal(Cause.BESIDE, f"{other.id} shares a cluster with it, and is on {elsewhere}")
-    return None
-
-
-def _room_before(state: State, part_id: str) -> Room | None:
-    return next((part.room for part in state.problem.parts if part.id == part_id), None)
-
-
-def _grown(state: State, actions: list[DecidedAction]) -> Problem:
-    """The problem with the pods that the actions ask for; nothing in it is too many already where it only shrinks."""
-    wanted = {state.part(str(a.component)): a.replicas or 0 for a in actions if a.op is Operation.SCALE_COMPONENT}
-    if not wanted:
-        return state.problem
-    parts = tuple(_sized(state, part, wanted[part.id]) if part.id in wanted else part for part in state.problem.parts)
-    return changed(state.problem, parts=parts)
-
-
-def _sized(state: State, part: Part, replicas: int) -> Part:
-    path = part.id.removeprefix(state.part(""))
-    if replicas <= state.components[path][1].replicas:
-        return part
-    pod = state.pods.get(path, Room())
-    cpu, memory, gpus = pod.cpu_millis * replicas, pod.memory_bytes * replicas, pod.gpus * replicas
-    return changed(part, room=Room(cpu_millis=cpu, memory_bytes=memory, gpus=gpus))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from continuo.placement.guards.clusters import may_create, may_delete, may_resize
-from continuo.placement.guards.components import PLACING, judge_room, may_place, may_scale
+from continuo.placement.guards.components import PLACING, may_place, may_scale
+from continuo.placement.guards.fitting import judge_room
 from continuo.placement.guards.links import may_link, may_unlink
 from continuo.placement.guards.model import Basis, Code, History, Judged, Limits, Rejection, State, pair
 from continuo.placement.guards.policies import held
