@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
@@ -13,33 +12,22 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from continuo.kube.port import Cluster
-from continuo.placement.guards import Limits, Rejection, State, judge_all, needs_approval, read_action, subject_of
+from continuo.placement.guards import Limits, Rejection, read_action
 from continuo.resources.errors import AlreadyExists
-from continuo.resources.loop import DECISION, DecidedAction, DecisionSpec, decode_adjustment, decode_decision
-from continuo.resources.meta import Object
-from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
+from continuo.resources.loop import DECISION, DecidedAction, DecisionSpec, decode_decision
+from continuo.resources.meta import Object, key_of
+from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
 from continuo.server.problems import Problem
 from continuo.server.scheduler.bodies import Asked
 from continuo.server.scheduler.following import Infrastructure
 from continuo.server.scheduler.items import stamp
-from continuo.server.scheduler.log import StateLog, UnknownVersion
-from continuo.server.scheduler.past import EXTERNAL, Accepted, Answer, Past, opened, request_of
-from continuo.server.scheduler.problem import state_of
+from continuo.server.scheduler.judging import Case, Picture, Verdicts, judged, picture, since
+from continuo.server.scheduler.log import UnknownVersion
+from continuo.server.scheduler.past import EXTERNAL, Accepted, Answer, Past, request_of
 from continuo.server.subjects import Subject
 
 MANAGER = "continuo-scheduler"
 _LONGEST_SOURCE = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """The state that a decision was made on, as guards ask for it."""
-
-    log: StateLog
-    version: int
-
-    def changed(self, collection: str, identity: str, fields: Iterable[str]) -> str | None:
-        return self.log.changed(collection, identity, fields, self.version)
 
 
 class Decisions:
@@ -82,62 +70,44 @@ class Decisions:
         return known
 
     async def _judged(self, subject: Subject, asked: Asked, name: str) -> Answer:
+        """The answer. The decision is judged on one moment, which may be over when the verdicts are there: the operator
+        judges again.
+        """
         self._infrastructure.flush()
-        orchestration, since = self._look(name), self._since(asked.based_on)
-        now, decisions = self._infrastructure.clock(), self._infrastructure.decisions_of(name)
-        still = list(opened(decisions, now))
-        adjustment = decode_adjustment(self._infrastructure.adjustment(name))
+        seen, version = self._look(name), self._version(asked.based_on)
         actions = [read_action(msgspec.structs.asdict(action)) for action in asked.actions]
-        ours = {subject_of(action) for action in actions if isinstance(action, DecidedAction)}
-        promised = [action for _, action in still if subject_of(action) not in ours]
-        opened_ = [a for rank, a in still if rank >= asked.priority]
-        state = state_of(orchestration, adjustment, promised, opened_, now.timestamp())
-        history = self._past.history(name, decisions, now)
-        verdicts = judge_all(state, actions, self.limits, history, since)
-        accepted = [
-            a for a, verdict in zip(actions, verdicts, strict=True) if isinstance(a, DecidedAction) and not verdict
-        ]
-        body = self._body(asked, name, verdicts, now, state, accepted)
-        if not accepted or (asked.all_or_nothing and len(accepted) < len(actions)):
-            return _refused(asked, body, verdicts)
+        log, current = self._infrastructure.log, self._infrastructure.log.current
+        case = Case(
+            seen, actions, asked.priority, self._past.accepted(name), since(log, version, name, actions), self.limits
+        )
+        verdicts = await asyncio.to_thread(judged, case)
+        body = _body(asked, name, verdicts, seen.now, current)
+        if not verdicts.accepted or (asked.all_or_nothing and len(verdicts.accepted) < len(actions)):
+            return _refused(asked, body, verdicts.of)
         if not asked.dry_run:
             body["decision"] = decision_name(subject, asked.decision_id)
-            return await self._keep(subject, asked, orchestration, accepted, body, now)
+            return await self._keep(subject, asked, seen, verdicts.accepted, body)
         return Answer(asked.digest, 200, body)
-
-    def _body(
-        self, asked: Asked, name: str, verdicts: Sequence[Rejection | None], now: datetime, state: State,
-        accepted: Sequence[DecidedAction],
-    ) -> Object:  # fmt: skip
-        return {
-            "decisionId": asked.decision_id,
-            "decision": None,
-            "orchestration": name,
-            "stateVersion": self._infrastructure.log.current,
-            "approval": any(needs_approval(state, action) for action in accepted),
-            "expires": stamp(now + timedelta(seconds=asked.ttl_seconds)),
-            "actions": [_verdict(action.op, verdict) for action, verdict in zip(asked.actions, verdicts, strict=True)],
-        }
 
     # --- keeping ------------------------------------------------------------------------------------------------------
     async def _keep(
-        self, subject: Subject, asked: Asked, orchestration: LowLevelOrchestration, accepted: Sequence[DecidedAction],
-        body: Object, now: datetime,
-    ) -> Answer:  # fmt: skip
+        self, subject: Subject, asked: Asked, seen: Picture, accepted: Sequence[DecidedAction], body: Object
+    ) -> Answer:
         """Write the Decision. One of that name is there only if somebody was quicker with the same id."""
         answer = Answer(asked.digest, 200, body)
-        obj = _decision(subject, asked, orchestration, accepted, answer, now)
+        obj = _decision(subject, asked, seen, accepted, answer)
         try:
             written = await self._cluster.create(obj, manager=MANAGER)
         except AlreadyExists:
-            found = await self._cluster.get(DECISION, obj["metadata"]["name"], orchestration.namespace)
+            found = await self._cluster.get(DECISION, obj["metadata"]["name"], obj["metadata"]["namespace"])
             kept = _kept_answer(found)
             if kept is None or kept.digest != asked.digest:
                 said = f"decisionId {asked.decision_id} was used for another decision: give every decision an id of its own"
                 raise Problem(409, "decision-id-reused", said) from None
             return kept
         self._infrastructure.decisions.learn(written)
-        self._past.accept(Accepted(obj["metadata"]["name"], now, orchestration.name, tuple(accepted)), now)
+        about = obj["spec"]["orchestration"]
+        self._past.accept(Accepted(obj["metadata"]["name"], seen.now, about, tuple(accepted)), seen.now)
         return answer
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -171,16 +141,16 @@ class Decisions:
             )
         return name
 
-    def _look(self, name: str) -> LowLevelOrchestration:
-        obj = self._infrastructure.orchestrations.cache.get((self._infrastructure.namespace, name))
-        if obj is None:
+    def _look(self, name: str) -> Picture:
+        seen = picture(self._infrastructure, name)
+        if seen is None:
             raise Problem(404, "orchestration-unknown", f"there is no orchestration {name[:64]} here")
-        return decode(obj)
+        return seen
 
-    def _since(self, version: str) -> Since:
+    def _version(self, said: str) -> int:
         log = self._infrastructure.log
         try:
-            return Since(log, log.read(version))
+            return log.read(said)
         except UnknownVersion as error:
             raise Problem(409, "state-version-unknown", f"basedOn: {error}", {"stateVersion": log.current}) from None
 
@@ -199,16 +169,28 @@ def source_of(subject: Subject) -> str:
     return f"{said[: _LONGEST_SOURCE - 13]}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
 
+def _body(asked: Asked, name: str, verdicts: Verdicts, now: datetime, version: str) -> Object:
+    return {
+        "decisionId": asked.decision_id,
+        "decision": None,
+        "orchestration": name,
+        "stateVersion": version,
+        "approval": verdicts.approval,
+        "expires": stamp(now + timedelta(seconds=asked.ttl_seconds)),
+        "actions": [_verdict(action.op, verdict) for action, verdict in zip(asked.actions, verdicts.of, strict=True)],
+    }
+
+
 def _decision(
-    subject: Subject, asked: Asked, orchestration: LowLevelOrchestration, accepted: Sequence[DecidedAction],
-    answer: Answer, now: datetime,
-) -> Object:  # fmt: skip
+    subject: Subject, asked: Asked, seen: Picture, accepted: Sequence[DecidedAction], answer: Answer
+) -> Object:
+    namespace, name = key_of(seen.object)
     kept = {
-        "decisionId": asked.decision_id, "priority": asked.priority, "received": stamp(now), "digest": answer.digest,
-        "answer": answer.body,
+        "decisionId": asked.decision_id, "priority": asked.priority, "received": stamp(seen.now),
+        "digest": answer.digest, "answer": answer.body,
     }  # fmt: skip
     spec = DecisionSpec(
-        orchestration=orchestration.name,
+        orchestration=name,
         source=source_of(subject),
         based_on=asked.based_on[:128],
         reason=asked.reason,
@@ -220,10 +202,10 @@ def _decision(
     )
     owner = {
         "apiVersion": LOW_LEVEL_ORCHESTRATION.api_version, "kind": LOW_LEVEL_ORCHESTRATION.kind,
-        "name": orchestration.name, "uid": orchestration.metadata["uid"],
+        "name": name, "uid": seen.object["metadata"]["uid"],
     }  # fmt: skip
     return DECISION.new(
-        decision_name(subject, asked.decision_id), orchestration.namespace, metadata={"ownerReferences": [owner]},
+        decision_name(subject, asked.decision_id), namespace, metadata={"ownerReferences": [owner]},
         spec=msgspec.to_builtins(spec),
     )  # fmt: skip
 

@@ -85,26 +85,35 @@ class Past:
         for name in [name for name, old in self._accepted.items() if now - old.when >= HOUR]:
             del self._accepted[name]
 
-    def history(self, orchestration: str, decisions: Iterable[Object], now: datetime) -> History:
-        """What was decided from outside within an hour."""
-        found = {one.name: one for one in self._accepted.values() if one.orchestration == orchestration}
-        for obj, spec in _decoded(decisions):
-            name = obj["metadata"]["name"]
-            if _stage(obj) in _VOID:
-                found.pop(name, None)
-            elif spec.source.startswith(f"{EXTERNAL}/") and name not in found:
-                found[name] = Accepted(name, received(obj, spec), spec.orchestration, spec.actions)
-        actions = [action for one in found.values() if now - one.when < HOUR for action in one.actions]
-        return History(
-            moved=frozenset(str(a.component) for a in actions if a.op is Operation.MIGRATE_COMPONENT),
-            created=frozenset(str(a.cluster) for a in actions if a.op is Operation.CREATE_CLUSTER),
-            deleted=frozenset(str(a.cluster) for a in actions if a.op is Operation.DELETE_CLUSTER),
-        )
+    def accepted(self, orchestration: str) -> tuple[Accepted, ...]:
+        """What was accepted lately for an orchestration."""
+        return tuple(one for one in self._accepted.values() if one.orchestration == orchestration)
 
 
-def opened(decisions: Iterable[Object], now: datetime) -> Iterator[tuple[int, DecidedAction]]:
+Read = Iterable[tuple[Object, DecisionSpec]]
+"""Decision objects that could be read, decoded."""
+
+
+def history_of(accepted: Iterable[Accepted], decisions: Read, now: datetime) -> History:
+    """What was decided from outside within an hour: what was accepted here, and what is kept."""
+    found = {one.name: one for one in accepted}
+    for obj, spec in decisions:
+        name = obj["metadata"]["name"]
+        if _stage(obj) in _VOID:
+            found.pop(name, None)
+        elif spec.source.startswith(f"{EXTERNAL}/") and name not in found:
+            found[name] = Accepted(name, received(obj, spec), spec.orchestration, spec.actions)
+    actions = [action for one in found.values() if now - one.when < HOUR for action in one.actions]
+    return History(
+        moved=frozenset(str(a.component) for a in actions if a.op is Operation.MIGRATE_COMPONENT),
+        created=frozenset(str(a.cluster) for a in actions if a.op is Operation.CREATE_CLUSTER),
+        deleted=frozenset(str(a.cluster) for a in actions if a.op is Operation.DELETE_CLUSTER),
+    )
+
+
+def opened(decisions: Read, now: datetime) -> Iterator[tuple[int, DecidedAction]]:
     """(priority, action) of decisions that are still to be carried out."""
-    for obj, spec in _decoded(decisions):
+    for obj, spec in decisions:
         void = spec.expires is not None and datetime.fromisoformat(spec.expires) <= now
         if _stage(obj) in _OPEN and not void:
             for action in spec.actions:
@@ -132,7 +141,8 @@ def _stage(obj: Object) -> DecisionStage:
     return DecisionStage((obj.get("status") or {}).get("stage") or DecisionStage.RECEIVED)
 
 
-def _decoded(decisions: Iterable[Object]) -> Iterator[tuple[Object, DecisionSpec]]:
+def read(decisions: Iterable[Object]) -> Iterator[tuple[Object, DecisionSpec]]:
+    """Decision objects with what they say."""
     for obj in decisions:
         try:
             yield obj, decode_decision(obj)

@@ -12,13 +12,10 @@ from continuo.placement.guards import State
 from continuo.placement.reasons import Cause
 from continuo.placement.score import yardstick
 from continuo.placement.tally import Tally
-from continuo.resources.loop import decode_adjustment
 from continuo.resources.meta import Object
-from continuo.resources.orchestration import decode
 from continuo.server.scheduler.following import Infrastructure
 from continuo.server.scheduler.items import PENDING
-from continuo.server.scheduler.past import opened
-from continuo.server.scheduler.problem import state_of
+from continuo.server.scheduler.judging import Picture, picture
 
 MOST = 64
 """Components that are told at once, the most urgent first."""
@@ -34,31 +31,27 @@ class PendingPlacements:
         self._lock = asyncio.Lock()
 
     async def told(self) -> bytes:
-        """The answer as JSON. It is made in a thread: many components and clusters must not hold up others' requests."""
+        """The answer as JSON. It is made in a thread, as verdicts are (see `judging`): it must not hold up others."""
         self._infrastructure.must_know()
         async with self._lock:
             version, decisions = self._infrastructure.log.current, self._infrastructure.decided
             if self._made is None or self._made[:2] != (version, decisions):
                 waiting = sorted(self._infrastructure.log.items(PENDING), key=_urgency)
-                states = {name: self._state(name) for name in {str(item["orchestration"]) for item in waiting[:MOST]}}
-                body = await asyncio.to_thread(_answer, version, waiting, states)
+                names = {str(item["orchestration"]) for item in waiting[:MOST]}
+                pictures = {name: seen for name in names if (seen := picture(self._infrastructure, name)) is not None}
+                body = await asyncio.to_thread(_answer, version, waiting, pictures)
                 self._made = (version, decisions, body)
             return self._made[2]
-
-    def _state(self, name: str) -> State:
-        """With what was promised: room that somebody else will take is none."""
-        seen = self._infrastructure
-        orchestration = decode(seen.orchestrations.cache.get((seen.namespace, name)) or {})
-        promised = [action for _, action in opened(seen.decisions_of(name), seen.clock())]
-        return state_of(orchestration, decode_adjustment(seen.adjustment(name)), promised, now=seen.clock().timestamp())
 
 
 def _urgency(item: Object) -> tuple[str, str]:
     return str(item["decideBy"] or "~"), str(item["id"])
 
 
-def _answer(version: str, waiting: list[Object], states: dict[str, State]) -> bytes:
-    told = [entry for name, state in sorted(states.items()) for entry in _entries(waiting[:MOST], name, state)]
+def _answer(version: str, waiting: list[Object], pictures: dict[str, Picture]) -> bytes:
+    """With what was promised: room that somebody else will take is none."""
+    states = {name: seen.state() for name, seen in sorted(pictures.items())}
+    told = [entry for name, state in states.items() for entry in _entries(waiting[:MOST], name, state)]
     body = {"stateVersion": version, "total": len(waiting), "components": sorted(told, key=_urgency)}
     return msgspec.json.encode(body)
 
