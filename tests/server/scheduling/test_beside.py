@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from continuo.resources.loop import DECISION
-from continuo.server.scheduler import decisions, pending
+from continuo.server.scheduler import decisions, judging, pending
 from scheduling.bench import Bench, places, running
 from scheduling.test_bad_decisions import DECISIONS, place
 
@@ -40,7 +40,7 @@ class Held:
 async def test_a_verdict_holds_nobody_up_and_is_of_the_moment_of_asking(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Held(decisions.judged)
+    held = Held(judging.judged)
     monkeypatch.setattr(decisions, "judged", held)
     version = bench.parts.infrastructure.log.current
     body = {"decisionId": "d-1", "basedOn": version, "reason": "it is near", "actions": [place("shop/late", "green")]}
@@ -57,7 +57,7 @@ async def test_a_verdict_holds_nobody_up_and_is_of_the_moment_of_asking(
 
 
 async def test_two_about_the_same_are_judged_one_after_the_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = Held(decisions.judged)
+    held = Held(judging.judged)
     monkeypatch.setattr(decisions, "judged", held)
     body = {"basedOn": bench.parts.infrastructure.log.current, "reason": "it is near"}
     asked = [
