@@ -29,5 +29,7 @@ async def while_proved(client: aiomqtt.Client, clock: Callable[[], datetime] = u
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, left)):
                 await ended.wait()
+        if link.ended:  # nothing reads what still comes, and the loop would call for it again and again
+            client._client._sock_close()
         raise Unproved(link.ended or "the identities of this connection end")
     await ended.wait()
