@@ -162,10 +162,16 @@ class Draft:
 
     steps: list[Step] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    _ids: set[str] = field(default_factory=set)
 
     def add(self, step: Step) -> str:
         self.steps.append(step)
+        self._ids.add(step.id)
         return step.id
+
+    def __contains__(self, step: str) -> bool:
+        """Whether there is a step of that id."""
+        return step in self._ids
 
     def refuse(self, target: Target, reason: str, message: str) -> None:
         self.refusals.append(Refusal(target, reason, message))

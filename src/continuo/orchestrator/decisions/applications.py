@@ -52,12 +52,13 @@ def decide_applications(
 
     On `unseen` clusters there may be anything: an application begins nowhere while it may still live there.
     """
+    held = _in_old_homes(draft)
     for name, app in wanted.apps.items():
         if app.problem is not None:
             draft.refuse(Target("application", name), app.problem.reason, app.problem.message)
             continue
         seen = assessment.apps[name]
-        if _in_old_home(draft, name):
+        if name in held:
             continue
         if seen.namespace is None and (elsewhere := [cluster for cluster in unseen if cluster != app.home]):
             told = f"a look at {', '.join(elsewhere)}, where the application may still be"
@@ -89,14 +90,17 @@ def _copies(draft: Draft, app: AppWanted, seen: AppSeen, assessment: Assessment)
                        detail=told))  # fmt: skip
 
 
-def _in_old_home(draft: Draft, app: str) -> bool:
-    """Whether the application still has to leave a former home cluster; its namespace there bars the new one."""
-    return any(step.id.startswith(leave_id(app, "")) for step in draft.steps)
+def _in_old_homes(draft: Draft) -> frozenset[str]:
+    """Applications that still have to leave a former home cluster; their namespace there bars the new one."""
+    return frozenset(
+        step.target.name
+        for step in draft.steps
+        if step.target.kind == "application" and step.id.startswith(leave_id(step.target.name, ""))
+    )
 
 
 def _open(draft: Draft, steps: Iterable[str]) -> tuple[str, ...]:
-    ids = {step.id for step in draft.steps}
-    return tuple(step for step in steps if step in ids)
+    return tuple(step for step in steps if step in draft)
 
 
 def _shared(draft: Draft, app: AppWanted, seen: AppSeen, compare: Compare) -> None:

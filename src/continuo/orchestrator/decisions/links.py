@@ -31,17 +31,13 @@ def decide_links(draft: Draft, snapshot: Snapshot, wanted: Wanted, assessment: A
         target = Target("link", f"{pair[0]}/{pair[1]}")
         if progress.phase is LinkPhase.CONNECTED and not writes:
             continue
-        needs = tuple(need for name in pair for need in (step_id(name), package_id(name, "liqo")) if _open(draft, need))
+        needs = tuple(need for name in pair for need in (step_id(name), package_id(name, "liqo")) if need in draft)
         if writes or progress.phase is LinkPhase.PENDING or needs:
             made = progress.phase in (LinkPhase.CONNECTED, LinkPhase.DEGRADED)
             action = Action.REPAIR if made else Action.LINK
             draft.add(Step(link_id(pair), action, target, writes, needs, _detail(progress), progress.message))
         else:
             draft.add(Step(link_id(pair), Action.WAIT, target, waits_for=progress.message))
-
-
-def _open(draft: Draft, step: str) -> bool:
-    return any(existing.id == step for existing in draft.steps)
 
 
 def _detail(progress: LinkProgress) -> str:

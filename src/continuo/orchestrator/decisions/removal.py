@@ -234,8 +234,7 @@ def _still_on(draft: Draft, snapshot: Snapshot, name: str, assessment: Assessmen
         )
         if leaving or moving:
             needs.append(step.id)
-    open_ids = {step.id for step in draft.steps}
-    return tuple(dict.fromkeys(need for need in needs if need in open_ids))
+    return tuple(dict.fromkeys(need for need in needs if need in draft))
 
 
 def _leftovers(draft: Draft, seen: ClusterSeen) -> None:
