@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import datetime
 import functools
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -25,6 +24,7 @@ from continuo.orchestrator.caches import CLUSTER_NAME, management_watches
 from continuo.orchestrator.capacity import counts, waits
 from continuo.orchestrator.decide import decide
 from continuo.orchestrator.decisions.removal import left_clusters
+from continuo.orchestrator.declarations import Declarations
 from continuo.orchestrator.executor import Executor, InProcess, Round
 from continuo.orchestrator.loops.enact import Desk
 from continuo.orchestrator.loops.figures import Figures
@@ -43,13 +43,12 @@ from continuo.orchestrator.settings import Settings
 from continuo.orchestrator.status import LoopsSeen, derive_status
 from continuo.orchestrator.tasks import Booked, book, paused
 from continuo.orchestrator.telling import Telling
-from continuo.orchestrator.transitions import transitions
 from continuo.orchestrator.world import LiveWorld, member_name
 from continuo.placement.pool import Pool
 from continuo.resources import kinds
-from continuo.resources.errors import Conflict, Invalid, NotFound
+from continuo.resources.errors import Invalid
 from continuo.resources.loop import ADJUSTMENT, DECISION
-from continuo.resources.meta import Key, Kind, Object, annotations_of, deleting, key_of, labels_of
+from continuo.resources.meta import Key, Kind, Object, deleting, key_of, labels_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION, LowLevelOrchestration, decode
 from continuo.runtime.clusterset import Connect, member_of
 from continuo.runtime.controller import Controller, Result
@@ -110,6 +109,8 @@ class Operator:
         )
         self.telling.follow(self._hub, self.fleet, self.controller, self.publisher)
         self.events = EventRecorder(management, "continuo", instance)
+        declarations = self.informers[LOW_LEVEL_ORCHESTRATION]
+        self._declarations = Declarations(management, declarations, self.events, self.publisher, self._add, self._now)
         self._memory: dict[Key, Memory] = {}
         self.executor.attach(self._ask)
         self._queued: set[Key] = set()
@@ -272,15 +273,15 @@ class Operator:
         try:
             orchestration = memory.decoded(obj, decode)
         except Invalid as error:
-            await self._report_invalid(obj, error)
+            await self._declarations.report_invalid(obj, error)
             return Result()
         if not deleting(obj):
-            obj = await self._hold(obj, adopted_secrets(obj, orchestration))
+            obj = await self._declarations.hold(obj, adopted_secrets(obj, orchestration))
         management = self.world.management()
         try:
             wanted = carried_out(orchestration, management)
         except Invalid as error:
-            await self._report_invalid(obj, error)
+            await self._declarations.report_invalid(obj, error)
             return Result()
         await self._membership.follow(key, obj, wanted, management)
         with self.telling.stage("observe"):
@@ -291,14 +292,14 @@ class Operator:
             return Result()
         round_, booked = self._look(snapshot, memory, looked)
         plan = round_.plan
-        written = await self._write_status(obj, booked.status)
+        written = await self._declarations.write_status(obj, booked.status)
         if written is None:
             self._add(key)  # somebody wrote meanwhile: nothing is begun that is not written down
             return Result()
         self.publisher.take(written)
         tended = await self.measuring.tend(key) if not _paused(snapshot) else None
         if snapshot.deleting and not plan.steps and not plan.refusals and not present(snapshot):
-            return await self._leave(written)
+            return Result(await self._declarations.leave(written))
         known = memory.attempts.tried()
         if not _paused(snapshot):
             with self.telling.stage("act"):
@@ -309,7 +310,7 @@ class Operator:
             self._add(key)
         if left := left_clusters(snapshot, plan) - present(snapshot):
             secrets = adopted_secrets(obj, orchestration)
-            await self._hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
+            await self._declarations.hold(obj, {name: secret for name, secret in secrets.items() if name not in left})
             self._add(key)
         retry = memory.attempts.next_retry(plan, self._loop_time())
         waits = [s for s in (retry, booked.next_look, self._until(looked.again), tended) if s is not None]
@@ -429,72 +430,6 @@ class Operator:
         self.measuring.forget(key)
         self.loops.forget(key)
         await self._membership.forget(key)
-
-    # --- writes to the orchestration itself -------------------------------------------------------------------------
-
-    async def _hold(self, obj: Object, adopted: dict[str, str]) -> Object:
-        """Our finalizer, so that deletion waits for the clean-up, and the adopted clusters that there is to clean up."""
-        namespace, name = key_of(obj)
-        said = annotations_of(obj).get(naming.ADOPTED)
-        text = json.dumps(adopted, sort_keys=True) if adopted else None
-        if text == said and naming.FINALIZER in (obj["metadata"].get("finalizers") or ()):
-            return obj
-        metadata: Object = {"finalizers": [naming.FINALIZER]}
-        if text is not None:
-            metadata["annotations"] = {naming.ADOPTED: text}
-        body = LOW_LEVEL_ORCHESTRATION.new(name, namespace, metadata=metadata)
-        body["metadata"]["uid"] = obj["metadata"]["uid"]
-        held = await self.management.apply(body, manager="continuo-finalizer")
-        self.informers[LOW_LEVEL_ORCHESTRATION].learn(held)
-        return held
-
-    async def _release(self, obj: Object) -> None:
-        namespace, name = key_of(obj)
-        left = [entry for entry in obj["metadata"].get("finalizers") or () if entry != naming.FINALIZER]
-        patch = {"metadata": {"finalizers": left, "resourceVersion": obj["metadata"]["resourceVersion"]}}
-        try:
-            await self.management.patch(LOW_LEVEL_ORCHESTRATION, name, patch, namespace)
-        except NotFound:
-            return
-        except Conflict:
-            self._add((namespace, name))  # somebody wrote meanwhile: look again with the newer object
-
-    async def _write_status(self, obj: Object, status: Object) -> Object | None:
-        """The object with that status; None where somebody else wrote it, or it went, since we saw it."""
-        if status == obj.get("status"):
-            return obj
-        namespace, name = key_of(obj)
-        patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": status}
-        try:
-            written = await self.management.patch(
-                LOW_LEVEL_ORCHESTRATION, name, patch, namespace, subresource="status", manager=naming.MANAGER
-            )
-        except (NotFound, Conflict):
-            return None
-        self.informers[LOW_LEVEL_ORCHESTRATION].learn(written)
-        for event in transitions(obj.get("status") or {}, status):
-            self.events.record(obj, event.type, event.reason, event.note)
-        return written
-
-    async def _leave(self, obj: Object) -> Result:
-        """Let go of an orchestration of which nothing is left, once everybody has its last events."""
-        if (wait := self.publisher.pending(obj)) is not None:
-            return Result(wait)
-        await self._release(obj)
-        return Result()
-
-    async def _report_invalid(self, obj: Object, error: Invalid) -> None:
-        """An object that came in before our CRD: say so and wait for a change."""
-        generation = obj["metadata"].get("generation", 0)
-        now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        conditions = [
-            {"type": type_, "status": value, "reason": "InvalidSpec", "message": str(error),
-             "observedGeneration": generation, "lastTransitionTime": now}
-            for type_, value in (("Ready", "False"), ("Reconciling", "False"), ("Stalled", "True"))
-        ]  # fmt: skip
-        status = {"observedGeneration": generation, "phase": "Failed", "conditions": conditions}
-        if (obj.get("status") or {}).get("observedGeneration") != generation:
-            await self._write_status(obj, status)
 
 
 def _paused(snapshot: Snapshot) -> bool:
