@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from continuo.orchestrator.observe import Reach
 from continuo.orchestrator.placing.improve import Improver
 from continuo.placement.model import Answer, Method, Problem
 from orchestrator.worlds import app, cluster
@@ -75,6 +76,41 @@ async def test_what_does_not_pay_stays() -> None:
 
 async def test_an_answer_to_an_old_picture_is_dropped() -> None:
     assert await looked(ground(), Solver(web="green"), then="2") is None
+
+
+async def asked_anew(found: Ground, improver: Improver) -> bool:
+    """Whether a look begins a solve; it is ended at once."""
+    improver.solve = solver = Solver()
+    improver.look(*found.picture(), "1")
+    await asyncio.sleep(0)
+    await improver.close()
+    await asyncio.sleep(0)
+    return bool(solver.asked)
+
+
+async def test_what_runs_is_looked_at_again_on_other_ground_and_only_then() -> None:
+    found, improver = ground(), Improver(lambda _: None)
+    found.object["metadata"]["generation"] = 1
+    assert await asked_anew(found, improver), "the operator began anew: nobody knows what was looked at before"
+    assert not await asked_anew(found, improver)
+    found.object["metadata"]["generation"] = 2
+    assert await asked_anew(found, improver), "it is another declaration"
+    assert not await asked_anew(found, improver)
+    found.reach["o-green"] = Reach.LOST
+    assert not await asked_anew(found, improver)
+    found.reach["o-green"] = Reach.OK
+    assert not await asked_anew(found, improver), "what it came back to was looked at"
+
+
+@pytest.mark.parametrize("entry", [{"policy": "away"}, {"home": "green"}])
+async def test_what_a_loop_moved_is_left_to_it(entry: dict[str, str]) -> None:
+    found = ground()
+    found.lay(places=[{"component": "shop/web", "cluster": "rose", **entry}])
+    assert not await asked_anew(found, Improver(lambda _: None))
+
+
+async def test_an_external_scheduler_has_its_way() -> None:
+    assert not await asked_anew(ground(scheduler="external"), Improver(lambda _: None))
 
 
 async def test_nobody_is_asked_where_nobody_is_wanted() -> None:

@@ -1,7 +1,9 @@
 """The exact solver beside the rounds: what was placed at once may be placed better a little later, where that pays.
 
-A solve takes seconds, so it is a task of its own; what it says counts only while nothing was decided since it began. A move
-costs what `weights.moves` says, so an answer that moves something is better by more than that.
+So may what runs, once its declaration is another one or there is a cluster more to choose from; what a loop moved is left to
+that loop, and everything to an external scheduler where there is one. A solve takes seconds, so it is a task of its own; what
+it says counts only while nothing was decided since it began. A move costs what `weights.moves` says, so an answer that moves
+something is better by more than that.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from continuo.orchestrator.assess import Assessment
+from continuo.orchestrator.effective import default_place
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.placing.choose import decision_of, whole_problem
+from continuo.orchestrator.placing.problem import grounds_of
 from continuo.placement.jobs import Weigh, Weighed
-from continuo.placement.model import Answer, Problem, moved
+from continuo.placement.model import Answer, Method, Problem, moved
 from continuo.placement.pool import Failed, Pool, done
 from continuo.resources.loop import MAX_ACTIONS, DecisionSpec
 from continuo.resources.meta import Key
 from continuo.resources.orchestration import PlacementSpec
+from continuo.resources.orchestration_policies import Scheduler
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,8 @@ class Improver:
     """Where what is decided is explained; none: in a thread."""
     _fresh: dict[Key, set[str]] = field(default_factory=dict)
     """Components that were placed since the last solve began."""
+    _grounds: dict[Key, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    """What was looked at: the declaration's generation, and the clusters that could take something at one time since."""
     _tasks: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
     _solved: dict[Key, _Solved] = field(default_factory=dict)
 
@@ -72,6 +79,8 @@ class Improver:
         solved = self._solved.pop(key, None)
         if solved is not None and solved.version == version:
             return _better(snapshot, solved)
+        if within:
+            self._note(snapshot, assessment)
         fresh = self._fresh.get(key)
         if within and fresh and key not in self._tasks and not snapshot.declared.paused:
             del self._fresh[key]
@@ -80,6 +89,18 @@ class Improver:
             task = asyncio.create_task(self._run(key, version, problem), name=f"solve {key[1]}")
             self._tasks[key] = task
         return None
+
+    def _note(self, snapshot: Snapshot, assessment: Assessment) -> None:
+        """On other ground than before, what runs may have a better place."""
+        generation = snapshot.object["metadata"].get("generation", 0)
+        takes = frozenset(name for name, ground in grounds_of(snapshot, assessment).items() if not ground.reason)
+        before, known = self._grounds.get(snapshot.key, (None, frozenset[str]()))
+        if before != generation:
+            known = frozenset()
+        if not takes <= known:
+            self._grounds[snapshot.key] = (generation, takes | known)
+            if free := _free(snapshot):
+                self.placed(snapshot.key, free)
 
     async def _run(self, key: Key, version: str, problem: Problem) -> None:
         try:
@@ -100,6 +121,7 @@ class Improver:
     def forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self._fresh.pop(key, None)
+        self._grounds.pop(key, None)
         self._solved.pop(key, None)
         if (task := self._tasks.pop(key, None)) is not None:
             task.cancel()
@@ -112,6 +134,20 @@ class Improver:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _free(snapshot: Snapshot) -> list[str]:
+    """Components that have a place which we may change."""
+    spec = snapshot.orchestration.spec
+    if (snapshot.declared.placement or PlacementSpec()).scheduler is Scheduler.EXTERNAL:
+        return []
+    clusters = {cluster.name: cluster for cluster in spec.clusters}
+    looped = {entry.component for entry in snapshot.adjustment.places if entry.policy is not None or entry.home}
+    components = [(f"{app.name}/{each.name}", app, each) for app in spec.apps for each in app.components]
+    return [
+        path for path, app, each in components
+        if each.placement is not None and path not in looped and default_place(app, each, clusters) is not None
+    ]  # fmt: skip
+
+
 def _better(snapshot: Snapshot, solved: _Solved) -> DecisionSpec | None:
     """A decision to move what pays; None where nothing does, or where it takes more moves than one decision can hold."""
     problem, answer = solved.problem, solved.answer
@@ -121,5 +157,6 @@ def _better(snapshot: Snapshot, solved: _Solved) -> DecisionSpec | None:
     if not moves or len(moves) > MAX_ACTIONS or len(answer.places) < placed or after > before - PAYS * abs(before):
         return None
     gap = f", at most {answer.gap:.1%} from the best" if answer.gap is not None else ""
-    why = f"; the exact solver's objective is {after:.4g} and was {before:.4g}{gap}"
+    who = "the exact solver" if answer.method is Method.EXACT else "a second look"
+    why = f"; {who}'s objective is {after:.4g} and was {before:.4g}{gap}"
     return decision_of(snapshot, problem, moves, solved.weighed.told, why)
