@@ -54,7 +54,7 @@ def schemas(postgresql: Callable[[], str]) -> Callable[[], str]:
     return make
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def storages(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Makes empty storages, of each kind."""
     if request.param == "sqlite":

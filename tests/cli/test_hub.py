@@ -84,6 +84,7 @@ def test_it_serves_is_administered_and_stops_as_told(tmp_path: Path) -> None:
     assert sorted(path.name for path in data.iterdir()) == ["hub.sqlite", "tls"]
 
 
+@pytest.mark.long
 def test_killed_it_is_there_again_as_it_was(tmp_path: Path) -> None:
     data = tmp_path / "hub"
     with running(data) as here:

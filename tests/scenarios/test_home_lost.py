@@ -36,9 +36,9 @@ def at(home: str, web: str) -> object:
     return test
 
 
-@pytest.mark.parametrize(
-    "restarted", [pytest.param(False, id="seen before", marks=EASIER), pytest.param(True, id="never seen")]
-)
+@pytest.mark.parametrize("restarted", [
+    pytest.param(False, id="seen before", marks=EASIER), pytest.param(True, id="never seen", marks=pytest.mark.long),
+])  # fmt: skip
 async def test_a_home_is_lost_and_comes_back(idle: Bed, restarted: bool) -> None:
     async with operating(idle):
         await idle.apply("o", SPEC)
@@ -62,6 +62,7 @@ async def _away_and_back(bed: Bed) -> None:
     assert (await rose.list(kinds.DEPLOYMENT, "shop")).items == [], obj["status"]
 
 
+@pytest.mark.long
 async def test_the_old_home_is_cleared_without_touching_the_new_one(idle: Bed) -> None:
     spec = {**SPEC, "policies": [{"name": "away", "failover": {"after": 1, "return-after": 3600}, "cool-down": 0}]}
     async with operating(idle):

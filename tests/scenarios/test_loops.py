@@ -37,6 +37,7 @@ async def spec_of(bed: Bed, **policy: Any) -> Object:
 
 
 @pytest.mark.loses
+@pytest.mark.long
 async def test_a_component_leaves_a_cluster_that_does_not_answer_and_comes_home(bed: Bed) -> None:
     await spec_of(bed)
     await bed.lose("rose")

@@ -30,6 +30,7 @@ OFTEN: Object = {"every": 1, "cool-down": 0, "actions-per-hour": 100}
 # --- pods ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_pods_follow_a_query(idle: Bed, prometheus_folder: Path, tmp_path: Path) -> None:
     work = Work()
     metric = {"source": "Prometheus", "query": "sum(shop_requests_per_second)", "target": 100}
@@ -95,6 +96,7 @@ def at(cluster: str) -> Any:
 
 
 @pytest.mark.loses
+@pytest.mark.long
 async def test_an_application_leaves_a_lost_home_as_foreseen_and_returns(bed: Bed) -> None:
     await bed.apply("o", declared(away()))
     obj = await bed.ready("o")
@@ -120,6 +122,7 @@ async def test_an_application_leaves_a_lost_home_as_foreseen_and_returns(bed: Be
 
 
 @pytest.mark.loses
+@pytest.mark.long
 async def test_a_loop_is_held_then_asks_and_is_denied_then_approved(bed: Bed) -> None:
     await bed.apply("o", declared(away(hold=True)))
     await bed.ready("o")

@@ -95,6 +95,7 @@ async def test_a_component_goes_over_the_link_that_is_fast_enough_and_a_breach_i
         await bed.gone(kinds.NAMESPACE, SPACE, None, await bed.workload(name, "o"))
 
 
+@pytest.mark.long
 async def test_a_jitter_is_known_after_a_while_and_is_promised(bed: Bed) -> None:
     await bed.apply("o", spec(placed=False))
     await bed.ready("o")
@@ -108,6 +109,7 @@ async def test_a_jitter_is_known_after_a_while_and_is_promised(bed: Bed) -> None
     assert 0 < float(item(obj, "links", "far/green")["jitter"].removesuffix("ms")) < 1
 
 
+@pytest.mark.long
 async def test_a_prober_that_somebody_took_away_comes_back_and_all_goes_with_the_orchestration(bed: Bed) -> None:
     wanted = spec({"bandwidthBps": 20_000_000})
     await bed.apply("o", wanted)

@@ -38,6 +38,7 @@ async def test_orchestrations_live_side_by_side_with_the_same_names(bed: Bed) ->
 
 @pytest.mark.embedded_only(reason="it adopts a cluster that it has created, with packages")
 @pytest.mark.links
+@pytest.mark.long
 async def test_an_adopted_cluster_is_linked_used_and_left_as_it_was(bed: Bed) -> None:
     small = cluster("small", worker_machine_count=0)
     await bed.apply("host", {"clusters": [small, cluster("rose", packages=["liqo"])]})

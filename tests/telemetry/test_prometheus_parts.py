@@ -40,6 +40,7 @@ EXPECTED: dict[str, dict[tuple[str, ...], float]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 async def test_expressions_about_sensors_contracts_and_boards(prometheus_folder: Path, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(parts(tmp_path / "parts"))

@@ -22,7 +22,7 @@ TREES: list[Any] = [
     yaml.safe_load(GOOD),
     *(yaml.safe_load(path.read_text()) for path in EXAMPLES if "tosca" in path.read_text()),
 ]
-SETTINGS = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 WORDS = st.sampled_from(
     [

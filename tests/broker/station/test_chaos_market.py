@@ -61,6 +61,7 @@ async def live_and_die(made: BrokerWorld, clock: Clock, storage: str, rng: Rando
 
 
 @pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.long
 async def test_what_is_left_is_what_was_bought(tmp_path: Path, seed: int) -> None:
     storage, rng = str(tmp_path / "catalog.sqlite"), Random(seed)
     await open_market(storage, "milan", BUYERS)

@@ -148,6 +148,7 @@ async def test_who_proves_no_identity_that_is_known_controls_no_relay_and_buys_n
             await sellers.close()
 
 
+@pytest.mark.long
 async def test_readings_of_a_board_whose_delegation_is_taken_away_stop_and_the_contract_says_why(
     tmp_path: Path,
 ) -> None:

@@ -122,7 +122,9 @@ def test_slices_of_the_same_partners_share_one_network() -> None:
     run(body, *BOTH)
 
 
-@pytest.mark.parametrize("liqo", ["provider", "consumer", ""])
+@pytest.mark.parametrize("liqo", [
+    pytest.param("provider", marks=pytest.mark.long), pytest.param("consumer", marks=pytest.mark.long), "",
+])  # fmt: skip
 def test_without_liqo_at_one_end_the_slice_runs_and_says_why_there_is_no_network(liqo: str) -> None:
     async def body(made: Shop) -> None:
         async with made.seller() as gateway, made.buyer():
@@ -207,6 +209,7 @@ def test_a_half_without_any_contract_goes_at_the_start() -> None:
 
 
 @pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.long
 def test_killed_anywhere(seed: int) -> None:
     """Seller and buyer die at random requests while the network is made, and while it goes."""
 

@@ -153,6 +153,7 @@ WITHOUT = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("without", WITHOUT, ids="+".join)
 async def test_on_lesser_machines_the_key_is_safe_and_limits_hold(
     tmp_path: Path, secret: str, without: tuple[str, ...]

@@ -121,6 +121,7 @@ def frame(destination: str, source: str, sender: str, receiver: str, payload: by
     return (mac + b"\x08\x00" + ip + udp + payload).hex()
 
 
+@pytest.mark.long
 def test_a_hub_that_was_killed_comes_back_and_so_do_the_ports(three: Bed) -> None:
     hub = three.hub()
     one, other, _ = three.boards
@@ -137,6 +138,7 @@ def test_a_hub_that_was_killed_comes_back_and_so_do_the_ports(three: Bed) -> Non
     going_on.wait_for(f"answer {last + 500} ")
 
 
+@pytest.mark.long
 def test_an_agent_that_was_killed_comes_back_and_so_does_its_port(three: Bed) -> None:
     three.hub()
     one, other, _ = three.boards
@@ -227,6 +229,7 @@ def test_an_interface_that_somebody_removes_is_made_anew(three: Bed) -> None:
     assert three.ping(one, other)
 
 
+@pytest.mark.long
 def test_two_agents_with_one_token_do_not_throw_each_other_out_for_ever(three: Bed) -> None:
     three.hub()
     one, other, third = three.boards

@@ -17,7 +17,7 @@ import documents
 from documents import described, in_a_thread, same_examples
 from scheduling.bench import Bench, running
 
-EXAMPLES = int(os.environ.get("CONTINUO_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("CONTINUO_EXAMPLES", "6"))
 CHECKS = [not_a_server_error, *documents.CHECKS]
 CALLERS = {"scheduler": "ai-token", "somebody": "ann-token", "anybody": "", "administrator": "root-token"}
 
