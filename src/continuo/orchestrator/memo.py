@@ -10,10 +10,12 @@ from continuo.federation import state
 from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
 from continuo.orchestrator.drift import accepted, drift
-from continuo.orchestrator.observe import Snapshot
+from continuo.orchestrator.observe import Caches, Laid, Snapshot, laid_over
 from continuo.orchestrator.orient import FIXED, Wanted, orient
+from continuo.orchestrator.remembered import Remembered
 from continuo.orchestrator.settings import Settings
 from continuo.resources import kinds
+from continuo.resources.loop import ADJUSTMENT, AdjustmentSpec, decode_adjustment
 from continuo.resources.meta import Object, annotations_of, key_of
 from continuo.resources.orchestration import LowLevelOrchestration
 
@@ -26,6 +28,8 @@ class Memory:
 
     attempts: Attempts
     _decoded: tuple[Object, LowLevelOrchestration] | None = None
+    _adjustment: Remembered[AdjustmentSpec] = field(default_factory=Remembered)
+    _laid: Remembered[Laid] = field(default_factory=Remembered)
     _wanted: tuple[object, Wanted] | None = None
     _compared: dict[int, tuple[Object, str | None, tuple[str, ...]]] = field(default_factory=dict)
     _accepted: dict[tuple[str, str, str], tuple[str | None, Object]] = field(default_factory=dict)
@@ -36,6 +40,19 @@ class Memory:
         if self._decoded is None or self._decoded[0] is not obj:
             self._decoded = (obj, decode(obj))
         return self._decoded[1]
+
+    def laid(self, declared: LowLevelOrchestration, management: Caches) -> Laid:
+        """What is carried out: laid over once for each version of the declaration, the Adjustment and what was rolled back.
+
+        Raises:
+            Invalid: somebody wrote an Adjustment that cannot be read.
+        """
+        obj = management.get(ADJUSTMENT, declared.name, declared.namespace)
+        adjustment = self._adjustment.of("", (obj,), lambda: decode_adjustment(obj))
+        names = sorted({entry.revision for entry in adjustment.rollbacks})
+        revisions = tuple(management.get(kinds.CONTROLLER_REVISION, name, declared.namespace) for name in names)
+        given = (declared, adjustment, revisions)
+        return self._laid.of("", given, lambda: laid_over(declared, management, adjustment))
 
     def oriented(self, snapshot: Snapshot, settings: Settings) -> Wanted:
         """The desired objects, rendered again only when something they depend on changed."""

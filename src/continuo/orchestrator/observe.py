@@ -237,6 +237,25 @@ def carried_out(
     return declared if spec is declared.spec else replace(declared, spec=spec)
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """An Adjustment laid over a declaration."""
+
+    adjustment: AdjustmentSpec
+    orchestration: LowLevelOrchestration
+    """As it is carried out."""
+    base: Spec
+    """The declaration with what was rolled back as it runs instead."""
+
+
+def laid_over(declared: LowLevelOrchestration, management: Caches, adjustment: AdjustmentSpec | None = None) -> Laid:
+    """A declaration with its Adjustment, as the caches have it unless it is given; raises Invalid."""
+    key = (declared.namespace, declared.name)
+    laid = adjustment if adjustment is not None else adjustment_of(key, management)
+    base = rolled_back(declared.spec, laid, _revisions(key, laid, management), declared.generation)
+    return Laid(laid, carried_out(declared, management, laid), base)
+
+
 def _revisions(key: Key, laid: AdjustmentSpec, management: Caches) -> dict[str, AppSpec]:
     """How the applications ran that an Adjustment says were rolled back."""
     found = {
@@ -251,8 +270,10 @@ def version_of(obj: Object, adjustment: Object | None) -> str:
     return f"generation/{obj['metadata'].get('generation', 0)},adjustment/{laid}"
 
 
-def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = None) -> Snapshot:
-    """The picture of one orchestration; `decoded` is its declaration.
+def observe(
+    obj: Object, world: World, decoded: LowLevelOrchestration | None = None, laid: Laid | None = None
+) -> Snapshot:
+    """The picture of one orchestration; `decoded` is its declaration, `laid` that with the Adjustment that there is now.
 
     Raises:
         Invalid: the object does not fit the model (an API server with our CRD never stores such a one).
@@ -260,8 +281,8 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
     declared = decoded if decoded is not None else decode(obj)
     key = (declared.namespace, declared.name)
     management = world.management()
-    adjustment = adjustment_of(key, management)
-    orchestration = _staying(carried_out(declared, management, adjustment), world)
+    laid = laid if laid is not None else laid_over(declared, management)
+    orchestration = _staying(laid.orchestration, world)
     made = _made_by_cluster(management, key, [spec.name for spec in orchestration.spec.clusters])
     adopted = adopted_secrets(obj, orchestration)
     names = dict.fromkeys([spec.name for spec in orchestration.spec.clusters] + sorted({*made, *adopted}))
@@ -282,9 +303,9 @@ def observe(obj: Object, world: World, decoded: LowLevelOrchestration | None = N
         missing=world.missing(),
         shared_links=_shared_links(world, key, clusters),
         declared=declared.spec,
-        base=rolled_back(declared.spec, adjustment, _revisions(key, adjustment, management), declared.generation),
+        base=laid.base,
         version=version_of(obj, management.get(ADJUSTMENT, key[1], key[0])),
-        adjustment=adjustment,
+        adjustment=laid.adjustment,
     )
 
 

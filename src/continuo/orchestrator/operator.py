@@ -33,7 +33,7 @@ from continuo.orchestrator.loops.views import lost_since
 from continuo.orchestrator.measuring.measuring import Measuring, present
 from continuo.orchestrator.membership import Membership
 from continuo.orchestrator.memo import Memory
-from continuo.orchestrator.observe import Snapshot, adopted_secrets, carried_out, observe
+from continuo.orchestrator.observe import Snapshot, adopted_secrets, observe
 from continuo.orchestrator.orient import Wanted
 from continuo.orchestrator.placing.asking import Placing
 from continuo.orchestrator.placing.improve import Improver, exactly
@@ -279,13 +279,13 @@ class Operator:
             obj = await self._declarations.hold(obj, adopted_secrets(obj, orchestration))
         management = self.world.management()
         try:
-            wanted = carried_out(orchestration, management)
+            wanted = memory.laid(orchestration, management).orchestration
         except Invalid as error:
             await self._declarations.report_invalid(obj, error)
             return Result()
         await self._membership.follow(key, obj, wanted, management)
         with self.telling.stage("observe"):
-            snapshot = observe(obj, self.world, orchestration)
+            snapshot = self._observed(obj, orchestration, memory)
         snapshot, looked = await self._decided(snapshot, orchestration, memory)
         if looked.gone:
             self._add(key)
@@ -329,10 +329,13 @@ class Operator:
                 looked = await self.loops.look(snapshot, assessment, self._now(), fresh)
             if looked.gone or not looked.changed:
                 return dataclasses.replace(snapshot, waiting=looked.waiting), looked
-            snapshot = observe(snapshot.object, self.world, declared)
+            snapshot = self._observed(snapshot.object, declared, memory)
             self._add(snapshot.key)  # other clusters may have to be followed
         told = tuple((snapshot.object.get("status") or {}).get("loops") or ())
         return snapshot, dataclasses.replace(looked, loops=told)
+
+    def _observed(self, obj: Object, declared: LowLevelOrchestration, memory: Memory) -> Snapshot:
+        return observe(obj, self.world, declared, memory.laid(declared, self.world.management()))
 
     def _fresh(
         self, snapshot: Snapshot, declared: LowLevelOrchestration, memory: Memory
@@ -342,7 +345,7 @@ class Operator:
         same = ("uid", "generation", "deletionTimestamp")
         if live is None or any(live["metadata"].get(name) != seen["metadata"].get(name) for name in same):
             return None
-        again = observe(seen, self.world, declared)
+        again = self._observed(seen, declared, memory)
         return again, self.measuring.assess(again, memory.oriented(again, self.settings))
 
     def _now(self) -> datetime.datetime:

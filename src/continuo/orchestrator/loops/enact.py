@@ -19,6 +19,7 @@ from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.loops.laying import Carried, lay, names
 from continuo.orchestrator.observe import Snapshot, version_of
+from continuo.orchestrator.remembered import Remembered
 from continuo.resources.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from continuo.resources.loop import (
     ADJUSTMENT,
@@ -111,14 +112,25 @@ class Desk:
     def __init__(self, management: Cluster, informers: Mapping[Kind, Informer]) -> None:
         self._management = management
         self._adjustments, self._decisions = informers[ADJUSTMENT], informers[DECISION]
+        self._made: dict[Key, Remembered[Made]] = {}
 
     def decisions(self, key: Key) -> list[Made]:
         """What was decided about an orchestration, oldest first; without what cannot be read."""
-        found = []
-        for obj in self._decisions.cache.by_index("about", key):
+        found, objects = [], self._decisions.cache.by_index("about", key)
+        for obj in objects:
             with contextlib.suppress(Invalid):
-                found.append(made(obj))
+                found.append(self._read(key, obj))
+        if key in self._made:
+            self._made[key].keep_only({obj["metadata"]["name"] for obj in objects})
         return sorted(found, key=lambda one: (one.at, one.name))
+
+    def _read(self, key: Key, obj: Object) -> Made:
+        """`made`, once for each version."""
+        return self._made.setdefault(key, Remembered()).of(obj["metadata"]["name"], (obj,), lambda: made(obj))
+
+    def drop(self, key: Key) -> None:
+        """The orchestration is gone."""
+        self._made.pop(key, None)
 
     def decided(self, key: Key) -> bool:
         """Whether anything was decided about an orchestration, readable or not."""
@@ -128,7 +140,7 @@ class Desk:
         """Say of decisions that somebody wrote past our definition what is wrong with them; nobody else reads them."""
         for obj in list(self._decisions.cache.by_index("about", key)):
             try:
-                made(obj)
+                self._read(key, obj)
             except Invalid as error:
                 if (obj.get("status") or {}).get("stage") != DecisionStage.REFUSED:
                     await self._say(obj, {"stage": str(DecisionStage.REFUSED), "message": str(error)[:1024]})

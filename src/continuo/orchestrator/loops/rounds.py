@@ -40,6 +40,7 @@ from continuo.orchestrator.placing.asking import Fresh, Gone, NotNow, Placing, S
 from continuo.orchestrator.placing.choose import BEFORE, Choice, places_anything
 from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Plan
+from continuo.orchestrator.remembered import Remembered
 from continuo.orchestrator.settings import Settings
 from continuo.resources.loop import AdjustmentSpec, DecisionSpec, DecisionStage
 from continuo.resources.meta import Key, Object
@@ -57,6 +58,8 @@ class Kept:
     first_seen: dict[str, datetime.datetime] = field(default_factory=dict)
     forgiven: set[str] = field(default_factory=set)
     """Denied decisions after which something else was wanted, so that the same may be asked for again."""
+    effects: Remembered[bool] = field(default_factory=Remembered)
+    """By decision: whether what it said is in effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Loops:
     def forget(self, key: Key) -> None:
         """The orchestration is gone."""
         self._kept.pop(key, None)
+        self.desk.drop(key)
         self._figures.forget(key)
         self._improver.forget(key)
         self._placing.forget(key)
@@ -168,10 +172,7 @@ class Loops:
     async def _one_open(
         self, snapshot: Snapshot, assessment: Assessment, decision: Made, now: datetime.datetime
     ) -> bool:
-        carried = word_of(snapshot, decision)
-        if decision.stage is not DecisionStage.WAITING and in_effect(
-            snapshot.adjustment, decision.spec.actions, carried
-        ):
+        if decision.stage is not DecisionStage.WAITING and self._in_effect(snapshot, decision):
             await self.desk.tell(decision.object, DecisionStage.APPLIED, None)
             return False
         if decision.policy and decision.policy not in {policy.name for policy in snapshot.declared.policies}:
@@ -225,12 +226,12 @@ class Loops:
         """
         if looked.assessment is None:
             return False
-        closed = False
-        for decision in self.desk.decisions(snapshot.key):
+        closed, decisions = False, self.desk.decisions(snapshot.key)
+        self._kept.setdefault(snapshot.key, Kept()).effects.keep_only({decision.name for decision in decisions})
+        for decision in decisions:
             if decision.stage is not DecisionStage.APPLIED:
                 continue
-            carried = word_of(snapshot, decision)
-            if not in_effect(snapshot.adjustment, decision.spec.actions, carried):
+            if not self._in_effect(snapshot, decision):
                 why = "what it said was changed since, or declared anew"
                 await self.desk.tell(decision.object, DecisionStage.SUPERSEDED, why, finishedAt=told(now))
                 closed = True
@@ -246,6 +247,13 @@ class Loops:
                 closed = True
         await self.desk.forget(snapshot.key, snapshot.adjustment, now)
         return closed
+
+    def _in_effect(self, snapshot: Snapshot, decision: Made) -> bool:
+        """Whether what a decision says is laid over the declaration, found out once for each version of all of them."""
+        carried = word_of(snapshot, decision)
+        given = (decision.object, snapshot.adjustment, carried)
+        effects = self._kept.setdefault(snapshot.key, Kept()).effects
+        return effects.of(decision.name, given, lambda: in_effect(snapshot.adjustment, decision.spec.actions, carried))
 
     # --- placement -------------------------------------------------------------------------------------------------
 

@@ -21,15 +21,18 @@ from continuo.orchestrator.loops.model import Found, Placer
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.placing.choose import (
     Choice,
+    Open,
     answered,
     asked,
     found_of,
     held,
     holds,
+    open_parts,
     room_problem,
     whole_problem,
 )
-from continuo.orchestrator.placing.problem import part_id, path_of
+from continuo.orchestrator.placing.problem import grounds_of, part_id, path_of, problem_of
+from continuo.orchestrator.remembered import Remembered
 from continuo.orchestrator.settings import Settings
 from continuo.placement.jobs import Place, Weigh, Weighed
 from continuo.placement.model import Answer, Problem
@@ -90,6 +93,8 @@ class Placing:
     _failures: dict[Key, _Failures] = field(default_factory=dict)
     _turns: dict[Key, None] = field(default_factory=dict)
     """Who waits for a process, the first first."""
+    _wholes: Remembered[Problem] = field(default_factory=Remembered)
+    _open: Remembered[Open] = field(default_factory=Remembered)
 
     async def choose(
         self, snapshot: Snapshot, assessment: Assessment, settings: Settings, now: datetime.datetime,
@@ -102,7 +107,9 @@ class Placing:
         """
         key = snapshot.key
         rest = self._rest.pop(key, None)
-        question = asked(snapshot, assessment, settings, now, first_seen)
+        whole = self._whole(snapshot, assessment)
+        found = self._open.of(key, (snapshot.orchestration.spec, whole), lambda: open_parts(snapshot, whole))
+        question = asked(snapshot, assessment, settings, now, first_seen, whole, found)
         if isinstance(question, Choice):
             return question
         movable = question.problem.movable or frozenset()
@@ -166,10 +173,21 @@ class Placing:
         """The orchestration is gone."""
         for kept in (self._rest, self._failures, self._turns):
             kept.pop(key, None)
+        self._wholes.forget(key)
+        self._open.forget(key)
 
     async def close(self) -> None:
         """End the processes."""
         await self.pool.close()
+
+    def _whole(self, snapshot: Snapshot, assessment: Assessment) -> Problem:
+        """The problem in which nothing may move, made once of the same."""
+        spec, adjustment, figures = snapshot.orchestration.spec, snapshot.adjustment, assessment.figures
+        grounds = grounds_of(snapshot, assessment)
+        return self._wholes.of(
+            snapshot.key, (spec, adjustment, grounds, figures),
+            lambda: problem_of(snapshot.key, spec, adjustment, grounds, figures, movable=()),
+        )  # fmt: skip
 
     async def _run(self, key: Key, job: Place, now: datetime.datetime) -> Placed:
         if (failed := self._failures.get(key)) is not None and failed.again > now:

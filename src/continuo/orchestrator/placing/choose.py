@@ -150,7 +150,8 @@ def choose(
     first_seen: Mapping[str, datetime.datetime],
 ) -> Choice:  # fmt: skip
     """Place what has to be placed, at once. `first_seen` says since when each component has waited."""
-    question = asked(snapshot, assessment, settings, now, first_seen)
+    whole = whole_problem(snapshot, assessment, ())
+    question = asked(snapshot, assessment, settings, now, first_seen, whole, open_parts(snapshot, whole))
     if isinstance(question, Choice):
         return question
     return answered(snapshot, question, placed(question.problem))
@@ -158,11 +159,12 @@ def choose(
 
 def asked(
     snapshot: Snapshot, assessment: Assessment, settings: Settings, now: datetime.datetime,
-    first_seen: Mapping[str, datetime.datetime],
+    first_seen: Mapping[str, datetime.datetime], whole: Problem, found: Open,
 ) -> Choice | Question:  # fmt: skip
-    """What placement is to be asked; a choice where there is nothing to ask, or nobody may."""
-    whole = whole_problem(snapshot, assessment, ())
-    found = open_parts(snapshot, whole)
+    """What placement is to be asked; a choice where there is nothing to ask, or nobody may.
+
+    `whole` is the problem in which nothing may move, `found` what of it is open.
+    """
     if not found.paths:
         return Choice()
     if snapshot.declared.paused:
