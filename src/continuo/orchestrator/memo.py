@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from continuo.federation import state
 from continuo.orchestrator import naming
 from continuo.orchestrator.act import Attempts
@@ -36,9 +38,11 @@ class Memory:
     """By (kind, namespace, name): the declaration's hash, and the declaration as a webhook changed it."""
 
     def decoded(self, obj: Object, decode: Callable[[Object], LowLevelOrchestration]) -> LowLevelOrchestration:
-        """The typed form, decoded once per version."""
+        """The typed form, decoded once per version; with the very same spec for as long as that says the same."""
         if self._decoded is None or self._decoded[0] is not obj:
-            self._decoded = (obj, decode(obj))
+            new, old = decode(obj), self._decoded[1] if self._decoded is not None else None
+            same = old is not None and old.spec == new.spec
+            self._decoded = (obj, replace(new, spec=old.spec) if old is not None and same else new)
         return self._decoded[1]
 
     def laid(self, declared: LowLevelOrchestration, management: Caches) -> Laid:
@@ -51,8 +55,10 @@ class Memory:
         adjustment = self._adjustment.of("", (obj,), lambda: decode_adjustment(obj))
         names = sorted({entry.revision for entry in adjustment.rollbacks})
         revisions = tuple(management.get(kinds.CONTROLLER_REVISION, name, declared.namespace) for name in names)
-        given = (declared, adjustment, revisions)
-        return self._laid.of("", given, lambda: laid_over(declared, management, adjustment))
+        given = (declared.spec, declared.generation, adjustment, revisions)
+        laid = self._laid.of("", given, lambda: laid_over(declared, management, adjustment))
+        spec = laid.orchestration.spec
+        return Laid(adjustment, declared if spec is declared.spec else replace(declared, spec=spec), laid.base)
 
     def oriented(self, snapshot: Snapshot, settings: Settings) -> Wanted:
         """The desired objects, rendered again only when something they depend on changed."""
