@@ -26,6 +26,7 @@ from continuo.resources.boards import CLUSTER_PROVIDER_CONFIG, boards_crds
 from continuo.resources.errors import ApiError
 from continuo.resources.meta import Kind, Object
 from iot.networks.bed import impossible
+from ports import free_ports
 
 from .mortals import Mortal, Nursery
 
@@ -224,7 +225,7 @@ class World:
         return int(server.sockets[0].getsockname()[1])
 
     async def _open_hub(self) -> None:
-        ports = _free_ports(self.address, 7)
+        ports = free_ports(7, self.address)
         rest, wamp, tunnel, network, self.public = ports[0], ports[1], ports[2], ports[3], ports[4]
         self.rest, data = f"http://127.0.0.1:{rest}", self.folder / "hub"
         places = [
@@ -353,17 +354,6 @@ def boards_kinds() -> Iterable[Kind]:
     from continuo.resources.boards import MANAGED_KINDS
 
     return [each.kind for each in MANAGED_KINDS]
-
-
-def _free_ports(host: str, count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((host, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,6 +25,7 @@ from continuo.resources.errors import ApiError
 from continuo.resources.meta import Kind, Object
 from edge.router.edge_cluster import CloudCore
 from edge.sensors.descriptions import encoded, fork
+from ports import free_ports
 
 from .mortals import Mortal, Nursery
 
@@ -78,7 +78,7 @@ class World:
         self.cloud = CloudCore(self.api(PROVIDER))
         self.cloud.online.update(EDGES)
         self.receiver = Receiver(self._changed.set)
-        ports = _free_ports(4)
+        ports = free_ports(4)
         self.rear, self.control, self.ingest, self.monitor = (f"{LOOPBACK}:{port}" for port in ports)
         self.sellers = Sellers()
         self.endpoints = ""
@@ -267,13 +267,3 @@ def _device(number: int) -> Object:
     said = fork(f"s{number}", latency=str(5 + 10 * (number // ALIKE)), samplingRate="0.01", name=f"Sensor {number}")
     spec = {"nodeName": EDGES[number % 2], "protocol": {"protocolName": "bluetooth"}}
     return kinds.DEVICE.new(f"board-{number}", PLANT, metadata={"annotations": {"sensors": encoded([said])}}, spec=spec)
-
-
-def _free_ports(count: int) -> list[int]:
-    found = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    for each in found:
-        each.bind((LOOPBACK, 0))
-    ports = [int(each.getsockname()[1]) for each in found]
-    for each in found:
-        each.close()
-    return ports

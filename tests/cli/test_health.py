@@ -9,14 +9,9 @@ import pytest
 
 from continuo.cli.failures import Failed
 from continuo.cli.health import health_served
+from ports import free_port
 
 pytestmark = pytest.mark.anyio
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_readiness_says_what_is_wrong_and_liveness_does_not_care() -> None:

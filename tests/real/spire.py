@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from continuo.testbed.tools import Tools
 from continuo.trust.ids import TrustDomain, parse_id
 from continuo.trust.issuer.authority import Authority
 from continuo.trust.svid import Svid
+from ports import free_port
 
 PROGRAMS = ("spire-server", "spire-agent")
 TTL = 10
@@ -92,7 +92,7 @@ class Spire:
         self.home = folder / name
         (self.home / "agent").mkdir(parents=True)
         self._server, self._agent = (tools.need(program) for program in PROGRAMS)
-        self._port, self.endpoint = _free_port(), _free_port()
+        self._port, self.endpoint = free_port(), free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._federated: list[str] = []
         self._root = _root(self.domain)
@@ -199,12 +199,6 @@ class Spire:
 
     def forge(self, spiffe_id: str) -> Svid:
         return self._root.svid(parse_id(spiffe_id), datetime.now(UTC), timedelta(minutes=5))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _root(domain: TrustDomain) -> Authority:

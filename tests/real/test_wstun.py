@@ -13,7 +13,8 @@ import pytest
 
 from continuo.iot.agent.tunnels import FIRST
 from continuo.iot.tunnels.client import NotOpen, Reverse
-from iot.tunnels.bed import Changes, free_ports, hub, service
+from iot.tunnels.bed import Changes, hub, service
+from ports import free_ports
 from real.conftest import asked_for
 
 PACKAGE = "@mdslab/wstun"

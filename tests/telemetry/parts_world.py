@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -32,15 +31,10 @@ from continuo.resources.crds import edge_crds, own_crds
 from continuo.resources.meta import Kind, Object
 from edge.rear.rear_world import SPACE, k8slice, sensor
 from edge.relay.bed import reading, route, source, target
+from ports import free_port
 
 PATIENCE = 60.0
 PLAN = {"cpu": "2", "memory": "4Gi", "storage": "10G"}
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @dataclass

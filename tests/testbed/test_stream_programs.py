@@ -16,14 +16,9 @@ from typing import Any
 import pytest
 
 from continuo.testbed.tools import find_tools
+from ports import free_port
 
 SECONDS = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

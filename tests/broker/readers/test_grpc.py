@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
@@ -27,6 +26,7 @@ from continuo.broker.readers.serve import ReaderServer
 from continuo.broker.readers.total import Sum
 from continuo.resources.errors import BadRequest, Unreachable
 from continuo.runtime.backoff import Backoff
+from ports import free_port
 
 pytestmark = pytest.mark.anyio
 QUICK = Patience(deadline=2.0, bound=60.0, backoff=Backoff(base=0.02, cap=0.05))
@@ -53,13 +53,6 @@ async def asked(
         yield reader
     finally:
         await reader.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 async def test_what_is_read_there_is_read_here() -> None:

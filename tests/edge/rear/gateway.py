@@ -12,6 +12,7 @@ import uvicorn
 
 from continuo.edge.rear.seller.seller import Seller
 from continuo.server.rear_app import create_rear_app
+from ports import free_port
 
 
 class Gateway:
@@ -19,7 +20,7 @@ class Gateway:
         self.seller = seller
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
+        self._socket.bind(("127.0.0.1", port or free_port()))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         options = {"http": "httptools", "ws": "none", **options}
         config = uvicorn.Config(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,18 +11,9 @@ from dataclasses import dataclass, field
 from continuo.iot.agent.tunnels import Services
 from continuo.iot.hub.strangers import Strangers
 from continuo.iot.hub.tunnels import Limits, TunnelServer, serve
+from ports import free_ports
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that are free now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    try:
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

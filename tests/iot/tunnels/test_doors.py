@@ -15,7 +15,8 @@ from continuo.iot.hub.strangers import Strangers
 from continuo.iot.hub.tunnels import Limits
 from continuo.iot.tunnels.client import NotOpen, Reverse
 from continuo.iot.tunnels.wire import OURS, WSTUN, bearer, told
-from iot.tunnels.bed import Bed, board, echo, exposed, free_ports, hub, service
+from iot.tunnels.bed import Bed, board, echo, exposed, hub, service
+from ports import free_ports
 
 pytestmark = pytest.mark.anyio
 

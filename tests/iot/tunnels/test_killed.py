@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from continuo.iot.tunnels.wstun import reverse
-from iot.tunnels.bed import Changes, board, free_ports, hub, service
+from iot.tunnels.bed import Changes, board, hub, service
 from iot.tunnels.certificates import Authority
+from ports import free_ports
 
 pytestmark = pytest.mark.anyio
 
