@@ -59,8 +59,9 @@ def program(tmp_path: Path, text: str) -> tuple[str, ...]:
 
 async def begun(pool: Pool, count: int = 1) -> None:
     """Wait until so many processes were started."""
-    while pool.running < count:  # noqa: ASYNC110 - a moment
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while pool.running < count:  # noqa: ASYNC110 - a moment
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("tell", [True, False])
@@ -81,8 +82,9 @@ async def test_a_process_is_kept_for_the_next_job_and_ended_when_none_comes() ->
         assert pids_of(pool) == pids
     async with away(idle=0.0) as pool:
         await pool.run(Place(ASKED))
-        while pool.running:  # noqa: ASYNC110 - a moment
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while pool.running:  # noqa: ASYNC110 - a moment
+                await asyncio.sleep(0)
 
 
 async def test_the_loop_goes_on_while_something_is_placed() -> None:

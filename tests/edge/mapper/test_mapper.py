@@ -35,11 +35,30 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "mapper.yaml"
 
 
 @pytest.fixture
-async def buffer(tmp_path: Path) -> AsyncIterator[Buffer]:
-    made = Buffer(tmp_path / "b.sqlite")
+async def buffer(tmp_path: Path) -> AsyncIterator[Watched]:
+    made = Watched(tmp_path / "b.sqlite")
     await made.open()
     yield made
     await made.close()
+
+
+class Watched(Buffer):
+    """Says when what was confirmed has been taken out."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.taken = asyncio.Event()
+
+    async def delivered(self, until: int) -> None:
+        await super().delivered(until)
+        self.taken.set()
+
+    async def empty(self) -> None:
+        """Return when nothing is left in it; it is emptied in rounds."""
+        async with asyncio.timeout(20):
+            while self.count:
+                self.taken.clear()
+                await self.taken.wait()
 
 
 def file(**device: Any) -> dict[str, Any]:
@@ -252,7 +271,7 @@ def publisher(buffer: Buffer, broker: EmbeddedBroker, **more: Any) -> Publisher:
     return Publisher(buffer, broker.address, "", time.monotonic, random.Random(1), **more)
 
 
-async def test_what_a_broker_missed_comes_later_in_order(buffer: Buffer) -> None:
+async def test_what_a_broker_missed_comes_later_in_order(buffer: Watched) -> None:
     broker = EmbeddedBroker()
     await broker.start()
     await broker.stop()
@@ -271,9 +290,7 @@ async def test_what_a_broker_missed_comes_later_in_order(buffer: Buffer) -> None
                     await heard.until(len(heard.bodies) + 1)
             numbers = [int(body) for body in heard.bodies]
             assert numbers == list(range(numbers[0], 121))
-        async with asyncio.timeout(20):
-            while buffer.count:  # noqa: ASYNC110 - what is confirmed is taken out in rounds
-                await asyncio.sleep(0.01)
+        await buffer.empty()
         await later.stop()
     assert sends.counts.published == 121 and buffer.count == 0
 

@@ -147,8 +147,9 @@ async def test_who_finds_all_processes_taken_says_so_and_is_woken() -> None:
     found, other, woken = ground(), ground(name="p"), list[Key]()
     async with asking_of(woken=woken) as placing:
         task = asyncio.create_task(chosen(placing, found, found))
-        while placing.pool.running == 0:  # noqa: ASYNC110 - a moment
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while placing.pool.running == 0:  # noqa: ASYNC110 - a moment
+                await asyncio.sleep(0)
         choice = await chosen(placing, other, other)
         assert choice.held and choice.decision is None
         assert "waits for its turn" in choice.waiting["shop0/a"].message
@@ -183,8 +184,9 @@ async def test_a_round_that_is_cancelled_leaves_no_process() -> None:
     found = ground(12)
     async with asking_of() as placing:
         task = asyncio.create_task(chosen(placing, found, found))
-        while placing.pool.running == 0:  # noqa: ASYNC110 - a moment
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while placing.pool.running == 0:  # noqa: ASYNC110 - a moment
+                await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -1,9 +1,9 @@
 """Judging beside the event loop: what is looked at is taken at one moment, a thread does the rest.
 
-A thread and not one of the placement's processes: of 2,048 components and 64 actions it takes some 40 ms, to carry such an
-orchestration into a process and back a good part of that, and a server would keep processes of 100 MB for it. With a thread
-the interpreter gives everybody else a turn every few milliseconds. Nothing that a thread reads is ever changed: objects of
-caches are replaced as wholes, and what the log says of the past is asked before.
+A thread and not one of the placement's processes: of 2,048 components and 64 actions it takes some 40 ms, which is not worth
+processes that are kept, and such an orchestration carried into them. With a thread the interpreter gives everybody else a turn
+every few milliseconds. Nothing that a thread reads is ever changed: objects of caches are replaced as wholes, and what the log
+says of the past is asked before.
 """
 
 from __future__ import annotations
