@@ -1,9 +1,9 @@
 """Judging beside the event loop: what is looked at is taken at one moment, a thread does the rest.
 
 A thread and not one of the placement's processes: of 2,048 components and 64 actions it takes some 40 ms, which is not worth
-processes that are kept, and such an orchestration carried into them. With a thread the interpreter gives everybody else a turn
-every few milliseconds. Nothing that a thread reads is ever changed: objects of caches are replaced as wholes, and what the log
-says of the past is asked before.
+processes that are kept, and such an orchestration carried into them. With a thread the interpreter gives everybody else a
+turn every few milliseconds. Nothing that a thread reads is ever changed: objects of caches are replaced as wholes, and what
+the log says of the past is asked before.
 """
 
 from __future__ import annotations
