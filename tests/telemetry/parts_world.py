@@ -55,9 +55,13 @@ class Parts:
 
     api: Api
     data: Path
+    engine: EmbeddedEngine
+    server: Server
     kubeconfig: str
     at: dict[str, str] = field(default_factory=dict)
     control: str = ""
+    market: str = ""
+    """Where the edge site sells."""
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -116,6 +120,7 @@ async def parts(data: Path) -> AsyncIterator[Parts]:
         starting = [*_market(made), *_boards(made)]
         await asyncio.gather(*(asyncio.to_thread(each.ready) for each in starting))
         await _sell(made, stack)
+        await _buy(made)
         await _board(made)
         yield made
 
@@ -134,21 +139,31 @@ async def _cluster(stack: AsyncExitStack, data: Path) -> Parts:
     api.create(kinds.NAMESPACE.new(SPACE), Write(manager="helm"))
     path = data / "kubeconfig"
     await asyncio.to_thread(path.write_text, server.kubeconfig(server.url("site"), "site"))
-    return Parts(api, data, str(path))
+    return Parts(api, data, engine, server, str(path))
 
 
 def _market(made: Parts) -> list[Starting]:
     for each in (sensor("s1"), sensor("s2"), k8slice()):
         made.api.create(each)
-    for kind, name in ((PROVIDER, "green"), (CONSUMER, "lab")):
-        made.api.create(kind.new(name, spec={}))
-    spec = {"consumer": "lab", "provider": "green", "offer": "o", "plan": "basic", "resources": PLAN}
-    made.api.create(CONTRACT.new("c1", spec=spec))
+    made.engine.create_cluster("blue")
+    token = {"value": made.server.kubeconfig(made.server.url("blue"), "blue")}
+    made.api.create(kinds.NAMESPACE.new("continuo-system"))
+    made.api.create(kinds.SECRET.new("blue-kubeconfig", "continuo-system", stringData=token))
+    for kind, name, into in (
+        (PROVIDER, "green", {}),
+        (PROVIDER, "blue", {"name": "blue-kubeconfig"}),
+        (CONSUMER, "lab", {}),
+    ):
+        made.api.create(kind.new(name, spec={"kubeconfig": into} if into else {}))
+    for name, provider in (("c1", "green"), ("c2", "blue")):
+        spec = {"consumer": "lab", "provider": provider, "offer": "o", "plan": "basic", "resources": PLAN}
+        made.api.create(CONTRACT.new(name, spec=spec))
     made.control = f"127.0.0.1:{free_port()}"
+    made.market = f"127.0.0.1:{free_port()}"
     at = ("--kubeconfig", made.kubeconfig)
     return [
-        made.begin("edge", "edge", "serve", *at, "--insecure", "--listen", "127.0.0.1:0", "--domain", "provider.eu",
-                   "--node-id", "p1node", "--advertise", "127.0.0.1:3004", "--no-slices",
+        made.begin("edge", "edge", "serve", *at, "--insecure", "--listen", made.market, "--domain", "provider.eu",
+                   "--node-id", "p1node", "--advertise", made.market, "--no-slices", "--allow-network", "127.0.0.0/8",
                    "--health-port", _port(made.place("edge"))),
         made.begin("relay", "relay", "--insecure", "--data", str(made.data / "relay"), "--ingest", "127.0.0.1:0",
                    "--control", made.control, "--monitor", made.place("relay"), "--give-up", "1"),
@@ -178,6 +193,21 @@ async def _sell(made: Parts, stack: AsyncExitStack) -> None:
     await client.put_route(route("lost", f"http://127.0.0.1:{free_port()}/in"))
     url = await client.ingest_url(source(), "rule")
     made.at["ingest"] = url
+
+
+async def _buy(made: Parts) -> None:
+    """A sensor, as another site's node does; the site keeps the contract."""
+    async with aiohttp.ClientSession(f"http://{made.market}") as http:
+        asked = {
+            "flavorID": "provider.eu-sensor-s1",
+            "buyerID": {"ID": "c1node", "IP": "127.0.0.1:3005", "domain": "consumer.eu"},
+            "configuration": {"type": "sensor", "data": {"endpoints": [f"http://127.0.0.1:{free_port()}/in"]}},
+        }
+        async with http.post("/api/v2/reservations", json=asked) as answer:
+            assert answer.status == 200, await answer.text()
+            name = (await answer.json())["transactionID"]
+        async with http.post(f"/api/v2/transactions/{name}/purchase", json={}) as answer:
+            assert answer.status == 200, await answer.text()
 
 
 async def send(made: Parts, count: int, first: int = 0) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +16,11 @@ import pytest
 import yaml
 
 from continuo.cli.host import Host
+from continuo.cli.outside import Outside
+from continuo.cli.together import Together
 from continuo.embedded.standins.settings import Settings
+from continuo.events.kafka_producer import quiet
+from continuo.events.kafka_settings import KafkaSettings
 from continuo.kube.config import connect
 from continuo.resources.meta import Object
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -28,6 +32,8 @@ from continuo.telemetry.process import process_metrics
 from continuo.telemetry.rules import ALERTS, RECORDINGS, alerts_file, recording_file
 from continuo.telemetry.scraping import configuration, federation, places, targets
 from continuo.telemetry.served import served
+from messaging.brokers import MockBroker
+from ports import free_port
 from scenarios.beds import Bed
 from scenarios.specs import app, cluster, component
 
@@ -38,8 +44,10 @@ from .workload import exporting
 pytestmark = pytest.mark.anyio
 
 TOKENS = 'root-token,root,0,"system:masters"\n'
-ELSEWHERE = re.compile("continuo[_:](sensors|flavors|contracts|boards|relay_|hub_|events_(published|backlog))")
-"""What other processes export (see test_prometheus_parts), and what needs a sink of events: understood, without series."""
+ELSEWHERE = re.compile("continuo[_:](sensors|flavors|contracts|boards|relay_|hub_)")
+"""What other processes export: see test_prometheus_parts and test_prometheus_networks."""
+BOUND = re.compile(r" (?:==|[<>]) [\d.]+(?= or |$)")
+"""What makes an alert of a figure."""
 SPEC = {
     "clusters": [cluster("green", packages=["loadbalancer", "liqo", "prometheus"], cost={"cpu": 1.0}),
                  cluster("rose", packages=["loadbalancer", "liqo"], cost={"cpu": 2.0})],
@@ -52,16 +60,19 @@ SPEC = {
 
 
 @asynccontextmanager
-async def scraped(stack: AsyncExitStack) -> AsyncIterator[tuple[Bed, int, str]]:
-    """A running operator with what it works on, and a server: the bed, the operator's port, the server's address."""
+async def scraped(stack: AsyncExitStack, kafka: str = "") -> AsyncIterator[tuple[Bed, int, str]]:
+    """A running operator with what it works on, and a server: the bed, the operator's port, the server's address.
+
+    Where there is a Kafka broker, the operator's events go there.
+    """
     host = Host(None, standins=Settings(speed=10.0), seed=1)
     await host.start()
     stack.push_async_callback(host.stop)
     bed = Bed(host)
     stack.push_async_callback(bed.close)
     await bed.credentials()
-    operator = host.operator()
-    task = asyncio.create_task(operator.run())
+    operator, beside = host.worker(None, Outside(kafka=kafka), stack)
+    task = asyncio.create_task(Together(operator, beside).run())
     face = connect(bed.kubeconfig, name="management")
     parts = make_parts(face, Gate([TokenFile(TOKENS)], Policy()), namespace="default", orchestration="shop")
     try:
@@ -74,6 +85,31 @@ async def scraped(stack: AsyncExitStack) -> AsyncIterator[tuple[Bed, int, str]]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await operator.management.close()
+        await face.close()
+
+
+@contextmanager
+def kafka_broker() -> Iterator[str]:
+    """The address of a broker that takes events."""
+    quiet()
+    broker = MockBroker()
+    try:
+        broker.prepare(KafkaSettings((broker.address,)).topics.configs())
+        yield broker.address
+    finally:
+        broker.close()
+
+
+@asynccontextmanager
+async def forlorn(kubeconfig: str) -> AsyncIterator[str]:
+    """The address of a server whose management cluster is not there: so it is not well."""
+    away = re.sub(r"(server: https://127\.0\.0\.1):\d+", rf"\g<1>:{free_port()}", kubeconfig)
+    face = connect(away, name="management")
+    parts = make_parts(face, Gate([TokenFile(TOKENS)], Policy()), namespace="default", orchestration="shop")
+    try:
+        async with serving(create_app(parts, None, process_metrics("server"))) as url:
+            yield url.removeprefix("http://")
+    finally:
         await face.close()
 
 
@@ -107,7 +143,9 @@ def filled(expr: str) -> str:
 
 async def test_every_expression_has_an_answer(prometheus_folder: Path, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        bed, port, url = await stack.enter_async_context(scraped(stack))
+        kafka = stack.enter_context(kafka_broker())
+        bed, port, url = await stack.enter_async_context(scraped(stack, kafka))
+        lost = await stack.enter_async_context(forlorn(bed.kubeconfig))
         exporter = await stack.enter_async_context(exporting("shop-rose"))
         below = {"global": {"external_labels": {"cluster": "shop-green"}, "scrape_interval": "1s"},
                  "scrape_configs": [{"job_name": "cluster", "static_configs": [{"targets": [exporter]}]}]}  # fmt: skip
@@ -122,14 +160,16 @@ async def test_every_expression_has_an_answer(prometheus_folder: Path, tmp_path:
             [federation({"static_configs": targets(found)})],
             rules(tmp_path),
         )
-        job = {"job_name": "continuo-server", "static_configs": [{"targets": [url]}],
+        job = {"job_name": "continuo-server", "static_configs": [{"targets": [url, lost]}],
                "authorization": {"credentials": "root-token"}}  # fmt: skip
         config["scrape_configs"].append(job)
         main = await stack.enter_async_context(running(prometheus_folder, tmp_path / "main", quick(config)))
         await main.until('up{job="continuo-operator"} == 1')
-        await main.until('up{job="continuo-server"} == 1')
+        await main.until('count(up{job="continuo-server"} == 1) == 2')
         await _something_happens(bed, url)
+        await _requests(lost, 503)
         await _ask_everything(main)
+        await _events_are_counted(main)
         await _federated(main)
         await _nothing_fires(main)
 
@@ -143,17 +183,23 @@ async def _something_happens(bed: Bed, url: str) -> None:
     )  # somebody has to decide where
     await bed.apply("shop", await bed.placed("shop", spec))
     await bed.ready("shop")
+    await _requests(url, 200, 503)
     headers = {"Authorization": "Bearer root-token"}
     async with aiohttp.ClientSession() as http:
-        for _ in range(3):
-            async with http.get(f"http://{url}/amf/v1/applications", headers=headers) as answer:
-                assert answer.status in (200, 503)
         blueprint = (
             "tosca_definitions_version: tosca_simple_yaml_1_3\ntopology_template: {node_templates: {a: {type: No}}}\n"
         )
         sent = headers | {"Content-Type": "application/yaml"}
         async with http.post(f"http://{url}/amf/v1/applications", data=blueprint, headers=sent) as answer:
             assert answer.status == 422, await answer.text()
+
+
+async def _requests(url: str, *statuses: int) -> None:
+    headers = {"Authorization": "Bearer root-token"}
+    async with aiohttp.ClientSession() as http:
+        for _ in range(3):
+            async with http.get(f"http://{url}/amf/v1/applications", headers=headers) as answer:
+                assert answer.status in statuses
 
 
 async def _ask_everything(main: Prometheus) -> None:
@@ -163,6 +209,9 @@ async def _ask_everything(main: Prometheus) -> None:
             await main.until(rule.record, f"though it is {rule.expr}")
     for alert in ALERTS:
         await main.query(alert.expr)
+        figure = BOUND.sub("", alert.expr)
+        if not ELSEWHERE.search(figure) and not figure.startswith("absent("):
+            await main.until(figure, f"for the alert {alert.name}")
     for panel, expr in expressions():
         await main.query(filled(expr))
         if not ELSEWHERE.search(expr):
@@ -172,6 +221,13 @@ async def _ask_everything(main: Prometheus) -> None:
         assert match is not None
         data = await main.ask(f"label/{match[2]}/values", **{"match[]": filled(match[1])})
         assert data, variable["name"]
+
+
+async def _events_are_counted(main: Prometheus) -> None:
+    """What was told went to the broker, and nothing is left."""
+    await main.until('continuo_events_published_total{sink="kafka"} > 0')
+    await main.until('continuo_events_backlog{sink="kafka"} == 0')
+    await main.until("sum(continuo_events_dropped_total) == 0")
 
 
 async def _federated(main: Prometheus) -> None:

@@ -34,16 +34,17 @@ print(urllib.request.urlopen(asked, timeout=60).read().decode() or "null")
 
 
 class Whole:
-    """A hub and what is asked of it."""
+    """A hub and what is asked of it. `more`: further options of the hub."""
 
-    def __init__(self, made: Bed) -> None:
-        self.made, self.data = made, str(made.folder / "hub")
+    def __init__(self, made: Bed, *more: str) -> None:
+        self.made, self.data, self._more = made, str(made.folder / "hub"), more
         self.hub = self.start()
 
     def start(self) -> Process:
         hub = self.made.run(
             self.made.hub_space, CONTINUO, "hub", "--data", self.data, "--listen", REST, "--insecure", "--no-auth",
             "--public", HUB, "--wamp", f"{HUB}:8181", "--tunnel", f"{HUB}:8080", "--network", f"{HUB}:8443",
+            *self._more,
         )  # fmt: skip
         hub.wait_for("next:", 60)
         return hub
