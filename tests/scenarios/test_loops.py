@@ -159,3 +159,25 @@ async def test_deleting_the_adjustment_is_the_way_back(bed: Bed) -> None:
     assert (await bed.api.get(LOW_LEVEL_ORCHESTRATION, "o", "default"))["metadata"]["generation"] == obj["metadata"][
         "generation"
     ]
+
+
+@pytest.mark.loses
+@pytest.mark.long
+async def test_who_has_to_stay_on_a_lost_cluster_keeps_nobody_there(bed: Bed) -> None:
+    """Two components of an application on one cluster: one may leave it, to a cluster that is not the home; one may not."""
+    blue = cluster("blue", packages=["liqo"], tier="edge")
+    rose = cluster("rose", packages=["liqo"], tier="edge", location={"country": "IT"})
+    web = component("web", "rose", **SMALL, placement_hint="EDGE")
+    cache = component("cache", **SMALL, placement={"locations": [{"country": "IT"}]})
+    await bed.apply(
+        "o", {"clusters": [GREEN, blue, rose], "apps": [app("shop", "green", web, cache)], "policies": [failover()]}
+    )
+    await bed.ready("o")
+    await bed.lose("rose")
+    obj = await bed.until(
+        "o", lambda obj: (p := item(obj, "component", "shop/web")).get("cluster") == "blue" and p["ready"] == "1/1"
+    )
+    assert item(obj, "component", "shop/cache")["cluster"] == "rose"
+    await bed.regain("rose")
+    await bed.until("o", lambda obj: place(obj) == ("rose", "Running"))
+    await bed.ready("o")

@@ -6,7 +6,7 @@ Pure. A problem belongs to one item and blocks only that item.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from continuo.federation import names, offloading, state
 from continuo.orchestrator import naming
@@ -70,6 +70,8 @@ class AppWanted:
     """The NamespaceOffloading, when there are other clusters and all their Liqo IDs are known."""
     components: Mapping[str, ComponentWanted]
     problem: Problem | None = None
+    remote_ids: Mapping[str, str] = field(default_factory=dict)
+    """The Liqo IDs of its remotes, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ def _app(
         offloading=offload,
         components=_without_clashes(app, shared, components),
         problem=_app_problem(snapshot, app, declared),
+        remote_ids={name: found for name in remotes if (found := ids[name])},
     )
 
 

@@ -155,7 +155,9 @@ def _offloading(draft: Draft, app: AppWanted, seen: AppSeen, assessment: Assessm
             draft.add(Step(offload_id(app.spec.name), Action.RECALL, target, writes, detail="withdraw the namespace",
                            waits_for=waits))  # fmt: skip
         return
-    links = [link_id(naming.pair(app.home, remote)) for remote in app.remotes]
+    there = set(_selected(live)) if live is not None else set()  # a link that broke since holds up no other cluster
+    new = [remote for remote in app.remotes if app.remote_ids.get(remote) not in there]
+    links = [link_id(naming.pair(app.home, remote)) for remote in new]
     needs = _open(draft, [app_id(app.spec.name), *links])
     detail = f"{app.home} -> {', '.join(app.remotes)}"
     if app.offloading is None:
