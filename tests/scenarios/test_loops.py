@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from continuo.events.outbox import events_of
 from continuo.resources import kinds
 from continuo.resources.loop import ADJUSTMENT, DECISION
 from continuo.resources.meta import Object, condition
@@ -178,6 +179,16 @@ async def test_who_has_to_stay_on_a_lost_cluster_keeps_nobody_there(bed: Bed) ->
         "o", lambda obj: (p := item(obj, "component", "shop/web")).get("cluster") == "blue" and p["ready"] == "1/1"
     )
     assert item(obj, "component", "shop/cache")["cluster"] == "rose"
+    assert moves_told(obj) == ["rose -> blue"]
     await bed.regain("rose")
     await bed.until("o", lambda obj: place(obj) == ("rose", "Running"))
-    await bed.ready("o")
+    assert moves_told(await bed.ready("o"))[-1] == "blue -> rose"
+
+
+def moves_told(obj: Object) -> list[str]:
+    """What was said when moves of shop/web began, as far as it is kept."""
+    return [
+        event.data.get("message", "")
+        for event in events_of(obj)
+        if event.subject == "component/shop/web" and event.type.endswith("move.started.v1")
+    ]

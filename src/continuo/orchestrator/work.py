@@ -120,10 +120,13 @@ class _Desk:
         task = self.tasks.get(key)
         tries, failure = max((self.seen.tried[s.id] for s in steps if s.id in self.seen.tried), default=(0, ""))
         begins = [step for step in steps if step.id in self.runnable]
+        telling = begins
+        if begins and target.startswith("component/"):  # not where its application's namespace extends to
+            telling = [step for step in steps if step.target.kind == "component"]
         said = str(more.pop("detail", "")) or next((step.waits_for for step in steps if step.waits_for), "")
         return Work(
             task.operation if task is not None else operation, target, tries=tries, failure=failure, begins=bool(begins),
-            detail=next((step.detail for step in begins if step.detail), said), **more,  # type: ignore[arg-type]
+            detail=next((step.detail for step in telling if step.detail), said), **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def refused(self, target: str) -> str:

@@ -179,7 +179,7 @@ def summary(actions: Sequence[DecidedAction]) -> str:
 def _words(action: DecidedAction) -> str:
     come = f" from {action.other}" if action.other else ""
     match action.op:
-        case Operation.PLACE_COMPONENT | Operation.MIGRATE_COMPONENT if not action.other:
+        case Operation.PLACE_COMPONENT if not action.other:
             return f"place {action.component} on {action.cluster}"
         case Operation.PLACE_COMPONENT | Operation.MIGRATE_COMPONENT:
             return f"move {action.component}{come} to {action.cluster}"
