@@ -22,7 +22,11 @@ _OPS = {
 async def foresee(
     cluster: Any, documents: list[Object] | None, namespace: str, lost: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """(orchestration, what would happen as JSON): of the file's, or of those there are that have such a cluster."""
+    """(orchestration, what would happen as JSON): of the file's, or of those there are that have such a cluster.
+
+    It is computed right here, and holds up this event loop: nobody but the one who asked waits for it, round after round of
+    small placements would go to a process and back, and nothing of it is carried out.
+    """
     from continuo.orchestrator import naming
     from continuo.orchestrator.foreseen import to_json
     from continuo.orchestrator.preview import picture

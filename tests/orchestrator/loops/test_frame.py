@@ -178,5 +178,7 @@ def test_every_operation_has_a_subject_and_words() -> None:
         action = DecidedAction(op=op, component="shop/web", app="shop", cluster="rose", other="green", revision="r")
         assert subject(action)[1] and summary([action])
     assert summary([MORE] * 6).endswith("and 2 more")
-    moved = DecidedAction(op=Operation.MIGRATE_COMPONENT, component="shop/web", cluster="rose")  # as a scheduler may ask
+    moved = DecidedAction(
+        op=Operation.MIGRATE_COMPONENT, component="shop/web", cluster="rose"
+    )  # as a scheduler may ask
     assert summary([moved]) == "move shop/web to rose"
