@@ -51,6 +51,8 @@ def sites(draw: st.DrawFn) -> Site:
         cost_cpu=draw(st.integers(0, 4)) / 4,
         carbon_cpu=draw(st.integers(0, 4)) / 1.0,
         available=draw(st.sampled_from([True, True, True, False])),
+        unlinkable=draw(st.sampled_from(["", "", "", "has no Liqo"])),
+        shared_id=draw(st.sampled_from(["", "", "x"])),
     )
 
 
@@ -72,6 +74,7 @@ def parts(draw: st.DrawFn, name: str) -> Part:
         spread_group=draw(st.sampled_from([None, None, "g"])),
         spread_across=draw(st.sampled_from([Domain.CLUSTER, Domain.REGION])),
         max_skew=draw(st.integers(1, 2)),
+        root=draw(st.sampled_from([None, None, *NAMES])),
     )
 
 

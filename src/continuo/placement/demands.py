@@ -1,13 +1,14 @@
-"""What a part demands of a site whatever else is placed: availability, pin, tier, labels, location.
+"""What a part demands of a site whatever else is placed: availability, pin, tier, labels, location, a possible link home.
 
 Each demand has a key: parts share most of theirs, so a thousand parts on a thousand sites cost a few thousand tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
+from continuo.placement.linking import severed
 from continuo.placement.model import Part, Site
 from continuo.placement.reasons import Cause, Refusal
 from continuo.resources.orchestration_places import Domain, LocationTerm
@@ -31,8 +32,8 @@ def domain_of(site: Site, across: Domain) -> str | None:
     return value
 
 
-def demands(part: Part) -> Iterator[Demand]:
-    """All that a part demands, in the order in which reasons are told."""
+def demands(part: Part, sites: Mapping[str, Site]) -> Iterator[Demand]:
+    """All that a part demands, in the order in which reasons are told; `sites` are those of the problem, by name."""
     yield _AVAILABLE
     if part.pinned is not None:
         yield _pin(part.pinned)
@@ -46,11 +47,14 @@ def demands(part: Part) -> Iterator[Demand]:
         yield _locations(part.locations)
     if part.spread_group is not None and part.spread_across is not Domain.CLUSTER:
         yield _domain(part.spread_across)
+    root = sites.get(part.root) if part.root is not None else None
+    if root is not None and part.pinned is None:  # who pins it has said so
+        yield _linkable(part, root)
 
 
-def refused(part: Part, site: Site) -> Refusal | None:
+def refused(part: Part, site: Site, sites: Mapping[str, Site]) -> Refusal | None:
     """The first demand that the site fails, or None."""
-    failing = next((demand for demand in demands(part) if not demand.test(site)), None)
+    failing = next((demand for demand in demands(part, sites) if not demand.test(site)), None)
     return None if failing is None else Refusal(failing.cause, failing.say(site))
 
 
@@ -126,4 +130,15 @@ def _domain(across: Domain) -> Demand:
         ("domain", across),
         lambda site: domain_of(site, across) is not None,
         lambda _: f"nobody says its {across}, and the component is spread across those",
+    )
+
+
+def _linkable(part: Part, root: Site) -> Demand:
+    application = part.id.rpartition("/")[0].rpartition("/")[2] or "its application"
+    said = f"it cannot be linked with {root.name}, the home of {application}"
+    return Demand(
+        Cause.LINK,
+        ("linkable", root.name),
+        lambda site: not severed(site, root),
+        lambda site: f"{said}: {severed(site, root)}",
     )

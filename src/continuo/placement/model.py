@@ -51,6 +51,10 @@ class Site(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     available: bool = True
     reason: str = ""
     """Why it takes nothing, such as `it has not answered since 10:02`; after the cluster's name and a comma or colon."""
+    unlinkable: str = ""
+    """Why it can be linked with no other site as it is, such as `has no Liqo`; after the cluster's name."""
+    shared_id: str = ""
+    """What it calls itself in Liqo, where another site calls itself the same: the two cannot be linked."""
 
 
 class Path(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -87,6 +91,8 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     """Where it runs now."""
     home: str | None = None
     """Where it was moved off, and belongs."""
+    root: str | None = None
+    """The home of its application, which its site has to be linked with; None: whatever site that is, it can be."""
     beside: tuple[str, ...] = ()
     """Parts (ids) that it shares a site with. Ids that are no part of the problem are ignored."""
     apart_from: tuple[str, ...] = ()

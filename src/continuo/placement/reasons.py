@@ -15,6 +15,7 @@ class Cause(StrEnum):
     HINT = "hint"
     LABELS = "labels"
     LOCATION = "location"
+    LINK = "link"
     FIXED = "fixed"
     CPU = "cpu"
     MEMORY = "memory"

@@ -123,7 +123,7 @@ class Tally:
     def refusals(self, part_id: str, site_name: str) -> Iterator[Refusal]:
         """All reasons for which the part may not be there, as they are told: its own demands first."""
         part, site = self.parts[part_id], self.sites[site_name]
-        own = refused(part, site)
+        own = refused(part, site, self.sites)
         if own is not None:
             yield own
         yield from self._room(part, site)
@@ -184,7 +184,8 @@ class Tally:
         """Domains that could take a part if nothing else of the problem were placed."""
         key = (part.id, across)
         if key not in self._eligible:
-            could = (site for site in self.problem.sites if refused(part, site) is None and _fits(part.room, site.free))
+            sites = self.sites
+            could = (s for s in sites.values() if refused(part, s, sites) is None and _fits(part.room, s.free))
             named = (domain_of(site, across) for site in could)
             self._eligible[key] = frozenset(name for name in named if name is not None)
         return self._eligible[key]

@@ -39,6 +39,7 @@ class Terrain:
         lost = [Site(name=name, available=False) for name in gone]
         self.sites = sorted([*problem.sites, *lost], key=lambda site: site.name)
         self.names = [site.name for site in self.sites]
+        self._by_name = {site.name: site for site in problem.sites}
         self.index = {name: place for place, name in enumerate(self.names)}
         self.count = len(self.sites)
         self.free: Ints = np.array([vector(site.free) for site in self.sites], np.int64).reshape(-1, RESOURCES)
@@ -52,7 +53,7 @@ class Terrain:
     def mask(self, part: Part) -> Bools:
         """Sites that fulfil all that the part demands of them."""
         masks = []
-        for demand in demands(part):
+        for demand in demands(part, self._by_name):
             if demand.key not in self._masks:
                 self._masks[demand.key] = np.array([demand.test(site) for site in self.sites], bool)
             masks.append(self._masks[demand.key])

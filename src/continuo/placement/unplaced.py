@@ -16,6 +16,7 @@ SAID = {
     Cause.HINT: ("is of another tier", "are of another tier"),
     Cause.LABELS: ("has other labels", "have other labels"),
     Cause.LOCATION: ("stands elsewhere", "stand elsewhere"),
+    Cause.LINK: ("cannot be linked with its home", "cannot be linked with its home"),
     Cause.CPU: ("has too little cpu", "have too little cpu"),
     Cause.MEMORY: ("has too little memory", "have too little memory"),
     Cause.GPU: ("has too few gpus", "have too few gpus"),
