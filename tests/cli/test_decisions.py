@@ -16,9 +16,12 @@ from .test_against_an_engine import SECRET, Machine, orchestration
 
 ASKING = {"resources": {"requests": {"cpu": "500m"}}}
 SPEC: dict[str, Any] = {
-    "clusters": [cluster("green", cost={"cpu": 1.0}), cluster("rose", cost={"cpu": 2.0})],
+    "clusters": [
+        cluster("green", packages=["liqo"], cost={"cpu": 1.0}), cluster("rose", packages=["liqo"], cost={"cpu": 2.0}),
+        cluster("bare", cost={"cpu": 0.5}),
+    ],
     "apps": [app("shop", "green", component("web", placement={}, **ASKING), component("db", "green", **ASKING))],
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_why_a_component_is_where_it_is(machine: Machine) -> None:
 
 def test_the_same_answer_is_computed_again(machine: Machine) -> None:
     said = machine.run("why", "shop/web", "--replay")
-    assert said.code == 0 and "computed again from 2 components, 2 clusters: the same answer" in said.out
+    assert said.code == 0 and "computed again from 2 components, 3 clusters: the same answer" in said.out
     never = machine.run("why", "shop/db", "--replay")
     assert never.code == 1 and "no input of a decision about shop/db" in never.sentence
 
@@ -67,13 +70,19 @@ def test_why_a_component_is_not_elsewhere(machine: Machine) -> None:
     assert machine.run("why-not", "shop/web", "green").out.splitlines()[-1] == "now: it is on green"
 
 
+def test_why_a_component_is_not_where_no_link_can_be(machine: Machine) -> None:
+    said = "bare: it cannot be linked with green, the home of shop: bare has no Liqo, and its packages leave it out"
+    found = machine.run("why-not", "shop/web", "bare").out.splitlines()
+    assert found == [f"when it was decided: {said}", f"now: {said}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("why", "web"), "web names no component: write APPLICATION/COMPONENT, such as shop/web"),
         (("why", "shop/none"), "no orchestration in namespace default has a component shop/none"),
         (("why", "shop/web", "--orchestration", "p"), "no orchestration in namespace default has a component shop/web"),
-        (("why-not", "shop/web", "blue"), "orchestration o has no cluster blue; it has: green, rose"),
+        (("why-not", "shop/web", "blue"), "orchestration o has no cluster blue; it has: bare, green, rose"),
         (("approve", "none"), 'decisions.continuo.dev "none" not found'),
     ],
 )
@@ -102,7 +111,7 @@ BIG = component("report", placement={}, resources={"requests": {"cpu": "64"}})
 
 def _burst(name: str) -> dict[str, Any]:
     """A loop that creates a cluster for what fits nowhere, once somebody agrees."""
-    template = cluster("burst")
+    template = cluster("burst", packages=["liqo"])
     return {
         "name": name,
         "approval": "required",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from continuo.federation import links, names, offloading, quantities, state, unlink
 from continuo.federation.model import LinkPhase, LinkProgress, LinkSettings
 from continuo.orchestrator import naming, states
+from continuo.orchestrator.linkable import Linking, linking_of
 from continuo.orchestrator.measuring.figures import Figures, figures_of
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
 from continuo.orchestrator.orient import AppWanted, Wanted
@@ -44,6 +45,8 @@ class Assessment:
     apps: Mapping[str, AppSeen]
     components: Mapping[tuple[str, str], states.ComponentState]
     offloadings: Mapping[str, offloading.OffloadingState]
+    linking: Mapping[str, Linking] = field(default_factory=dict)
+    """Clusters that something stands against linking, and what."""
 
 
 def assess(
@@ -71,6 +74,7 @@ def assess(
         offloadings={
             name: offloading.offloading_state(apps[name].offloading) for name, app in wanted.apps.items() if app.remotes
         },
+        linking=linking_of(snapshot),
     )
 
 

@@ -16,6 +16,7 @@ from continuo.orchestrator.capacity import amounts, near, spelled
 from continuo.orchestrator.decisions.applications import app_id, component_id, offload_id
 from continuo.orchestrator.decisions.clusters import package_id, step_id
 from continuo.orchestrator.decisions.links import link_id
+from continuo.orchestrator.linkable import FREE
 from continuo.orchestrator.loops.model import Capacity
 from continuo.orchestrator.measuring.breaches import tell_breaches
 from continuo.orchestrator.measuring.figures import LinkFigures, told_at
@@ -157,7 +158,7 @@ def _cluster(
     name: str, snapshot: Snapshot, wanted: Wanted, assessment: Assessment, told: _Told, lost: Mapping[str, str]
 ) -> Object | None:
     state, declared = assessment.clusters[name], wanted.clusters.get(name)
-    seen = snapshot.clusters[name]
+    seen, linking = snapshot.clusters[name], assessment.linking.get(name, FREE)
     if declared is None and not seen.made and not (seen.adopted and step_id(name) in told.steps):
         return None
     phase, reason, message = state.phase, state.reason, state.message
@@ -180,6 +181,7 @@ def _cluster(
         controlPlaneReady=state.control_plane[0] or None, controlPlaneDesired=state.control_plane[1] or None,
         workersReady=state.workers[0] or None, workersDesired=state.workers[1] or None,
         **_room(seen.workload.capacity), lostSince=lost.get(name), packages=_packages(name, assessment, told),
+        unlinkable=linking.unlinkable, sharedLiqoId=linking.shared_id,
     )  # fmt: skip
 
 

@@ -188,10 +188,10 @@ def _reasons(cluster: str, after: _Round, paths: list[str]) -> dict[str, str]:
     snapshot = after.snapshot
     if not paths:
         return {}
+    homeless = {app.name: "" for app in snapshot.orchestration.spec.apps if app.cluster == cluster}
+    found = placer(snapshot, after.assessment)(paths, frozenset((cluster,)), homeless)
     if not any(policy.failover is not None for policy in snapshot.declared.policies):
-        found = placer(snapshot, after.assessment)(paths, frozenset((cluster,)))
         return {path: _unguarded(path, found.places.get(path)) for path in sorted(paths)}
-    found = placer(snapshot, after.assessment)(paths, frozenset((cluster,)))
     return {
         path: found.unplaced.get(path) or f"no loop moves it, though {found.places.get(path)} has room"
         for path in sorted(paths)

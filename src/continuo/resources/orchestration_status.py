@@ -143,6 +143,15 @@ class ClusterStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     ] = {}
     cordoned: Annotated[bool, Meta(description="Whether none of its nodes takes pods.")] = False
     lost_since: Annotated[Text, Meta(description="Since when it has not answered.")] = None
+    unlinkable: Annotated[
+        Text, Meta(description="Why it can be linked with no other cluster as it is, such as `has no Liqo`.")
+    ] = None
+    shared_liqo_id: Annotated[
+        Text,
+        Meta(
+            description="What it calls itself in Liqo, where another cluster calls itself the same: no link joins them."
+        ),
+    ] = None
     packages: Annotated[
         tuple[PackageStatus, ...],
         Meta(max_length=16, description="The add-ons.", extra={"list_type": "map", "keys": ["name"]}),

@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from continuo.orchestrator.loops.model import (
+    STAY,
     Amounts,
     Capacity,
     ClusterView,
     ComponentView,
     Figure,
     Found,
+    Homes,
     LoopInput,
     LoopOutput,
     Memory,
@@ -60,7 +62,9 @@ def capacity(
 def cluster(name: str, room: Capacity | None = None, **fields: Any) -> ClusterView:
     """A cluster that is well, unless `fields` of the view or of its spec say otherwise."""
     view = {
-        key: fields.pop(key) for key in ("phase", "usable", "lost_since", "workers_ready", "policy") if key in fields
+        key: fields.pop(key)
+        for key in ("phase", "usable", "lost_since", "workers_ready", "policy", "unlinkable", "shared_id")
+        if key in fields
     }
     spec = cluster_spec(name, **fields)
     view.setdefault("workers_ready", spec.worker_machine_count)
@@ -151,7 +155,7 @@ def told(value: float, seconds: float = 0) -> Figure:
 def to(places: Mapping[str, str]) -> Placer:
     """A placer with fixed answers; clusters that it is to avoid are none of them."""
 
-    def place(paths: Any, avoid: frozenset[str]) -> Found:
+    def place(paths: Any, avoid: frozenset[str], homes: Homes = STAY) -> Found:
         found = {path: places[path] for path in paths if path in places and places[path] not in avoid}
         return Found(found, {path: "no room" for path in paths if path not in found})
 

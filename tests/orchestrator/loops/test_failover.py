@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuo.orchestrator.loops.model import LoopOutput
+from continuo.orchestrator.loops.model import STAY, Homes, LoopOutput
 from continuo.resources.loop import AdjustmentSpec, HomeAdjustment
 from continuo.resources.orchestration import LoopStage
 from orchestrator.loops.given import Bench, at, capacity, cluster, component, moves, policy, to
@@ -217,7 +217,7 @@ def test_whatever_fails_nothing_moves_to_what_is_ill_and_the_pace_is_kept(
 ) -> None:
     everywhere = ("west", "east", "south")
 
-    def place(paths: Any, avoid: frozenset[str]) -> Any:
+    def place(paths: Any, avoid: frozenset[str], homes: Homes = STAY) -> Any:
         free = [name for name in everywhere if name not in avoid]
         return to({path: free[0] for path in paths} if free else {})(paths, avoid)
 

@@ -97,6 +97,7 @@ def test_what_did_not_help_is_removed_and_not_tried_again_for_an_hour() -> None:
         ({"cluster-selector": "west"}, (), "its cluster is chosen by who declared it"),
         ({"cpu": 3}, (burst(1, capacity(4, 3)), burst(2, capacity(4, 3))), "there are 2 of at most 2 burst already"),
         ({}, (cluster("new", phase=ClusterPhase.PROVISIONING, usable=False),), "cluster new is still coming up"),
+        ({}, (cluster("west", unlinkable="has no Liqo"),), "can be linked with west, the home of shop: it has no Liqo"),
     ],
 )
 def test_no_cluster_is_created_that_would_not_help(asks: dict[str, Any], views: Any, says: str) -> None:
@@ -254,3 +255,11 @@ def test_whatever_happens_the_bounds_hold(rounds: list[Any], most: int, sizes: l
         assert len(own) <= most
         if arrived:
             world.put(*(burst(int(c.name.split("-")[1])) for c in own))
+
+
+def test_no_cluster_without_liqo_is_created_for_what_has_its_home_elsewhere() -> None:
+    world = bench(component("shop/web"), template={**TEMPLATE, "packages": ["ingress"]})
+    world.nothing_fits("shop/web")
+    output = world.look(0)
+    assert output.actions == ()
+    assert "a cluster without Liqo cannot be linked with west, the home of shop" in output.message

@@ -105,7 +105,8 @@ def test_a_declaration_keeps_its_form_while_only_its_status_changes() -> None:
 
 def placed() -> Ground:
     parts = [asking(name, "100m", placement={}) for name in ("a", "b")]
-    found = Ground({"clusters": [cluster("green"), cluster("rose")], "apps": [app("shop", "green", *parts)]})
+    clusters = [cluster(name, packages=["liqo"]) for name in ("green", "rose")]
+    found = Ground({"clusters": clusters, "apps": [app("shop", "green", *parts)]})
     found.up()
     found.lay(places=[{"component": f"shop/{name}", "cluster": "green"} for name in ("a", "b")])
     return found

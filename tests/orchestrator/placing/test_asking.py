@@ -31,7 +31,10 @@ LATER = NOON + timedelta(hours=1)
 def ground(count: int = 2, name: str = "o", cpu: str = "100m") -> Ground:
     """Applications of two components each, for two clusters."""
     parts = [asking(part, cpu, placement={}) for part in ("a", "b")]
-    clusters = [cluster("green", cost={"cpu": 1.0}), cluster("rose", cost={"cpu": 2.0})]
+    clusters = [
+        cluster("green", packages=["liqo"], cost={"cpu": 1.0}),
+        cluster("rose", packages=["liqo"], cost={"cpu": 2.0}),
+    ]
     found = Ground({"clusters": clusters, "apps": [app(f"shop{n}", "green", *parts) for n in range(count)]}, name=name)
     found.up()
     return found
@@ -191,3 +194,24 @@ async def test_a_round_that_is_cancelled_leaves_no_process() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert placing.pool.running == 0
+
+
+async def test_a_home_to_come_is_asked_for_in_the_other_process_too_and_what_is_weighed_goes_by_it() -> None:
+    clusters = [
+        cluster("green"),
+        cluster("rose", cost={"cpu": 1.0}),
+        cluster("blue", packages=["liqo"], cost={"cpu": 2.0}),
+    ]
+    found = Ground({"clusters": clusters, "apps": [app("shop", "green", asking("a", "1", "green"))]})
+    found.up()
+    picture, leave = found.picture(), frozenset({"green"})
+
+    def say(place: Placer) -> list[Found]:
+        return [place(["shop/a"], leave, homes) for homes in ({}, {"shop": ""}, {"shop": "blue"})]
+
+    async with asking_of() as placing:
+        told = await placing.with_room(*picture, LATER, found.picture, say)
+        here = await placing.weighed(*picture, {"shop/a": "rose"})
+        there = await placing.weighed(*picture, {"shop/a": "rose"}, {"shop": "rose"})
+    assert [each.places for each in told] == [{}, {"shop/a": "rose"}, {"shop/a": "blue"}]
+    assert "cannot be linked with green" in str(here) and "cannot be linked with green" not in str(there)

@@ -21,9 +21,14 @@ from orchestrator.worlds import app, cluster
 from .grounds import NOON, Ground, asking, cpus, goes
 
 GREEN = cluster(
-    "green", tier="edge", cost={"cpu": 1.0}, labels={"iso": "true"}, location={"country": "IT", "latitude": "45.5"}
+    "green",
+    packages=["liqo"],
+    tier="edge",
+    cost={"cpu": 1.0},
+    labels={"iso": "true"},
+    location={"country": "IT", "latitude": "45.5"},
 )
-ROSE = cluster("rose", tier="cloud", cost={"cpu": 2.0, "memory": 0.5, "carbon": 30})
+ROSE = cluster("rose", packages=["liqo"], tier="cloud", cost={"cpu": 2.0, "memory": 0.5, "carbon": 30})
 
 
 def ground(*components: Object, clusters: tuple[Object, ...] = (GREEN, ROSE), **spec: Any) -> Ground:

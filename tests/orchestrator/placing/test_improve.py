@@ -34,7 +34,10 @@ class Solver:
 
 
 def ground(within: int = 5, **placement: Any) -> Ground:
-    clusters = [cluster("green", cost={"cpu": 1.0}), cluster("rose", cost={"cpu": 9.0})]
+    clusters = [
+        cluster("green", packages=["liqo"], cost={"cpu": 1.0}),
+        cluster("rose", packages=["liqo"], cost={"cpu": 9.0}),
+    ]
     web = asking("web", "1", placement={})
     how = {"exact-within": within, "weights": {"moves": 0.01, "cost": 1.0, "balance": 0.0}, **placement}
     found = Ground({"clusters": clusters, "apps": [app("shop", "green", web)], "placement": how})

@@ -13,9 +13,10 @@ them act later, never earlier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from continuo.resources.loop import AdjustmentSpec, DecidedAction, DecisionStage
 from continuo.resources.orchestration import AppSpec, ClusterPhase, ClusterSpec, ComponentSpec, LoopStage, Spec
@@ -92,6 +93,10 @@ class ClusterView:
     workers_ready: int = 0
     policy: str | None = None
     """The loop that created it; none where it was declared."""
+    unlinkable: str = ""
+    """Why it can be linked with no other as it is, after its name."""
+    shared_id: str = ""
+    """What it and another call themselves in Liqo: these two cannot be linked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +208,23 @@ class Found:
     """Why the others fit nowhere."""
 
 
-Placer = Callable[[Sequence[str], frozenset[str]], Found]
-"""Finds room for components (paths), with nothing else moved; the clusters of the second argument are not asked. Pure."""
+Homes = Mapping[str, str]
+"""By application whose home moves: its home to come, or nothing while nobody knows which."""
+STAY: Homes = {}
 
 
-def nowhere(paths: Sequence[str], _avoid: frozenset[str]) -> Found:
+class Placer(Protocol):
+    """Finds room for components. Pure."""
+
+    def __call__(self, paths: Sequence[str], avoid: frozenset[str], homes: Homes = STAY, /) -> Found:
+        """For components (paths), with nothing else moved; the clusters of `avoid` are not asked.
+
+        None gets a place that cannot be linked with the home of its application.
+        """
+        ...
+
+
+def nowhere(paths: Sequence[str], _avoid: frozenset[str], _homes: Homes = STAY) -> Found:
     """A placer for orchestrations in which nothing can be placed."""
     return Found({}, {path: "no other cluster can be asked" for path in paths})
 

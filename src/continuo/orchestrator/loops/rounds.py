@@ -42,7 +42,7 @@ from continuo.orchestrator.placing.improve import Improver
 from continuo.orchestrator.plan import Plan
 from continuo.orchestrator.remembered import Remembered
 from continuo.orchestrator.settings import Settings
-from continuo.resources.loop import AdjustmentSpec, DecisionSpec, DecisionStage
+from continuo.resources.loop import AdjustmentSpec, DecisionSpec, DecisionStage, Operation
 from continuo.resources.meta import Key, Object
 from continuo.resources.orchestration import LoopStage, Policy
 from continuo.resources.orchestration_policies import Approval
@@ -357,7 +357,8 @@ class Loops:
         moves = {
             a.component: a.cluster for a in ruling.actions if subject(a)[0] == "place" and a.component and a.cluster
         }
-        why = await self._placing.weighed(snapshot, assessment, moves) if moves else {}
+        homes = {a.app: a.cluster for a in ruling.actions if a.op is Operation.MOVE_HOME and a.app and a.cluster}
+        why = await self._placing.weighed(snapshot, assessment, moves, homes) if moves else {}
         within = datetime.timedelta(seconds=policy.approval_within)
         spec = DecisionSpec(
             orchestration=snapshot.key[1], source=f"policy/{policy.name}", reason=output.reason[:1024] or policy.name,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.effective import default_place
+from continuo.orchestrator.linkable import FREE
 from continuo.orchestrator.loops.enact import moment, told
 from continuo.orchestrator.loops.model import ClusterView, ComponentView
 from continuo.orchestrator.observe import Reach, Snapshot
@@ -47,11 +48,11 @@ def cluster_views(
     demanded = {entry.cluster.name: provisioner(entry, policies) for entry in snapshot.adjustment.clusters}
     found: dict[str, ClusterView] = {}
     for name, seen in snapshot.clusters.items():
-        state = assessment.clusters[name]
+        state, linking = assessment.clusters[name], assessment.linking.get(name, FREE)
         found[name] = ClusterView(
             name=name, spec=wanted.get(name), phase=state.phase, usable=state.usable,
             lost_since=moment(lost.get(name)), capacity=seen.workload.capacity, workers_ready=state.workers[0],
-            policy=demanded.get(name),
+            policy=demanded.get(name), unlinkable=linking.unlinkable, shared_id=linking.shared_id,
         )  # fmt: skip
     return found
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from continuo.orchestrator.assess import Assessment
-from continuo.orchestrator.loops.model import Found, Placer
+from continuo.orchestrator.loops.model import STAY, Found, Homes, Placer
 from continuo.orchestrator.observe import Snapshot
 from continuo.orchestrator.placing.choose import (
     Choice,
@@ -83,6 +83,15 @@ class _Rest:
     answer: Placed
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What somebody asks room for, as `Placer` says."""
+
+    paths: tuple[str, ...]
+    avoid: frozenset[str]
+    homes: tuple[tuple[str, str], ...]
+
+
 @dataclass(slots=True)
 class Placing:
     """Asks for all orchestrations of one process."""
@@ -138,27 +147,30 @@ class Placing:
             NotNow: it was not found.
         """
         build = room_problem(snapshot, assessment)
-        known: dict[tuple[tuple[str, ...], frozenset[str]], Found] = {}
+        known: dict[_About, Found] = {}
 
-        def find(paths: Iterable[str], avoid: frozenset[str]) -> Found:
-            about = tuple(paths), avoid
+        def find(paths: Iterable[str], avoid: frozenset[str], homes: Homes = STAY) -> Found:
+            about = _About(tuple(paths), avoid, tuple(sorted(homes.items())))
             if about not in known:
-                raise _Unknown(*about)
+                raise _Unknown(about)
             return known[about]
 
         while True:
             try:
                 return say(find)
             except _Unknown as unknown:
-                problem = build(unknown.paths, unknown.avoid)
+                about = unknown.about
+                problem = build(about.paths, about.avoid, dict(about.homes))
                 answer = await self._run(snapshot.key, Place(problem, tell=False), now)
-                parts = {part_id(snapshot.key, path) for path in unknown.paths}
-                self._still(snapshot, problem, answer, fresh, unknown.avoid)
-                known[unknown.paths, unknown.avoid] = found_of(answer, parts)
+                parts = {part_id(snapshot.key, path) for path in about.paths}
+                self._still(snapshot, problem, answer, fresh, about)
+                known[about] = found_of(answer, parts)
 
-    async def weighed(self, snapshot: Snapshot, assessment: Assessment, moves: Mapping[str, str]) -> dict[str, object]:
+    async def weighed(
+        self, snapshot: Snapshot, assessment: Assessment, moves: Mapping[str, str], homes: Homes = STAY
+    ) -> dict[str, object]:
         """What there was to weigh for components that somebody else moves to the clusters of `moves`; by component."""
-        problem = whole_problem(snapshot, assessment, moves)
+        problem = whole_problem(snapshot, assessment, moves, homes)
         places = {part.id: part.current for part in problem.parts if part.current is not None}
         places |= {part_id(snapshot.key, path): cluster for path, cluster in moves.items()}
         parts = tuple(part_id(snapshot.key, path) for path in moves)
@@ -213,7 +225,7 @@ class Placing:
             self.wake([first])
 
     def _still(
-        self, snapshot: Snapshot, problem: Problem, answer: Placed, fresh: Fresh, avoid: frozenset[str] = frozenset()
+        self, snapshot: Snapshot, problem: Problem, answer: Placed, fresh: Fresh, about: _About | None = None
     ) -> None:
         """Raise unless the answer holds in the picture as it is now; at once nothing can have changed."""
         if self.pool.inline(Place(problem)):
@@ -224,7 +236,8 @@ class Placing:
         if now[0].version != snapshot.version:
             raise Stale
         paths = [path_of(part) for part in problem.movable or ()]
-        if not holds(replace(room_problem(*now)(paths, avoid), movable=problem.movable), answer):
+        avoid, homes = (about.avoid, dict(about.homes)) if about is not None else (frozenset[str](), STAY)
+        if not holds(replace(room_problem(*now)(paths, avoid, homes), movable=problem.movable), answer):
             raise Stale
 
     def _failed(self, key: Key, why: str, now: datetime.datetime) -> NotNow:
@@ -237,6 +250,6 @@ class Placing:
 
 
 class _Unknown(Exception):
-    def __init__(self, paths: tuple[str, ...], avoid: frozenset[str]) -> None:
-        super().__init__(paths, avoid)
-        self.paths, self.avoid = paths, avoid
+    def __init__(self, about: _About) -> None:
+        super().__init__(about)
+        self.about = about

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from continuo.orchestrator.assess import Assessment
 from continuo.orchestrator.loops.enact import moment
-from continuo.orchestrator.loops.model import Found, Placer, Unplaced
+from continuo.orchestrator.loops.model import STAY, Found, Homes, Placer, Unplaced
 from continuo.orchestrator.observe import Reach, Snapshot, Waiting
 from continuo.orchestrator.placing.problem import grounds_of, part_id, path_of, problem_of
 from continuo.orchestrator.settings import Settings
@@ -27,7 +27,9 @@ from continuo.resources.loop import DecidedAction, DecisionSpec, Operation
 from continuo.resources.orchestration import PlacementSpec
 from continuo.resources.orchestration_policies import Scheduler
 
-_DECLARED = frozenset({Cause.PINNED, Cause.HINT, Cause.LABELS, Cause.LOCATION, Cause.BESIDE, Cause.APART, Cause.SPREAD})
+_DECLARED = frozenset(
+    {Cause.PINNED, Cause.HINT, Cause.LABELS, Cause.LOCATION, Cause.LINK, Cause.BESIDE, Cause.APART, Cause.SPREAD}
+)
 _ROOM = frozenset({Cause.CPU, Cause.MEMORY, Cause.GPU})
 AWAITING = "AwaitingScheduler"
 """The reason of components that an external scheduler may still place."""
@@ -86,23 +88,24 @@ def placer(snapshot: Snapshot, assessment: Assessment) -> Placer:
     """Finds room for components with nothing else moved, at once."""
     builder = room_problem(snapshot, assessment)
 
-    def find(paths: Iterable[str], avoid: frozenset[str]) -> Found:
-        return found_of(placed(builder(paths, avoid), tell=False), {part_id(snapshot.key, path) for path in paths})
+    def find(paths: Iterable[str], avoid: frozenset[str], homes: Homes = STAY) -> Found:
+        answer = placed(builder(paths, avoid, homes), tell=False)
+        return found_of(answer, {part_id(snapshot.key, path) for path in paths})
 
     return find
 
 
-Builder = Callable[[Iterable[str], frozenset[str]], Problem]
+Builder = Callable[[Iterable[str], frozenset[str], Homes], Problem]
 
 
 def room_problem(snapshot: Snapshot, assessment: Assessment) -> Builder:
-    """Makes problems in which components (paths) go anywhere but to the clusters of the second argument."""
+    """Makes problems in which components (paths) go anywhere but to the clusters of the second argument; see `Placer`."""
     grounds = grounds_of(snapshot, assessment)
 
-    def build(paths: Iterable[str], avoid: frozenset[str]) -> Problem:
+    def build(paths: Iterable[str], avoid: frozenset[str], homes: Homes) -> Problem:
         return problem_of(
             snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds, assessment.figures,
-            movable=paths, avoid=avoid,
+            movable=paths, avoid=avoid, homes=homes,
         )  # fmt: skip
 
     return build
@@ -116,11 +119,13 @@ def found_of(answer: Placed, wanted: Set[str]) -> Found:
     )
 
 
-def whole_problem(snapshot: Snapshot, assessment: Assessment, movable: Iterable[str] | None) -> Problem:
+def whole_problem(
+    snapshot: Snapshot, assessment: Assessment, movable: Iterable[str] | None, homes: Homes = STAY
+) -> Problem:
     """The problem of everything, in which only those components may move (None: all that leave the choice)."""
     return problem_of(
         snapshot.key, snapshot.orchestration.spec, snapshot.adjustment, grounds_of(snapshot, assessment),
-        assessment.figures, movable=movable,
+        assessment.figures, movable=movable, homes=homes,
     )  # fmt: skip
 
 

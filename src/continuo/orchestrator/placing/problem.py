@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as with_
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from continuo.orchestrator import naming
 from continuo.orchestrator.capacity import NOTHING, amounts
 from continuo.orchestrator.effective import default_place
+from continuo.orchestrator.linkable import FREE, Linking
 from continuo.orchestrator.loops.model import Amounts, Capacity
 from continuo.orchestrator.measuring.figures import Figures
 from continuo.orchestrator.observe import ClusterSeen, Reach, Snapshot
@@ -36,6 +38,7 @@ class Ground:
     """Without what the orchestration's own components asked for."""
     reason: str = ""
     """Why it takes nothing; empty where it does."""
+    linking: Linking = FREE
 
 
 def part_id(key: tuple[str, str], path: str) -> str:
@@ -57,18 +60,23 @@ def problem_of(
     *,
     movable: Iterable[str] | None = None,
     avoid: frozenset[str] = frozenset(),
+    homes: Mapping[str, str] | None = None,
     exact: bool = False,
 ) -> Problem:
     """The problem of an orchestration as it is carried out (`spec`).
 
     `movable` names the components that may change their place (None: all that leave the choice); those among them that
-    their declaration pins are taken as free, for a while away from home. Clusters of `avoid` take nothing.
+    their declaration pins are taken as free, for a while away from home. Clusters of `avoid` take nothing. `homes`
+    are those to come, by application whose home moves; empty where nobody knows yet which.
     """
     how = spec.placement or PlacementSpec()
     freed = frozenset(movable or ())
-    homes = {entry.component: entry.home for entry in adjustment.places}
+    left = {entry.component: entry.home for entry in adjustment.places}
     clusters = {cluster.name: cluster for cluster in spec.clusters}
-    parts = [_part(key, clusters, homes, app, component, freed) for app in spec.apps for component in app.components]
+    parts = [_part(key, clusters, left, app, component, freed) for app in spec.apps for component in app.components]
+    if any(ground.linking != FREE for ground in grounds.values()):  # else every cluster can be linked with every other
+        roots = [_root(app, homes or {}) for app in spec.apps for _ in app.components]
+        parts = [replace(part, root=root) for part, root in zip(parts, roots, strict=True)]
     return Problem(
         sites=tuple(_site(cluster, grounds.get(cluster.name, Ground(reason="nothing is known of it")), avoid)
                     for cluster in spec.clusters),
@@ -82,6 +90,11 @@ def problem_of(
     )  # fmt: skip
 
 
+def _root(app: AppSpec, homes: Mapping[str, str]) -> str | None:
+    """The home that an application has, or will have."""
+    return homes.get(app.name, app.cluster) or None
+
+
 def _site(cluster: ClusterSpec, ground: Ground, avoid: frozenset[str]) -> Site:
     reason = "it is to be left" if cluster.name in avoid and not ground.reason else ground.reason
     cost, where = cluster.cost, cluster.location or Geolocation()
@@ -93,6 +106,7 @@ def _site(cluster: ClusterSpec, ground: Ground, avoid: frozenset[str]) -> Site:
         cost_cpu=cost.cpu if cost else 0.0, cost_memory=cost.memory if cost else 0.0,
         cost_gpu=cost.gpu if cost else 0.0, carbon_cpu=cost.carbon if cost else 0.0,
         available=not reason, reason=reason,
+        unlinkable=ground.linking.unlinkable, shared_id=ground.linking.shared_id,
     )  # fmt: skip
 
 
@@ -169,10 +183,12 @@ def _paths(figures: Figures) -> Iterable[Path]:
 
 def grounds_of(snapshot: Snapshot, assessment: Assessment) -> dict[str, Ground]:
     """What a round shows of every cluster."""
-    return {
+    found = {
         spec.name: _ground(snapshot, spec, snapshot.clusters.get(spec.name), assessment)
         for spec in snapshot.orchestration.spec.clusters
     }
+    linking = ((name, each) for name, each in assessment.linking.items() if name in found)
+    return found | {name: with_(found[name], linking=each) for name, each in linking}
 
 
 def _ground(snapshot: Snapshot, spec: ClusterSpec, seen: ClusterSeen | None, assessment: Assessment) -> Ground:

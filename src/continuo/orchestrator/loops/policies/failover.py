@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from continuo.orchestrator.loops.model import ClusterView, ComponentView, LoopInput, LoopOutput
+from continuo.orchestrator.loops.model import ClusterView, ComponentView, Found, LoopInput, LoopOutput
 from continuo.orchestrator.loops.policies import outages, room
+from continuo.placement.linking import severed
 from continuo.resources.loop import DecidedAction, Operation
 from continuo.resources.orchestration import AppSpec, LoopStage
 from continuo.resources.orchestration_policies import Failover
@@ -69,8 +70,7 @@ def _leave(draft: Draft) -> None:
     if not failed:
         return
     moving = [c for name in failed for c in _on(draft.given, name)]
-    avoid = frozenset(c.name for c in draft.given.clusters.values() if not room.well(c))
-    found = draft.given.place([c.path for c in moving], avoid)
+    found, targets = _found(draft, failed, moving)
     by_app: dict[str, list[DecidedAction]] = {}
     for component in moving:
         target = found.places.get(component.path)
@@ -82,9 +82,34 @@ def _leave(draft: Draft) -> None:
         by_app.setdefault(component.app.name, []).append(
             _move(component, target, home if home != target else None)
         )  # fmt: skip
-    homes = _homes(draft, failed, found.places)
+    homes = _homes(draft, targets)
     for app in sorted({*by_app, *homes}):
         draft.actions += [*homes.get(app, ()), *by_app.get(app, ())]
+
+
+def _found(draft: Draft, failed: Iterable[str], moving: Iterable[ComponentView]) -> tuple[Found, dict[str, str | None]]:
+    """Places for what moves, and homes for applications whose home is lost: the places say the home, and it the places.
+
+    So they are looked for twice where the home that follows from the first places cannot be linked with all of them.
+    """
+    given = draft.given
+    paths = [component.path for component in moving]
+    avoid = frozenset(c.name for c in given.clusters.values() if not room.well(c))
+    lost = {name for name in failed if draft.watched[name].lost_since is not None}
+    homeless = [app for app in _apps(given) if app.cluster in lost]
+    if not homeless:
+        return given.place(paths, avoid), {}
+    found = given.place(paths, avoid, {app.name: "" for app in homeless})
+    targets = {app.name: _new_home(given, app, found.places) for app in homeless}
+    if any(_apart(given, target, found.places.get(c.path)) for c in moving if (target := targets.get(c.app.name))):
+        found = given.place(paths, avoid, {name: target or "" for name, target in targets.items()})
+    return found, targets
+
+
+def _apart(given: LoopInput, one: str, other: str | None) -> bool:
+    """Whether two clusters cannot be linked."""
+    ends = given.clusters.get(one), given.clusters.get(other or "")
+    return ends[0] is not None and ends[1] is not None and bool(severed(ends[0], ends[1]))
 
 
 def _failed(draft: Draft, cluster: ClusterView) -> bool:
@@ -102,14 +127,13 @@ def _failed(draft: Draft, cluster: ClusterView) -> bool:
     return True
 
 
-def _homes(draft: Draft, failed: Iterable[str], places: Mapping[str, str]) -> dict[str, list[DecidedAction]]:
+def _homes(draft: Draft, targets: Mapping[str, str | None]) -> dict[str, list[DecidedAction]]:
     """Other homes for applications whose home does not answer: their objects can be changed only there."""
-    lost = {name for name in failed if draft.watched[name].lost_since is not None}
     found: dict[str, list[DecidedAction]] = {}
     for app in _apps(draft.given):
-        if app.cluster not in lost:
+        if app.name not in targets:
             continue
-        target = _new_home(draft.given, app, places)
+        target = targets[app.name]
         if target is None:
             draft.told.append(
                 f"application {app.name} keeps its home {app.cluster}: none of its components has another place"
@@ -125,14 +149,20 @@ def _homes(draft: Draft, failed: Iterable[str], places: Mapping[str, str]) -> di
 
 
 def _new_home(given: LoopInput, app: AppSpec, places: Mapping[str, str]) -> str | None:
-    """The cluster that will run most of its components; of several one that was declared, then by name."""
+    """The cluster that will run most of its components; of several one that was declared, then by name.
+
+    First of all one that can be linked with as many as possible of those clusters where components stay.
+    """
     counts: Counter[str] = Counter()
+    staying: Counter[str] = Counter()
     for component in given.components.values():
         where = places.get(component.path, component.cluster)
         cluster = given.clusters.get(where) if where else None
         if component.app.name == app.name and cluster is not None and room.well(cluster):
             counts[cluster.name] += 1
-    order = sorted(counts, key=lambda name: (-counts[name], given.clusters[name].policy is not None, name))
+            staying[cluster.name] += component.path not in places
+    cut = {name: sum(count for other, count in staying.items() if _apart(given, name, other)) for name in counts}
+    order = sorted(counts, key=lambda name: (cut[name], -counts[name], given.clusters[name].policy is not None, name))
     return order[0] if order else None
 
 

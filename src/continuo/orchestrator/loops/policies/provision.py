@@ -17,7 +17,7 @@ from continuo.orchestrator.loops.policies import room
 from continuo.orchestrator.loops.policies.removal import Busy, Removal, removal
 from continuo.orchestrator.loops.policies.suits import unsuitable
 from continuo.resources.loop import DecidedAction, Operation
-from continuo.resources.orchestration import ClusterPhase, LoopStage
+from continuo.resources.orchestration import ClusterPhase, ClusterSpec, LoopStage
 from continuo.resources.orchestration_policies import Policy, ProvisionCluster
 from continuo.resources.quantities import quantity
 
@@ -90,11 +90,22 @@ def _asking(given: LoopInput, loop: ProvisionCluster) -> tuple[list[ComponentVie
         component = given.components.get(entry.component)
         if component is None:
             continue
-        if why := unsuitable(component, loop.template) or _elsewhere(given, component) or _futile(given, component):
+        why = unsuitable(component, loop.template) or _cut_off(given, component, loop.template)
+        if why := why or _elsewhere(given, component) or _futile(given, component):
             excused.append(f"{component.path}: {why}")
         else:
             asking.append(component)
     return sorted(asking, key=lambda c: (-c.total.cpu_millis, -c.total.memory_bytes, c.path)), excused
+
+
+def _cut_off(given: LoopInput, component: ComponentView, cluster: ClusterSpec) -> str:
+    """Whether a new cluster could not be linked with the home of the component's application."""
+    home = given.clusters.get(component.app.cluster)
+    if home is not None and home.unlinkable:
+        return f"no cluster can be linked with {home.name}, the home of {component.app.name}: it {home.unlinkable}"
+    if "liqo" not in cluster.package_set:
+        return f"a cluster without Liqo cannot be linked with {component.app.cluster}, the home of {component.app.name}"
+    return ""
 
 
 def _elsewhere(given: LoopInput, component: ComponentView) -> str:
