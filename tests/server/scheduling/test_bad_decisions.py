@@ -76,6 +76,7 @@ def crowded() -> Object:
         cluster("old", provider="existing", kubeconfig="old", **{"kubernetes-version": None}),
         cluster("mini", provider="microk8s", **{"worker-machine-count": 0}),
         cluster("toy", provider="dev"), cluster("tiny"), cluster("dear", cost={"cpu": 100.0, "carbon": 900.0}),
+        cluster("bare", "edge"),
         cluster("big", **{"worker-machine-count": 4}), cluster("gold", cost={"cpu": 1.0, "carbon": 90.0}),
     ]  # fmt: skip
     for one in found["clusters"]:
@@ -127,7 +128,7 @@ def seen() -> Object:
         "failed": {"phase": "Failed", "message": "no machine came up"},
         "tired": {"cordoned": True}, "leaving": {"phase": "Deleting"}, "coming": {"phase": "Provisioning"},
         "old": {}, "mini": {}, "toy": {}, "tiny": {"allocatable": {"cpu": "100m", "memory": "8Gi"}}, "dear": {},
-        "big": {"requested": {"cpu": "3"}}, "gold": {}, "burst-1": {}, "burst-2": {},
+        "bare": {"unlinkable": "has no Liqo"}, "big": {"requested": {"cpu": "3"}}, "gold": {}, "burst-1": {}, "burst-2": {},
     }.items():  # fmt: skip
         found["clusters"].append({"name": name, "phase": "Ready", "allocatable": room, **more})
     found["links"].append({"clusters": ["blue", "rose"], "phase": "Connected", "latency": "30ms"})
@@ -222,6 +223,8 @@ CASES = [
     Bad("apart", 422, "apart", "stays apart from", [place("shop/loner", "rose")]),
     Bad("spread", 422, "spread", "more than 1 apart", [place("shop/two", "green")]),
     Bad("latency", 422, "latency", "latency to rose is 30 ms", [place("shop/near", "blue")]),
+    Bad("no link can be", 422, "unlinkable", "it cannot be linked with rose, the home of shop: bare has no Liqo",
+        [place("shop/late", "bare")]),
     Bad("not measured", 422, "not-measured", "not measured", [place("shop/far", "big")]),
     Bad("jitter", 422, "not-measured", "jitter to rose is not measured", [place("shop/jittery", "blue")]),
     Bad("bandwidth", 422, "not-measured", "bandwidth to rose is not measured", [place("shop/heavy", "blue")]),
@@ -262,6 +265,7 @@ CASES = [
     Bad("to nobody", 422, "cluster-unknown", "no cluster 'mars'", [link("rose", "mars")]),
     Bad("to what is lost", 422, "cluster-lost", "cannot be linked", [link("rose", "lost")]),
     Bad("to what is simulated", 422, "cluster-simulated", "cannot be linked", [link("rose", "toy")]),
+    Bad("to what has no Liqo", 422, "unlinkable", "bare has no Liqo", [link("rose", "bare")]),
     Bad("linked already", 422, "link-exists", "linked already", [link("green", "rose")]),
     Bad("not linked", 422, "link-unknown", "no link between green and blue", [unlink("green", "blue")]),
     Bad("link in use", 422, "link-in-use", "application shop needs the link", [unlink("rose", "green")]),
@@ -276,7 +280,7 @@ async def crowd(anyio_backend: str) -> AsyncIterator[Bench]:
         await bench.say(seen())
         await bench.adjust(adjusted())
         await bench.until(
-            lambda state: len(state["clusters"]) == 17 and all(c["phase"] != "Pending" for c in state["clusters"])
+            lambda state: len(state["clusters"]) == 18 and all(c["phase"] != "Pending" for c in state["clusters"])
         )
         yield bench
 

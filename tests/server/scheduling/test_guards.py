@@ -49,7 +49,8 @@ def worlds(draw: Any) -> tuple[LowLevelOrchestration, AdjustmentSpec]:
         "apps": [{"name": "a", "owner": "ann", "cluster": "rose", "components": components, "link-requirements": [talk]}],
     }  # fmt: skip
     room = {"cpu": draw(st.sampled_from(["1", "4"])), "memory": "64Gi"}
-    seen = [{"name": name, "phase": "Ready", "allocatable": room, "cordoned": draw(st.booleans())} for name in CLUSTERS]
+    seen = [{"name": name, "phase": "Ready", "allocatable": room, "cordoned": draw(st.booleans()),
+             "unlinkable": draw(st.sampled_from(["", "", "has no Liqo"]))} for name in CLUSTERS]  # fmt: skip
     link = {"clusters": ["green", "rose"], "phase": "Connected", "latency": "9ms"}
     obj = LOW_LEVEL_ORCHESTRATION.new("o", "default", spec=spec, status={"clusters": seen, "links": [link]})
     where = {name: draw(st.sampled_from([*CLUSTERS, None])) for name in COMPONENTS}

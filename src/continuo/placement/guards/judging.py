@@ -15,7 +15,8 @@ from continuo.resources.loop import DecidedAction, Operation
 
 Subject: TypeAlias = tuple[str, ...]
 _COMPONENT = ("cluster", "replicas", "requests", "hint", "placement", "pinned", "linkRequirements", "owner")
-_TARGET = ("tier", "labels", "location", "datacenter", "cost", "cordoned", "lostSince", "simulated")
+_LINKING = ("unlinkable", "sharedLiqoId")
+_TARGET = ("tier", "labels", "location", "datacenter", "cost", "cordoned", "lostSince", "simulated", *_LINKING)
 _NOT_TO_BE_MADE_TWICE = "an open decision of the same or a higher priority speaks of the same"
 
 
@@ -63,7 +64,7 @@ def touched(orchestration: str, action: DecidedAction) -> Iterable[tuple[str, st
         yield "clusters", f"{orchestration}/{action.cluster}", ("workers", "onDemand")
     elif action.op in (Operation.LINK_CLUSTERS, Operation.UNLINK_CLUSTERS):
         for end in (action.cluster, action.other):
-            yield "clusters", f"{orchestration}/{end}", ("lostSince", "location")
+            yield "clusters", f"{orchestration}/{end}", ("lostSince", "location", *_LINKING)
 
 
 # --- one action -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from continuo.placement.guards.components import unknown_cluster
 from continuo.placement.guards.model import Code, Limits, Rejection, State, pair
+from continuo.placement.linking import severed
 from continuo.resources.loop import DecidedAction
 
 
@@ -19,6 +20,9 @@ def may_link(state: State, action: DecidedAction, limits: Limits) -> Rejection |
             return Rejection(Code.CLUSTER_SIMULATED, f"{name} has machines in name only: it cannot be linked")
         if (told := state.told.get(name)) is not None and told.lost_since is not None:
             return Rejection(Code.CLUSTER_LOST, f"{name} has not answered since {told.lost_since}: it cannot be linked")
+    ends = [site for site in state.problem.sites if site.name in (one, other)]
+    if len(ends) == 2 and (why := severed(*ends)):
+        return Rejection(Code.UNLINKABLE, f"{one} and {other} cannot be linked: {why}")
     if pair(one, other) in state.links:
         return Rejection(Code.LINK_EXISTS, f"{one} and {other} are linked already")
     if len(state.links) >= limits.links:

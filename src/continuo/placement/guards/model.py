@@ -54,6 +54,7 @@ class Code(StrEnum):
     HINT = "hint"
     LABELS = "labels"
     LOCATION = "location"
+    UNLINKABLE = "unlinkable"
     BESIDE = "beside"
     APART = "apart"
     SPREAD = "spread"
@@ -98,7 +99,7 @@ OF_CAUSE: Mapping[Cause, Code] = {
     Cause.CPU: Code.NO_CPU, Cause.MEMORY: Code.NO_MEMORY, Cause.GPU: Code.NO_GPU, Cause.BESIDE: Code.BESIDE,
     Cause.APART: Code.APART, Cause.SPREAD: Code.SPREAD, Cause.LATENCY: Code.LATENCY, Cause.JITTER: Code.JITTER,
     Cause.BANDWIDTH: Code.BANDWIDTH, Cause.NOT_MEASURED: Code.NOT_MEASURED, Cause.COST: Code.COST_BUDGET,
-    Cause.CARBON: Code.CARBON_BUDGET, Cause.UNAVAILABLE: Code.CLUSTER_NOT_READY,
+    Cause.CARBON: Code.CARBON_BUDGET, Cause.LINK: Code.UNLINKABLE, Cause.UNAVAILABLE: Code.CLUSTER_NOT_READY,
 }  # fmt: skip
 """What placement's reasons are called here."""
 

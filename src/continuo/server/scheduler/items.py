@@ -104,6 +104,8 @@ def _cluster(owner: str, spec: ClusterSpec, status: ClusterStatus | None, policy
         "packages": [{"name": p.name, "phase": p.phase.value} for p in status.packages] if status is not None else [],
         "cordoned": status.cordoned if status is not None else False,
         "lostSince": status.lost_since if status is not None else None,
+        "unlinkable": status.unlinkable if status is not None else None,
+        "sharedLiqoId": status.shared_liqo_id if status is not None else None,
     }
 
 

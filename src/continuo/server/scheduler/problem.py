@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from continuo.orchestrator.capacity import amounts
 from continuo.orchestrator.effective import effective
+from continuo.orchestrator.linkable import Linking
 from continuo.orchestrator.loops.laying import Carried, lay
 from continuo.orchestrator.loops.model import Amounts
 from continuo.orchestrator.measuring.figures import figures_of_status
@@ -84,7 +85,8 @@ def _ground(spec: ClusterSpec, status: ClusterStatus | None, running: Amounts) -
         return Ground(reason="nothing was seen of it yet")
     size = amounts(status.allocatable)
     free = size - amounts(status.requested) + running
-    return Ground(size, _smaller(free, size), _unavailable(spec, status))
+    linking = Linking(status.unlinkable or "", status.shared_liqo_id or "")
+    return Ground(size, _smaller(free, size), _unavailable(spec, status), linking)
 
 
 def _smaller(one: Amounts, other: Amounts) -> Amounts:

@@ -66,6 +66,13 @@ class Cluster(Item):
     packages: list[dict[str, str]]
     cordoned: bool
     lostSince: Annotated[str | None, Field(description="Since when it does not answer: what is told of it is as old.")]
+    unlinkable: Annotated[
+        str | None,
+        Field(description="Why it can be linked with no other: no component goes there whose home is elsewhere."),
+    ]
+    sharedLiqoId: Annotated[
+        str | None, Field(description="What it and another call themselves in Liqo: these two cannot be linked.")
+    ]
 
 
 class Link(Item):
