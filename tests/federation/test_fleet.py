@@ -158,6 +158,7 @@ async def test_pods_leave_a_node_that_is_out_of_reach_as_they_tolerate_it() -> N
             return going == {"goes"}
 
         await until(made.consumer, kinds.POD, judged, SPACE)
+        assert not any(is_true(obj, "Ready") for obj in made.pods_in(CONSUMER))  # and nobody is sent to them
         assert {obj["metadata"]["name"] for obj in made.pods_in(BROKER)} == {
             "stays",
             "goes",

@@ -218,9 +218,11 @@ class Nodes:
         self._taint(node, ready)
         if ready == "True":
             self._work.forget(name, "evict")
-        elif self._work.waited(name, "evict", self._settings.scaled(self._settings.eviction)):
-            key = _UNREACHABLE_TAINT if ready == "Unknown" else _NOT_READY_TAINT
-            self._evict([pod for pod in self._api.list(POD) if pod["spec"].get("nodeName") == name], key)
+            return
+        pods = [pod for pod in self._api.list(POD) if pod["spec"].get("nodeName") == name]
+        self._mark(pods)
+        if self._work.waited(name, "evict", self._settings.scaled(self._settings.eviction)):
+            self._evict(pods, _UNREACHABLE_TAINT if ready == "Unknown" else _NOT_READY_TAINT)
 
     def _taint(self, node: Object, ready: str) -> None:
         spec = node.get("spec") or {}
@@ -233,13 +235,17 @@ class Nodes:
         if ready != "Unknown":
             self._work.forget(name, "evict")
             return
-        now = timestamp(self._engine.now())
         pods = [pod for key in list(self._pods_on(name)) if (pod := self._api.find(POD, key[1], key[0])) is not None]
+        self._mark(pods)
+        if self._work.waited(name, "evict", self._settings.scaled(self._settings.eviction)):
+            self._evict(pods)
+
+    def _mark(self, pods: list[Object]) -> None:
+        """Pods of a node that is not Ready count as not ready: nobody is sent to them."""
+        now = timestamp(self._engine.now())
         for pod in pods:
             if pod_ready(pod):
                 self._api.set_status(pod, podstatus.unreachable(pod, now), "kube-controller-manager")
-        if self._work.waited(name, "evict", self._settings.scaled(self._settings.eviction)):
-            self._evict(pods)
 
     def _evict(self, pods: list[Object], key: str = _UNREACHABLE_TAINT) -> None:
         taint = {"key": key, "effect": "NoExecute"}
