@@ -83,6 +83,8 @@ class Language:
     """What makes a number of one text, with an example; what it raises is a ValueError whose text ends a sentence."""
     sized: bool = True
     """Whether `size` says how many entries those have."""
+    flags: tuple[str, ...] = ()
+    """The maps of numbers in which true is a value, too: it is any number above nothing."""
     pattern: Callable[[str], Test] | None = None
     """What makes a test of a regular expression, in time linear in the text; None: there is no `matches`."""
 
@@ -140,6 +142,8 @@ class _Compiler:
             return ast.Constant(node.value is not negated)
         if isinstance(node, Select) and node.test:
             return self._has(node, negated)
+        if self._is_flag(node):
+            return self._flag(node, negated, depth)
         if not isinstance(node, Call):
             raise BadExpression(f"{named(node)} is not a condition; compare it with something")
         if node.function in ("_&&_", "_||_"):
@@ -171,6 +175,17 @@ class _Compiler:
             raise BadExpression(f"has() asks for a key of {where}, not of {named(node.operand)}")
         return ast.Compare(ast.Constant(node.field), [ast.NotIn() if negated else ast.In()], [operand])
 
+    def _is_flag(self, node: Node) -> bool:
+        """Whether the node is an entry that may be true: `resources['example.com/redis']`."""
+        held = node.operand if isinstance(node, Select) and not node.test else None
+        if isinstance(node, Call) and node.function == "_[_]":
+            held = node.args[0]
+        return isinstance(held, Ident) and held.name in self._language.flags
+
+    def _flag(self, node: Node, negated: bool, depth: int) -> ast.expr:
+        value, _ = self._value(node, depth + 1)
+        return ast.Compare(value, [ast.LtE() if negated else ast.Gt()], [ast.Constant(0)])
+
     def _test(self, node: Call, negated: bool, depth: int) -> ast.expr:
         if node.function in _COMPARE:
             return self._comparison(node, negated, depth)
@@ -192,6 +207,10 @@ class _Compiler:
         return f"comparisons, &&, ||, !, ?:, in, has(), {', '.join(words)}, + - *"
 
     def _comparison(self, node: Call, negated: bool, depth: int) -> ast.expr:
+        if node.function in ("_==_", "_!=_"):
+            for flag, said in (node.args, node.args[::-1]):
+                if isinstance(said, Const) and isinstance(said.value, bool) and self._is_flag(flag):
+                    return self._flag(flag, (said.value is (node.function == "_!=_")) is not negated, depth)
         (left, left_kind), (right, right_kind) = (self._value(arg, depth + 1) for arg in node.args)
         if left_kind != right_kind or left_kind not in (NUMBER, TEXT):
             raise BadExpression(f"{left_kind} cannot be compared with {right_kind}; compare numbers or text")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from cel_expr_python import cel  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,29 @@ def judged(where: str, row: dict[str, Any]) -> bool:
     """What the runtime says; an error is not true."""
     result = ENVIRONMENT.compile(where).eval(data={**dict.fromkeys(TYPES, ""), **row})
     return result.type() != cel.Type.ERROR and result.value() is True
+
+
+@pytest.mark.parametrize(
+    "where,kept",
+    [
+        ("resources['example.com/redis']", ["there"]),
+        ("resources['example.com/redis'] == true", ["there"]),
+        ("true == resources['example.com/redis'] && price < 2.0", ["there"]),
+        ("resources['example.com/redis'] != true", ["none"]),
+        ("!(resources['example.com/redis'] == true)", ["none"]),
+        ("!resources['example.com/redis']", ["none"]),
+        ("resources['example.com/redis'] == false", ["none"]),
+        ("!('example.com/redis' in resources)", ["unsaid"]),
+    ],
+)
+def test_what_is_there_or_not_is_a_condition(where: str, kept: list[str]) -> None:
+    """Amounts that are `true` are rows' 1; what an offer says nothing of is never true, negated or not."""
+    said = {"there": {"example.com/redis": 1.0}, "none": {"example.com/redis": 0.0}, "unsaid": {"cpu": 1.0}}
+    rows = [
+        Row(**{**dict.fromkeys(FIELDS, ""), "plan": plan, "price": 1.0, "resources": resources})  # type: ignore[arg-type]
+        for plan, resources in said.items()
+    ]
+    assert [row.plan for row in compile_where(where)([rows])] == kept
 
 
 @settings(max_examples=200)

@@ -23,6 +23,7 @@ _LANGUAGE = Language(
     TYPES,
     "offers",
     maps=("resources", "labels", "measured"),
+    flags=("resources",),
     functions={"quantity": (lambda text: float(quantity(text)), "quantity('16Gi')")},
 )
 
