@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from fastapi import WebSocket, WebSocketDisconnect
+from fastapi import Response, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from continuo.broker.catalog.catalog import Catalog
@@ -23,7 +23,7 @@ from continuo.broker.catalog.where import compile_where
 from continuo.expressions.tree import BadExpression
 from continuo.server.catalog_face import Caller, CatalogParts
 from continuo.server.catalog_fan import QUIET
-from continuo.server.problems import Problem
+from continuo.server.problems import MEDIA_TYPE, Problem
 from continuo.server.sockets import Sink
 
 SUBPROTOCOL = "catalog.v2+json"
@@ -36,7 +36,7 @@ UNAUTHENTICATED, BAD_REQUEST, TOO_MANY = 4401, 4400, 4503
 async def serve_socket(parts: CatalogParts, socket: WebSocket) -> None:
     """One connection, until either side ends it."""
     if not _origin_allowed(parts, socket):
-        await socket.close(1008, "this Origin is not allowed")
+        await _deny(socket)
         return
     try:
         caller = await parts.admit(socket.headers.get("authorization"))
@@ -51,6 +51,19 @@ async def serve_socket(parts: CatalogParts, socket: WebSocket) -> None:
     first: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     sending = _modern(parts, socket, caller, first) if modern else _full_lists(parts, socket, caller)
     await _until_closed(socket, sending, first)
+
+
+async def _deny(socket: WebSocket) -> None:
+    """Refused before it is a socket; said so that no client takes the connection for another request."""
+    if "websocket.http.response" not in socket.scope.get("extensions", {}):
+        await socket.close(1008, "this Origin is not allowed")
+        return
+    problem = Problem(
+        403, "origin-not-allowed", "pages of this Origin may open no sockets here; --origin names those that may"
+    )
+    await socket.send_denial_response(
+        Response(msgspec.json.encode(problem.to_dict()), 403, {"Connection": "close"}, media_type=MEDIA_TYPE)
+    )
 
 
 async def _refuse(socket: WebSocket, reason: str) -> None:

@@ -77,6 +77,7 @@ BAD = [
     publishing(changed(plans="basic"), 422, "plans: must be an object with entries, not 'basic'"),
     publishing(changed(plans={"basic": 5}), 422, "plans.basic: must be an object, not 5"),
     publishing(changed(plans=[{"cost": "1"}]), 422, "plans[0].id: must be text of its own"),
+    publishing(changed(plans=[]), 422, "plans: must be an object with entries, not an empty one"),
     publishing(planned(cost="-1"), 422, "plans.basic.cost: must be a decimal from 0"),
     publishing(planned(cost="1,5"), 422, "not '1,5'"),
     publishing(planned(cost="1e9"), 422, "not '1e9'"),

@@ -44,6 +44,15 @@ async def test_the_first_forms_routes(bench: Bench) -> None:
     assert (await green.get("/offers")).json == []
 
 
+async def test_plans_may_be_listed_in_either_spelling(bench: Bench) -> None:
+    green = await bench.provider()
+    body = {"cost": "1", "resources": {"cpu": "1"}}
+    plans = [{"planID": "small", "planName": "Small", **body}, {"id": "big", "name": "Big", **body}]
+    assert (await green.publish("a", {"name": "A", "type": "t", "plans": plans})).status == 201
+    told = (await green.get("/api/v1/offers/a")).json["plans"]
+    assert [(plan["id"], plan["name"]) for plan in told] == [("small", "Small"), ("big", "Big")]
+
+
 async def test_a_write_names_the_version_that_it_means(bench: Bench) -> None:
     green = await bench.provider()
     address, new = "/api/v1/offers/a", {"If-None-Match": "*"}

@@ -143,8 +143,9 @@ async def test_pages_of_others_open_no_sockets(bench: Bench, origin: str, opens:
             await socket.send_json({"op": "subscribe"})
             assert (await frame(socket))["op"] == "snapshot"
     else:
-        with pytest.raises(aiohttp.WSServerHandshakeError):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await bench.anybody.stream({"Origin": origin})
+        assert refused.value.status == 403 and (refused.value.headers or {}).get("Connection") == "close"
 
 
 @pytest.mark.parametrize("seed", range(2))

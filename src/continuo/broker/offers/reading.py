@@ -155,7 +155,8 @@ class _Reader:
         if value is None and not required:
             return {}
         if not isinstance(value, dict) or (required and not value):
-            self._problems.append(f"{where}: must be an object with entries, not {brief(value)}")
+            what = brief(value) if value or not isinstance(value, dict) else "an empty one"
+            self._problems.append(f"{where}: must be an object with entries, not {what}")
             return {}
         if len(value) > _MANY:
             self._problems.append(f"{where}: has {len(value)} entries; at most {_MANY} are allowed")
@@ -169,14 +170,9 @@ class _Reader:
 
     def _plans(self, value: Any) -> tuple[Plan, ...]:
         if isinstance(value, list):  # the modern form, in which the order is the provider's
-            keys: dict[str, Any] = {}
-            for at, plan in enumerate(value):
-                key = plan.get("id") if isinstance(plan, dict) else None
-                if not isinstance(key, str) or key in keys:
-                    self._problems.append(f"plans[{at}].id: must be text of its own, not {brief(key)}")
-                    continue
-                keys[key] = plan
-            value = keys or None
+            value = self._by_id(value)
+            if value is None:
+                return ()
         plans = [self._plan(key, plan) for key, plan in self._mapping("plans", value).items()]
         seen: set[str] = set()
         for plan in plans:
@@ -184,6 +180,18 @@ class _Reader:
                 self._problems.append(f"plans: two plans have the id {plan.id}")
             seen.add(plan.id)
         return tuple(plans)
+
+    def _by_id(self, plans: list[Any]) -> dict[str, Any] | None:
+        """The plans of a list by their ids, in either spelling; None where one has none, which has been told then."""
+        keys: dict[str, Any] = {}
+        told = len(self._problems)
+        for at, plan in enumerate(plans):
+            key = plan.get("id", plan.get("planID")) if isinstance(plan, dict) else None
+            if not isinstance(key, str) or key in keys:
+                self._problems.append(f"plans[{at}].id: must be text of its own, not {brief(key)}")
+                continue
+            keys[key] = plan
+        return keys if len(self._problems) == told else None
 
     def _plan(self, key: str, value: Any) -> Plan:
         where = f"plans.{key}"
