@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import subprocess
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -92,6 +93,19 @@ class Prometheus:
                     await asyncio.sleep(0.2)  # nothing tells when it has scraped
         except TimeoutError:
             raise AssertionError(f"{expr} never had a series {what}") from None
+
+    async def exemplar(self, expr: str, **labels: str) -> None:
+        """Wait until some series of the expression has an exemplar with those labels."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    now = time.time()
+                    found = await self.ask("query_exemplars", query=expr, start=str(now - 3600), end=str(now + 60))
+                    if any(each["labels"] == labels for series in found for each in series["exemplars"]):
+                        return
+                    await asyncio.sleep(0.2)  # nothing tells when it has scraped
+        except TimeoutError:
+            raise AssertionError(f"{expr} never had an exemplar {labels}") from None
 
 
 @asynccontextmanager

@@ -27,12 +27,16 @@ from continuo.server.app import create_app, make_parts
 from continuo.server.subjects import Gate, Policy
 from continuo.server.tokens import TokenFile
 from continuo.telemetry.metrics import Metrics
+from continuo.telemetry.scraping import configuration
+from continuo.telemetry.served import served
 from continuo.telemetry.tracing import ANNOTATION, Tracing, tracing_from
 from scenarios.beds import Bed
 from scenarios.specs import app, cluster, component, item
 
 from .collector import Collector, collecting
+from .prometheus import running
 from .serving import serving
+from .test_prometheus import quick
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +151,31 @@ async def test_one_trace_from_the_request_to_the_last_write(collector: Collector
     assert {"reconcile", "loop_stage", "api_request"} == set(shown)
     events = {entry["subject"]: entry.get("traceparent", "") for entry in obj["status"]["outbox"]}
     assert trace in events["app/shop"], events
+
+
+async def test_a_real_prometheus_keeps_which_trace_took_how_long(
+    collector: Collector, prometheus_folder: Path, tmp_path: Path
+) -> None:
+    trace = "0123456789abcdef0123456789abcdef"
+    told = {"annotations": {ANNOTATION: f"00-{trace}-0123456789abcdef-01"}}
+    tracing = tracing_from(os.environ, "operator")
+    assert tracing is not None
+    async with (
+        engine() as host,
+        working(host, tracing) as worker,
+        served("127.0.0.1", 0, worker.trouble, worker.telling.metrics) as port,
+        running(
+            prometheus_folder, tmp_path, quick(configuration({"continuo-operator": [f"127.0.0.1:{port}"]}, [], ()))
+        ) as main,
+    ):
+        bed = Bed(host)
+        await bed.credentials()
+        await bed.api.apply(LOW_LEVEL_ORCHESTRATION.new("o", "default", metadata=told, spec=SHOP), manager="test")
+        await bed.ready("o")
+        for what in ("reconcile", "loop_stage", "api_request"):
+            await main.exemplar(f"continuo_{what}_duration_seconds_bucket", trace_id=trace)
+        await bed.close()
+    await asyncio.to_thread(tracing.close)
 
 
 async def test_what_is_mended_later_is_a_trace_of_its_own(collector: Collector) -> None:
