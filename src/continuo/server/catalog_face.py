@@ -271,7 +271,8 @@ async def fields(request: Request, required: tuple[str, ...], optional: tuple[st
             known = ", ".join((*required, *optional))
             raise Problem(422, "body-invalid", f"{name[:64]}: is not known; known are {known}")
         if not isinstance(value, str) or (name in required and not value):
-            raise Problem(422, "body-invalid", f"{name}: must be text")
+            what = "text that is not empty" if name in required else "text"
+            raise Problem(422, "body-invalid", f"{name}: must be {what}")
         if len(value) > 4096:
             raise Problem(422, "body-invalid", f"{name}: has more than 4096 characters")
     return dict(body)
