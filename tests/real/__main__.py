@@ -84,8 +84,8 @@ def suites(tools: Tools) -> list[Suite]:
         ),
         Suite(
             "liqo",
-            "containers and Liqo: links, offloading, a video stream",
-            ("tests/real/test_liqo.py", "tests/real/test_stream.py"),
+            "containers and Liqo: links, offloading, what links carry, a video stream",
+            ("tests/real/test_liqo.py", "tests/real/test_link_bandwidth.py", "tests/real/test_stream.py"),
             no_liqo,
         ),
         Suite(

@@ -61,8 +61,11 @@ class LiqoBed(Bed):
     def secret(self, cluster: str, orchestration: str, namespace: str = "default") -> str:
         return f"{cluster}-kubeconfig"
 
-    async def want(self, name: str, *, links: bool = True, **places: str) -> None:
-        """Adopt both clusters; `places` says where each component of the application runs (none: no application)."""
+    async def want(self, name: str, *, links: bool = True, asked: Object | None = None, **places: str) -> None:
+        """Adopt both clusters; `places` says where each component of the application runs (none: no application).
+
+        `asked`: what the network between the components has to give.
+        """
         clusters = [{"name": c, "provider": "existing", "kubeconfig": f"{c}-kubeconfig"} for c in CLUSTERS]
         spec: Object = {"clusters": clusters}
         if links:
@@ -70,6 +73,8 @@ class LiqoBed(Bed):
         if places:
             components = [_component(component, place) for component, place in places.items()]
             spec["apps"] = [{"name": HOME, "owner": "ann", "cluster": "a", "components": components}]
+            if asked is not None:
+                spec["apps"][0]["link-requirements"] = [{"name": "talk", "members": list(places), **asked}]
         await self.apply(name, spec)
 
     async def linked(self, name: str) -> Object:
@@ -123,10 +128,23 @@ class LiqoBed(Bed):
         """Put it back."""
         await self._port(cluster, "up")
 
+    @asynccontextmanager
+    async def shaped(self, cluster: str, rate: int) -> AsyncIterator[None]:
+        """Let no more than that many bits in a second into a cluster."""
+        tc, port = str(self.real.tools.need("tc")), self._outside(cluster)
+        bucket = ("rate", f"{rate}bit", "burst", "32k", "latency", "200ms")
+        await run(tc, "qdisc", "add", "dev", port, "root", "tbf", *bucket)
+        try:
+            yield
+        finally:
+            await run(tc, "qdisc", "del", "dev", port, "root")
+
     async def _port(self, cluster: str, state: str) -> None:
-        number = list(self.real.clusters).index(cluster)
-        port = f"{self.real.place.link_prefix}-{number}"
-        await run(str(self.real.tools.need("ip")), "link", "set", port, state)
+        await run(str(self.real.tools.need("ip")), "link", "set", self._outside(cluster), state)
+
+    def _outside(self, cluster: str) -> str:
+        """This machine's end of the wire to a cluster."""
+        return f"{self.real.place.link_prefix}-{list(self.real.clusters).index(cluster)}"
 
     def kubectl(self, cluster: str, *argv: str) -> tuple[str, ...]:
         """A command line for one cluster."""

@@ -5,7 +5,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from continuo.testbed.images import IMAGES, write_archive
+from continuo.testbed.images import IMAGES, Image, write_archive, write_images
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -60,3 +60,13 @@ def test_the_same_programs_make_the_same_archive(tmp_path: Path) -> None:
     write_archive(tmp_path / "one.tar", program)
     write_archive(tmp_path / "two.tar", program)
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+def test_images_over_a_layer_of_ones_own_say_as_whom_and_with_what_environment_they_run(tmp_path: Path) -> None:
+    image = Image("own", ("/bin/own",), tag="2", environment=("LANG=C",), user="65532:65532")
+    write_images(tmp_path / "own.tar", (image,), b"a layer")
+    files = contents(tmp_path / "own.tar")
+    assert files[f"blobs/sha256/{hashlib.sha256(b'a layer').hexdigest()}"] == b"a layer"
+    [config] = [found for content in files.values() if b"Entrypoint" in content for found in [json.loads(content)]]
+    assert config["config"]["User"] == "65532:65532"
+    assert config["config"]["Env"] == ["LANG=C"]

@@ -33,6 +33,9 @@ class Image:
     port: int | None = None
     registry: str = REGISTRY
     tag: str = TAG
+    environment: tuple[str, ...] = ("PATH=/bin",)
+    user: str = ""
+    """`UID:GID`; root where empty."""
 
     @property
     def reference(self) -> str:
@@ -59,7 +62,11 @@ def write_archive(
 
     `links` are more symbolic links, by the path in the image: to programs that the node mounts into every container.
     """
-    layer = _layer(program.read_bytes(), busybox.read_bytes() if busybox else None, links or {})
+    write_images(path, images, _layer(program.read_bytes(), busybox.read_bytes() if busybox else None, links or {}))
+
+
+def write_images(path: Path, images: Sequence[Image], layer: bytes) -> None:
+    """Write images that differ in what they run, over one layer (a tar file), as an OCI archive."""
     blobs: dict[str, bytes] = {}
     entries = [_entry(image, layer, blobs) for image in images]
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}
@@ -75,9 +82,11 @@ def write_archive(
 def _entry(image: Image, layer: bytes, blobs: dict[str, bytes]) -> Mapping[str, object]:
     config: dict[str, object] = {
         "Entrypoint": list(image.entrypoint),
-        "Env": ["PATH=/bin"],
+        "Env": list(image.environment),
         "WorkingDir": "/",
     }
+    if image.user:
+        config["User"] = image.user
     if image.port:
         config["ExposedPorts"] = {f"{image.port}/tcp": {}}
     architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
