@@ -7,6 +7,7 @@ where it cannot be: without a network, or from Python 3.12 on, which has no `dis
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import subprocess
@@ -23,6 +24,21 @@ RELEASE = "python-iotronicclient==0.4.7"
 SESSION = Path(__file__).with_name("client_session.py")
 
 
+def _steps(place: Path, program: Path) -> list[list[str | Path]]:
+    """What installs the client: uv where it is, as `make` brings it, for it takes a fraction of pip's time."""
+    wanted = [RELEASE, "setuptools<81"]
+    if importlib.util.find_spec("uv") is not None:
+        uv: list[str | Path] = [sys.executable, "-m", "uv"]
+        return [
+            [*uv, "venv", "-q", "--clear", "--python", sys.executable, place],
+            [*uv, "pip", "install", "-q", "--python", program, *wanted],
+        ]
+    return [
+        [sys.executable, "-m", "venv", "--clear", place],
+        [program, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted],
+    ]
+
+
 @pytest.fixture(scope="session")
 def python() -> Path:
     """The interpreter that has the client."""
@@ -32,11 +48,8 @@ def python() -> Path:
     program = place / "bin" / "python"
     if not (place / "ready").exists():
         try:
-            subprocess.run(
-                [sys.executable, "-m", "venv", "--clear", place], check=True, capture_output=True, timeout=120
-            )
-            install = [program, "-m", "pip", "install", "-q", "--disable-pip-version-check", RELEASE, "setuptools<81"]
-            subprocess.run(install, check=True, capture_output=True, timeout=300)
+            for command in _steps(place, program):
+                subprocess.run(command, check=True, capture_output=True, timeout=300)
         except (subprocess.SubprocessError, OSError) as error:
             said = getattr(error, "stderr", b"") or b""
             last = said.decode(errors="replace").strip().splitlines()[-1:] or [str(error)]
