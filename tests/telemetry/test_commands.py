@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cli.command import Answer, continuo
 from continuo.cli.top import drawn, views
-from continuo.cli.top_tables import board_rows, sensor_rows, size, sort_rows
+from continuo.cli.top_tables import board_rows, milliseconds, sensor_rows, size, sort_rows
 from continuo.resources.meta import Object
 from scenarios.specs import app, cluster, component
 
@@ -187,6 +187,13 @@ def test_sensors_and_boards_have_rows_of_their_own() -> None:
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (512.0, "512 B"), (8 * 2**30, "8 GiB"), (3 * 2**40, "3 TiB")])
 def test_sizes_for_people(value: float | None, text: str) -> None:
     assert size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0.00215, "2.15 ms"), (0.0104, "10.4 ms"), (1.0302, "1030 ms")]
+)
+def test_round_trips_for_people(value: float | None, text: str) -> None:
+    assert milliseconds(value) == text
 
 
 def test_what_has_no_value_comes_last() -> None:
