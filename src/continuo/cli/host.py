@@ -180,7 +180,7 @@ def merge_kubeconfigs(documents: list[str], names: list[str]) -> str:
         merged["users"].append({"name": name, "user": document["users"][0]["user"]})
         context = {**document["contexts"][0]["context"], "cluster": name, "user": name}
         merged["contexts"].append({"name": name, "context": context})
-    return yaml.safe_dump(merged, sort_keys=False)
+    return yaml.dump(merged, Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
 async def serve(

@@ -106,7 +106,7 @@ class EmbeddedEngine:
         """The certificate authority that kubeconfigs tell clients to trust (PEM)."""
         if self.credentials is None:
             return ""
-        clusters = (yaml.safe_load(self.kubeconfig(MANAGEMENT)) or {}).get("clusters") or [{"cluster": {}}]
+        clusters = (yaml.load(self.kubeconfig(MANAGEMENT), yaml.CSafeLoader) or {}).get("clusters") or [{"cluster": {}}]
         return base64.b64decode(clusters[0]["cluster"].get("certificate-authority-data") or "").decode()
 
     def _lifecycle(self, api: ClusterApi) -> ClusterLifecycle:

@@ -100,5 +100,5 @@ def kubeconfig(access: Access, name: str, namespace: str, token: str) -> str:
         "users": [{"name": BUYER, "user": {"token": token}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": BUYER, "namespace": namespace}}],
     }  # fmt: skip
-    text: str = yaml.safe_dump(document, sort_keys=False)
+    text: str = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False)
     return text

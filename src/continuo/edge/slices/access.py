@@ -43,7 +43,7 @@ def kubeconfig(access: Access, server: str, name: str, namespace: str, user: str
         "clusters": [{"name": name, "cluster": cluster}], "users": [{"name": user, "user": {"token": token}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": user, "namespace": namespace}}],
     }  # fmt: skip
-    return base64.b64encode(yaml.safe_dump(document, sort_keys=False).encode()).decode()
+    return base64.b64encode(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False).encode()).decode()
 
 
 def read(handed: str) -> Access:

@@ -114,7 +114,7 @@ class ResourceSets:
             raise LookupError(f"the type of the Secret must be {_SECRET_TYPE}")
         for text in (source.get("data") or {}).values():
             plain = base64.b64decode(text).decode() if kind is SECRET else text
-            for obj in yaml.safe_load_all(plain):
+            for obj in yaml.load_all(plain, yaml.CSafeLoader):
                 if obj:
                     yield obj
 

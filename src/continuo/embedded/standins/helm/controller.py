@@ -210,7 +210,7 @@ class HelmAddons:
             releaseName=spec.get("releaseName") or f"{spec['chartName']}-{name}", namespace=spec.get("namespace", "default"),
         )  # fmt: skip
         if values:
-            wanted["values"] = yaml.safe_dump(values, sort_keys=True)
+            wanted["values"] = yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=True)
         if existing is None:
             metadata = {
                 "labels": {PROXY_LABEL: proxy["metadata"]["name"], CLUSTER_LABEL: name},
@@ -339,7 +339,7 @@ def _usable(cluster: Object) -> bool:
 
 def _release_of(proxy: Object) -> Release:
     spec = proxy["spec"]
-    values = yaml.safe_load(spec.get("values") or "") or {}
+    values = yaml.load(spec.get("values") or "", yaml.CSafeLoader) or {}
     return Release(
         spec["chartName"], spec["repoURL"], spec.get("releaseName", ""), spec.get("namespace", "default"),
         spec.get("version", ""), values,

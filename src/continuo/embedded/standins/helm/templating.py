@@ -26,7 +26,7 @@ def render(template: str, data: Mapping[str, Any]) -> str:
 def values_of(template: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """The rendered template as YAML; it must be a mapping."""
     try:
-        loaded = yaml.safe_load(render(template, data))
+        loaded = yaml.load(render(template, data), yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise TemplateError(f"valuesTemplate does not render to YAML: {str(error).splitlines()[0]}") from None
     if loaded is None:
@@ -81,7 +81,7 @@ def _apply(name: str, value: Any) -> Any:
         text = _text(value)
         return {"lower": text.lower(), "upper": text.upper(), "trim": text.strip()}[name]
     if name == "toYaml":
-        return yaml.safe_dump(value).rstrip()
+        return yaml.dump(value, Dumper=yaml.CSafeDumper).rstrip()
     raise TemplateError(
         f"valuesTemplate: the function {name} is not supported here; use first, quote, lower, upper, trim or toYaml."
     )

@@ -165,7 +165,7 @@ def auth_parameters(site: Site, private: bytes | None, csr: str | None, before: 
     parameters: Object = dict(before)
     if not before.get("apiServer"):
         parameters["apiServer"] = site.engine.url(site.api.name)
-        clusters = (yaml.safe_load(site.engine.kubeconfig(site.api.name)) or {}).get("clusters") or ()
+        clusters = (yaml.load(site.engine.kubeconfig(site.api.name), yaml.CSafeLoader) or {}).get("clusters") or ()
         authority = clusters[0]["cluster"].get("certificate-authority-data") if clusters else None
         if authority:
             parameters["ca"] = authority
@@ -221,6 +221,6 @@ def _cluster_wide(peer: str) -> str:
 def _through(kubeconfig: str, proxy: str | None) -> bytes:
     if not proxy:
         return kubeconfig.encode()
-    parsed = yaml.safe_load(kubeconfig)
+    parsed = yaml.load(kubeconfig, yaml.CSafeLoader)
     parsed["clusters"][0]["cluster"]["proxy-url"] = proxy
-    return yaml.safe_dump(parsed).encode()
+    return yaml.dump(parsed, Dumper=yaml.CSafeDumper).encode()
