@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from continuo.placement import exact
+from continuo.placement import exact, longer
 from continuo.placement.check import check
 from continuo.placement.heuristic import place
 from continuo.placement.model import Answer, Method, Problem, Talk
@@ -63,6 +63,19 @@ def test_what_is_too_large_to_solve_is_searched_for_longer() -> None:
     found = solved(asked, python="/nowhere/python")
     assert "are too many to solve exactly; the heuristic searched for 400 rounds instead" in found.note
     assert check(asked, found.places) == ()
+
+
+def test_a_longer_search_is_the_best_of_several_from_seeds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longer, "ROUNDS", 100)
+    asked = msgspec.structs.replace(crowded(24, 12, 20, seed=3), rounds=720, seed=5)
+    each = [place(msgspec.structs.replace(asked, rounds=240, seed=seed)).objective for seed in (5, 6, 7)]
+    assert longer.longer(asked).objective == min(each)
+    assert longer.longer(asked) == longer.longer(asked)
+
+
+def test_a_search_of_few_rounds_is_one() -> None:
+    asked = msgspec.structs.replace(crowded(24, 12, 20, seed=3), rounds=300)
+    assert longer.longer(asked) == place(asked)
 
 
 @pytest.mark.parametrize(

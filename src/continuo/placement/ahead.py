@@ -8,7 +8,7 @@ only once both ends are placed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,10 +29,12 @@ def follow(state: State, group: Sequence[int]) -> tuple[list[int], float]:
     Who found no place, and what the others cost.
     """
     order = _tree(state, group)
-    ahead = _ahead(state, order)
+    rows = dict(zip((unit for unit, _, _ in order), state.rows([unit for unit, _, _ in order]), strict=True))
+    ahead = _ahead(state, order, rows)
+    placed: list[int] = []
     absent, total = [], 0.0
     for unit, _, _ in order:
-        row = state.row(unit)
+        row = _now(state, unit, rows[unit], placed)
         if not len(row):
             return list(group), 0.0
         both = row + ahead[unit]
@@ -44,8 +46,17 @@ def follow(state: State, group: Sequence[int]) -> tuple[list[int], float]:
             absent.append(unit)
         else:
             state.put(unit, site)
+            placed.append(unit)
             total += cost
     return absent, total
+
+
+def _now(state: State, unit: int, row: Floats, placed: Sequence[int]) -> Floats:
+    """A unit's row after others were placed."""
+    if state.strict:
+        return state.row(unit) if placed else row
+    state.catch_up(row, unit, placed)
+    return row
 
 
 def _tree(state: State, group: Sequence[int]) -> list[tuple[int, int, Pair | None]]:
@@ -65,13 +76,13 @@ def _tree(state: State, group: Sequence[int]) -> list[tuple[int, int, Pair | Non
     return order
 
 
-def _ahead(state: State, order: list[tuple[int, int, Pair | None]]) -> dict[int, Floats]:
+def _ahead(state: State, order: list[tuple[int, int, Pair | None]], rows: Mapping[int, Floats]) -> dict[int, Floats]:
     """By unit and site: what those that follow cost at least."""
     ahead = {unit: np.zeros(state.compiled.terrain.count) for unit, _, _ in order}
     for unit, before, pair in reversed(order):
         if pair is None:
             continue
-        costs = state.row(unit) + ahead[unit]
+        costs = rows[unit] + ahead[unit]
         sites = np.argpartition(costs, LOOKED_AT)[:LOOKED_AT] if len(costs) > LOOKED_AT else np.arange(len(costs))
         sites = np.sort(sites[np.isfinite(costs[sites])])
         if len(sites):

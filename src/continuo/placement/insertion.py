@@ -84,7 +84,7 @@ def _together(state: State, group: Sequence[int]) -> tuple[list[int], float]:
 
 def by_regret(state: State, group: Sequence[int]) -> tuple[list[int], float]:
     """Place each by itself, whoever regrets most first; who found no place, and what the others cost."""
-    rows = {unit: state.row(unit) for unit in group}
+    rows = dict(zip(group, state.rows(group), strict=True))
     two = {unit: least_two(row) for unit, row in rows.items()}
     absent, total = [], 0.0
     while rows:
@@ -96,8 +96,10 @@ def by_regret(state: State, group: Sequence[int]) -> tuple[list[int], float]:
         total += cost
         site, partners = state.place[unit], state.talking.partners[unit]
         for other, row in rows.items():
-            if state.strict or other in partners:
+            if state.strict:
                 rows[other] = row = state.row(other)
+            elif other in partners:
+                state.catch_up(row, other, (unit,))
             else:
                 before = row[site]
                 state.crowd(row, other, unit)

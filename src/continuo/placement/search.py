@@ -182,9 +182,9 @@ class Search:
     def _try(self, out: list[int], first: list[int], tolerance: float, at: int | None = None, leading: int = 0) -> bool:
         """Take units out, place the first (at a certain site) and then them; undo it where it is worse than tolerated."""
         state = self.state
-        before = [(unit, state.place[unit]) for unit in out]
+        before = state.note(out)
         waiting, delta = [unit for unit in self.absent if unit not in first], 0.0
-        for unit, _ in before:
+        for unit in out:
             site = state.take(unit)
             delta -= state.cost(unit, site)
         absent, gained = self._recreate(first, out, at, leading)
@@ -200,11 +200,7 @@ class Search:
             if (self._missing(absent), self.total) < (self.best[0], self.best[1] - 1e-9):
                 self.best = (self._missing(absent), self.total, list(state.place))
             return True
-        for unit in [*first, *out]:
-            if state.place[unit] >= 0:
-                state.take(unit)
-        for unit, site in before:
-            state.put(unit, site)
+        state.back(before, first)
         return False
 
     def _recreate(self, first: list[int], out: list[int], at: int | None, leading: int) -> tuple[list[int], float]:

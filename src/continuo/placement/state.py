@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,16 @@ from continuo.placement.talking import Pair
 
 if TYPE_CHECKING:
     from continuo.placement.terrain import Bools, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Where some units are, to go back to."""
+
+    places: list[tuple[int, int]]
+    """Unit and site."""
+    rooms: tuple[Ints, Floats] | None
+    """What all sites have left, and how they are filled; none where more than that would have to be noted."""
 
 
 class State:
@@ -24,14 +36,19 @@ class State:
         self.place = [-1] * len(self.units)
         self.on: list[set[int]] = [set() for _ in range(compiled.terrain.count)]
         """Units by site."""
-        self.left = [np.ascontiguousarray(compiled.left[:, resource]) for resource in range(compiled.left.shape[1])]
-        self.slope = [row.copy() for row in compiled.slope]
+        self._left, self._slope = np.ascontiguousarray(compiled.left.T), compiled.slope.copy()
+        self.left: list[Ints] = list(self._left)
+        """By resource: what each site has left."""
+        self.slope: list[Floats] = list(self._slope)
         self.steep = [[float(value) for value in row] for row in compiled.steep]
         self.used: Ints | None = None if compiled.talking.used is None else compiled.talking.used.copy()
         self._wanted = [
             [(resource, wanted, bool(compiled.steep[resource].any())) for resource, wanted in enumerate(unit.room) if wanted]
             for unit in self.units
         ]  # fmt: skip
+        self._rooms = np.array([unit.room for unit in self.units], np.int64).reshape(-1, len(self.left))
+        self._counting = [resource for resource, row in enumerate(self.steep) if any(row)]
+        self._ties = [[(pair, self.talking.matrix(pair)) for pair in pairs] for pairs in self.talking.pairs]
         means = [mean or 1.0 for mean in compiled.stick.room]
         self.share = [sum(w / mean for w, mean in zip(unit.room, means, strict=True)) for unit in self.units]
         """How large each unit is, in average parts."""
@@ -40,13 +57,8 @@ class State:
 
     def row(self, number: int) -> Floats:
         """What a unit without a place costs on each site, the others being where they are; infinite where it may not be."""
-        talking, place = self.talking, self.place
-        unit = self.units[number]
-        row = unit.base.copy()
-        for pair in talking.pairs[number]:
-            there = place[pair.other]
-            if there >= 0:
-                self.talking.add(row, unit, pair, there, there == self.units[pair.other].current)
+        row = self.units[number].base.copy()
+        self._add_talks(row, number)
         for resource, wanted, counts in self._wanted[number]:
             if counts:
                 row += wanted * self.slope[resource]
@@ -54,6 +66,42 @@ class State:
         if self.strict:
             self._rule_out(row, number)
         return row
+
+    def rows(self, numbers: Sequence[int]) -> Floats:
+        """The same of several units, by unit and site: what it takes is about one row's."""
+        rooms = self._rooms[list(numbers)]
+        rows = np.array([self.units[number].base for number in numbers]).reshape(len(rooms), self._left.shape[1])
+        for row, number in zip(rows, numbers, strict=True):
+            self._add_talks(row, number)
+        for resource in range(len(self.left)):
+            wanted = rooms[:, resource, None]
+            if not wanted.any():
+                continue
+            if resource in self._counting:
+                rows += wanted * self.slope[resource]
+            np.copyto(rows, np.inf, where=(self.left[resource] < wanted) & (wanted > 0))
+        if self.strict:
+            for row, number in zip(rows, numbers, strict=True):
+                self._rule_out(row, number)
+        return rows
+
+    def _add_talks(self, row: Floats, number: int, only: Sequence[int] | None = None) -> None:
+        """What the network to those that have a place makes of it."""
+        place, fresh = self.place, self.units[number].current < 0
+        for pair, matrix in self._ties[number]:
+            there = place[pair.other]
+            if there < 0 or (only is not None and pair.other not in only):
+                continue
+            if fresh and matrix is not None:
+                row += matrix[there]
+            else:
+                self.talking.add(row, self.units[number], pair, there, there == self.units[pair.other].current)
+
+    def catch_up(self, row: Floats, number: int, placed: Sequence[int]) -> None:
+        """Bring a unit's row up to date after others were placed; only where rooms and talks are all there is."""
+        for other in placed:
+            self.crowd(row, number, other)
+        self._add_talks(row, number, placed)
 
     def crowd(self, row: Floats, number: int, placed: int) -> None:
         """Bring a unit's row up to date after another was placed that it has nothing to do with."""
@@ -146,6 +194,29 @@ class State:
                 if pair.bandwidth and there != site:
                     self.used[site, there] += sign * pair.bandwidth
                     self.used[there, site] += sign * pair.bandwidth
+
+    def note(self, units: Iterable[int]) -> Noted:
+        """Where units are, to go back to."""
+        places = [(unit, self.place[unit]) for unit in units]
+        return Noted(places, None if self.strict else (self._left.copy(), self._slope.copy()))
+
+    def back(self, noted: Noted, changed: Iterable[int]) -> None:
+        """Undo what was done to units since then, which is to those that were noted and to `changed`, which had no place."""
+        if noted.rooms is None:
+            for unit in [*changed, *(unit for unit, _ in noted.places)]:
+                if self.place[unit] >= 0:
+                    self.take(unit)
+            for unit, site in noted.places:
+                self.put(unit, site)
+            return
+        for unit in [*changed, *(unit for unit, _ in noted.places)]:
+            if self.place[unit] >= 0:
+                self.on[self.place[unit]].remove(unit)
+                self.place[unit] = -1
+        for unit, site in noted.places:
+            self.place[unit] = site
+            self.on[site].add(unit)
+        self._left[:], self._slope[:] = noted.rooms
 
     def spend_freely(self) -> None:
         """Keep no money any more for what has no place."""

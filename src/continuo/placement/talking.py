@@ -109,6 +109,10 @@ class Talking:
         """What it costs to be on each site while the other is there; infinite where a bound is broken."""
         return self.wires.rows(there, pair.weight, pair.latency, pair.jitter)
 
+    def matrix(self, pair: Pair) -> Floats | None:
+        """All its rows, by where the other is; none where that would be too much to keep."""
+        return self.wires.matrix(pair.weight, pair.latency, pair.jitter)
+
     def rows(self, pair: Pair, there: Ints) -> Floats:
         """The same for several sites of the other."""
         return self.wires.rows(there, pair.weight, pair.latency, pair.jitter)

@@ -101,13 +101,18 @@ class Wires:
 
     def rows(self, sites: int | Ints, weight: float, latency: float, jitter: float) -> Floats:
         """What it costs to be on each site while the other is on this one (or these); infinite where a bound is broken."""
+        matrix = self.matrix(weight, latency, jitter)
+        found: Floats = self._costs(sites, (weight, latency, jitter)) if matrix is None else matrix[sites]
+        return found
+
+    def matrix(self, weight: float, latency: float, jitter: float) -> Floats | None:
+        """All those rows; none where keeping them would take too much memory."""
         key = (weight, latency, jitter)
         if key not in self._cached:
             if (len(self._cached) + 1) * self.latency.size > CACHED_CELLS:
-                return self._costs(sites, key)
+                return None
             self._cached[key] = self._costs(slice(None), key)
-        found: Floats = self._cached[key][sites]
-        return found
+        return self._cached[key]
 
     def _costs(self, rows: int | Ints | slice, key: tuple[float, float, float]) -> Floats:
         weight, most, most_jitter = key
