@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from continuo.iot.agent import settings
@@ -30,10 +32,9 @@ def start(
     )
     # Never DEBUG, at which it logs headers, and with them the tokens of tunnels.
     logging.getLogger("websockets").setLevel(logging.INFO if verbose else logging.WARNING)
-    if sys.version_info < (3, 12):  # later ones wait for their children so by themselves
-        asyncio.get_event_loop_policy().set_child_watcher(_watcher())
     try:
-        asyncio.run(serve(settings.load(file, home.absolute(), code=code, url=hub, ca=ca), metrics))
+        with _children_without_threads():
+            asyncio.run(serve(settings.load(file, home.absolute(), code=code, url=hub, ca=ca), metrics))
     except BadSettings as error:
         return 2, str(error)
     except Unwelcome as error:
@@ -41,6 +42,16 @@ def start(
     return 0, ""
 
 
-def _watcher() -> asyncio.AbstractChildWatcher:
-    """Wait for children without a thread for each."""
-    return asyncio.PidfdChildWatcher()
+@contextmanager
+def _children_without_threads() -> Iterator[None]:
+    """Wait for children without a thread for each, as Python 3.12 and later do by themselves."""
+    if sys.version_info >= (3, 12):
+        yield
+        return
+    policy = asyncio.get_event_loop_policy()
+    before = policy.get_child_watcher()
+    policy.set_child_watcher(asyncio.PidfdChildWatcher())
+    try:
+        yield
+    finally:
+        policy.set_child_watcher(before)

@@ -18,11 +18,13 @@ DEAD = (30, 10, 3)
 """When TCP asks a silent peer for a sign of life, how often, and after how many it gives up: seconds, seconds, number."""
 
 
-def keep_alive(end: socket.socket) -> None:
-    """Let the kernel notice a peer that went away without a word.
+def keep_alive(end: socket.socket | None) -> None:
+    """Let the kernel notice a peer that went away without a word; one that is away already has left no socket.
 
     WebSocket pings would not do: their answers stand in line behind bytes that a slow reader has not taken yet.
     """
+    if end is None:
+        return
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
