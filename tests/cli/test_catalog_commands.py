@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from cli.command import Answer, continuo
+from continuo.kube.config import connect
+from continuo.resources import kinds
 
 OFFER = {"name": "Disks", "type": "storage", "plans": {"basic": {"cost": "3600", "resources": {"cpu": "2"}}}}
 
@@ -143,6 +146,20 @@ def test_a_catalog_beside_the_other_faces(home: Path) -> None:
         assert busy.code == 1 and "another catalog uses it; stop that one first" in busy.sentence
 
 
+async def sell(kubeconfig: str) -> None:
+    """Three CPUs and ten pods of the cluster, as a contract would."""
+    cluster = connect(Path(kubeconfig), context="one")
+    try:
+        labels = {"app.kubernetes.io/managed-by": "continuo"}
+        hard = {"requests.cpu": "3", "pods": "10"}
+        await cluster.create(kinds.NAMESPACE.new("bought"))
+        await cluster.create(
+            kinds.RESOURCE_QUOTA.new("plan", "bought", metadata={"labels": labels}, spec={"hard": hard})
+        )
+    finally:
+        await cluster.close()
+
+
 def test_an_offer_follows_a_cluster(served: Served) -> None:
     served.member("green", "provider")
     file = str(served.folder / "offer.json")
@@ -158,5 +175,11 @@ def test_an_offer_follows_a_cluster(served: Served) -> None:
             assert re.match(r"offer disks: basic has cpu=8, .*pods=220$", running.stdout.readline().strip())
             (offer,) = json.loads(served.well("list", "-o", "json"))
             assert offer["plans"][0]["resources"]["cpu"] == "8" and offer["plans"][0]["cost"] == "3600"
+        with process(*arguments, "--left", "--kubeconfig", kubeconfig, "--context", "one") as running:
+            assert running.stdout is not None
+            assert re.match(r"offer disks: basic has cpu=8, ", running.stdout.readline())
+            asyncio.run(sell(kubeconfig))
+            # the cluster's own five pods run, and ten are sold
+            assert re.match(r"offer disks: basic has cpu=5, .*pods=205$", running.stdout.readline().strip())
     finally:
         assert continuo("down").code == 0

@@ -119,10 +119,11 @@ async def publish(offer: str, path: str, where: Where) -> None:
 @click.argument("offer")
 @click.argument("plan")
 @click.option("-f", "--file", "path", required=True, help="The offer as JSON or YAML; its plan PLAN gets the capacity.")
+@click.option("--left", is_flag=True, help="Offer only what is neither used by pods nor sold.")
 @catalog_options
 @target_options
 @run
-async def follow(offer: str, plan: str, path: str, where: Where, target: Target) -> None:
+async def follow(offer: str, plan: str, path: str, left: bool, where: Where, target: Target) -> None:
     """Keep an offer up to date until stopped: PLAN has what the cluster's nodes can run together."""
     from continuo.broker.catalog.capacity import CapacityReader, NotTaken, offer_of
 
@@ -139,7 +140,7 @@ async def follow(offer: str, plan: str, path: str, where: Where, target: Target)
                 raise NotTaken(error.message) from error
             click.echo(f"offer {offer}: {plan} has {', '.join(f'{key}={value}' for key, value in resources.items())}")
 
-        await CapacityReader(cluster, publish).run()
+        await CapacityReader(cluster, publish, left=left).run()
 
 
 @catalog.command()

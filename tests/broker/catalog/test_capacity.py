@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
 
-from continuo.broker.catalog.capacity import CapacityReader, NotTaken, offer_of, resources_of
+from continuo.broker.catalog.capacity import CapacityReader, NotTaken, left_of, offer_of, resources_of
+from continuo.broker.catalog.left import Tally
 from continuo.kube.port import Change, Listing
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +41,61 @@ def test_only_what_can_run_something_counts() -> None:
         node("virtual", labels={"liqo.io/type": "virtual-node"}, cpu="1000"),
     ]  # fmt: skip
     assert resources_of(nodes) == {"cpu": "1"}
+
+
+def pod(space: str, name: str, on: str | None, phase: str = "Running", **requests: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {"containers": [{"name": "main", "resources": {"requests": requests}}]}
+    if on is not None:
+        spec["nodeName"] = on
+    return {"metadata": {"name": name, "namespace": space}, "spec": spec, "status": {"phase": phase}}
+
+
+def sold(space: str, name: str = "plan", **hard: str) -> dict[str, Any]:
+    asked = {"pods": hard.pop("pods", "2"), **{f"requests.{key}": amount for key, amount in hard.items()}}
+    return {"metadata": {"name": name, "namespace": space}, "spec": {"hard": asked}}
+
+
+def test_what_is_left_is_neither_used_nor_promised() -> None:
+    nodes = [node("a", cpu="8", memory="16Gi", pods="110"), node("b", cpu="4", memory="8Gi", pods="110"),
+             node("cordoned", spec={"unschedulable": True}, cpu="100")]  # fmt: skip
+    tally = Tally()
+    for each in (
+        pod("own", "one", "a", cpu="1500m", memory="1Gi"), pod("own", "done", "a", "Succeeded", cpu="4"),
+        pod("own", "waits", None, cpu="4"), pod("own", "elsewhere", "cordoned", cpu="50"),
+        pod("bought", "guest", "b", cpu="1", memory="5Gi"),
+    ):  # fmt: skip
+        tally.see_pod(None, each)
+    tally.see_quota(None, sold("bought", cpu="3", memory="4Gi"))
+    # of `bought` the three CPUs are promised, and five GiB are used, which is more than was promised
+    assert left_of(nodes, tally) == {"cpu": "7500m", "memory": "18Gi", "pods": "217"}
+    tally.see_quota(sold("bought"), None)
+    assert left_of(nodes, tally) == {"cpu": "9500m", "memory": "18Gi", "pods": "218"}
+
+
+def test_what_is_used_up_is_told_as_nothing() -> None:
+    tally = Tally()
+    tally.see_quota(None, sold("bought", cpu="5", pods="1"))
+    assert left_of([node("a", cpu="4", pods="2")], tally) == {"cpu": "0", "pods": "1"}
+
+
+def test_kept_with_every_change_what_is_taken_is_that_of_counting_anew() -> None:
+    rng, tally = random.Random(5), Tally()
+    there: dict[str, dict[str, Any]] = {}
+    for _ in range(2000):
+        name = f"p{rng.randrange(60)}"
+        space, on, phase = f"s{int(name[1:]) % 4}", rng.choice([None, "a", "b"]), rng.choice(["Running", "Failed"])
+        new = None if rng.random() < 0.3 else pod(space, name, on, phase, cpu=f"{rng.randrange(9)}m")
+        tally.see_pod(there.get(name), new)
+        there.pop(name, None)
+        if new is not None:
+            there[name] = new
+    anew = Tally()
+    for each in there.values():
+        anew.see_pod(None, each)
+    for nodes in ({"a"}, {"a", "b"}):
+        found = {resource: amount for resource, amount in tally.taken(nodes).items() if amount}
+        assert found == {resource: amount for resource, amount in anew.taken(nodes).items() if amount}
+        assert found["cpu"] > 0
 
 
 def test_a_template_keeps_everything_but_the_plans_resources() -> None:

@@ -1,6 +1,6 @@
-"""Offers that follow a cluster: what its nodes can run, watched, becomes the resources of a plan.
+"""Offers that follow a cluster: what its nodes can run, or have left of that, watched, becomes the resources of a plan.
 
-The nodes are listed once and watched from there; many changes at once are one publication. Quantities are added exactly.
+All is listed once and watched from there; many changes at once are one publication. Quantities are added exactly.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from fractions import Fraction
 from typing import Any, TypeAlias
 
+from continuo.broker.catalog.left import SOLD, Tally
 from continuo.federation import names
 from continuo.federation.quantities import canonical, quantity
 from continuo.kube.port import Cluster
-from continuo.resources.kinds import NODE
+from continuo.resources.kinds import NODE, POD, RESOURCE_QUOTA
 from continuo.resources.meta import Object, is_true, labels_of
 from continuo.runtime.backoff import Backoff
 from continuo.runtime.informer import Informer, Watch
@@ -27,14 +28,29 @@ Publish: TypeAlias = Callable[[dict[str, str]], Awaitable[None]]
 
 def resources_of(nodes: Iterable[Object]) -> dict[str, str]:
     """What the cluster's own ready nodes can run together, every resource; virtual and cordoned ones do not count."""
+    total = _sums(node for node in nodes if _counts(node))
+    return {resource: _spelled(resource, amount) for resource, amount in sorted(total.items()) if amount > 0}
+
+
+def left_of(nodes: Iterable[Object], tally: Tally) -> dict[str, str]:
+    """What is left of that. What is used up is told as nothing."""
+    own = [node for node in nodes if _counts(node)]
+    taken = tally.taken({node["metadata"]["name"] for node in own})
+    left = {name: max(Fraction(0), has - Fraction(taken.get(name, 0), 1000)) for name, has in _sums(own).items()}
+    return {resource: _spelled(resource, amount) for resource, amount in sorted(left.items())}
+
+
+def _counts(node: Object) -> bool:
+    virtual = labels_of(node).get(names.TYPE) == names.VIRTUAL_NODE_TYPE
+    return not virtual and is_true(node, "Ready") and not (node.get("spec") or {}).get("unschedulable")
+
+
+def _sums(nodes: Iterable[Object]) -> dict[str, Fraction]:
     total: dict[str, Fraction] = {}
     for node in nodes:
-        virtual = labels_of(node).get(names.TYPE) == names.VIRTUAL_NODE_TYPE
-        if virtual or not is_true(node, "Ready") or (node.get("spec") or {}).get("unschedulable"):
-            continue
         for resource, amount in ((node.get("status") or {}).get("allocatable") or {}).items():
             total[resource] = total.get(resource, Fraction(0)) + quantity(amount)
-    return {resource: _spelled(resource, amount) for resource, amount in sorted(total.items()) if amount > 0}
+    return total
 
 
 def _spelled(resource: str, amount: Fraction) -> str:
@@ -57,7 +73,7 @@ class NotTaken(Exception):
 
 
 class CapacityReader:
-    """Follows one cluster's nodes, and publishes whenever their sum changes.
+    """Follows one cluster's nodes, and publishes whenever their sum changes; with `left` what is left of it.
 
     `publish` raises NotTaken for what is worth trying again; whatever else it raises ends the following. What a cluster
     no longer has at all is published as nothing. A cluster that does not answer keeps its last offer.
@@ -68,6 +84,7 @@ class CapacityReader:
         cluster: Cluster,
         publish: Publish,
         *,
+        left: bool = False,
         quiet: float = 1.0,
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
@@ -78,13 +95,23 @@ class CapacityReader:
         self._told: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._nodes = Informer(cluster, Watch(NODE))
-        self._nodes.on_change(lambda *_: self._changed.set())
+        self._followed = [self._nodes]
+        self._tally = Tally() if left else None
+        if self._tally is not None:
+            pods, sold = Informer(cluster, Watch(POD)), Informer(cluster, Watch(RESOURCE_QUOTA, labels=SOLD))
+            pods.on_change(self._tally.see_pod)
+            sold.on_change(self._tally.see_quota)
+            self._followed += [pods, sold]
+        for informer in self._followed:
+            informer.on_change(lambda *_: self._changed.set())
 
     async def run(self) -> None:
         """Follow until cancelled, or until the offer is refused for good."""
-        self._nodes.start()
+        for informer in self._followed:
+            informer.start()
         failures, wait = 0, self._quiet
         try:
+            await asyncio.gather(*(informer.synced.wait() for informer in self._followed))
             while True:
                 await self._changed.wait()
                 await self._pause(wait)  # more changes may come together
@@ -92,11 +119,13 @@ class CapacityReader:
                 failures = await self._tell(failures)
                 wait = self._backoff.delay(failures, self._random) if failures else self._quiet
         finally:
-            await self._nodes.stop()
+            await asyncio.gather(*(informer.stop() for informer in self._followed))
 
     async def _tell(self, failures: int) -> int:
         """Publish what differs; how often in a row that has failed."""
-        resources = dict.fromkeys(self._told, "0") | resources_of(self._nodes.cache)
+        nodes = self._nodes.cache
+        has = resources_of(nodes) if self._tally is None else left_of(nodes, self._tally)
+        resources = dict.fromkeys(self._told, "0") | has
         if resources == self._told:
             return 0
         try:
