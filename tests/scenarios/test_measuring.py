@@ -21,7 +21,7 @@ from .specs import PEER, app, cluster, component, item
 
 pytestmark = [
     pytest.mark.anyio, pytest.mark.links,
-    pytest.mark.embedded_only(reason="only simulated links are as fast as a test wants; tests/real/test_link_bandwidth.py measures a real one"),
+    pytest.mark.embedded_only(reason="links as fast as a test wants; a real one: tests/real/test_link_bandwidth.py"),
 ]  # fmt: skip
 
 CLUSTERS = [
