@@ -15,7 +15,7 @@ from fractions import Fraction
 from continuo.broker.aggregate.decide import decide
 from continuo.broker.aggregate.model import Offer, Pool
 from continuo.broker.aggregate.observe import Caches, observe, provider_nodes
-from continuo.broker.aggregate.status import status_of
+from continuo.broker.aggregate.status import said_already, status_of
 from continuo.broker.readers.amounts import total
 from continuo.broker.readers.freshness import Freshness
 from continuo.broker.readers.monitor import what_counts
@@ -157,7 +157,7 @@ class Aggregator:
         for aggregate in list(self._caches.aggregates):
             name = aggregate["metadata"]["name"]
             status = status_of(aggregate, offers.get(name), problems.get(name), stamp)
-            if status == aggregate.get("status") or "deletionTimestamp" in aggregate["metadata"]:
+            if said_already(status, aggregate) or "deletionTimestamp" in aggregate["metadata"]:
                 continue
             wanted = AGGREGATE.new(name, status=status)
             wanted["metadata"]["uid"] = aggregate["metadata"]["uid"]  # not one that was made anew meanwhile

@@ -37,6 +37,15 @@ def status_of(aggregate: Object, offer: Offer | None, problem: tuple[str, str] |
     return made
 
 
+def said_already(status: Object, aggregate: Object) -> bool:
+    """Whether the aggregate has that status: an API server fills in defaults, which what is to be written leaves out."""
+    seen = aggregate.get("status") or {}
+    try:
+        return bool(msgspec.convert(seen, AggregateStatus) == msgspec.convert(status, AggregateStatus))
+    except msgspec.ValidationError:
+        return False  # another version's
+
+
 def _verdict(offer: Offer | None, problem: tuple[str, str] | None) -> tuple[str, str, str]:
     if problem is not None or offer is None:
         reason, message = problem or ("NotDecided", "nothing is known of it yet")
