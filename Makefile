@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-# One more than there are cores, at most eight: tests wait as often as they compute.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, len(os.sched_getaffinity(0)) + 1))')
+# Twice as many as there are cores, at most eight: tests wait as often as they compute.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * len(os.sched_getaffinity(0))))')
 
 # Compiled code is kept within the environment: the source tree stays clean, and no command compiles it all once more.
 unexport PYTHONDONTWRITEBYTECODE
