@@ -6,12 +6,11 @@ import datetime
 import json
 from collections.abc import Callable
 
-import msgspec
-
 from continuo.events.publisher import Publisher
 from continuo.kube.port import Cluster
 from continuo.orchestrator import naming
 from continuo.orchestrator.transitions import transitions
+from continuo.resources.decoding import same
 from continuo.resources.errors import Conflict, Invalid, NotFound
 from continuo.resources.meta import Key, Object, annotations_of, key_of
 from continuo.resources.orchestration import LOW_LEVEL_ORCHESTRATION
@@ -60,7 +59,7 @@ class Declarations:
 
     async def write_status(self, obj: Object, status: Object) -> Object | None:
         """The object with that status; None where somebody else wrote it, or it went, since we saw it."""
-        if _same(status, obj.get("status") or {}):
+        if same(Status, status, obj.get("status") or {}):
             return obj
         namespace, name = key_of(obj)
         patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": status}
@@ -94,13 +93,3 @@ class Declarations:
         status = {"observedGeneration": generation, "phase": "Failed", "conditions": conditions}
         if (obj.get("status") or {}).get("observedGeneration") != generation:
             await self.write_status(obj, status)
-
-
-def _same(status: Object, seen: Object) -> bool:
-    """Whether both say the same: an API server fills in defaults, which what is to be written leaves out."""
-    if status == seen:
-        return True
-    try:
-        return msgspec.convert(status, Status) == msgspec.convert(seen, Status)
-    except msgspec.ValidationError:
-        return False

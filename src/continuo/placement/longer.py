@@ -1,6 +1,6 @@
 """A longer search of the heuristic in a process of its own: a packed problem on stdin, its answer as JSON on stdout.
 
-Several searches from different seeds find more than one that takes as long as all of them.
+Where clusters have room, several searches from different seeds find more than one that takes as long as all of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from continuo.placement.replay import unpack
 from continuo.placement.worth import rank
 
 ROUNDS, PER_PART = 2_000, 10
-"""Of one search, at least: fewer end before the search has cooled down."""
+"""Of one search, at least."""
 
 
 def longer(problem: Problem) -> Answer:

@@ -24,3 +24,14 @@ def decode_at(obj: Object, path: str, to: type[S]) -> S:
         what, _, where = str(error).partition(" - at `$")
         named = f"{obj.get('kind')} {obj['metadata']['name']}: {path}{where.rstrip('`')}"
         raise Invalid(f"{named}: {what}") from None
+
+
+def same(kind: type[S], one: Object, other: Object) -> bool:
+    """Whether two say the same as such structs: an API server fills in defaults that a writer leaves out.
+
+    What another version wrote and this one cannot read is not the same.
+    """
+    try:
+        return one == other or bool(msgspec.convert(one, kind) == msgspec.convert(other, kind))
+    except msgspec.ValidationError:
+        return False

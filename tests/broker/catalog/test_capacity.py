@@ -66,16 +66,16 @@ def test_what_is_left_is_neither_used_nor_promised() -> None:
     ):  # fmt: skip
         tally.see_pod(None, each)
     tally.see_quota(None, sold("bought", cpu="3", memory="4Gi"))
-    # of `bought` the three CPUs are promised, and five GiB are used, which is more than was promised
-    assert left_of(nodes, tally) == {"cpu": "7500m", "memory": "18Gi", "pods": "217"}
+    # of `bought` the three CPUs are promised, and five GiB are used, more than was promised; pods are only bounded
+    assert left_of(nodes, tally) == {"cpu": "7500m", "memory": "18Gi", "pods": "218"}
     tally.see_quota(sold("bought"), None)
     assert left_of(nodes, tally) == {"cpu": "9500m", "memory": "18Gi", "pods": "218"}
 
 
 def test_what_is_used_up_is_told_as_nothing() -> None:
     tally = Tally()
-    tally.see_quota(None, sold("bought", cpu="5", pods="1"))
-    assert left_of([node("a", cpu="4", pods="2")], tally) == {"cpu": "0", "pods": "1"}
+    tally.see_quota(None, sold("bought", cpu="5", pods="110"))
+    assert left_of([node("a", cpu="4", pods="110")], tally) == {"cpu": "0", "pods": "110"}, "the pods are only bounded"
 
 
 def test_kept_with_every_change_what_is_taken_is_that_of_counting_anew() -> None:

@@ -9,6 +9,7 @@ import msgspec
 from continuo.broker.aggregate.model import Offer
 from continuo.broker.readers.amounts import spell
 from continuo.resources.broker import AggregateStatus
+from continuo.resources.decoding import same
 from continuo.resources.meta import Object, condition
 from continuo.resources.orchestration_status import Condition
 
@@ -38,12 +39,8 @@ def status_of(aggregate: Object, offer: Offer | None, problem: tuple[str, str] |
 
 
 def said_already(status: Object, aggregate: Object) -> bool:
-    """Whether the aggregate has that status: an API server fills in defaults, which what is to be written leaves out."""
-    seen = aggregate.get("status") or {}
-    try:
-        return bool(msgspec.convert(seen, AggregateStatus) == msgspec.convert(status, AggregateStatus))
-    except msgspec.ValidationError:
-        return False  # another version's
+    """Whether the aggregate has that status."""
+    return same(AggregateStatus, status, aggregate.get("status") or {})
 
 
 def _verdict(offer: Offer | None, problem: tuple[str, str] | None) -> tuple[str, str, str]:

@@ -1,7 +1,8 @@
 """What a cluster has left: without what runs there, and without what is sold, whether it is used already or not.
 
-What was sold is a namespace with a quota that Continuo put there: all of that is promised, and what its pods ask for is part
-of it. Single changes in, sums out, no I/O.
+What was sold is a namespace with a quota that Continuo put there: all requests that it allows are promised, and what its pods
+ask for is part of them. How many pods it allows promises nothing: a plan that says nothing of pods is bounded, too.
+Single changes in, sums out, no I/O.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Tally:
                 self._promised.pop(key_of(old), None)
             return
         hard = (new.get("spec") or {}).get("hard") or {}
-        self._promised[key_of(new)] = {name.removeprefix(_ASKED): thousandths(text) for name, text in hard.items()}
+        self._promised[key_of(new)] = {
+            name.removeprefix(_ASKED): thousandths(text) for name, text in hard.items() if name.startswith(_ASKED)
+        }
 
     def taken(self, nodes: Container[str]) -> Mapping[str, int]:
         """What is not to be had any more of what these nodes can run, in thousandths."""

@@ -60,7 +60,7 @@ def _proxy(
         "options": {"wait": True, "timeout": "10m0s", "install": {"createNamespace": True}},
     }
     if values:
-        body["valuesTemplate"] = yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=True)
+        body["valuesTemplate"] = yaml.safe_dump(values, sort_keys=True)
     labels = {
         **naming.owner_labels(namespace, orchestration), naming.CLUSTER: spec.name, naming.PACKAGE: package,
     }  # fmt: skip
