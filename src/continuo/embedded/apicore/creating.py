@@ -6,6 +6,7 @@ from typing import Any
 
 from continuo.embedded.apicore import failures, fields, shaping
 from continuo.embedded.apicore import metadata as meta
+from continuo.embedded.apicore.alike import Proven
 from continuo.embedded.apicore.served import Served
 from continuo.embedded.apicore.state import State
 from continuo.embedded.apicore.steps import (
@@ -36,30 +37,45 @@ def create(state: State, obj: Object, write: Write, managed: list[Any] | None = 
     name = given.get("name") or given.get("generateName") or ""
     if served.kind.namespaced:
         _require_namespace(state, served.kind, namespace, name)
-    shaped = shaping.shape(served, obj, write, applied=managed is not None)
+    likeness = served.alike.likeness(obj, write) if served.strategy.by_spec and managed is None else None
+    known, warned = served.alike.find(likeness), len(write.warnings)
+    shaped = {**obj, "spec": known.spec} if known else shaping.shape(served, obj, write, applied=managed is not None)
     try:
         claimed = _new_object(state, served, shaped, given, namespace)
-        claimed = admitted(state, served, "CREATE", served.strategy.defaults(claimed), None)
-        new = prepared(state, served, _with_status(served, claimed), None)
+        claimed = claimed if known else served.strategy.defaults(claimed)
+        claimed, new, alike = _filled(state, served, claimed, known)
     except MISSHAPEN:
         refuse_misshapen(served, shaped)
         raise
     name = new["metadata"].get("name") or ""
     raise_problems(served, name, [*meta.check_name(served.key, new["metadata"]),
-                                   *problems_of(state, served, new, None, write)])  # fmt: skip
+                                   *problems_of(state, served, new, None, write, proven=bool(known) and alike)])  # fmt: skip
     metadata = new["metadata"]
     if served.table.get(namespace, metadata["name"]) is not None:
         raise failures.already_exists(served.kind, metadata["name"])
-    metadata["managedFields"] = (
-        managed
-        if managed is not None
-        else fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
-    )
+    if managed is None and known and alike:
+        managed = fields.of_alike(served, known.owned, write, state.stamp())
+    elif managed is None:
+        managed = fields.after_write(served, None, _claim(served, claimed), write, state.stamp())
+        if likeness is not None and alike and len(write.warnings) == warned:
+            served.alike.keep(likeness, Proven(new["spec"], new.get("status"), managed[0]["fieldsV1"]))
+    metadata["managedFields"] = managed
     if not metadata["managedFields"]:
         del metadata["managedFields"]
     if write.dry_run:
         return new
     return served.view(state.commit(served, "ADDED", served.stored(new), None))
+
+
+def _filled(state: State, served: Served, claimed: Object, known: Proven | None) -> tuple[Object, Object, bool]:
+    """What the creator owns of a new object, all of it, and whether nothing but its own words has made it so."""
+    allowed = admitted(state, served, "CREATE", claimed, None)
+    if known and known.status is not None and allowed is claimed:
+        whole = {**claimed, "status": known.status}
+    else:
+        whole = _with_status(served, allowed)
+    new = prepared(state, served, whole, None)
+    return allowed, new, allowed is claimed and new is whole
 
 
 def _namespace(served: Served, given: Object) -> str:

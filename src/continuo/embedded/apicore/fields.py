@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from continuo.embedded.apicore.served import Served
-from continuo.embedded.machinery import apply
+from continuo.embedded.machinery import apply, managed
+from continuo.embedded.machinery.fieldsets import FieldSet
 from continuo.embedded.port import Write
 from continuo.resources.meta import Object
 
@@ -23,15 +24,22 @@ def after_write(
     )  # fmt: skip
 
 
+def of_alike(served: Served, owned: FieldSet, write: Write, time: str) -> list[Any]:
+    """The managed fields of a new object whose creator owns these."""
+    return managed.encode(
+        {managed.updater(write.manager, served.api_version): managed.Entry(served.api_version, time, owned)}
+    )
+
+
 def coarse(old: Object | None, new: Object, manager: str, time: str, subresource: str = "") -> list[Any]:
     """One entry that names what the writer set by its top levels only.
 
     An entry that already says so stays as it is, with its time: a status written a thousand times costs no new entry.
     """
-    managed: list[Any] = (old or new)["metadata"].get("managedFields") or [] if old else []
+    entries: list[Any] = (old or new)["metadata"].get("managedFields") or [] if old else []
     api_version = new["apiVersion"]
     names = _changed(old, new, subresource)
-    for index, entry in enumerate(managed):
+    for index, entry in enumerate(entries):
         if (
             entry["manager"] == manager
             and entry.get("subresource", "") == subresource
@@ -41,16 +49,16 @@ def coarse(old: Object | None, new: Object, manager: str, time: str, subresource
             fields = entry["fieldsV1"]
             missing = [name for name in names if name not in fields]
             if not missing:
-                return managed
+                return entries
             widened = {**entry, "time": time, "fieldsV1": {**fields, **{name: {} for name in missing}}}
-            return [*managed[:index], widened, *managed[index + 1 :]]
+            return [*entries[:index], widened, *entries[index + 1 :]]
     entry = {
         "manager": manager, "operation": "Update", "apiVersion": api_version, "time": time,
         "fieldsType": "FieldsV1", "fieldsV1": _fields(names),
     }  # fmt: skip
     if subresource:
         entry["subresource"] = subresource
-    return [*managed, entry]
+    return [*entries, entry]
 
 
 @lru_cache(maxsize=256)

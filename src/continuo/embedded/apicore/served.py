@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from continuo.embedded.apicore.alike import Alike
 from continuo.embedded.apicore.strategies import PLAIN, Strategy
 from continuo.embedded.apicore.table import Table
 from continuo.embedded.machinery import builtin
@@ -32,6 +33,8 @@ class Served:
     storage_served: Served | None = field(default=None, repr=False)
     closing: bool = False
     """The CRD is being deleted: nothing new may be created."""
+    alike: Alike = field(default_factory=Alike, repr=False)
+    """Specs that were created before, where the strategy is `by_spec`."""
 
     def __post_init__(self) -> None:
         self.kind: Kind = self.type.kind

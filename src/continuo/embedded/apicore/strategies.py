@@ -36,6 +36,8 @@ class Strategy:
     check: Callable[[Object, Object | None], Iterable[FieldError]] = _no_problems
     check_in_cluster: Callable[[State, Object, Object | None], Iterable[FieldError]] | None = None
     """Checks that need to know the rest of the cluster."""
+    by_spec: bool = False
+    """What `defaults`, `status` and `check` do with a new object follows from its spec alone."""
     generation: bool = False
     graceful: bool = False
     """Deletion waits for the kubelet (pods)."""

@@ -234,4 +234,6 @@ def _only_images(new: list[Object], old: list[Object]) -> bool:
     )
 
 
-STRATEGY: Final = Strategy(defaults=defaulted, status=initial_status, check=check, generation=True, graceful=True)
+STRATEGY: Final = Strategy(
+    defaults=defaulted, status=initial_status, check=check, by_spec=True, generation=True, graceful=True
+)
