@@ -27,7 +27,7 @@ from continuo.resources.errors import (
     Unauthorized,
     Unreachable,
 )
-from continuo.resources.kinds import CLUSTER_ROLE, CONFIG_MAP, NAMESPACE
+from continuo.resources.kinds import CLUSTER_ROLE, CONFIG_MAP, NAMESPACE, POD
 from continuo.resources.meta import Object
 
 pytestmark = pytest.mark.anyio
@@ -334,6 +334,29 @@ async def test_an_error_in_the_stream_is_raised() -> None:
         stub.stream(event("ADDED", "a"), json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
         with pytest.raises(Expired, match="too old resource version"):
             await collect(cluster)
+
+
+async def test_pods_come_without_managed_fields_and_lack_nothing_else() -> None:
+    metadata = {
+        "name": "a", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2, "creationTimestamp": None,
+        "generateName": "a-", "labels": {"x": "y"}, "annotations": {"n": "m"}, "finalizers": ["f/g"],
+        "ownerReferences": [{"name": "o"}], "deletionTimestamp": "t", "deletionGracePeriodSeconds": 3,
+    }  # fmt: skip
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": "n"}, "status": {"phase": "X"}}
+    sent = {**pod, "metadata": {**metadata, "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}]}}
+    mark = {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "8", "creationTimestamp": None}}
+    status = {"kind": "Status", "status": "Failure", "reason": "Expired", "message": "too old", "code": 410}
+    lines = [("ADDED", sent), ("BOOKMARK", mark), ("ERROR", status)]
+    async with serving() as stub, client_of(stub) as cluster:
+        stub.stream(*(json.dumps({"type": kind, "object": obj}).encode() + b"\n" for kind, obj in lines))
+        seen = []
+        with pytest.raises(Expired, match="too old"):
+            async for change in cluster.watch(POD, "shop", since="5"):
+                seen.append(change.object)
+        assert seen[1:] == [pod, mark]
+        stub.answers.clear()
+        stub.json(sent)
+        assert await cluster.patch(POD, "a", {}, "shop") == pod
 
 
 async def test_a_refused_watch_is_raised() -> None:

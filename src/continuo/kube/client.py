@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -22,6 +24,7 @@ from yarl import URL
 
 from continuo.kube.access import Access, Identity, Tls
 from continuo.kube.discovery import Discovery
+from continuo.kube.lean import LeanPod
 from continuo.kube.port import Change, Listing, PatchType
 from continuo.kube.transport import Transports
 from continuo.kube.watching import WatchSettings, changes
@@ -35,6 +38,7 @@ from continuo.resources.errors import (
     Unreachable,
     from_status,
 )
+from continuo.resources.kinds import POD
 from continuo.resources.meta import Kind, Object
 from continuo.telemetry.tracing import span, traceparent
 
@@ -47,6 +51,8 @@ _PATCH_TYPES: dict[str, str] = {
     "strategic": "application/strategic-merge-patch+json",
 }
 _APPLY = "application/apply-patch+yaml"
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*\Z")
+"""What means itself in a URL, as nearly all names do."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,6 +63,7 @@ class _Page(msgspec.Struct):
 
 _page_decoder = msgspec.json.Decoder(_Page)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
+_pod_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(LeanPod)
 _T = TypeVar("_T")
 
 
@@ -169,7 +176,7 @@ class KubeCluster:
                     raise (await _refusal(response)).error
                 opened = True
                 yield Change("BOOKMARK", {"metadata": {"resourceVersion": since}})
-                async for change in changes(response.content):
+                async for change in changes(response.content, kind):
                     yield change
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if opened and isinstance(error, TimeoutError):
@@ -188,7 +195,7 @@ class KubeCluster:
         path = kind.path(_quoted(namespace))
         query = _write_query(manager, dry_run)
         return self._decoded(
-            _object_decoder,
+            _written(kind),
             await self._send("create", "POST", path, query, _encode(obj), _JSON, repeatable=False),
         )
 
@@ -223,7 +230,7 @@ class KubeCluster:
         content = _PATCH_TYPES[type]
         # A JSON patch may append; sending it twice could do it twice.
         body = await self._send("patch", "PATCH", path, query, _encode(patch), content, repeatable=type != "json")
-        return self._decoded(_object_decoder, body)
+        return self._decoded(_written(kind), body)
 
     async def replace(self, obj: Object, *, subresource: str | None = None, manager: str | None = None) -> Object:
         path = await self._object_path(obj, subresource)
@@ -270,8 +277,8 @@ class KubeCluster:
         return _path(kind, metadata.get("namespace"), metadata["name"], subresource)
 
     def _url(self, path: str, query: Mapping[str, str | None] | None) -> URL:
-        given = {key: value for key, value in query.items() if value is not None} if query else None
-        return URL(f"{self._base}{path}?{urlencode(given)}" if given else self._base + path, encoded=True)
+        asked = _spelled(tuple(query.items())) if query else ""
+        return _parsed(f"{self._base}{path}?{asked}" if asked else self._base + path)
 
     async def _send(
         self,
@@ -428,16 +435,32 @@ def _retry_after(response: aiohttp.ClientResponse, error: ApiError) -> float | N
     return float(header) if header.isdigit() else error.retry_after
 
 
+def _written(kind: Kind) -> msgspec.json.Decoder[Any]:
+    """What reads the server's answer to a write."""
+    return _pod_decoder if kind is POD or kind == POD else _object_decoder
+
+
 def _write_query(manager: str | None, dry_run: bool) -> dict[str, str | None]:
     return {"fieldManager": manager, "dryRun": "All" if dry_run else None}
 
 
+@lru_cache(maxsize=1024)
+def _spelled(query: tuple[tuple[str, str | None], ...]) -> str:
+    return urlencode([(key, value) for key, value in query if value is not None])
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    """Objects of one kind are created at one address again and again, which remembers its parts."""
+    return URL(url, encoded=True)
+
+
 def _quoted(text: str | None) -> str | None:
-    return quote(text, safe="") if text else text
+    return quote(text, safe="") if text and not _PLAIN.match(text) else text
 
 
 def _path(kind: Kind, namespace: str | None, name: str, subresource: str | None = None) -> str:
     if kind.namespaced and not namespace:
         raise BadRequest(f"{kind.kind} {name} lives in a namespace, and none was given")
     # Names of RBAC objects may hold a colon or more; nothing that a user names may change the path's shape.
-    return kind.path(_quoted(namespace), quote(name, safe=":"), subresource)
+    return kind.path(_quoted(namespace), name if _PLAIN.match(name) else quote(name, safe=":"), subresource)

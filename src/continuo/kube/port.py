@@ -2,6 +2,7 @@
 
 `Cluster` is implemented by `kube.client.KubeCluster` over HTTP. Nothing above this layer knows which engine answers.
 Every method raises the errors of `continuo.resources.errors`; every call has a timeout (`Unreachable` when it passes).
+Pods that are watched, or come as the answer to a write, may lack their managed fields, which are half of them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from continuo.resources.meta import Kind, Object
 
@@ -23,8 +26,7 @@ class Listing:
     resource_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One watch event. `BOOKMARK` carries only the new resourceVersion in its object."""
 
     type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]

@@ -6,15 +6,18 @@ Lines may come in pieces, many at once, or be megabytes long; each becomes one `
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import msgspec
 
+from continuo.kube.lean import LeanPod
 from continuo.kube.port import Change
 from continuo.resources.errors import InternalError, from_status
+from continuo.resources.kinds import POD
+from continuo.resources.meta import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,19 @@ class _Event(msgspec.Struct):
     object: dict[str, Any]
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+class _PodEvent(msgspec.Struct):
+    type: str
+    object: LeanPod
 
 
-async def changes(stream: aiohttp.StreamReader) -> AsyncIterator[Change]:
+_Decode: TypeAlias = Callable[[bytes], _Event | _PodEvent]
+_any: _Decode = msgspec.json.Decoder(_Event).decode
+_pod: _Decode = msgspec.json.Decoder(_PodEvent).decode
+
+
+async def changes(stream: aiohttp.StreamReader, kind: Kind) -> AsyncIterator[Change]:
     """The changes of a watch response; raises the API error that an ERROR event carries."""
+    decode = _pod if kind == POD else _any
     pending: list[bytes] = []
     async for chunk in _chunks(stream):
         if b"\n" not in chunk:
@@ -61,17 +72,17 @@ async def changes(stream: aiohttp.StreamReader) -> AsyncIterator[Change]:
         pending = [rest] if rest else []
         for line in lines:
             if line:
-                yield _change(line)
+                yield _change(line, decode)
     # What is left has no end: the connection broke inside an event, which will come again after the reconnect.
 
 
-def _change(line: bytes) -> Change:
+def _change(line: bytes, decode: _Decode) -> Change:
     try:
-        event = _decode(line)
+        event = decode(line)
     except msgspec.DecodeError as error:
         raise InternalError(f"the watch sent something that is no event: {error}") from error
     if event.type == "ERROR":
-        raise from_status(event.object)
+        raise from_status(event.object)  # type: ignore[arg-type]
     return Change(event.type, event.object)  # type: ignore[arg-type]
 
 
