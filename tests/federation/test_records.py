@@ -34,7 +34,7 @@ async def test_a_record_waits_while_somebody_waits_for_something_else() -> None:
     written, calm = Written(), Calm()
     records = Records("records", calm, written)
     records.start()
-    with calm.disturbed():
+    with calm:
         for _ in range(3):
             records.add(KEY)
         await asyncio.sleep(3 * CALM)
@@ -49,7 +49,7 @@ async def test_a_load_that_never_ends_keeps_no_record_for_ever() -> None:
     written, calm = Written(), Calm()
     records = Records("records", calm, written, latest=0.1)
     records.start()
-    with calm.disturbed():
+    with calm:
         records.add(KEY)
         await asyncio.wait_for(written.some.wait(), 10)
     assert written.keys == [KEY]
@@ -60,7 +60,7 @@ async def test_stopping_waits_for_no_record_and_writes_none() -> None:
     written, calm = Written(), Calm()
     records = Records("records", calm, written)
     records.start()
-    with calm.disturbed():
+    with calm:
         records.add(KEY)
         await asyncio.sleep(0)
         await asyncio.wait_for(records.stop(), 5)
@@ -71,8 +71,8 @@ def test_calm_comes_only_after_the_last_of_several() -> None:
     async def scene() -> None:
         calm, loop = Calm(), asyncio.get_running_loop()
         assert calm.in_seconds(loop.time()) <= 0, "nothing has been under way yet"
-        with calm.disturbed():
-            with calm.disturbed():
+        with calm:
+            with calm:
                 pass
             assert calm.in_seconds(loop.time() + 100) == CALM
         now = loop.time()

@@ -20,6 +20,8 @@ class Cache:
         self._objects: dict[Key, Object] = {}
         self._indexers = dict(indexers or {})
         self._indexes: dict[str, dict[Hashable, dict[Key, None]]] = {name: {} for name in self._indexers}
+        self._values: dict[str, dict[Key, tuple[Hashable, ...]]] = {name: {} for name in self._indexers}
+        """By index and object: where it is found. Most changes of an object leave that as it is."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -42,9 +44,10 @@ class Cache:
         """The objects for which the indexer named `value`, in the order in which they got it."""
         return [self._objects[key] for key in self._indexes[index].get(value, ())]
 
-    def is_in(self, index: str, value: Hashable, key: Key) -> bool:
-        """Whether the object of that key is there, and the indexer named `value` for it."""
-        return key in self._indexes[index].get(value, ())
+    def get_in(self, index: str, value: Hashable, key: Key) -> Object | None:
+        """The object, if the indexer named `value` for it; or None."""
+        keys = self._indexes[index].get(value)
+        return self._objects[key] if keys is not None and key in keys else None
 
     def index_values(self, index: str) -> Iterable[Hashable]:
         """Every value that at least one object has in the index."""
@@ -55,12 +58,15 @@ class Cache:
         old = self._objects.get(key)
         self._objects[key] = obj
         for name, indexer in self._indexers.items():
-            index = self._indexes[name]
-            new_values = dict.fromkeys(indexer(obj))
-            for value in dict.fromkeys(indexer(old)) if old is not None else ():
-                if value not in new_values:
+            index, values = self._indexes[name], self._values[name]
+            after, before = tuple(dict.fromkeys(indexer(obj))), values.get(key, ())
+            if after == before:
+                continue
+            values[key] = after
+            for value in before:
+                if value not in after:
                     self._unindex(index, value, key)
-            for value in new_values:
+            for value in after:
                 index.setdefault(value, {})[key] = None
         return old
 
@@ -68,8 +74,8 @@ class Cache:
         """Remove an object; returns it."""
         old = self._objects.pop(key, None)
         if old is not None:
-            for name, indexer in self._indexers.items():
-                for value in dict.fromkeys(indexer(old)):
+            for name, values in self._values.items():
+                for value in values.pop(key, ()):
                     self._unindex(self._indexes[name], value, key)
         return old
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import random
 import time
@@ -21,6 +22,8 @@ from continuo.runtime.observing import Observer, Outcome
 from continuo.runtime.queue import Closed, K, WorkQueue
 
 log = logging.getLogger(__name__)
+BREATH = 8
+"""Keys after which a worker lets others have their turn, should none of them have waited for anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Controller(Generic[K]):
 
     async def _work(self) -> None:
         queue = self.queue
-        while True:
+        for count in itertools.count(1):
             try:
                 key = await queue.get()
             except Closed:
@@ -104,7 +107,8 @@ class Controller(Generic[K]):
                 await self._one(key)
             finally:
                 queue.done(key)
-            await asyncio.sleep(0)  # a key that is always ready must not starve signals, timers and watches
+            if not count % BREATH:
+                await asyncio.sleep(0)  # keys that are always ready must not starve signals, timers and watches
 
     async def _one(self, key: K) -> None:
         stats, started = self.stats, self._clock()

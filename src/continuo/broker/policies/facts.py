@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from continuo.federation.quantities import quantity as read_quantity
 from continuo.resources.broker import ConsumerSpec, ProviderSpec, ProviderStatus, decode_spec, decode_status
 from continuo.resources.meta import Object, labels_of
@@ -60,8 +62,7 @@ class ConsumerFacts:
         return str(self.values["id"])
 
 
-@dataclass(frozen=True, slots=True)
-class PodFacts:
+class PodFacts(msgspec.Struct, frozen=True):
     """What policies may ask of a pod; equal for all replicas of a workload."""
 
     namespace: str

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from continuo.broker.aggregate.topology import Score, Wish, rank, wishes_of
 from continuo.broker.policies.decisions import stamp
 from continuo.broker.policies.facts import ConsumerFacts
@@ -21,8 +23,7 @@ from continuo.resources.broker import Moving
 from continuo.resources.meta import Key, Object
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(msgspec.Struct, frozen=True):
     """Where a pod goes, why, and which move that completes."""
 
     to: Place
@@ -77,9 +78,11 @@ class Chooser:
         entry = self._entry(key, uid, pod, consumer.name)
         if entry is not None and self._still_there(entry):
             return Held(entry.uid)
-        alike, spec = self._world.pod_class(consumer, pod_facts(pod)), pod["spec"]
+        spec = pod["spec"]
+        asked = requests_of(spec)
+        alike = self._world.pod_class(consumer, pod_facts(pod, asked))
         prefer = entry.home if entry is not None and entry.back else None
-        asked, scores = requests_of(spec), self._scores(pod, alike)
+        scores = self._scores(pod, alike)
         merits = {node: score.total for node, score in scores.items()} if scores else None
         found = place(alike.decision, self._world.rooms, spec, asked, prefer=prefer, merits=merits)
         if isinstance(found, NoPlace):

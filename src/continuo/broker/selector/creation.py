@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from continuo.broker.selector.choosing import Chooser, Chosen
 from continuo.broker.selector.desk import Desk
@@ -22,8 +23,7 @@ PATIENCE = 60.0
 """Seconds for which a pod is waited for. A request takes a quarter of that at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
+class _Expected(msgspec.Struct, frozen=True):
     """A pod that was placed and has not been seen yet."""
 
     token: str

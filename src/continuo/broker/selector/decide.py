@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import TypeAlias
 
+import msgspec
+
 from continuo.broker.policies.compiled import Policy
 from continuo.broker.policies.decisions import Decision
 from continuo.broker.policies.verdicts import Verdict
@@ -15,8 +17,7 @@ from continuo.resources.broker import MovesSpec, Running
 from continuo.resources.meta import Object
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a pod goes."""
 
     provider: str

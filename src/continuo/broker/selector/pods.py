@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from continuo.broker.policies.facts import PodFacts
 from continuo.broker.selector.names import REFLECTED_FROM
@@ -14,11 +15,12 @@ _OWN_HASH = "pod-template-hash"
 _ORDINAL = re.compile(r"-\d+\Z")
 
 
-def pod_facts(pod: Object) -> PodFacts:
-    """What policies may ask of a pod."""
+def pod_facts(pod: Object, asked: Mapping[str, int] | None = None) -> PodFacts:
+    """What policies may ask of a pod; `asked` is what its spec asks for, where that is known."""
     spec = pod["spec"]
     containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    requests = tuple(sorted((name, amount / 1000) for name, amount in requests_of(spec).items()))
+    asked = requests_of(spec) if asked is None else asked
+    requests = tuple(sorted((name, amount / 1000) for name, amount in asked.items()))
     labels = tuple(sorted(labels_of(pod).items()))
     return PodFacts(pod["metadata"]["namespace"], labels, requests, tuple(c.get("image", "") for c in containers))
 

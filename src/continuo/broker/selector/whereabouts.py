@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from continuo.broker.selector.pods import name_of_workload
 from continuo.resources.meta import Key, Object
 
 
-@dataclass(frozen=True, slots=True)
-class _At:
+class _At(msgspec.Struct, frozen=True):
     uid: str
     workload: str
     node: str

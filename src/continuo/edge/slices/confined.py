@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 from continuo.kube.port import Change, Cluster, Listing
@@ -49,7 +48,7 @@ class Confined:
             await asyncio.Event().wait()  # there are none, and none will come
         stream = self._cluster.watch(kind, self._inside(kind, namespace), since=since, labels=labels, fields=fields)
         async for change in stream:
-            yield change if change.type == "BOOKMARK" else replace(change, object=self._in(change.object))
+            yield change if change.type == "BOOKMARK" else Change(change.type, self._in(change.object))
 
     async def raw(self, path: str) -> bytes:
         """`/readyz`: whether we are let in and the namespace is there. Nothing else belongs to us."""

@@ -78,8 +78,7 @@ class Share:
 
     def get(self, key: Key) -> Object | None:
         """The object, if it is ours."""
-        cache = self._channel.informer.cache
-        return cache.get(key) if cache.is_in(_INDEX, self._slot, key) else None
+        return self._channel.informer.cache.get_in(_INDEX, self._slot, key)
 
     def all(self) -> list[Object]:
         """Everything that is ours."""

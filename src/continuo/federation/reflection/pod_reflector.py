@@ -56,8 +56,8 @@ class PodReflector:
         """By pod: copies of it that are not where they belong, since what its cluster is called has changed."""
         self._ended: set[str] = set()
         """UIDs whose deletion the server has accepted, until they are gone: asking again would change nothing."""
-        self._answer: Object | None = None
-        """The copy whose creation is being answered: where nothing was added to it, there is nothing more to do about it."""
+        self._sent: dict[Key, Object] = {}
+        """Copies that are being created, by their keys: of one that comes as it was sent nothing more follows."""
         self._tally = Tally(pair.bought, self.controller.add) if pair.bought is not None else None
 
     def start(self) -> None:
@@ -103,11 +103,25 @@ class PodReflector:
             key = self._pair.twin.key_here(obj)
             if self._pair.twin.key_there(key) != key_of(obj):
                 note_stray(self._strays, key, obj, there=new is not None)
-            answered = self._answer is not None and pods.as_sent(self._answer, obj)
-            if key in self._strays or not (answered or pods.only_taken(old, new)):
-                self.controller.add(key)
-            if old is not None or new is None or not pods.only_scheduled(new.get("status") or {}):
-                self._pass_on(key)
+            stray = key in self._strays
+            if pods.only_taken(old, new) and not stray:
+                return
+            sent = self._sent.get(key_of(obj)) if self._sent else None
+            answered = sent is not None and pods.as_sent(sent, obj)
+            pod = self.pods.get(key)
+            before = self._pair.relays.before(pod) if pod is not None else None
+            if stray or not answered:
+                self._look_at(key, recorded=before is not None and not stray)
+            fresh = old is None and new is not None and pods.only_scheduled(new.get("status") or {})
+            if pod is not None and before is not None and not fresh:
+                before.copy_moved(pod)
+
+    def _look_at(self, key: Key, *, recorded: bool) -> None:
+        """A copy has changed. What its origin is told anyhow is only to be written down, which needs no step."""
+        if recorded and self._tally is None and self._pair.answers and isinstance(self._decide(key), pods.Tell):
+            self.records.add(key)
+        else:
+            self.controller.add(key)
 
     # --- as others in the process see us ------------------------------------------------------------------------------
     def preview(self, pod: Object) -> Object:
@@ -152,14 +166,14 @@ class PodReflector:
             return DONE  # nothing more is sent before they are gone
         step = self._decide(key)
         if isinstance(step, pods.Send):
-            with self._pair.relays.calm.disturbed():
+            with self._pair.relays.calm:
                 return await self._send(key, step.copy)
         if self._tally is not None:
             await self._account(self._tally, key)
         if isinstance(step, pods.Tell) and self._pair.relays.before(step.pod) is not None:
             self.records.add(key)
         elif step is not None:
-            with self._pair.relays.calm.disturbed():
+            with self._pair.relays.calm:
                 await self._act(step)
         return DONE
 
@@ -227,7 +241,7 @@ class PodReflector:
             if self._tally is not None and (why := self._tally.hold(key_of(copy), copy["spec"], key)) is not None:
                 return await self._beyond(key, why)
             copy = self._pair.place(copy)
-            created = await self._remote.create(copy, manager=MANAGER)
+            await self._create(copy)
         except AlreadyExists:
             return await self._taken(key, key_of(copy))
         except ApiError as error:
@@ -236,12 +250,15 @@ class PodReflector:
             elif self._tally is not None and error.code < 500:  # else it may be there, and nobody has heard of it
                 self._give_back(self._tally, key_of(copy))
             return await self._not_created(key, key_of(copy), error)
-        self._answer = copy
-        try:
-            self.copies.learn(created)
-        finally:
-            self._answer = None
         return DONE
+
+    async def _create(self, copy: Object) -> None:
+        there = key_of(copy)
+        self._sent[there] = copy
+        try:
+            self.copies.learn(await self._remote.create(copy, manager=MANAGER))
+        finally:
+            del self._sent[there]
 
     async def _not_created(self, key: Key, there: Key, error: ApiError) -> Result:
         """What may help: the namespace once more, somebody's decision, or only to ask again."""

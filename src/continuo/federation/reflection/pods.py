@@ -6,8 +6,10 @@ may end anywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from continuo.federation.reflection.places import ROOT_CID, ROOT_IP, Place, root_marks, root_of
 from continuo.federation.reflection.twin import TWIN_UID, VIRTUAL_NODE, Twin
@@ -21,8 +23,7 @@ _NOT_TOLD = ("qosClass", "observedGeneration", "nominatedNodeName", "resize", "e
 """Parts of a status that are about the object in its own cluster."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Create the copy."""
 
     copy: Object
@@ -44,13 +45,12 @@ class Relabel:
     labels: dict[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True):
     """Change these parts of the pod's status, None removes one; and say on it where it runs."""
 
     pod: Object
     status: Object
-    annotations: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

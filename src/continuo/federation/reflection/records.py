@@ -7,8 +7,7 @@ one at a time, once it is old enough.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 from continuo.resources.meta import Key
 from continuo.runtime.controller import DONE, Controller, Result
@@ -20,21 +19,19 @@ LATEST = 60.0
 
 
 class Calm:
-    """Whether anything is under way in this process that somebody waits for."""
+    """Whether anything is under way in this process that somebody waits for: `with calm:` around it."""
 
     def __init__(self) -> None:
         self._under_way = 0
         self._ended = float("-inf")
 
-    @contextmanager
-    def disturbed(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Around a write that somebody waits for."""
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            self._ended = asyncio.get_running_loop().time()
+
+    def __exit__(self, *_: object) -> None:
+        self._under_way -= 1
+        self._ended = asyncio.get_running_loop().time()
 
     def in_seconds(self, now: float) -> float:
         """When to ask again, given the loop's time; zero or less: it is calm."""
