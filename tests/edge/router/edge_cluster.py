@@ -219,6 +219,11 @@ class Provider:
         status = found.get("status") or {}
         return status.get("status", ""), status.get("message", "")
 
+    def delivery(self, contract: str) -> Any:
+        """What a contract shows of its deliveries; nothing before the first report."""
+        found = self.find(kinds.FLUIDOS_CONTRACT, contract) or {}
+        return (found.get("status") or {}).get("delivery") or {}
+
     async def until(self, test: Callable[[], Any], what: str) -> None:
         """Wait until it is so, looking whenever anything in the cluster or the relay changes."""
         changed = asyncio.Event()

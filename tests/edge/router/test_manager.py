@@ -264,7 +264,8 @@ async def test_contracts_show_what_was_delivered() -> None:
         )
         made.relay.say(status("contract-one", "s1", received=3, delivered=2))
         await made.until(lambda: "2 readings delivered" in made.state("one")[1], "the first readings")
-        delivery = (made.find(kinds.FLUIDOS_CONTRACT, "contract-one") or {})["status"]["delivery"]
+        await made.until(lambda: made.delivery("contract-one"), "the contract's status")
+        delivery = made.delivery("contract-one")
         assert delivery["received"] == 3 and delivery["targets"][0]["delivered"] == 2
         made.relay.say(status("contract-one", "s1", received=9, delivered=2, trouble="it answers 503"))
         await made.until(lambda: made.state("one")[0] == "Error", "the trouble")
@@ -291,8 +292,8 @@ async def test_totals_go_on_over_restarts_of_the_relay_and_of_the_manager() -> N
         made.relay.restart(forgets=True)
         made.relay.say(status("contract-one", "s1", received=1, delivered=1, trouble="it answers 503"))
         await made.until(lambda: made.state("one")[1].startswith("7 readings delivered"), "the sum of three relays")
-        delivery = (made.find(kinds.FLUIDOS_CONTRACT, "contract-one") or {})["status"]["delivery"]
-        assert delivery["received"] == 9 and delivery["earlier"]["received"] == 8
+        await made.until(lambda: made.delivery("contract-one").get("received") == 9, "all that was received")
+        assert made.delivery("contract-one")["earlier"]["received"] == 8
 
 
 async def test_a_relay_that_starts_anew_is_told_everything_and_forgets_what_ended() -> None:
