@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 
-YOUNG, MIDDLE, OLD = 50_000, 20, 50
-"""Python's own thresholds (700, 10, 10) look at everything that lives after every few thousand new objects."""
+YOUNG, MIDDLE, OLD = 50_000, 2, 500
+"""Python's own thresholds (700, 10, 10) look at everything that lives after every few thousand new objects. What is young is
+looked at often and in small numbers: nobody waits long for a collection, but for the rare one of everything."""
 
 
 def settle() -> None:
