@@ -233,6 +233,62 @@ async def test_a_rule_that_somebody_changes_whenever_it_is_made_is_left_for_a_wh
         assert seen == 2
 
 
+async def test_endpoints_stay_while_a_rule_is_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CloudCore looks for them once, when the Rule appears; so what is under way counts as if it was there."""
+    async with provider() as made:
+        await made.node()
+        manager = await made.start()
+        for name in ("s1", "s2"):
+            await made.flavor(name)
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        asked, go, create = asyncio.Event(), asyncio.Event(), made.cluster.create
+
+        async def slow(obj: Any, **more: Any) -> Any:
+            if obj["kind"] == kinds.KUBEEDGE_RULE.kind:
+                asked.set()
+                await go.wait()
+            return await create(obj, **more)
+
+        monkeypatch.setattr(made.cluster, "create", slow)
+        await made.sell("two", "s2", SINK)
+        await asked.wait()
+        await made.end("one")
+        await made.end("two")
+        await made.until(lambda: not made.rules() and not manager.desk.ledger.sources, "that nothing is sold")
+        await manager._rules._drop_endpoints(SPACE)
+        assert len(made.api.list(kinds.RULE_ENDPOINT, SPACE)) == 2
+        go.set()
+        await made.until(lambda: not made.api.list(kinds.RULE_ENDPOINT, SPACE), "the end of the endpoints")
+        assert made.rules() == [] and made.cloud.leaks == [] and made.cloud.unfinished == []
+
+
+async def test_an_endpoint_that_is_going_counts_as_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with provider() as made:
+        await made.node()
+        await made.start()
+        for name in ("s1", "s2"):
+            await made.flavor(name)
+        await made.sell("one", "s1", SINK)
+        await made.until(lambda: made.state("one")[0] == "Active", "the path")
+        asked, go, delete = asyncio.Event(), asyncio.Event(), made.cluster.delete
+
+        async def slow(kind: Any, *where: Any, **more: Any) -> None:
+            if kind == kinds.RULE_ENDPOINT:
+                asked.set()
+                await go.wait()
+            await delete(kind, *where, **more)
+
+        monkeypatch.setattr(made.cluster, "delete", slow)
+        await made.end("one")
+        await asked.wait()
+        await made.sell("two", "s2", SINK)
+        await made.until(lambda: made.state("two")[1] == "its rule is being made", "that the rule waits")
+        go.set()
+        await made.until(lambda: made.state("two")[0] == "Active", "the path again")
+        assert made.cloud.unfinished == [] and made.cloud.leaks == []
+
+
 async def test_a_source_that_falls_silent_is_woken_once_and_not_again_at_once() -> None:
     async with provider() as made:
         await made.node()

@@ -121,6 +121,8 @@ class RouterManager:
     def _on_endpoint(self, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None:
             return
+        if old is not None:
+            self._rules.endpoint_gone(old["metadata"]["uid"])
         for source in self.desk.ledger.sources:
             self.sources.add(source)
         self.commands.add(self.desk.settings.rule_namespace)

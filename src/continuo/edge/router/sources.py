@@ -11,8 +11,8 @@ from continuo.edge.router import rules
 from continuo.edge.router.desk import MANAGER, Desk
 from continuo.edge.router.pulse import AGAIN, Pulse
 from continuo.resources import kinds
-from continuo.resources.errors import AlreadyExists, NotFound
-from continuo.resources.meta import Key, Object, annotations_of, deleting, is_true
+from continuo.resources.errors import AlreadyExists, ApiError, NotFound
+from continuo.resources.meta import Key, Object, annotations_of, deleting, is_true, key_of
 from continuo.runtime.backoff import Backoff
 from continuo.runtime.controller import DONE, Result
 
@@ -38,6 +38,10 @@ class Sources:
         """How often a silent source's Rule was made anew, and when it may be again."""
         self._changes: dict[Key, tuple[int, float]] = {}
         """How often a Rule was made anew because somebody had changed it, and when it was last."""
+        self._making: set[Key] = set()
+        """Rules that are being made and may not be seen yet."""
+        self._dropped: set[str] = set()
+        """UIDs of endpoints whose deletion was asked for, which may be seen still."""
 
     def renew_silent(self, source: Source, at: float) -> bool:
         """Let a silent source's Rule be made anew, unless that was tried lately. `at`: seconds, monotonic."""
@@ -64,6 +68,7 @@ class Sources:
         there = desk.rules.cache.get((source.namespace, rules.rule_name(source)))
         wanted = await self._wanted(source) if ledger.needs(source) else None
         if wanted is not None and await self._endpoints(source.namespace, rules.ENDPOINTS):
+            self._tell(source, self._trouble(source, wanted, there, None))
             return DONE  # they are being made; their watch brings us back
         node = desk.node(source.node)
         step = rules.decide(
@@ -153,10 +158,14 @@ class Sources:
         desk = self._desk
         match step:
             case rules.Create(rule):
+                key = rule["metadata"]["namespace"], rule["metadata"]["name"]
+                self._making.add(key)
                 try:
                     desk.rules.learn(await desk.cluster.create(rule, manager=MANAGER))
                 except AlreadyExists:
                     return  # the watch is about to tell of it
+                finally:
+                    self._making.discard(key)
             case rules.Remove(rule, why):
                 namespace, name = rule["metadata"]["namespace"], rule["metadata"]["name"]
                 log.info("rule %s/%s goes: %s", namespace, name, why)
@@ -191,7 +200,7 @@ class Sources:
     async def _endpoints(self, namespace: str, wanted: dict[str, str]) -> bool:
         """Make the endpoints that are missing; True when some were, and are waited for: CloudCore looks for them once."""
         desk = self._desk
-        missing = [name for name in wanted if (namespace, name) not in desk.endpoints.cache]
+        missing = [name for name in wanted if not self._is_there(namespace, name)]
         for name in missing:
             made = rules.endpoint(name, wanted[name], namespace, desk.settings.instance)
             try:
@@ -200,6 +209,14 @@ class Sources:
                 continue
         return bool(missing)
 
+    def _is_there(self, namespace: str, name: str) -> bool:
+        found = self._desk.endpoints.cache.get((namespace, name))
+        return found is not None and found["metadata"]["uid"] not in self._dropped
+
+    def endpoint_gone(self, uid: str) -> None:
+        """The watch tells of its end."""
+        self._dropped.discard(uid)
+
     async def _drop_endpoints(self, namespace: str) -> None:
         """Remove those of our endpoints that no Rule uses: a Rule whose source goes first would go on delivering."""
         desk = self._desk
@@ -207,14 +224,25 @@ class Sources:
             map(self._is_path, desk.rules.cache)
         ):
             return
+        if any(space == namespace for space, _ in self._making):
+            return  # who makes it comes back when it is there
         used = {rule["spec"][end] for rule in desk.rules.cache for end in ("source", "target")}
         for found in list(desk.endpoints.cache):
             name = found["metadata"]["name"]
             if desk.is_ours(found) and not deleting(found) and name not in used:
-                try:
-                    await desk.cluster.delete(kinds.RULE_ENDPOINT, name, namespace, uid=found["metadata"]["uid"])
-                except NotFound:
-                    continue
+                await self._drop(found)
+
+    async def _drop(self, endpoint: Object) -> None:
+        """From now on it is not there, for whoever is about to make a Rule."""
+        uid, (namespace, name) = endpoint["metadata"]["uid"], key_of(endpoint)
+        self._dropped.add(uid)
+        try:
+            await self._desk.cluster.delete(kinds.RULE_ENDPOINT, name, namespace, uid=uid)
+        except NotFound:
+            return
+        except ApiError:
+            self._dropped.discard(uid)
+            raise
 
     def _is_path(self, rule: Object) -> bool:
         return self._desk.is_ours(rule) and rules.source_of(rule) is not None
