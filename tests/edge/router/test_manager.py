@@ -266,7 +266,7 @@ async def test_endpoints_stay_while_a_rule_is_being_made(monkeypatch: pytest.Mon
 async def test_an_endpoint_that_is_going_counts_as_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     async with provider() as made:
         await made.node()
-        await made.start()
+        manager = await made.start()
         for name in ("s1", "s2"):
             await made.flavor(name)
         await made.sell("one", "s1", SINK)
@@ -284,6 +284,9 @@ async def test_an_endpoint_that_is_going_counts_as_gone(monkeypatch: pytest.Monk
         await asked.wait()
         await made.sell("two", "s2", SINK)
         await made.until(lambda: made.state("two")[1] == "its rule is being made", "that the rule waits")
+        for source in manager.desk.ledger.sources:
+            await manager._rules.reconcile(source)
+        assert made.rules() == []
         go.set()
         await made.until(lambda: made.state("two")[0] == "Active", "the path again")
         assert made.cloud.unfinished == [] and made.cloud.leaks == []
