@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import aiohttp
 import msgspec
@@ -51,9 +51,9 @@ class _PodEvent(msgspec.Struct):
     object: LeanPod
 
 
-_Decode: TypeAlias = Callable[[bytes], _Event | _PodEvent]
+_Decode: TypeAlias = Callable[[bytes], _Event]
 _any: _Decode = msgspec.json.Decoder(_Event).decode
-_pod: _Decode = msgspec.json.Decoder(_PodEvent).decode
+_pod = cast(_Decode, msgspec.json.Decoder(_PodEvent).decode)  # a LeanPod is a dict like any other
 
 
 async def changes(stream: aiohttp.StreamReader, kind: Kind) -> AsyncIterator[Change]:
@@ -82,7 +82,7 @@ def _change(line: bytes, decode: _Decode) -> Change:
     except msgspec.DecodeError as error:
         raise InternalError(f"the watch sent something that is no event: {error}") from error
     if event.type == "ERROR":
-        raise from_status(event.object)  # type: ignore[arg-type]
+        raise from_status(event.object)
     return Change(event.type, event.object)  # type: ignore[arg-type]
 
 

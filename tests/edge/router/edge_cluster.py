@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from continuo.edge.relay.model import Route, RouteStatus, Source
+from continuo.edge.relay import model
+from continuo.edge.relay.model import Delivered, Route, RouteStatus, Source
 from continuo.edge.router.desk import Settings
 from continuo.edge.router.egress import Policy, networks
 from continuo.edge.router.manager import RouterManager
@@ -26,6 +27,7 @@ from continuo.runtime.backoff import Backoff
 
 SPACE = "fluidos"
 NODE = "edge-a"
+SINK, OTHER = "http://10.20.0.7:4487/telegraf", "http://10.20.0.8:4487/in"
 CUSTOMER = "10.20.0.0/16"
 
 
@@ -290,3 +292,12 @@ async def provider() -> AsyncIterator[Provider]:
         await made.cluster.close()
         await server.stop()
         await engine.stop()
+
+
+def status(
+    name: str, uid: str, *, received: int = 0, delivered: int = 0, silent: float = 0.0, trouble: str = "",
+    last: str | None = None,
+) -> RouteStatus:  # fmt: skip
+    target = Delivered(url=SINK, delivered=delivered, bytes=9, failed=0, dead=0, queued=0, dropped=0, trouble=trouble)
+    flow = model.Heard(sensor=uid, received=received, silent=silent, last_received=last)
+    return RouteStatus(name=name, received=received, last_received=None, flows=(flow,), targets=(target,))

@@ -227,9 +227,9 @@ class Sources:
         if any(space == namespace for space, _ in self._making):
             return  # who makes it comes back when it is there
         used = {rule["spec"][end] for rule in desk.rules.cache for end in ("source", "target")}
-        for found in list(desk.endpoints.cache):
-            name = found["metadata"]["name"]
-            if desk.is_ours(found) and not deleting(found) and name not in used:
+        for key in [key_of(found) for found in desk.endpoints.cache]:
+            found = desk.endpoints.cache.get(key)  # which may have gone with one before it
+            if found is not None and desk.is_ours(found) and not deleting(found) and key[1] not in used:
                 await self._drop(found)
 
     async def _drop(self, endpoint: Object) -> None:
