@@ -383,13 +383,13 @@ class KubeCluster:
     ) -> Any:
         if self._session is None:
             raise Unreachable(f"the client of cluster {self.name} was closed")
-        headers = {**self._headers, "Content-Type": content_type} if content_type else self._headers
+        headers = self._headers
         if (trace := traceparent()) is not None:
             headers = {**headers, "traceparent": trace}
         return self._session.request(
             method,
             url,
-            data=body,
+            data=None if body is None else aiohttp.BytesPayload(body, content_type=content_type),
             headers=headers,
             timeout=timeout,
             proxy=self.access.proxy,

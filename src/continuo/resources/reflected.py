@@ -15,12 +15,16 @@ from continuo.resources.meta import Kind, Object, annotations_of
 GONE_PHASES = ("Succeeded", "Failed")
 """A pod in one of these has ended and is not started again."""
 ROOT_CA = "kube-root-ca.crt"
-_DROPPED_SPEC = ("nodeName", "nodeSelector", "affinity", "serviceAccount", "serviceAccountName", "priority",
-                 "priorityClassName", "preemptionPolicy", "schedulerName", "hostIPC", "hostNetwork", "hostPID",
-                 "ephemeralContainers", "topologySpreadConstraints")  # fmt: skip
+_DROPPED_SPEC = frozenset(
+    ("nodeName", "nodeSelector", "affinity", "serviceAccount", "serviceAccountName", "priority", "priorityClassName",
+     "preemptionPolicy", "schedulerName", "hostIPC", "hostNetwork", "hostPID", "ephemeralContainers",
+     "topologySpreadConstraints")
+)  # fmt: skip
 _NOT_COPIED = ("apiVersion", "kind", "metadata", "status")
-_NOT_REFLECTED = ("kubectl.kubernetes.io/last-applied-configuration", "kubernetes.io/ingress.class",
-                  "continuo.dev/decision", "continuo.dev/moved-from", "continuo.dev/move")  # fmt: skip
+_NOT_REFLECTED = frozenset(
+    ("kubectl.kubernetes.io/last-applied-configuration", "kubernetes.io/ingress.class", "continuo.dev/decision",
+     "continuo.dev/moved-from", "continuo.dev/move")
+)  # fmt: skip
 """The last three are a broker's own: what it thought of other providers is not for the one that was chosen."""
 
 

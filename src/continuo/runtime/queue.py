@@ -32,7 +32,7 @@ class WorkQueue(Generic[K]):
         self._random = rng or random.Random()
         self._clock, self._waited = clock, waited
         self._since: dict[K, float] = {}
-        """Since when each queued key waits; `waited` is told how long when a worker takes it."""
+        """Since when each queued key waits, where somebody asks: `waited` is told when a worker takes it."""
         self._ready: deque[K] = deque()
         self._queued: set[K] = set()
         self._active: set[K] = set()
@@ -59,7 +59,8 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
             return
         self._queued.add(key)
-        self._since[key] = self._clock()
+        if self._waited is not None:
+            self._since[key] = self._clock()
         self._ready.append(key)
         self._wake()
 
@@ -106,9 +107,8 @@ class WorkQueue(Generic[K]):
         key = self._ready.popleft()
         self._queued.discard(key)
         self._active.add(key)
-        since = self._since.pop(key)
         if self._waited is not None:
-            self._waited(self._clock() - since)
+            self._waited(self._clock() - self._since.pop(key))
         return key
 
     def done(self, key: K) -> None:

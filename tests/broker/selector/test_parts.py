@@ -9,7 +9,7 @@ import pytest
 from continuo.broker.selector.decide import Budget, Want
 from continuo.broker.selector.moves import Candidate, Seen, begin, over, replaces
 from continuo.broker.selector.names import BROKERED, PROVIDER, consumer_of
-from continuo.broker.selector.pods import made_anew, workload_of
+from continuo.broker.selector.pods import LARGE, made_anew, read, workload_of
 from continuo.broker.selector.rooms import Room, Rooms, refusal
 from continuo.federation.requests import requests_of
 from continuo.resources import kinds
@@ -55,6 +55,26 @@ def test_what_a_pod_is_a_replica_of(labels: dict[str, str], owner: Object | None
     assert workload_of(pod) == workload
     assert made_anew(pod) is (owner is not None)
     assert workload_of(kinds.POD.new("db-12", "shop")) == "shop/db"
+
+
+@pytest.mark.parametrize("name", ["db", "db-x1", "db-1x", "12"])
+def test_a_name_that_ends_in_no_ordinal_is_a_workload_of_its_own(name: str) -> None:
+    assert workload_of(kinds.POD.new(name, "shop")) == f"shop/{name}"
+
+
+def test_replicas_are_read_once_and_others_by_what_they_differ_in() -> None:
+    def replica(name: str, cpu: str = "500m", app: str = "web", more: str = "") -> Object:
+        spec = {"containers": [{**asks(cpu=cpu), "image": "i:1", "args": [more]}]}
+        return kinds.POD.new(name, "shop", metadata={"labels": {"b": "2", "app": app}}, spec=spec)
+
+    one, other = read(replica("web-1")), read(replica("web-2"))
+    assert one is other
+    assert one.asked == {"cpu": 500} and one.facts.requests == (("cpu", 0.5),)
+    assert one.facts.labels == (("app", "web"), ("b", "2")) and one.facts.images == ("i:1",)
+    assert read(replica("web-3", cpu="1")).asked == {"cpu": 1000}
+    assert read(replica("db-1", app="db")).facts.labels == (("app", "db"), ("b", "2"))
+    large = [read(replica(name, more="x" * LARGE)) for name in ("web-4", "web-5")]
+    assert large[0] == large[1] == one and large[0] is not large[1], "what is large is not remembered"
 
 
 def test_liqos_own_namespaces_are_no_consumers() -> None:

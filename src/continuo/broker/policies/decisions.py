@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ AGGREGATE = "aggregate"
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """All verdicts on the pods of one class of one consumer."""
 
@@ -33,6 +34,11 @@ class Decision:
     removed: tuple[Verdict, ...]
     until: float = math.inf
     """When one of the verdicts must be found anew."""
+
+    @cached_property
+    def ranked(self) -> tuple[tuple[Verdict, ...], ...]:
+        """Those that are allowed, in groups that are equally good; the best come first."""
+        return tuple(tuple(group) for _, group in groupby(self.allowed, key=lambda verdict: verdict.order))
 
     def verdict(self, provider: str) -> Verdict | None:
         """The verdict on one provider."""

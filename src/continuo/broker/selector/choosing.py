@@ -16,9 +16,8 @@ from continuo.broker.selector.decide import NoPlace, Place, place
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moves import replaces
 from continuo.broker.selector.names import DECISION, MOVE, MOVED_FROM
-from continuo.broker.selector.pods import ended, name_of_workload, pod_facts, workload_of
+from continuo.broker.selector.pods import ended, name_of_workload, read, workload_of
 from continuo.broker.selector.world import PodClass
-from continuo.federation.requests import requests_of
 from continuo.resources.broker import Moving
 from continuo.resources.meta import Key, Object
 
@@ -31,7 +30,7 @@ class Chosen(msgspec.Struct, frozen=True):
     entry: Moving | None
     wishes: Mapping[Wish, float]
     """How well the node fulfils what the pod wishes of topology."""
-    asked: dict[str, int]
+    asked: Mapping[str, int]
     """What the pod asks for, in thousandths."""
 
     def marks(self, now: float) -> dict[str, str]:
@@ -79,8 +78,8 @@ class Chooser:
         if entry is not None and self._still_there(entry):
             return Held(entry.uid)
         spec = pod["spec"]
-        asked = requests_of(spec)
-        alike = self._world.pod_class(consumer, pod_facts(pod, asked))
+        known = read(pod)
+        alike, asked = self._world.pod_class(consumer, known.facts), known.asked
         prefer = entry.home if entry is not None and entry.back else None
         scores = self._scores(pod, alike)
         merits = {node: score.total for node, score in scores.items()} if scores else None

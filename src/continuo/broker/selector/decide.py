@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import groupby
 from typing import TypeAlias
 
 import msgspec
@@ -69,10 +69,12 @@ def place(
     `merits`: how well each node fulfils what the pod wishes of topology, which comes before the policies' rank.
     """
     lacking: dict[str, str] = {}
-    allowed = [verdict for verdict in decision.allowed if verdict.provider != avoid]
-    preferred = [(verdict, rooms.of(verdict.provider)) for verdict in allowed if verdict.provider == prefer]
-    groups = _by_rank(allowed, rooms) if merits is None else _by_merit(allowed, rooms, merits)
-    for group in chain((preferred,), groups):
+    if prefer is not None and prefer != avoid:
+        first = [(verdict, rooms.of(prefer)) for verdict in decision.allowed if verdict.provider == prefer]
+        found = _roomiest(first, spec, asked, lacking)
+        if found is not None:
+            return found
+    for group in _by_rank(decision, rooms, avoid) if merits is None else _by_merit(decision, rooms, avoid, merits):
         found = _roomiest(group, spec, asked, lacking)
         if found is not None:
             return found
@@ -83,16 +85,17 @@ _Group: TypeAlias = Sequence[tuple[Verdict, Iterable[Room]]]
 """Providers that are equally good, and the nodes of theirs that are."""
 
 
-def _by_rank(allowed: Sequence[Verdict], rooms: Rooms) -> Iterator[_Group]:
-    for _, group in groupby(allowed, key=lambda verdict: verdict.order):
-        yield [(verdict, rooms.of(verdict.provider)) for verdict in group]
+def _by_rank(decision: Decision, rooms: Rooms, avoid: str | None) -> Iterator[_Group]:
+    for group in decision.ranked:
+        yield [(verdict, rooms.of(verdict.provider)) for verdict in group if verdict.provider != avoid]
 
 
-def _by_merit(allowed: Sequence[Verdict], rooms: Rooms, merits: Mapping[str, float]) -> Iterator[_Group]:
+def _by_merit(decision: Decision, rooms: Rooms, avoid: str | None, merits: Mapping[str, float]) -> Iterator[_Group]:
     def order(one: tuple[Verdict, tuple[Room]]) -> tuple[float, tuple[bool, float]]:
         verdict, (room,) = one
         return -round(merits.get(room.name, 0.0), 9), verdict.order
 
+    allowed = [verdict for verdict in decision.allowed if verdict.provider != avoid]
     nodes = [(verdict, (room,)) for verdict in allowed for room in rooms.of(verdict.provider)]
     for _, group in groupby(sorted(nodes, key=order), key=order):
         yield list(group)

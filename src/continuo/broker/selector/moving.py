@@ -9,8 +9,7 @@ from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.moves import Candidate, Seen, begin, over
 from continuo.broker.selector.names import MOVE
 from continuo.broker.selector.placing import Placer
-from continuo.broker.selector.pods import is_ready, pod_facts, workload_of
-from continuo.federation.requests import requests_of
+from continuo.broker.selector.pods import is_ready, read, workload_of
 from continuo.resources.broker import Moving
 from continuo.resources.meta import Object, annotations_of, deleting
 from continuo.runtime.controller import DONE, Result
@@ -90,10 +89,9 @@ class Mover:
         consumer = self._world.consumer_at(pod["metadata"]["namespace"])
         if consumer is None:
             return False
-        decision = self._world.pod_class(consumer, pod_facts(pod)).decision
-        prefer = want.home if want.back else None
-        spec = pod["spec"]
-        found = place(decision, self._world.rooms, spec, requests_of(spec), prefer=prefer, avoid=want.source)
+        known, prefer = read(pod), want.home if want.back else None
+        decision = self._world.pod_class(consumer, known.facts).decision
+        found = place(decision, self._world.rooms, pod["spec"], known.asked, prefer=prefer, avoid=want.source)
         return isinstance(found, Place) and (not want.back or found.provider == want.home)
 
     def _struck(self, uids: set[str]) -> None:

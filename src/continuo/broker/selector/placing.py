@@ -12,7 +12,7 @@ from continuo.broker.selector.choosing import Chooser, Chosen, Held, Nobody
 from continuo.broker.selector.decide import Budget, Later, Want, come_back, leave
 from continuo.broker.selector.desk import Desk
 from continuo.broker.selector.names import DECISION, home_of
-from continuo.broker.selector.pods import ended, has_run, made_anew, pod_facts, wants_a_place
+from continuo.broker.selector.pods import ended, has_run, made_anew, read, wants_a_place
 from continuo.broker.selector.world import PodClass
 from continuo.resources.errors import ApiError, Conflict, NotFound
 from continuo.resources.meta import Key, Object, annotations_of, deleting
@@ -180,7 +180,7 @@ class Placer:
         provider = world.rooms.provider_of(pod["spec"]["nodeName"])
         if provider is None:
             return self._elsewhere(pod["spec"]["nodeName"])
-        facts = pod_facts(pod)
+        facts = read(pod).facts
         decision = world.pod_class(consumer, facts).decision
         covering = world.covering(consumer, provider, facts)
         home = home_of(pod)

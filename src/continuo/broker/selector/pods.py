@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
 
 from continuo.broker.policies.facts import PodFacts
 from continuo.broker.selector.names import REFLECTED_FROM
@@ -12,17 +14,34 @@ from continuo.resources.meta import Object, deleting, is_true, labels_of
 
 _ENDED = ("Succeeded", "Failed")
 _OWN_HASH = "pod-template-hash"
-_ORDINAL = re.compile(r"-\d+\Z")
+LARGE = 1 << 14
+"""Bytes from which on what was read of a pod is not remembered."""
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(tuple[str, dict[str, str], Object]).decode
 
 
-def pod_facts(pod: Object, asked: Mapping[str, int] | None = None) -> PodFacts:
-    """What policies may ask of a pod; `asked` is what its spec asks for, where that is known."""
-    spec = pod["spec"]
+class Read(msgspec.Struct, frozen=True):
+    """What there is to know of a pod before it is placed: the same one for all pods of a workload, as a rule."""
+
+    facts: PodFacts
+    asked: Mapping[str, int]
+    """What it asks for, in thousandths."""
+
+
+def read(pod: Object) -> Read:
+    """What policies and rooms want to know of a pod."""
+    words = _encode((pod["metadata"]["namespace"], labels_of(pod), pod["spec"]))
+    return _read(words) if len(words) < LARGE else _read.__wrapped__(words)
+
+
+@lru_cache(maxsize=256)
+def _read(words: bytes) -> Read:
+    namespace, labels, spec = _decode(words)
+    asked = requests_of(spec)
     containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    asked = requests_of(spec) if asked is None else asked
     requests = tuple(sorted((name, amount / 1000) for name, amount in asked.items()))
-    labels = tuple(sorted(labels_of(pod).items()))
-    return PodFacts(pod["metadata"]["namespace"], labels, requests, tuple(c.get("image", "") for c in containers))
+    images = tuple(container.get("image", "") for container in containers)
+    return Read(PodFacts(namespace, tuple(sorted(labels.items())), requests, images), asked)
 
 
 def ended(pod: Object) -> bool:
@@ -67,10 +86,14 @@ def workload_of(pod: Object) -> str:
 
 def name_of_workload(pod: Object) -> str:
     """What people call the workload: the Deployment or StatefulSet that its owner or its name tells of."""
-    name, owner = pod["metadata"]["name"], owner_of(pod)
+    name: str = pod["metadata"]["name"]
+    owner = owner_of(pod)
     own_hash = labels_of(pod).get(_OWN_HASH)
     if owner is not None and owner["kind"] != "ShadowPod":
         called: str = owner["name"]
         return called.removesuffix(f"-{own_hash}") if own_hash and owner["kind"] == "ReplicaSet" else called
     stem, found, _ = name.rpartition(f"-{own_hash}-") if own_hash else ("", "", "")
-    return stem if found else _ORDINAL.sub("", name)
+    if found:
+        return stem
+    stem, _, last = name.rpartition("-")
+    return stem if stem and last.isdecimal() else name

@@ -84,8 +84,8 @@ class Rooms:
     def __init__(self) -> None:
         self._rooms: dict[str, Room] = {}
         self._of: dict[str, dict[str, Room]] = {}
-        self._booked: dict[Key, tuple[str, str, dict[str, int]]] = {}
-        self._homeless: dict[str, dict[Key, dict[str, int]]] = {}
+        self._booked: dict[Key, tuple[str, str, Mapping[str, int]]] = {}
+        self._homeless: dict[str, dict[Key, Mapping[str, int]]] = {}
         self.version = 0
         """Grows whenever a node comes, changes or goes."""
 
@@ -143,7 +143,7 @@ class Rooms:
         if not nodes:
             self._of.pop(provider, None)
 
-    def book(self, key: Key, uid: str, node: str, spec: Object, asked: dict[str, int] | None = None) -> bool:
+    def book(self, key: Key, uid: str, node: str, spec: Object, asked: Mapping[str, int] | None = None) -> bool:
         """The pod is on that node; saying so again changes nothing, which is False. `asked`: what its spec asks for."""
         known = self._booked.get(key)
         if known is not None:

@@ -172,7 +172,8 @@ class Selector:
         node = new["spec"].get("nodeName")
         if node:
             self.desk.assumed.pop(key, None)
-            self._world.book(key, uid, node, new)
+            if not judged:  # else it was booked when it was placed
+                self._world.book(key, uid, node, new)
             if annotations_of(new).get(MOVE) and (old is None or is_ready(old) != is_ready(new)):
                 self._moved_in(key[0])
         if not judged and (old is None or _schedules(old) != _schedules(new)):

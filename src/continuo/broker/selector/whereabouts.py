@@ -10,7 +10,7 @@ from continuo.broker.selector.pods import name_of_workload
 from continuo.resources.meta import Key, Object
 
 
-class _At(msgspec.Struct, frozen=True):
+class _At(msgspec.Struct):
     uid: str
     workload: str
     node: str
@@ -38,7 +38,7 @@ class Whereabouts:
         """The pod has another UID than it was known by."""
         at = self._pods.get(key)
         if at is not None and at.uid == uid:
-            self._pods[key] = _At(now, at.workload, at.node)
+            at.uid = now
 
     def drop(self, key: Key, uid: str | None = None) -> None:
         """The pod is gone; with a UID, if it is still the one that is known."""

@@ -121,7 +121,7 @@ class World:
         return sorted(self._namespaces.get(id_, ()))
 
     # --- who is where ---
-    def book(self, key: Key, uid: str, node: str, pod: Object, asked: dict[str, int] | None = None) -> None:
+    def book(self, key: Key, uid: str, node: str, pod: Object, asked: Mapping[str, int] | None = None) -> None:
         """A pod is, or will be, on that node."""
         if self.rooms.book(key, uid, node, pod["spec"], asked):
             self._whereabouts.put(key, uid, node, pod)

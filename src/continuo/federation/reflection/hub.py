@@ -59,6 +59,11 @@ class Channel:
     def _dispatch(self, old: Object | None, new: Object | None) -> None:
         before = self.route(old) if old is not None else ()
         after = self.route(new) if new is not None else ()
+        if before == after:
+            for slot in after:
+                for handler in self._followers.get(slot, ()):
+                    handler(old, new)
+            return
         for slot in (*before, *(slot for slot in after if slot not in before)):
             for handler in self._followers.get(slot, ()):
                 handler(old if slot in before else None, new if slot in after else None)

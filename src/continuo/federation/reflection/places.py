@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
+import msgspec
+
 from continuo.federation.addresses import remap
 from continuo.resources.meta import Object, annotations_of
 
@@ -21,8 +23,7 @@ ROOT_IP = "brokering.liqo.io/root-ip"
 """Annotation: the pod's address there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """An address, and the cluster in which it is one."""
 
     cluster: str

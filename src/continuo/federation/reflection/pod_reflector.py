@@ -100,21 +100,25 @@ class PodReflector:
         if obj is not None:
             if new is None:
                 self._ended.discard(obj["metadata"]["uid"])
-            key = self._pair.twin.key_here(obj)
-            if self._pair.twin.key_there(key) != key_of(obj):
+            key, there = self._pair.twin.key_here(obj), key_of(obj)
+            if self._pair.twin.key_there(key) != there:
                 note_stray(self._strays, key, obj, there=new is not None)
             stray = key in self._strays
-            if pods.only_taken(old, new) and not stray:
+            if new is not None and not stray and self._follows_nothing(there, old, new):
                 return
-            sent = self._sent.get(key_of(obj)) if self._sent else None
-            answered = sent is not None and pods.as_sent(sent, obj)
             pod = self.pods.get(key)
             before = self._pair.relays.before(pod) if pod is not None else None
-            if stray or not answered:
-                self._look_at(key, recorded=before is not None and not stray)
+            self._look_at(key, recorded=before is not None and not stray)
             fresh = old is None and new is not None and pods.only_scheduled(new.get("status") or {})
             if pod is not None and before is not None and not fresh:
                 before.copy_moved(pod)
+
+    def _follows_nothing(self, there: Key, old: Object | None, new: Object) -> bool:
+        """Whether a copy only came as it was sent, or was given a node."""
+        if old is not None:
+            return pods.only_taken(old, new)
+        sent = self._sent.get(there)
+        return sent is not None and pods.as_sent(sent, new)
 
     def _look_at(self, key: Key, *, recorded: bool) -> None:
         """A copy has changed. What its origin is told anyhow is only to be written down, which needs no step."""

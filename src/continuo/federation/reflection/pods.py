@@ -81,13 +81,15 @@ def decide(twin: Twin, pod: Object | None, copy: Object | None) -> Step | None:
 def copy_of(twin: Twin, pod: Object) -> Object:
     """The pod as it is created in the remote cluster."""
     metadata = pod["metadata"]
-    said = {name: value for name, value in passed_annotations(pod).items() if name not in (ROOT_CID, ROOT_IP)}
-    namespace, name = twin.key_there(key_of(pod))
+    said = passed_annotations(pod)
+    for mark in (ROOT_CID, ROOT_IP):
+        said.pop(mark, None)
+    here, name = key_of(pod)
     spec = _without_token(remote_spec(pod["spec"], VIRTUAL_NODE))
     if twin.scheduler is not None:
         spec["schedulerName"] = twin.scheduler
-    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(key_of(pod)[0], said), TWIN_UID: metadata["uid"]}}
-    return kinds.POD.new(name, namespace, metadata=marks, spec=spec)
+    marks = {"labels": twin.labels(pod), "annotations": {**twin.named(here, said), TWIN_UID: metadata["uid"]}}
+    return kinds.POD.new(name, twin.space_there(here), metadata=marks, spec=spec)
 
 
 def refused(pod: Object, message: str, reason: str | None = None) -> Tell | None:
@@ -187,14 +189,20 @@ def only_taken(old: Object | None, new: Object | None) -> bool:
 def _difference(before: Object, wanted: Object) -> Object:
     """The merge patch from one status to the other."""
     changed: Object = {name: value for name, value in wanted.items() if before.get(name) != value}
-    if "conditions" in changed and _without_nulls(before.get("conditions")) == _without_nulls(wanted["conditions"]):
+    if "conditions" in changed and _same_conditions(before.get("conditions") or [], wanted["conditions"] or []):
         del changed["conditions"]
     return {**changed, **{name: None for name in before if name not in wanted and name not in _NOT_TOLD}}
 
 
-def _without_nulls(conditions: list[Object] | None) -> list[Object]:
+def _same_conditions(some: list[Object], others: list[Object]) -> bool:
     """A time that is not known is null in one cluster and left out in another; a write would not make them equal."""
-    return [{name: value for name, value in entry.items() if value is not None} for entry in conditions or ()]
+    return len(some) == len(others) and all(
+        one == other or _without_nulls(one) == _without_nulls(other) for one, other in zip(some, others, strict=True)
+    )
+
+
+def _without_nulls(entry: Object) -> Object:
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 def _without_token(spec: Object) -> Object:

@@ -72,9 +72,12 @@ class Twin:
 
     def labels(self, obj: Object) -> dict[str, str]:
         """The labels of the copy of an object."""
-        made = {**labels_of(obj), **self.marks}
-        made.pop(OPAQUE, None)
-        return {**made, OPAQUE: "true"} if self.opaque else made
+        made = {**labels_of(obj), ORIGIN: self.origin, THROUGH: self.node}
+        if self.opaque:
+            made[OPAQUE] = "true"
+        else:
+            made.pop(OPAQUE, None)
+        return made
 
     def opens(self, namespace: str) -> bool:
         """Whether more than the pods of the namespace goes there."""
@@ -96,8 +99,9 @@ class Twin:
 
     def named(self, namespace: str, annotations: dict[str, str]) -> dict[str, str]:
         """The annotations of the copy of an object in that namespace."""
-        kept = {name: value for name, value in annotations.items() if name != NAMESPACE}
-        return kept if self.space_there(namespace) == namespace else {**kept, NAMESPACE: namespace}
+        if self.space_there(namespace) != namespace:
+            return {**annotations, NAMESPACE: namespace}
+        return {name: value for name, value in annotations.items() if name != NAMESPACE}
 
     # --- addresses ----------------------------------------------------------------------------------------------------
     def seen_from_home(self, root: Place | None, ip: str | None) -> str | None:
