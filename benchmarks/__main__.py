@@ -17,6 +17,7 @@ NAMES = (
     "idle",
     "catalog",
     "scheduling",
+    "scheduling_apart",
     "http",
     "sensors",
     "relay",

@@ -119,12 +119,12 @@ def reflector(home: Path, remote: Path, **settings: Any) -> Iterator[Child]:
 
 
 @contextlib.contextmanager
-def clusters(names: list[str], nodes: int, **settings: Any) -> Iterator[Child]:
+def clusters(names: list[str], nodes: int, *, seed: int = 1, **settings: Any) -> Iterator[Child]:
     """An engine with bare clusters of so many nodes, in memory; `hello` has the kubeconfig of each by name.
 
     A disk that others write to would hide what is measured: in a chain each write waits for the one before.
     """
-    child = Child("clusters", json.dumps(names), json.dumps({"nodes": nodes, "settings": settings}))
+    child = Child("clusters", json.dumps(names), json.dumps({"nodes": nodes, "seed": seed, "settings": settings}))
     try:
         yield child
     finally:
@@ -188,7 +188,8 @@ async def _clusters(names: str, wanted: dict[str, Any]) -> None:
     from continuo.embedded.standins.workload.nodes import BUILTIN_NETWORK
 
     tuning.settle()
-    host = Host(None, port=0, standins=Settings(**wanted["settings"]), seed=1)
+    # The seed makes UIDs, too, by which clusters are told apart: engines side by side need different ones.
+    host = Host(None, port=0, standins=Settings(**wanted["settings"]), seed=wanted["seed"])
     await host.start()
     for name in json.loads(names):
         api = host.engine.create_cluster(name)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -104,17 +104,26 @@ class Lane:
 
     way: str
     home: KubeCluster
-    engine: processes.Child
-    fleet: processes.Child
+    engines: Sequence[processes.Child]
+    fleets: Sequence[processes.Child]
 
     async def measure(self, name: str, size: int) -> Cost:
         """The cost of one wave; it is removed again."""
-        before, asked = self.engine.usage().cpu, self.fleet.usage()
+        before, asked = _cpu(self.engines), [fleet.usage() for fleet in self.fleets]
         seconds = await wave(self.home, self.way, name, size)
-        used = self.fleet.usage() - asked
-        cost = Cost(seconds, self.engine.usage().cpu - before, used.cpu, used.calls)
+        used = [fleet.usage() - earlier for fleet, earlier in zip(self.fleets, asked, strict=True)]
+        cost = Cost(
+            seconds, _cpu(self.engines) - before, sum(each.cpu for each in used), sum(each.calls for each in used)
+        )
         await remove(self.home, name, size)
         return cost
+
+
+def _cpu(children: Sequence[processes.Child]) -> float:
+    return sum(child.usage().cpu for child in children)
+
+
+Lanes: TypeAlias = AbstractAsyncContextManager[Lane]
 
 
 @asynccontextmanager
@@ -128,21 +137,23 @@ async def lane(way: str) -> AsyncIterator[Lane]:
         async with connected(config[CONSUMER]) as home:
             await home.create(kinds.NAMESPACE.new(SPACE))
             with processes.fleet(config, nodes, **selecting) as fleet:
-                made = Lane(way, home, engine, fleet)
+                made = Lane(way, home, [engine], [fleet])
                 await made.measure("warm-up", WARM_UP)
                 yield made
 
 
-async def measure(sizes: list[int], rounds: int) -> Found:
+async def measure(
+    sizes: list[int], rounds: int, ways: Sequence[str] = WAYS, lane: Callable[[str], Lanes] = lane
+) -> Found:
     """All ways side by side, in turn for every wave: a machine that is slower for a while is so for all of them.
 
     In each round the smaller waves come before and after the largest one.
     """
-    found: Found = [{way: {size: [] for size in sizes} for way in WAYS} for _ in range(rounds)]
+    found: Found = [{way: {size: [] for size in sizes} for way in ways} for _ in range(rounds)]
     largest, smaller = sizes[-1], sizes[:-1]
     order = [*(smaller * AROUND), largest, *(smaller * AROUND)]
     async with AsyncExitStack() as stack:
-        lanes = [await stack.enter_async_context(lane(way)) for way in WAYS]
+        lanes = [await stack.enter_async_context(lane(way)) for way in ways]
         for number, costs in enumerate(found):
             for turn, size in enumerate(order):
                 first = turn % len(lanes)
@@ -241,9 +252,17 @@ def waves(found: Found, way: str, size: int) -> list[Cost]:
 def report(sizes: list[int], found: Found) -> int:
     """Print what was measured, and the bars."""
     paper = Report("scheduling", "from the first request until the last pod is Ready, in one run")
+    table(paper, WAYS, sizes, found)
+    growth(paper, WAYS, sizes, found, (("time", seconds_of), ("CPU", cpu_of)))
+    against(paper, (CHAIN, LINK), sizes, found, (("time", seconds_of), ("CPU", cpu_of)))
+    return paper.end()
+
+
+def table(paper: Report, ways: Sequence[str], sizes: list[int], found: Found) -> None:
+    """What was measured, a line for each size and way."""
     paper.head("pods", "way", "seconds", "ms/pod", "clusters CPU ms", "fleet CPU ms", "requests/pod")
     for size in sizes:
-        for way in WAYS:
+        for way in ways:
             costs = waves(found, way, size)
             seconds = fmean(cost.seconds for cost in costs)
             engine, fleet = fmean(cost.engine for cost in costs), fmean(cost.fleet for cost in costs)
@@ -251,18 +270,25 @@ def report(sizes: list[int], found: Found) -> int:
                 f"{size:,}", way, f"{seconds:.2f}", f"{1000 * seconds / size:.2f}", f"{1000 * engine / size:.2f}",
                 f"{1000 * fleet / size:.2f}", f"{costs[0].calls / size:.1f}",
             )  # fmt: skip
+
+
+Measures: TypeAlias = Sequence[tuple[str, Callable[[Cost], float]]]
+"""What is compared, by its name."""
+
+
+def growth(paper: Report, ways: Sequence[str], sizes: list[int], found: Found, measures: Measures) -> None:
+    """The bars on the largest size against the smallest."""
     first, last = sizes[0], sizes[-1]
-    measures: tuple[tuple[str, Callable[[Cost], float]], ...] = (("time", seconds_of), ("CPU", cpu_of))
-    if last > first:
-        for way, (what, of) in product(WAYS, measures):
-            growth = fmean(
-                fmean(map(of, costs[way][last])) / fmean(map(of, costs[way][first])) for costs in found
-            )  # fmt: skip
-            paper.bar(
-                Bar(f"{way}: {what} for {last:,} pods against {first:,}", growth, MOST_GROWTH * last / first / 10)
-            )
+    if last == first:
+        return
+    for way, (what, of) in product(ways, measures):
+        grown = fmean(fmean(map(of, costs[way][last])) / fmean(map(of, costs[way][first])) for costs in found)
+        paper.bar(Bar(f"{way}: {what} for {last:,} pods against {first:,}", grown, MOST_GROWTH * last / first / 10))
+
+
+def against(paper: Report, ways: tuple[str, str], sizes: list[int], found: Found, measures: Measures) -> None:
+    """The bars on the broker against a link."""
     for size, (what, of) in product(sizes, measures):
-        pairs = zip(waves(found, CHAIN, size), waves(found, LINK, size), strict=True)
+        pairs = zip(*(waves(found, way, size) for way in ways), strict=True)
         ratio = median(of(one) / of(other) for one, other in pairs)
         paper.bar(Bar(f"{size:,} pods through the broker against a link, {what}", ratio, MOST_OF_LINK))
-    return paper.end()
