@@ -9,18 +9,56 @@ from hypothesis import strategies as st
 from runtime_double import run
 
 from continuo.runtime.backoff import Backoff
-from continuo.runtime.queue import Closed, WorkQueue
+from continuo.runtime.queue import IN_A_ROW, Closed, WorkQueue
 
 KEYS = st.sampled_from("abcd")
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), KEYS),
+        st.tuples(st.just("urgent"), KEYS),
         st.tuples(st.just("later"), KEYS, st.floats(0.0, 5.0)),
         st.tuples(st.just("retry"), KEYS),
         st.tuples(st.just("wait"), st.floats(0.0, 3.0)),
     ),
     max_size=60,
 )
+
+
+async def drained(queue: WorkQueue[str]) -> list[str]:
+    found = []
+    while len(queue):
+        found.append(await queue.get())
+        queue.done(found[-1])
+    return found
+
+
+def test_what_is_urgent_goes_first_and_each_in_its_order() -> None:
+    async def main() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        for key in "ab":
+            queue.add(key)
+        for key in "cda":
+            queue.add(key, urgent=True)  # a waits already, and stays where it is
+        assert len(queue) == 4 and not queue.idle
+        assert await drained(queue) == ["c", "d", "a", "b"] and queue.idle
+        queue.add("e", urgent=True)
+        queue.close()
+        assert not len(queue)
+
+    run(main())
+
+
+def test_however_much_is_urgent_the_others_have_their_turn() -> None:
+    async def main() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        for number in range(2):
+            queue.add(f"other-{number}")
+        for number in range(3 * IN_A_ROW):
+            queue.add(f"urgent-{number}", urgent=True)
+        found = await drained(queue)
+        assert [found.index(f"other-{number}") for number in range(2)] == [IN_A_ROW, 2 * IN_A_ROW + 1]
+
+    run(main())
 
 
 @settings(max_examples=150)
@@ -55,9 +93,9 @@ def test_no_key_is_lost_none_runs_twice_at_once(steps: list[tuple], workers: int
         for step in steps:
             clock += 1
             match step:
-                case ("add", key):
+                case ("add" | "urgent" as how, key):
                     asked[key] = clock
-                    queue.add(key)
+                    queue.add(key, urgent=how == "urgent")
                 case ("later", key, seconds):
                     asked[key] = clock
                     queue.add_after(key, seconds)

@@ -67,9 +67,9 @@ class Controller(Generic[K]):
         self._reconcile, self._workers, self._clock = reconcile, workers, clock
         self._tasks: list[asyncio.Task[None]] = []
 
-    def add(self, key: K) -> None:
-        """Something about this key may have changed: look at it."""
-        self.queue.add(key)
+    def add(self, key: K, *, urgent: bool = False) -> None:
+        """Something about this key may have changed: look at it; `urgent`: before all that are not."""
+        self.queue.add(key, urgent=urgent)
 
     def start(self) -> None:
         """Start the workers in the running loop."""

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 from continuo.runtime.backoff import Backoff
 
 K = TypeVar("K", bound=Hashable)
+IN_A_ROW = 16
+"""Urgent keys after which one of the others has its turn, however many more are urgent."""
 
 
 class Closed(Exception):
@@ -19,7 +21,7 @@ class Closed(Exception):
 
 
 class WorkQueue(Generic[K]):
-    """Keys in order of arrival. What is added while its key is worked on runs again right after."""
+    """Keys in order of arrival, the urgent ones before the others. What is added while its key is worked on runs again."""
 
     def __init__(
         self,
@@ -34,6 +36,8 @@ class WorkQueue(Generic[K]):
         self._since: dict[K, float] = {}
         """Since when each queued key waits, where somebody asks: `waited` is told when a worker takes it."""
         self._ready: deque[K] = deque()
+        self._urgent: deque[K] = deque()
+        self._in_a_row = 0
         self._queued: set[K] = set()
         self._active: set[K] = set()
         self._again: set[K] = set()
@@ -44,15 +48,15 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """Keys that wait for a worker (not those that are worked on, nor those that wait for their time)."""
-        return len(self._ready) + len(self._again)
+        return len(self._urgent) + len(self._ready) + len(self._again)
 
     @property
     def idle(self) -> bool:
         """Nothing is queued, nothing is worked on, and nothing failed that waits to be tried again."""
-        return not self._ready and not self._active and not self._failures
+        return not self._urgent and not self._ready and not self._active and not self._failures
 
-    def add(self, key: K) -> None:
-        """Queue the key now, unless it already waits."""
+    def add(self, key: K, *, urgent: bool = False) -> None:
+        """Queue the key now, unless it already waits. `urgent`: before all that are not."""
         if self._closed or key in self._queued:
             return
         if key in self._active:
@@ -61,7 +65,7 @@ class WorkQueue(Generic[K]):
         self._queued.add(key)
         if self._waited is not None:
             self._since[key] = self._clock()
-        self._ready.append(key)
+        (self._urgent if urgent else self._ready).append(key)
         self._wake()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -92,7 +96,7 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next key; the caller owes a `done` for it. Raises Closed when there will be none."""
-        while not self._ready:
+        while not self._ready and not self._urgent:
             if self._closed:
                 raise Closed
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,12 +108,20 @@ class WorkQueue(Generic[K]):
                 if waiter.done() and not waiter.cancelled():
                     self._wake()
                 raise
-        key = self._ready.popleft()
+        key = self._next()
         self._queued.discard(key)
         self._active.add(key)
         if self._waited is not None:
             self._waited(self._clock() - self._since.pop(key))
         return key
+
+    def _next(self) -> K:
+        """What is urgent; but one of the others after so many in a row."""
+        if self._urgent and (self._in_a_row < IN_A_ROW or not self._ready):
+            self._in_a_row += 1
+            return self._urgent.popleft()
+        self._in_a_row = 0
+        return self._ready.popleft()
 
     def done(self, key: K) -> None:
         """The key is no longer worked on."""
@@ -123,7 +135,7 @@ class WorkQueue(Generic[K]):
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
-        for keys in (self._ready, self._queued, self._since, self._again, self._timers, self._failures):
+        for keys in (self._urgent, self._ready, self._queued, self._since, self._again, self._timers, self._failures):
             keys.clear()
         while self._waiting:
             self._wake()

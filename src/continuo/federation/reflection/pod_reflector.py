@@ -125,7 +125,7 @@ class PodReflector:
         if recorded and self._tally is None and self._pair.answers and isinstance(self._decide(key), pods.Tell):
             self.records.add(key)
         else:
-            self.controller.add(key)
+            self.controller.add(key, urgent=True)  # what is under way is finished before more is begun
 
     # --- as others in the process see us ------------------------------------------------------------------------------
     def preview(self, pod: Object) -> Object:
@@ -137,7 +137,7 @@ class PodReflector:
     def copy_moved(self, copy: Object) -> None:
         """What is known of a copy has changed before its cluster says so."""
         key = self._pair.twin.key_here(copy)
-        self.controller.add(key)
+        self.controller.add(key, urgent=True)
         self._pass_on(key)
 
     def _pass_on(self, key: Key) -> None:
