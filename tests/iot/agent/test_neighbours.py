@@ -40,3 +40,16 @@ async def test_an_agents_beginning_ends_what_its_own_folder_left_and_nothing_els
         for run in (mine, theirs):
             run.kill()
             await run.wait()
+
+
+async def test_a_cell_that_is_closed_leaves_neither_processes_nor_groups(tmp_path: Path) -> None:
+    cell = _cell(tmp_path / "home")
+    runs = [await _sleeper(cell) for _ in range(3)]
+    folders = {folder for run in runs for folder in run.group.folders.values()}
+    if not folders:
+        pytest.skip("this machine lets nobody make control groups here")
+    await cell.close()
+    assert not any(run.alive for run in runs)
+    assert not [folder for folder in folders if folder.exists()]
+    if not cell._groups.unified:
+        assert not [folder.parent for folder in folders if folder.parent.exists()]

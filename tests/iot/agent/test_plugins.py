@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -44,17 +44,31 @@ def secret(tmp_path: Path) -> str:
     return text
 
 
-def plugins(home: Path, *without: str, policy: Policy | None = None, strict: bool = False) -> Plugins:
-    for above in home.parents:  # other users pass through to their work folders
-        if above.stat().st_uid == os.getuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o011)
-    cell = Cell(home, name=f"continuo-test-{os.getpid()}", without=frozenset(without))
-    made = Plugins(
-        cell, Store(home / "state"), lambda: None, lambda: "now", board=lambda: {"uuid": "board", "location": [1, 2]},
-        strict=strict,
-    )  # fmt: skip
-    made.policy = policy or Policy(unsigned=True, limits=SMALL)
-    return made
+class Making(Protocol):
+    """Makes the plugins of a board."""
+
+    def __call__(self, home: Path, *without: str, policy: Policy | None = None, strict: bool = False) -> Plugins: ...
+
+
+@pytest.fixture
+async def plugins() -> AsyncIterator[Making]:
+    cells: list[Cell] = []
+
+    def make(home: Path, *without: str, policy: Policy | None = None, strict: bool = False) -> Plugins:
+        for above in home.parents:  # other users pass through to their work folders
+            if above.stat().st_uid == os.getuid() and above != Path("/"):
+                above.chmod(above.stat().st_mode | 0o011)
+        cells.append(Cell(home, name=f"continuo-test-{os.getpid()}", without=frozenset(without)))
+        made = Plugins(
+            cells[-1], Store(home / "state"), lambda: None, lambda: "now",
+            board=lambda: {"uuid": "board", "location": [1, 2]}, strict=strict,
+        )  # fmt: skip
+        made.policy = policy or Policy(unsigned=True, limits=SMALL)
+        return made
+
+    yield make
+    for cell in cells:
+        await cell.close()
 
 
 async def call(held: Plugins, body: str, grants: dict[str, Any] | None = None, **parameters: Any) -> Any:
@@ -122,7 +136,7 @@ NASTY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", NASTY)
-async def test_each_ends_as_declared(tmp_path: Path, secret: str, listener: int, name: str) -> None:
+async def test_each_ends_as_declared(plugins: Making, tmp_path: Path, secret: str, listener: int, name: str) -> None:
     body, grants, sentences = NASTY[name]
     held = plugins(tmp_path / "home")
     body = body.replace("AGENT", str(os.getpid())).replace("PORT", str(listener))
@@ -156,7 +170,7 @@ WITHOUT = [
 @pytest.mark.long
 @pytest.mark.parametrize("without", WITHOUT, ids="+".join)
 async def test_on_lesser_machines_the_key_is_safe_and_limits_hold(
-    tmp_path: Path, secret: str, without: tuple[str, ...]
+    plugins: Making, tmp_path: Path, secret: str, without: tuple[str, ...]
 ) -> None:
     if "namespaces" in without and os.geteuid() == 0 and not reachable():
         pytest.skip(f"without an own root other users cannot reach {sys.base_prefix}; see test_as_an_ordinary_user")
@@ -170,19 +184,23 @@ async def test_on_lesser_machines_the_key_is_safe_and_limits_hold(
     await agent_is_unharmed(held)
 
 
-async def test_where_nothing_hides_the_key_nothing_runs(tmp_path: Path, secret: str) -> None:
+async def test_where_nothing_hides_the_key_nothing_runs(plugins: Making, tmp_path: Path, secret: str) -> None:
     held = plugins(tmp_path / "home", "namespaces", "landlock")
     with pytest.raises(Failed, match="cannot confine it as required: files"):
         await call(held, "self.q_result.put(1)")
 
 
-async def test_strict_refuses_what_cannot_be_enforced_and_names_it(tmp_path: Path, secret: str) -> None:
+async def test_strict_refuses_what_cannot_be_enforced_and_names_it(
+    plugins: Making, tmp_path: Path, secret: str
+) -> None:
     held = plugins(tmp_path / "home", "cgroups", strict=True)
     with pytest.raises(Failed, match="cpu: no control group"):
         await call(held, "self.q_result.put(1)")
 
 
-async def test_printing_for_ever_is_made_to_wait_and_its_end_is_kept(tmp_path: Path, secret: str) -> None:
+async def test_printing_for_ever_is_made_to_wait_and_its_end_is_kept(
+    plugins: Making, tmp_path: Path, secret: str
+) -> None:
     held = plugins(tmp_path / "home")
     await held.inject(
         "p", read("p", {"name": "loud", "code": source("while True: print('x' * 1000)"), "grants": {"time": 2}})
@@ -192,7 +210,7 @@ async def test_printing_for_ever_is_made_to_wait_and_its_end_is_kept(tmp_path: P
     assert 8000 < len(held.logs("p")) <= 16 * 1024
 
 
-async def test_a_second_result_is_only_logged(tmp_path: Path, secret: str) -> None:
+async def test_a_second_result_is_only_logged(plugins: Making, tmp_path: Path, secret: str) -> None:
     held = plugins(tmp_path / "home")
     await held.inject("p", read("p", {"name": "twice", "code": source("self.q_result.put(1)\nself.q_result.put(2)")}))
     assert await held.call("p", {}) == 1
@@ -201,12 +219,12 @@ async def test_a_second_result_is_only_logged(tmp_path: Path, secret: str) -> No
     assert "a second result is not told: 2" in held.logs("p")
 
 
-async def test_a_granted_network_is_the_boards(tmp_path: Path, secret: str, listener: int) -> None:
+async def test_a_granted_network_is_the_boards(plugins: Making, tmp_path: Path, secret: str, listener: int) -> None:
     body = f"import socket\nsocket.create_connection(('127.0.0.1', {listener}), 5)\nself.q_result.put('there')"
     assert await call(plugins(tmp_path / "home"), body, {"network": True}) == "there"
 
 
-async def test_grants_end_at_the_policys_limits(tmp_path: Path, secret: str) -> None:
+async def test_grants_end_at_the_policys_limits(plugins: Making, tmp_path: Path, secret: str) -> None:
     held = plugins(tmp_path / "home")
     with pytest.raises(Failed):
         await call(held, "x = bytearray(200 << 20)\nself.q_result.put(1)", {"memory": "1Gi"})
@@ -214,7 +232,7 @@ async def test_grants_end_at_the_policys_limits(tmp_path: Path, secret: str) -> 
     assert await call(held, "x = bytearray(200 << 20)\nself.q_result.put(1)", {"memory": "1Gi"}) == 1
 
 
-async def test_helpers_of_the_board(tmp_path: Path, secret: str) -> None:
+async def test_helpers_of_the_board(plugins: Making, tmp_path: Path, secret: str) -> None:
     body = "from iotronic_lightningrod.plugins import pluginApis as A\nself.q_result.put([A.getBoardID(), A.getLocation()])"
     assert await call(plugins(tmp_path / "home"), body) == ["board", [1, 2]]
 
@@ -222,7 +240,7 @@ async def test_helpers_of_the_board(tmp_path: Path, secret: str) -> None:
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
-async def test_only_what_the_policys_keys_signed_runs(tmp_path: Path, secret: str) -> None:
+async def test_only_what_the_policys_keys_signed_runs(plugins: Making, tmp_path: Path, secret: str) -> None:
     code = source("self.q_result.put('signed')")
     held = plugins(tmp_path / "home", policy=Policy(keys={"ops": public_hex(KEY)}))
     said = {"name": "n", "code": dumps(code), "signature": sign(KEY, "ops", code).wire()}
@@ -243,7 +261,9 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_one_that_fails_is_started_again_and_one_that_ends_is_not(tmp_path: Path, secret: str) -> None:
+async def test_one_that_fails_is_started_again_and_one_that_ends_is_not(
+    plugins: Making, tmp_path: Path, secret: str
+) -> None:
     held = plugins(tmp_path / "home")
     desired = {
         "fails": {"name": "fails", "code": source("raise OSError('gone')"), "state": "running"},
@@ -262,7 +282,7 @@ async def test_one_that_fails_is_started_again_and_one_that_ends_is_not(tmp_path
     await held.close()
 
 
-async def test_a_plugin_that_does_not_stop_is_ended(tmp_path: Path, secret: str) -> None:
+async def test_a_plugin_that_does_not_stop_is_ended(plugins: Making, tmp_path: Path, secret: str) -> None:
     held = plugins(tmp_path / "home")
     body = "import signal, time\nwhile True:\n    time.sleep(0.1)"
     await held.set({"p": {"name": "deaf", "code": source(body), "state": "running"}}, held.policy)

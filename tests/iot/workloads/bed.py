@@ -53,3 +53,4 @@ async def board(home: Path, **options: Any) -> AsyncIterator[Board]:
         yield Board(made, changes)
     finally:
         await made.close()
+        await cell.close()

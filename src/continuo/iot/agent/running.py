@@ -62,20 +62,27 @@ class Agent:
                     f"the folder {self._told.home} lies in {place}, which programs on this board may read"
                 )
             cell = self._cell()
-            await self._look(cell)
-            working = asyncio.create_task(self._work(cell))
-            restart = asyncio.create_task(self._restart.wait())
             try:
-                await asyncio.wait({working, restart}, return_when=asyncio.FIRST_COMPLETED)
-                if working.done():
-                    working.result()
-                return True
+                await self._look(cell)
+                return await self._until_told(cell)
             finally:
-                restart.cancel()
-                working.cancel()
-                await asyncio.gather(working, restart, return_exceptions=True)
-                if self.board is not None:
-                    await self.board.close()
+                await cell.close()
+
+    async def _until_told(self, cell: Cell) -> bool:
+        """Do the work until it ends, or until told to begin anew."""
+        working = asyncio.create_task(self._work(cell))
+        restart = asyncio.create_task(self._restart.wait())
+        try:
+            await asyncio.wait({working, restart}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            return True
+        finally:
+            restart.cancel()
+            working.cancel()
+            await asyncio.gather(working, restart, return_exceptions=True)
+            if self.board is not None:
+                await self.board.close()
 
     def restart(self, delay: float) -> None:
         """Begin anew, so many seconds from now."""

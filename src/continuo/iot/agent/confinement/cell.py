@@ -120,6 +120,7 @@ class Cell:
         self._without = sorted(without)
         self._groups = cgroups.Groups() if "cgroups" in without else _groups(name)
         self._busy: set[int] = set()
+        self._runs: dict[int, Run] = {}
         self._ends: set[asyncio.Task[None]] = set()
 
     def sweep(self) -> int:
@@ -133,6 +134,14 @@ class Cell:
             group.remove()
         shutil.rmtree(self._home / "work", ignore_errors=True)
         return ended
+
+    async def close(self) -> None:
+        """End what runs still, and give back all that it had: folders, control groups."""
+        for run in self._runs.values():
+            run.kill("its agent was stopped")
+        while self._ends:
+            await asyncio.gather(*self._ends, return_exceptions=True)
+        self._groups.tidy()
 
     async def probe(self) -> tuple[dict[str, str], dict[str, str]]:
         """What this machine enforces (by what) and what not (why not): found by confining a program that does nothing."""
@@ -164,7 +173,7 @@ class Cell:
         except BaseException:
             self._free(slot, group)
             raise
-        run = Run(process, {}, {}, group, slot, "")
+        run = self._runs[slot] = Run(process, {}, {}, group, slot, "")
         try:
             async with asyncio.timeout(STARTING):
                 end = await self._started(run, status)
@@ -180,7 +189,8 @@ class Cell:
             raise
         self._background(self._finish(run, status, end))
         if run.got.get("disk") == "watched":
-            self._background(watch(run, Path(told["folder"] or told["fallback"]), limits.files))
+            watching = asyncio.create_task(watch(run, Path(told["folder"] or told["fallback"]), limits.files))
+            run._ended.add_done_callback(lambda _: watching.cancel())
         if limits.time is not None:
             handle = asyncio.get_running_loop().call_later(
                 limits.time, run.kill, f"it ran longer than the {limits.time:g} s that it may"
@@ -247,6 +257,7 @@ class Cell:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
             await asyncio.sleep(0.02)
+        self._runs.pop(run.slot, None)
         self._busy.discard(run.slot)
         if not self._busy:
             self._groups.tidy()
