@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 import yaml
 from http_client import SECRETS, secret, widget_definition
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
@@ -112,6 +114,20 @@ async def test_an_outage_cuts_connections_and_ends_watches(running: Running) -> 
         api.outage = None
         async with running.session.get(running.path("/version")) as reply:
             assert reply.status == 200
+
+
+async def test_answered_requests_wait_for_no_garbage_collection(running: Running) -> None:
+    async with running:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                async with running.session.get(running.path(SECRETS)) as reply:
+                    assert reply.status == 200
+            kept = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+        finally:
+            gc.enable()
+        assert len(kept) <= 1, "a connection keeps its last request, and nothing those before it"
 
 
 async def test_a_port_in_use_is_named(running: Running, tmp_path: Path) -> None:

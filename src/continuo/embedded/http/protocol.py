@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -26,14 +27,17 @@ class Protocol(HttpToolsProtocol):
         """Let the application send its answer whole."""
         super().on_headers_complete()
         extensions: Any = self.scope["extensions"]
-        extensions[WHOLE] = partial(_send_whole, self.cycle)
+        extensions[WHOLE] = partial(
+            _send_whole, ref(self.cycle)
+        )  # a request that kept itself would wait for the collector
 
 
-def _send_whole(cycle: RequestResponseCycle, status: int, content_type: bytes, body: bytes) -> bool:
+def _send_whole(request: ref[RequestResponseCycle], status: int, content_type: bytes, body: bytes) -> bool:
     """Send a complete answer; False when it has to go the way of all others: a client that is slow, gone, or has seen a
     part already.
     """
-    if cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
+    cycle = request()
+    if cycle is None or cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
         return False
     head = b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body))
     end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
