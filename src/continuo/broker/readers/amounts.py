@@ -65,11 +65,6 @@ def total(all_of: Iterable[Resources]) -> dict[str, Fraction]:
     return found
 
 
-def rest(left: Resources, right: Resources) -> dict[str, Fraction]:
-    """What remains of `left` without `right`, of the resources that `left` names; never negative."""
-    return {name: max(ZERO, value - right.get(name, ZERO)) for name, value in left.items()}
-
-
 def at_most(resources: Resources, caps: Resources) -> dict[str, Fraction]:
     """Each resource no more than its cap, where it has one."""
     return {name: min(value, caps[name]) if name in caps else value for name, value in resources.items()}

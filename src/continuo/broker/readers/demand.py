@@ -7,7 +7,6 @@ from fractions import Fraction
 from continuo.federation.requests import requests_of
 from continuo.resources.meta import Object
 
-_ONE = Fraction(1)
 _OVER = ("Succeeded", "Failed")
 
 
@@ -16,6 +15,11 @@ def uses_its_node(pod: Object) -> bool:
     return bool(pod["spec"].get("nodeName")) and (pod.get("status") or {}).get("phase") not in _OVER
 
 
+def asked(spec: Object) -> dict[str, int]:
+    """What the scheduler counts for it, and the pod itself as one of its node's, in thousandths."""
+    return {"pods": 1000} | requests_of(spec)
+
+
 def demand(spec: Object) -> dict[str, Fraction]:
-    """What the scheduler counts for it, and the pod itself as one of its node's."""
-    return {"pods": _ONE} | {name: Fraction(amount, 1000) for name, amount in requests_of(spec).items()}
+    """The same as amounts."""
+    return {name: Fraction(amount, 1000) for name, amount in asked(spec).items()}

@@ -1,6 +1,7 @@
 """Who uses how much of which node, kept up to date by single changes. Pure of I/O: told of objects, asked for sums.
 
-A node counts with what its pods leave of it, each node by itself: what one has too little the others cannot give.
+A node counts with what its pods leave of it, each node by itself: what one has too little the others cannot give. The
+books are in whole thousandths, since every pod that starts or ends is booked; what is asked of them is answered in amounts.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from continuo.broker.readers.amounts import ZERO, accepted, plus, rest
-from continuo.broker.readers.demand import demand, uses_its_node
+from continuo.broker.readers.amounts import accepted, plus
+from continuo.broker.readers.demand import asked, uses_its_node
 from continuo.resources.meta import Key, Object, key_of, labels_of
 
 CONSUMER = "continuo.dev/consumer"
@@ -19,6 +20,7 @@ CONSUMER = "continuo.dev/consumer"
 LIQO_CONSUMER = "liqo.io/remote-cluster-id"
 
 Amounts = dict[str, Fraction]
+Thousandths = dict[str, int]
 
 
 def consumer_of(namespace: Object) -> str:
@@ -33,16 +35,16 @@ class _Taken:
 
     node: str
     namespace: str
-    amounts: Mapping[str, Fraction]
+    amounts: Mapping[str, int]
 
 
 @dataclass(slots=True)
 class _Node:
     """One node: what it has (None: it does not count), and what of it is used by namespace."""
 
-    has: Amounts | None = None
-    used: dict[str, Amounts] = field(default_factory=dict)
-    total: Amounts = field(default_factory=dict)
+    has: Thousandths | None = None
+    used: dict[str, Thousandths] = field(default_factory=dict)
+    total: Thousandths = field(default_factory=dict)
     """Of `used`."""
 
 
@@ -58,7 +60,7 @@ class Ledger:
         """By namespace: how many pods it has on each node; none means not mentioned."""
         self._owned: dict[str, set[str]] = {}
         """By consumer: its namespaces."""
-        self._free: Amounts = {}
+        self._free: Thousandths = {}
         """The sum over all nodes that count; kept, not computed."""
         self._names: Counter[str] = Counter()
         """How many nodes that count have each resource."""
@@ -69,7 +71,7 @@ class Ledger:
         name = (new or old or {})["metadata"]["name"]
         has = None
         if new is not None and self._counts(new):
-            has = accepted((new.get("status") or {}).get("allocatable"))
+            has = _counted(accepted((new.get("status") or {}).get("allocatable")))
         state = self._nodes.get(name)
         if state is None:
             state = self._nodes[name] = _Node()
@@ -87,7 +89,9 @@ class Ledger:
         key = key_of(new or old or {})
         before, after = self._pods.get(key), None
         if new is not None and uses_its_node(new):
-            after = _Taken(new["spec"]["nodeName"], key[0], demand(new["spec"]))
+            if before is not None and old is not None and old["spec"] == new["spec"]:
+                return False
+            after = _Taken(new["spec"]["nodeName"], key[0], asked(new["spec"]))
         if before == after:
             return False
         if before is not None:
@@ -123,14 +127,14 @@ class Ledger:
                 others = dict(node.total)
                 for space in spaces:
                     _add(others, node.used[space], -1)
-                _add(whole, rest(node.has, others), 1)
-                _add(whole, rest(node.has, node.total), -1)
-        return {name: whole.get(name, ZERO) for name, nodes in self._names.items() if nodes}
+                _add(whole, _rest(node.has, others), 1)
+                _add(whole, _rest(node.has, node.total), -1)
+        return {name: Fraction(whole.get(name, 0), 1000) for name, nodes in self._names.items() if nodes}
 
     def capacity(self, node: str) -> Amounts | None:
         """What that node has in all; None when it does not count."""
         found = self._nodes.get(node)
-        return None if found is None or found.has is None else dict(found.has)
+        return None if found is None or found.has is None else _amounts(found.has)
 
     def usage(self, node: str) -> dict[str, Amounts]:
         """What of a node each consumer uses; under the empty name what is the cluster's own."""
@@ -138,7 +142,7 @@ class Ledger:
         state = self._nodes.get(node)
         for namespace, amounts in state.used.items() if state is not None else ():
             consumer = self._consumers.get(namespace, "")
-            found[consumer] = plus(found[consumer], amounts) if consumer in found else dict(amounts)
+            found[consumer] = plus(found.get(consumer, {}), _amounts(amounts))
         return found
 
     # --- the books ----------------------------------------------------------------------------------------------------
@@ -167,22 +171,22 @@ class Ledger:
             state.used.pop(taken.namespace, None)
         self._sweep(taken.node)
 
-    def _free_after(self, node: _Node, amounts: Mapping[str, Fraction], sign: int) -> None:
+    def _free_after(self, node: _Node, amounts: Mapping[str, int], sign: int) -> None:
         """What of the free sum changes when so much is taken from, or given back to, a node: those resources only."""
         for name, value in amounts.items():
             has = (node.has or {}).get(name)
             if has is not None:
-                left = has - node.total.get(name, ZERO)
-                change = max(ZERO, left - sign * value) - max(ZERO, left)
-                self._free[name] = self._free.get(name, ZERO) + change
+                left = has - node.total.get(name, 0)
+                change = max(0, left - sign * value) - max(0, left)
+                self._free[name] = self._free.get(name, 0) + change
 
     def _shift(self, node: _Node, change: Callable[[], None]) -> None:
         """Change a node, and the sum of what is free by what that makes of a difference."""
         if node.has is not None:
-            _add(self._free, rest(node.has, node.total), -1)
+            _add(self._free, _rest(node.has, node.total), -1)
         change()
         if node.has is not None:
-            _add(self._free, rest(node.has, node.total), 1)
+            _add(self._free, _rest(node.has, node.total), 1)
 
     def _sweep(self, name: str) -> None:
         node = self._nodes.get(name)
@@ -190,10 +194,23 @@ class Ledger:
             del self._nodes[name]
 
 
-def _add(to: Amounts, more: Mapping[str, Fraction], sign: int) -> None:
+def _add(to: Thousandths, more: Mapping[str, int], sign: int) -> None:
     for name, value in more.items():
-        now = to.get(name, ZERO) + sign * value
+        now = to.get(name, 0) + sign * value
         if now:
             to[name] = now
         else:
             to.pop(name, None)
+
+
+def _rest(has: Thousandths, used: Thousandths) -> Thousandths:
+    """What remains, of the resources that there are; never negative."""
+    return {name: max(0, value - used.get(name, 0)) for name, value in has.items()}
+
+
+def _counted(amounts: Amounts) -> Thousandths:
+    return {name: int(value * 1000) for name, value in amounts.items()}
+
+
+def _amounts(counted: Thousandths) -> Amounts:
+    return {name: Fraction(value, 1000) for name, value in counted.items()}
