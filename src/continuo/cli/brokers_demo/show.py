@@ -26,7 +26,12 @@ async def show(data: Path, timeout: float) -> None:
         await stage.start_catalog(made)
         bought = await _market(console, made, timeout)
         shown, hidden = await _placing(console, made, timeout)
-        _step(console, 7, f"scheduling latency: {', '.join(map(str, scheduling.SIZES))} pods, each way in turn ...")
+        sizes = ", ".join(map(str, scheduling.SIZES))
+        _step(
+            console,
+            7,
+            f"scheduling latency: {sizes} pods, each way in turn, the median of {scheduling.WAVES} waves ...",
+        )
         await _scheduling(console, made, bought, timeout)
         _step(console, 8, "HTTP latency, under the addresses above ...")
         await _http(console, made, shown, hidden)
