@@ -4,9 +4,10 @@
 
 As `scheduling`, but what one cluster does takes nothing from the others: there are three machines, each with the same share
 of a core (`benchmarks.machines`). The consumer's has its cluster, its reflection and the user; the broker's its cluster, its
-selector and its reflection; the provider's its cluster. So the broker's reflection is no part of the consumer's process, as
-with real peers: it sees of a pod only what the broker's API server says, the selector binds it there, and its status is
-written at the broker before the consumer hears of it.
+selector and its reflection; the provider's its cluster. `broker` is `continuo broker serve`, one process on the broker's
+machine for what goes on and for the consumer's node. For `bound` the consumer's node is kept by a process on the consumer's
+machine, which sees of a pod only what the broker's API server says: the selector binds it there, and its status is written at
+the broker before the consumer hears of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
+from itertools import product
 from typing import Any, TypeAlias
 
 import uvloop
@@ -119,5 +121,6 @@ def report(sizes: list[int], found: Found, share: float) -> int:
     paper = Report("scheduling_apart", f"three machines with {share} of a core each; until the last pod is Ready")
     table(paper, WAYS, sizes, found)
     growth(paper, WAYS, sizes, found, (("time", seconds_of),))
-    against(paper, (BOUND, LINK), sizes, found, (("time", seconds_of),))
+    for way, size in product((CHAIN, BOUND), sizes):
+        against(paper, (way, LINK), size, found, (("time", seconds_of),))
     return paper.end()
