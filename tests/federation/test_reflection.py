@@ -12,6 +12,7 @@ from continuo.embedded.engine import EmbeddedEngine
 from continuo.embedded.http.server import Server
 from continuo.federation.reflection import objects, pods
 from continuo.federation.reflection.engine import Reflection, Settings, identity
+from continuo.federation.reflection.pod_reflector import WORKERS
 from continuo.federation.reflection.twin import ORIGIN, TWIN_UID, VIRTUAL_NODE, Twin
 from continuo.kube.client import KubeCluster
 from continuo.kube.config import connect
@@ -257,6 +258,40 @@ async def test_a_pod_runs_there_is_ready_here_and_ends() -> None:
         await both.home.delete(kinds.POD, "p", SPACE)
         await seen(both.remote, kinds.POD, "p", gone)
         await seen(both.home, kinds.POD, "p", gone)
+
+
+async def test_a_pod_that_runs_is_told_of_before_others_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    many, names = 6 * WORKERS, list[str]()
+    asked, allowed = asyncio.Semaphore(0), asyncio.Semaphore(0)
+    async with ends() as both:
+        create = both.remote.create
+
+        async def when_allowed(obj: Object, *, manager: str | None = None) -> Object:
+            if obj["kind"] == kinds.POD.kind:
+                names.append(obj["metadata"]["name"])
+                asked.release()
+                await allowed.acquire()
+            return await create(obj, manager=manager)
+
+        monkeypatch.setattr(both.remote, "create", when_allowed)
+        await both.start()
+        for number in range(many):
+            await both.home.create(new_pod(f"p-{number}"))
+        for _ in range(WORKERS):
+            await asked.acquire()
+        first, sends = names[0], 1  # every worker is sending now, and most pods wait
+        allowed.release()
+        await seen(both.remote, kinds.POD, first, there)
+        await both.remote_runs(first)
+        told = asyncio.create_task(seen(both.home, kinds.POD, first, ready))
+        while not told.done():
+            sends += 1
+            allowed.release()
+            another = asyncio.create_task(asked.acquire())
+            await asyncio.wait({told, another}, return_when=asyncio.FIRST_COMPLETED)
+            another.cancel()
+        await told
+        assert sends < many / 2
 
 
 async def test_it_takes_up_after_a_kill_what_happened_meanwhile() -> None:
