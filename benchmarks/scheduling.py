@@ -63,8 +63,17 @@ class Cost:
     """Requests of the fleet."""
 
 
-Found: TypeAlias = list[dict[str, dict[int, list[Cost]]]]
-"""By round, way and size: the waves."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The waves of one round."""
+
+    turns: dict[str, dict[int, list[Cost]]]
+    """By way and size: the ways took turns, so that each wave is next to one of each other way."""
+    beside: dict[str, list[Cost]]
+    """By way: waves of the smallest size that came just before and just after the largest one of the same way."""
+
+
+Found: TypeAlias = list[Round]
 
 
 def nodes_of(way: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -149,21 +158,41 @@ async def lane(way: str) -> AsyncIterator[Lane]:
 async def measure(
     sizes: list[int], rounds: int, ways: Sequence[str] = WAYS, lane: Callable[[str], Lanes] = lane
 ) -> Found:
-    """All ways side by side, in turn for every wave: a machine that is slower for a while is so for all of them.
+    """All ways side by side, since a machine may be slower for a while: what is compared is never far apart.
 
-    In each round the smaller waves come before and after the largest one.
+    In each round the smaller waves come before and after the largest ones, the ways in turn for every wave. Each largest wave
+    has two of the smallest size around it, too, to tell how the time grows.
     """
-    found: Found = [{way: {size: [] for size in sizes} for way in ways} for _ in range(rounds)]
-    largest, smaller = sizes[-1], sizes[:-1]
-    order = [*(smaller * AROUND), largest, *(smaller * AROUND)]
+    *smaller, largest = sizes
+    found: Found = []
     async with AsyncExitStack() as stack:
         lanes = [await stack.enter_async_context(lane(way)) for way in ways]
-        for number, costs in enumerate(found):
-            for turn, size in enumerate(order):
-                first = turn % len(lanes)
-                for each in (*lanes[first:], *lanes[:first]):
-                    costs[each.way][size].append(await each.measure(f"wave-{number}-{turn}", size))
+        for number in range(rounds):
+            made = Round({way: {size: [] for size in sizes} for way in ways}, {way: [] for way in ways})
+            found.append(made)
+            for part in range(2):
+                for turn, size in enumerate(smaller * AROUND):
+                    for each in _turned(lanes, turn):
+                        cost = await each.measure(f"wave-{number}-{part}-{turn}", size)
+                        made.turns[each.way][size].append(cost)
+                for each in _turned(lanes, number) if part == 0 else ():
+                    await _largest(each, made, smaller[:1], largest, f"wave-{number}")
     return found
+
+
+async def _largest(each: Lane, made: Round, smallest: list[int], largest: int, name: str) -> None:
+    """The largest wave of a way, with the smallest around it where there are others."""
+    for size in smallest:
+        made.beside[each.way].append(await each.measure(f"{name}-before", size))
+    made.turns[each.way][largest].append(await each.measure(f"{name}-largest", largest))
+    for size in smallest:
+        made.beside[each.way].append(await each.measure(f"{name}-after", size))
+
+
+def _turned(lanes: Sequence[Lane], turn: int) -> list[Lane]:
+    """The lanes, another one first for each turn."""
+    first = turn % len(lanes)
+    return [*lanes[first:], *lanes[:first]]
 
 
 class connected:
@@ -255,7 +284,7 @@ def cpu_of(cost: Cost) -> float:
 
 def waves(found: Found, way: str, size: int) -> list[Cost]:
     """All waves of a way and a size, in the order in which they were taken."""
-    return [cost for costs in found for cost in costs[way][size]]
+    return [cost for one in found for cost in one.turns[way][size]]
 
 
 def report(sizes: list[int], found: Found) -> int:
@@ -264,7 +293,7 @@ def report(sizes: list[int], found: Found) -> int:
     table(paper, WAYS, sizes, found)
     growth(paper, WAYS, sizes, found, (("time", seconds_of), ("CPU", cpu_of)))
     for size in sizes:
-        more = fmean(map(calls_of, waves(found, CHAIN, size))) / fmean(map(calls_of, waves(found, LINK, size)))
+        more = round(sum(map(calls_of, waves(found, CHAIN, size))) / sum(map(calls_of, waves(found, LINK, size))), 2)
         against(paper, (CHAIN, LINK), size, found, (("time", seconds_of), ("CPU", cpu_of)), more)
     return paper.end()
 
@@ -293,7 +322,7 @@ def growth(paper: Report, ways: Sequence[str], sizes: list[int], found: Found, m
     if last == first:
         return
     for way, (what, of) in product(ways, measures):
-        grown = fmean(fmean(map(of, costs[way][last])) / fmean(map(of, costs[way][first])) for costs in found)
+        grown = fmean(fmean(map(of, one.turns[way][last])) / fmean(map(of, one.beside[way])) for one in found)
         paper.bar(Bar(f"{way}: {what} for {last:,} pods against {first:,}", grown, MOST_GROWTH * last / first / 10))
 
 
