@@ -17,14 +17,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from itertools import product
 from typing import Any, TypeAlias
 
 import uvloop
 
 from benchmarks import processes
 from benchmarks.machines import Machine, cores, machines
-from benchmarks.report import Report
+from benchmarks.report import Bar, Report
 from benchmarks.scheduling import (
     BOUND,
     BROKER,
@@ -53,6 +52,7 @@ Node: TypeAlias = dict[str, Any]
 """A virtual node, as a fleet is told of it."""
 PARTIES = (CONSUMER, BROKER, PROVIDER)
 WAYS = (DIRECT, LINK, CHAIN, BOUND)
+MOST_OF_LINK = 1.3
 LEFT = 0.9
 """How much of this computer the machines share; the rest is for whatever else it does."""
 
@@ -121,6 +121,10 @@ def report(sizes: list[int], found: Found, share: float) -> int:
     paper = Report("scheduling_apart", f"three machines with {share} of a core each; until the last pod is Ready")
     table(paper, WAYS, sizes, found)
     growth(paper, WAYS, sizes, found, (("time", seconds_of),))
-    for way, size in product((CHAIN, BOUND), sizes):
-        against(paper, (way, LINK), size, found, (("time", seconds_of),))
+    paper.note("")
+    for size in sizes:
+        paper.bar(
+            Bar(f"{size:,} pods, broker against link", against(found, (CHAIN, LINK), size, seconds_of), MOST_OF_LINK)
+        )
+        paper.note(f"{size:,} pods, bound against link: {against(found, (BOUND, LINK), size, seconds_of):.2f}x time")
     return paper.end()
