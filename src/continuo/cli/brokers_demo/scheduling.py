@@ -20,6 +20,7 @@ DIRECT, LINK, ORCHESTRATOR = WAYS = ("at the provider", "one link", "orchestrato
 SIZES = (25, 50, 100, 200, 400)
 WAVES = 3
 """Of each size, each way: other work on the machine shows in one of them, and the median leaves it out."""
+SHARED = "all clusters and the broker share this machine's cores; a pod is three requests by the broker, two by a link"
 SPACE = "measured"
 
 

@@ -77,7 +77,7 @@ async def _scheduling(console: Console, made: Stage, bought: str, timeout: float
     found = await scheduling.measure(made, bought, timeout)
     heads = ("PODS", *(f"{way.upper()} (s)" for way in scheduling.WAYS), "ORCHESTRATOR/LINK")
     print_table(heads, scheduling.rows(found))
-    console.print()
+    console.print(f"\n  {scheduling.SHARED}\n", highlight=False)
     console.print(scheduling.plot(found, console.width), highlight=False, markup=False)
 
 
