@@ -121,13 +121,13 @@ async def test_answered_requests_wait_for_no_garbage_collection(running: Running
         gc.collect()
         gc.disable()
         try:
-            for _ in range(20):
+            for _ in range(50):
                 async with running.session.get(running.path(SECRETS)) as reply:
                     assert reply.status == 200
             kept = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
         finally:
             gc.enable()
-        assert len(kept) <= 1, "a connection keeps its last request, and nothing those before it"
+        assert len(kept) < 10, "a connection (there may be some of other tests) keeps its last request, and no others"
 
 
 async def test_a_port_in_use_is_named(running: Running, tmp_path: Path) -> None:
