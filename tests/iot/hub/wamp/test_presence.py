@@ -70,6 +70,38 @@ async def test_a_newer_session_takes_over_without_a_gap() -> None:
         assert ("left", older.number) not in here.book.heard
 
 
+async def test_a_board_can_be_called_as_soon_as_it_is_said_to_be_online() -> None:
+    async with site() as here:
+        peer = await here.join(here.book.board("b1"))
+        await peer.offer("DevicePing", lambda request: good("pong"))
+        calls: list[asyncio.Task[Message]] = []
+
+        async def heard() -> None:
+            calls.append(asyncio.create_task(here.router.call("b1", "DevicePing")))
+            await asyncio.sleep(0)  # it begins while the arrival is being stored
+
+        here.book.slow = heard
+        await peer.come()
+        assert [(await call).message for call in calls] == ["pong"]
+
+
+async def test_a_session_whose_arrival_cannot_be_stored_takes_nothing_over() -> None:
+    async def refused() -> None:
+        raise LookupError("there is no board b1")
+
+    async with site() as here:
+        board = here.book.board("b1")
+        here.book.slow = refused
+        assert (await (await here.join(board)).come()).result is Outcome.ERROR
+        assert here.router.session("b1") is None
+        here.book.slow = None
+        older, newer = await here.join(board), await here.join(board)
+        await older.come()
+        here.book.slow = refused
+        assert (await newer.come()).result is Outcome.ERROR
+        assert here.router.session("b1") == older.number
+
+
 async def test_of_many_sessions_of_one_board_the_oldest_go() -> None:
     async with site(Limits(sessions=3)) as here:
         board = here.book.board("b1")

@@ -190,12 +190,18 @@ class Router:
 
     async def arrived(self, session: Session, board: str, info: dict[str, Any]) -> None:
         """A board says that it is there; an older session of its ends."""
-        async with self._lock(board):
-            await self._presence.connected(board, session.number, info)
-            older = self._online.get(board)
-            self._online[board] = session
         session.capabilities = _capabilities(info)
         session.settle()
+        async with self._lock(board):
+            older = self._online.get(board)
+            self._online[board] = session  # before anybody hears of it: who does may call it at once
+            try:
+                await self._presence.connected(board, session.number, info)
+            except BaseException:
+                del self._online[board]
+                if older is not None:
+                    self._online[board] = older
+                raise
         if older is not None and older is not session:
             self._spawn(older.end(REPLACED))
 
