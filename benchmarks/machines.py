@@ -12,19 +12,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_ROOT = Path("/sys/fs/cgroup")
+from continuo.iot.agent.confinement import cgroups
+
 PERIOD = 10_000
-"""Microseconds in which a machine has its share once."""
+"""Microseconds in which a machine has its share once: a tenth of the usual, so that nobody stands still for long."""
+
+
+class NoMachines(Exception):
+    """This user may give no quota of a core to anybody here."""
 
 
 class Machine:
     """One control group with a quota."""
 
-    def __init__(self, folder: Path, share: float) -> None:
+    def __init__(self, folder: Path, share: float, *, unified: bool) -> None:
         self._folder = folder
         folder.mkdir()
         quota = str(int(share * PERIOD))
-        if (folder / "cpu.max").exists():
+        if unified:
             (folder / "cpu.max").write_text(f"{quota} {PERIOD}", encoding="ascii")
         else:
             (folder / "cpu.cfs_period_us").write_text(str(PERIOD), encoding="ascii")
@@ -36,9 +41,9 @@ class Machine:
             (self._folder / "cgroup.procs").write_text(str(pid), encoding="ascii")
 
     def close(self) -> None:
-        """Let go of everybody; their processes run where they did before."""
+        """Let go of everybody; their processes run where this one did before."""
         for pid in (self._folder / "cgroup.procs").read_text(encoding="ascii").split():
-            (self._folder.parent / "cgroup.procs").write_text(pid, encoding="ascii")
+            (self._folder.parent.parent / "cgroup.procs").write_text(pid, encoding="ascii")
         self._folder.rmdir()
 
 
@@ -49,24 +54,26 @@ def cores() -> int:
 
 @contextmanager
 def machines(names: Iterable[str], share: float) -> Iterator[dict[str, Machine]]:
-    """Machines by name, each with that share of a core; raises OSError where this user may have none."""
-    parent, mark = _parent(), secrets.token_hex(3)
+    """Machines by name, each with that share of a core; raises NoMachines."""
+    groups = _groups()
     made: dict[str, Machine] = {}
     try:
         for name in names:
-            made[name] = Machine(parent / f"continuo-{mark}-{name}", share)
+            made[name] = Machine(groups.bases["cpu"] / name, share, unified=groups.unified)
         yield made
     finally:
         for machine in made.values():
             machine.close()
+        for base in set(groups.bases.values()):
+            base.rmdir()
 
 
-def _parent() -> Path:
-    """The group below which there may be others with a quota."""
-    if (_ROOT / "cpu" / "cpu.cfs_quota_us").exists() or (_ROOT / "cpu" / "cgroup.procs").exists():
-        return _ROOT / "cpu"
-    own = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().rpartition("::")[2]
-    here = _ROOT / own.lstrip("/")
-    if "cpu" not in (here / "cgroup.subtree_control").read_text(encoding="ascii").split():
-        (here / "cgroup.subtree_control").write_text("+cpu", encoding="ascii")
-    return here
+def _groups() -> cgroups.Groups:
+    """Where there may be groups with a quota."""
+    mounts, own = (Path(f"/proc/self/{name}").read_text(encoding="utf-8") for name in ("mounts", "cgroup"))
+    groups = cgroups.find(f"continuo-{secrets.token_hex(3)}", mounts, own)
+    if "cpu" not in groups.bases:
+        for base in set(groups.bases.values()):
+            base.rmdir()
+        raise NoMachines("control groups with a CPU quota are needed, and this user may make none here")
+    return groups

@@ -4,8 +4,8 @@
 
 As `scheduling`, but what one cluster does takes nothing from the others: there are three machines, each with the same share
 of a core (`benchmarks.machines`). The consumer's has its cluster, its reflection and the user; the broker's its cluster, its
-selector and its reflection; the provider's its cluster. `broker` is `continuo broker serve`, one process on the broker's
-machine for what goes on and for the consumer's node. For `bound` the consumer's node is kept by a process on the consumer's
+selector and its reflection; the provider's its cluster. For `broker` one process on the broker's machine keeps the consumer's
+node and what goes on, as `continuo broker serve` does. For `bound` the consumer's node is kept by a process on the consumer's
 machine, which sees of a pod only what the broker's API server says: the selector binds it there, and its status is written at
 the broker before the consumer hears of it.
 """
@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import uvloop
 
 from benchmarks import processes
-from benchmarks.machines import Machine, cores, machines
+from benchmarks.machines import Machine, NoMachines, cores, machines
 from benchmarks.report import Bar, Report
 from benchmarks.scheduling import (
     BOUND,
@@ -110,8 +110,8 @@ def main(arguments: list[str]) -> int:
     sizes = [int(size) for size in options.sizes.split(",")]
     try:
         found = uvloop.run(run(sizes, options.rounds, options.share))
-    except PermissionError as error:
-        print(f"scheduling_apart needs control groups with a CPU quota, which this user may not make: {error}")
+    except NoMachines as error:
+        print(f"scheduling_apart is left out: {error}")
         return 0
     return report(sizes, found, options.share)
 

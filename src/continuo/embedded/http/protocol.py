@@ -27,9 +27,8 @@ class Protocol(HttpToolsProtocol):
         """Let the application send its answer whole."""
         super().on_headers_complete()
         extensions: Any = self.scope["extensions"]
-        extensions[WHOLE] = partial(
-            _send_whole, ref(self.cycle)
-        )  # a request that kept itself would wait for the collector
+        # Not the request itself, which has these extensions: it would be there until the garbage is collected.
+        extensions[WHOLE] = partial(_send_whole, ref(self.cycle))
 
 
 def _send_whole(request: ref[RequestResponseCycle], status: int, content_type: bytes, body: bytes) -> bool:
